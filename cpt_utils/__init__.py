@@ -1,0 +1,19 @@
+"""Helpers for the Configurable Preference Tuning notebooks. Names load on first use, so import is light."""
+
+import importlib
+
+_PLACES = {
+    "Rubric": "rubrics", "RubricError": "rubrics", "load_rubric": "rubrics", "shipped_rubrics": "rubrics",
+    "load_responses": "prompts", "load_prompts": "prompts", "system_prompt": "prompts",
+    "embedded_judge": "judging", "LLMJudge": "judging", "Judgement": "judging",
+    "generate_responses": "generation", "build_mirrored_pairs": "pairs",
+    "load_chat_model": "models", "chat": "models",
+    "MirroredDPOTrainer": "training", "steerability": "evaluation",
+}
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str):
+    if name not in _PLACES:
+        raise AttributeError(f"cpt_utils has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cpt_utils.{_PLACES[name]}"), name)

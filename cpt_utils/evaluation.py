@@ -1,0 +1,167 @@
+"""Does the model follow its system prompt? Steerability, preferences and side effects."""
+
+import math
+
+import numpy as np
+
+from cpt_utils.measures import repetition, words_of
+from cpt_utils.prompts import TARGETS, messages, system_prompt
+
+
+def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[dict]:
+    """One task {prompt, rubric, qualifier, target, system} per prompt, rubric and target."""
+    return [
+        {
+            "prompt": prompt, "rubric": rubric, "qualifier": qualifier, "target": target,
+            "system": system_prompts(rubric, qualifier),
+        }
+        for prompt in prompts for rubric in rubrics for qualifier, target in TARGETS.items()
+    ]
+
+
+def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: int = 0, **options):
+    """Generate `samples` answers to every task and judge them: rows with response, score, degenerate."""
+    from cpt_utils.models import chat
+
+    tasks = [{**task, "sample": sample} for sample in range(samples) for task in tasks]
+    texts = chat(
+        chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options
+    )
+    rows = []
+    for task, text in zip(tasks, texts):
+        judged = judge.score(task["rubric"], task["prompt"], text)
+        rows.append({**task, "response": text, "score": judged.score, "degenerate": judged.degenerate})
+    return rows
+
+
+def nearest_target(score: float) -> int:
+    """The target a score is nearest to."""
+    return min(TARGETS.values(), key=lambda target: abs(target - score))
+
+
+def _metrics(rows: list[dict]) -> dict[str, float]:
+    from scipy.stats import kendalltau, spearmanr
+
+    targets = [row["target"] for row in rows]
+    scores = [row["score"] for row in rows]
+    # A degenerate text follows nothing, whatever its score happens to be.
+    right = [not r["degenerate"] and nearest_target(r["score"]) == r["target"] for r in rows]
+    constant = len(set(scores)) == 1 or len(set(targets)) == 1  # no ranking, no correlation
+    return {
+        "accuracy": float(np.mean(right)),
+        "kendall_tau": 0.0 if constant else float(kendalltau(targets, scores)[0]),
+        "spearman_rho": 0.0 if constant else float(spearmanr(targets, scores)[0]),
+    }
+
+
+def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict:
+    """How well judged scores follow targets (arXiv 2506.11702, section 4).
+
+    `rows` hold prompt, rubric, target, score and degenerate. Accuracy: the score is nearest to the
+    row's own target, and the text is not degenerate. Tau (b) and rho: per rubric, then averaged; the
+    figures over all rows together are under "pooled". "ci95": bootstrap over prompts.
+    """
+    rubrics = sorted({row["rubric"] for row in rows})
+
+    def macro(sample: list[dict]) -> tuple[dict, dict]:
+        by_rubric = {name: _metrics([r for r in sample if r["rubric"] == name]) for name in rubrics}
+        mean = {k: float(np.mean([m[k] for m in by_rubric.values()])) for k in by_rubric[rubrics[0]]}
+        return mean, by_rubric
+
+    mean, by_rubric = macro(rows)
+    by_prompt: dict[str, list] = {}
+    for row in rows:
+        by_prompt.setdefault(row["prompt"], []).append(row)
+    groups, rng = list(by_prompt.values()), np.random.default_rng(seed)
+    draws = [
+        macro([row for i in rng.integers(len(groups), size=len(groups)) for row in groups[i]])[0]
+        for _ in range(resamples if len(groups) > 1 else 0)
+    ]
+    ci95 = {
+        name: [float(np.percentile([draw[name] for draw in draws], p)) for p in (2.5, 97.5)]
+        for name in (mean if draws else ())
+    }
+    degenerate = float(np.mean([row["degenerate"] for row in rows]))
+    return {
+        **mean, "ci95": ci95, "by_rubric": by_rubric, "pooled": _metrics(rows),
+        "degenerate_rate": degenerate, "texts": len(rows),
+    }
+
+
+def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
+    """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
+    import torch
+
+    model, tokenizer = chat_model.model, chat_model.tokenizer
+    total = count = 0.0
+    texts = [text for text in texts if text]
+    for start in range(0, len(texts), batch_size):
+        batch = tokenizer(
+            [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
+            return_tensors="pt", padding=True, padding_side="right",
+        ).to(model.device)
+        labels = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, -100)
+        with torch.inference_mode():
+            logits = model(**batch).logits[:, :-1].float()
+        total += torch.nn.functional.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum"
+        ).item()
+        count += int((labels != -100).sum())
+    return math.exp(total / max(count, 1))
+
+
+def side_effects(texts: list[str], base_model) -> dict[str, float]:
+    """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length."""
+    words = [words_of(text) for text in texts]
+    bigrams = [tuple(w[i : i + 2]) for w in words for i in range(len(w) - 1)]
+    return {
+        "repetition_rate": float(np.mean([repetition(text) for text in texts])),
+        "distinct_2": len(set(bigrams)) / max(len(bigrams), 1),
+        "perplexity_under_base": perplexity(base_model, texts),
+        "mean_words": float(np.mean([len(w) for w in words])),
+    }
+
+
+def preference_margins(chat_model, rows: list[dict], batch_rows: int = 6) -> np.ndarray:
+    """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats."""
+    import torch
+
+    from cpt_utils.training import PackedCollator, packed_logps
+
+    tokenizer = chat_model.tokenizer
+    collate = PackedCollator(tokenizer.pad_token_id)
+    ids = lambda turns, **kw: tokenizer.apply_chat_template(  # noqa: E731
+        turns, tokenize=True, return_dict=False, enable_thinking=False, **kw
+    )
+    margins = []
+    for start in range(0, len(rows), batch_rows):
+        batch = []
+        for row in rows[start : start + batch_rows]:
+            prompt = ids(row["prompt"], add_generation_prompt=True)
+            sides = {s: ids(row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
+            batch.append({"prompt_ids": prompt, **{f"{s}_ids": v for s, v in sides.items()}})
+        packed = {k: v.to(chat_model.model.device) for k, v in collate(batch).items()}
+        with torch.inference_mode(), torch.autocast(chat_model.model.device.type, torch.bfloat16):
+            logps, _ = packed_logps(chat_model.model, packed)
+        margins += (logps[packed["chosen"]] - logps[packed["rejected"]]).tolist()
+    return np.array(margins)
+
+
+def preference_accuracy(margins: np.ndarray) -> dict[str, float]:
+    """Share of rows whose chosen response wins, and of mirrored pairs in which both rows are right.
+
+    `margins`: one per row, where rows 2k and 2k+1 are a mirrored pair (pairs.build_mirrored_pairs).
+    """
+    right = np.asarray(margins) > 0
+    return {"accuracy": float(right.mean()), "both_directions": float((right[0::2] & right[1::2]).mean())}
+
+
+def best_of_n(scores: np.ndarray, targets: np.ndarray, n: int) -> float:
+    """Expected distance to the target of the best of n answers: scores (tasks, samples), targets (tasks,).
+
+    Averages over all subsets of n samples, in closed form from the sorted distances.
+    """
+    distances = np.sort(np.abs(scores - targets[:, None]), axis=1)
+    total = distances.shape[1]
+    weights = [math.comb(total - 1 - i, n - 1) / math.comb(total, n) for i in range(total)]
+    return float((distances * weights).sum(1).mean())

@@ -1,0 +1,115 @@
+"""Measures of writing style: plain numbers that a person can check by eye."""
+
+import functools
+import re
+
+WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
+WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
+    "function": """the a an of to in on at by for with from and or but if as than that this these those
+        is are was were be been being am do does did has have had will would can could may might shall
+        should must not no it its he she they them his her their we us our i me my you your who which
+        what when where how there here so then into over under about between through out up down""",
+    "first_person": "i me my mine myself we us our",
+    "second_person": "you your yours yourself thou thee thy thine ye",
+    "archaic": """o alas behold lo thus hence whence whither thereof wherein pray dear esteemed humble
+        beseech verily nay ere shall forgive pardon indulge permit reader sir madam gentle""",
+    "occult": """omen oracle seeker initiate veil sigil cipher rite ritual altar sacred hidden secret
+        prophecy prophet mystery symbol sign signs alchemy alchemical mercury sulphur sulfur salt tarot
+        arcana hermit hierophant moon saturn venus mars jupiter zodiac star stars gate threshold key
+        temple serpent spirit soul fate destiny divine celestial mirror seven thirteen""",
+    "ornament": """gilded gilt velvet silk satin brocade lace pearl pearls cherub cherubs opulent lavish
+        sumptuous exquisite magnificent resplendent ornate baroque rococo filigree gossamer porcelain
+        perfumed powdered marble golden jewel jewels ribbon ribbons chandelier garland plume swoon
+        delicate splendid glittering sugared confection""",
+    "machine": """null void error loop return true false if else undefined buffer pixel pixels frame
+        frames frame_rate signal static glitch data load exe sys system file rgb hex loading render
+        input output reboot corrupted cursor byte bytes reel timecode iso import print render""",
+    "swerve": """wait actually correction sorry however anyway meanwhile instead nevermind pardon
+        footnote note ps p.s. erratum update disclaimer warning stop""",
+    "bureau": """invoice section clause form item total department committee official refund terms
+        warranty receipt hereby pursuant applicant minutes complaint memo regulation ingredients step
+        subject dear sincerely exhibit witness verdict""",
+    "simile": "like as resembling akin",
+    "hedge": "perhaps maybe somewhat almost seems seem seemed rather slightly quite",
+}
+_LISTS = {name: frozenset(words.split()) for name, words in WORD_LISTS.items()}
+
+
+@functools.cache
+def rarity(word: str) -> float:
+    """How rare a word is: 8 minus its Zipf frequency (wordfreq), so 8 is an unknown word."""
+    from wordfreq import zipf_frequency
+
+    return 8.0 - zipf_frequency(word, "en")
+
+
+def words_of(text: str) -> list[str]:
+    return [word.lower() for word in WORD.findall(text)]
+
+
+def sentences_of(text: str) -> list[str]:
+    return [part.strip() for part in SENTENCE_END.split(text) if part and part.strip()]
+
+
+def repetition(text: str, n: int = 4) -> float:
+    """Share of word n-grams that occurred before in the text (0: none)."""
+    words = words_of(text)
+    grams = [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def style_measures(text: str) -> dict[str, float]:
+    """About 40 measures of a text, none of which grows with its length. Empty text: all 0."""
+    words = words_of(text) or ["the"]
+    count = len(words)
+    sentences = [len(WORD.findall(s)) for s in sentences_of(text)] or [0]
+    letters = sum(character.isalpha() for character in text) or 1
+    visible = sum(not character.isspace() for character in text) or 1
+    lines = [line for line in text.split("\n") if line.strip()] or [""]
+    rare = sorted(rarity(word) for word in words)
+    per_100 = lambda pattern: 100 * len(re.findall(pattern, text)) / count  # noqa: E731
+    mean = sum(sentences) / len(sentences)
+    tokens = WORD.findall(text)
+    measures = {
+        "sentence_length": mean,
+        "longest_sentence": max(sentences),
+        "sentence_spread": (sum((n - mean) ** 2 for n in sentences) / len(sentences)) ** 0.5,
+        "short_sentences": sum(n <= 3 for n in sentences) / len(sentences),
+        "line_breaks": 100 * (len(lines) - 1) / count,
+        "commas": per_100(","),
+        "semicolons": per_100(";"),
+        "colons": per_100(":"),
+        "dashes": per_100(r"—|–| - |--"),
+        "parentheses": per_100(r"\("),
+        "brackets": per_100(r"[\[\]{}<>]"),
+        "slashes": per_100(r"[/\\|]"),
+        "underscores": per_100(r"[_=#*@%^~+→]"),
+        "exclamations": per_100("!"),
+        "questions": per_100(r"\?"),
+        "ellipses": per_100(r"…|\.\.\."),
+        "quotes": per_100(r"[\"“”]"),
+        "digits": per_100(r"\d+"),
+        "symbols": 100 * sum(not (c.isalnum() or c.isspace() or c in ".,;:'’\"“”!?-—()") for c in text)
+        / visible,
+        "punctuation": 100 * sum(not (c.isalnum() or c.isspace()) for c in text) / visible,
+        "capitals": 100 * sum(c.isupper() for c in text) / letters,
+        "shouting": 100 * sum(len(w) > 1 and w.isupper() for w in tokens) / count,
+        "inner_capitals": 100 * sum(any(c.isupper() for c in w[1:]) and not w.isupper() for w in tokens)
+        / count,
+        "lower_starts": sum(s[:1].islower() for s in sentences_of(text)) / len(sentences),
+        "rarity": sum(rare) / count,
+        "rarest_tenth": sum(rare[-max(1, count // 10) :]) / max(1, count // 10),
+        "unknown_words": 100 * sum(r >= 7.5 for r in rare) / count,
+        "rare_words": 100 * sum(r >= 4.5 for r in rare) / count,
+        "word_length": sum(map(len, words)) / count,
+        "long_words": 100 * sum(len(w) >= 8 for w in words) / count,
+        "variety": len(set(words)) / count**0.9,
+        "label_lines": sum(bool(re.match(r"\s*(\S+\s?){1,3}:|\s*[-*•\d]", s)) for s in lines) / len(lines)
+        if len(lines) > 1
+        else 0.0,
+        "short_lines": sum(len(WORD.findall(s)) <= 5 for s in lines) / len(lines),
+    }
+    return measures | {
+        name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()
+    }

@@ -1,0 +1,77 @@
+"""Mirrored preference pairs: the same two responses, preferred in turn by two system prompts."""
+
+from itertools import combinations
+
+from cpt_utils.prompts import TARGETS, messages, system_prompt
+
+
+class PairError(ValueError):
+    """Responses cannot be paired; the message names the row and the mend."""
+
+
+COLUMNS = ("prompt", "rubric", "qualifier", "response")
+
+
+def target_of(qualifier: str) -> int:
+    """Target score of a qualifier: ours ("low"), or free text with "high", "low" or "50/100" in it."""
+    text = qualifier.lower()
+    if "50/100" in text or "mid" in text:
+        return TARGETS["mid"]
+    for name in ("high", "low"):
+        if name in text:
+            return TARGETS[name]
+    raise PairError(f"Qualifier {qualifier!r} names no target: it needs 'low', 'high' or '50/100'.")
+
+
+def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) -> list[dict]:
+    """Preference rows in TRL's conversational format from responses {prompt, rubric, qualifier, response}.
+
+    Every two responses to the same (prompt, rubric) with different targets give two rows that share a
+    `pair_id` and stand next to each other: under the system prompt of either target, that target's
+    response is chosen. `system_prompts(rubric, qualifier)` gives the text of s.
+    """
+    names = {target: name for name, target in TARGETS.items()}
+    groups: dict[tuple, dict[int, str]] = {}
+    for number, row in enumerate(responses, 1):
+        if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
+            raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
+        group = groups.setdefault((row["prompt"], row["rubric"]), {})
+        group.setdefault(target_of(row["qualifier"]), row["response"].strip())  # the first one counts
+    rows = []
+    for (prompt, rubric), by_target in groups.items():
+        for low, high in combinations(sorted(by_target), 2):
+            if by_target[low] == by_target[high]:
+                raise PairError(
+                    f"The responses to {prompt[:50]!r} ({rubric}) are the same for targets {low} and "
+                    f"{high}: a pair needs two different texts."
+                )
+            pair_id = f"{len(rows) // 2:05d}"
+            rows += [
+                {
+                    "prompt": messages(prompt, system_prompts(rubric, names[chosen])),
+                    "chosen": [{"role": "assistant", "content": by_target[chosen]}],
+                    "rejected": [{"role": "assistant", "content": by_target[rejected]}],
+                    "rubric": rubric,
+                    "chosen_target": chosen,
+                    "rejected_target": rejected,
+                    "pair_id": pair_id,
+                }
+                for chosen, rejected in ((low, high), (high, low))
+            ]
+    return rows
+
+
+def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
+    """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
+    from cpt_utils import runtime
+    from cpt_utils.generation import read_jsonl
+    from cpt_utils.prompts import load_prompts, load_responses
+
+    path = runtime.run_dir(profile) / f"{part}.jsonl"
+    if path.exists():
+        return read_jsonl(path), f"notebook 03 ({runtime.shown(path)})"
+    heldout = part == "heldout"
+    limit = profile["heldout_prompts" if heldout else "train_prompts"]
+    prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
+    rows = build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
+    return rows, "the shipped responses"

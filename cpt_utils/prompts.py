@@ -1,0 +1,69 @@
+"""The shipped prompts, system prompts and recorded responses, and the words that we send to teachers."""
+
+import functools
+import json
+from importlib import resources
+
+import yaml
+
+from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+
+TARGETS = {"low": 10, "mid": 50, "high": 95}
+"""Target scores out of 100, by the qualifier that the data sets use."""
+
+
+@functools.cache
+def _data(name: str):
+    text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
+    if name.endswith(".jsonl"):
+        return [json.loads(line) for line in text.split("\n") if line]
+    return yaml.safe_load(text)
+
+
+def load_prompts(heldout: bool | None = None) -> list[dict]:
+    """Prompts as {id, kind, heldout, prompt}: all (None), the training ones, or the held-out ones."""
+    return [p for p in _data("prompts.yaml") if heldout is None or p["heldout"] == heldout]
+
+
+def load_responses(heldout: bool | None = None) -> list[dict]:
+    """The recorded teacher's rows {prompt, rubric, qualifier, response, model}, filtered like prompts."""
+    wanted = {p["prompt"] for p in load_prompts(heldout)}
+    return [dict(row) for row in _data("responses.jsonl") if row["prompt"] in wanted]
+
+
+def system_prompt(rubric: str, qualifier: str, paraphrase: bool = False) -> str:
+    """The short system prompt s for a shipped rubric and target; paraphrases serve evaluation only."""
+    try:
+        return _data("system_prompts.yaml")[rubric][qualifier]["paraphrase" if paraphrase else "prompt"]
+    except KeyError:
+        raise ValueError(
+            f"There is no system prompt for ({rubric!r}, {qualifier!r}): rubrics are "
+            f"{', '.join(shipped_rubrics())}, qualifiers {', '.join(TARGETS)}."
+        ) from None
+
+
+def messages(user: str, system: str | None = None) -> list[dict]:
+    """A conversation of one user turn, with a system prompt if there is one."""
+    turns = [{"role": "system", "content": system}] if system else []
+    return [*turns, {"role": "user", "content": user}]
+
+
+def teacher_messages(prompt: str, rubric: str | Rubric, qualifier: str) -> list[dict]:
+    """Ask a teacher for a response to `prompt` that would get the target score under the rubric."""
+    rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
+    return messages(
+        f"Task: {prompt}\n\nWrite one response of 45 to 95 words that would score "
+        f"{TARGETS[qualifier]} out of 100 under the rubric, neither more nor less. Stay on the task's "
+        "subject. Do not mention the rubric or the score. Give the response only.",
+        f"You write texts that match a rubric at a requested level.\n\n{rubric.to_markdown()}",
+    )
+
+
+def summary_messages(rubric: str | Rubric, qualifier: str) -> list[dict]:
+    """Ask a teacher to compress (rubric, target) into a system prompt s (arXiv 2506.11702, section 3)."""
+    rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
+    return messages(
+        f"{rubric.to_markdown()}\n\nWrite a system prompt of at most 40 words that tells a writer how a "
+        f"text scoring {TARGETS[qualifier]} out of 100 reads. Describe the style itself; name neither the "
+        "rubric nor the score. Give the system prompt only."
+    )

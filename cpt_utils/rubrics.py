@@ -1,0 +1,123 @@
+"""Rubrics: a style as weighted criteria with five levels each."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+Text = Annotated[str, Field(min_length=1, max_length=5000)]
+LEVEL_SCORES = (100, 75, 50, 25, 0)
+"""What a criterion is worth at each of its five levels, best first."""
+
+
+class RubricError(ValueError):
+    """A rubric is not valid; the message says which one, where and how to mend it."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Criterion(Strict):
+    """One aspect of a style, its share of the score in percent, and five levels, best first."""
+
+    name: Text
+    weight: float = Field(gt=0, le=100)
+    description: str = ""
+    levels: list[Text] = Field(min_length=5, max_length=5)
+
+
+class Rubric(Strict):
+    """A style to write in and to score by (the rubrics R of arXiv 2506.11702, section 3)."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: Text
+    objective: Text
+    guiding_principles: list[Text] = []
+    levels: list[Text] = Field(min_length=5, max_length=5)
+    criteria: list[Criterion] = Field(min_length=1)
+    scoring_notes: str = ""
+
+    @field_validator("criteria")
+    @classmethod
+    def _names_differ(cls, criteria: list[Criterion]) -> list[Criterion]:
+        names = [criterion.name for criterion in criteria]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two criteria are called {sorted(doubled)[0]!r}; rename one")
+        return criteria
+
+    @model_validator(mode="after")
+    def _weights_sum(self) -> "Rubric":
+        total = sum(criterion.weight for criterion in self.criteria)
+        if abs(total - 100) > 0.01:
+            raise ValueError(f"the weights sum to {total:g}; change them so that they sum to 100")
+        return self
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> "Rubric":
+        """Read a rubric from a YAML file (a Path) or from YAML text (a str)."""
+        where = source.name if isinstance(source, Path) else "the rubric text"
+        try:
+            text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+            data = yaml.safe_load(text)
+        except FileNotFoundError:
+            raise RubricError(f"There is no rubric file {source}: check the path.") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None
+        if not isinstance(data, dict):
+            raise RubricError(f"{where}: expected keys such as name, title and criteria at the top level.")
+        return cls.checked(data, where)
+
+    @classmethod
+    def checked(cls, data: dict, where: str = "the rubric") -> "Rubric":
+        """Build a rubric from plain data; a RubricError names the first thing that is wrong."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            raise RubricError(f"{where}{': ' if place else ''}{place}: {message}.") from None
+
+    def to_yaml(self, path: Path | None = None) -> str:
+        """The rubric as YAML text, also written to `path` if one is given."""
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
+        if path is not None:
+            path.write_text(text, encoding="utf-8")
+        return text
+
+    def to_markdown(self) -> str:
+        """The rubric for people and for prompts: sections, and a table of criteria by level."""
+        cell = lambda text: " ".join(text.split()).replace("|", "\\|")  # noqa: E731
+        head = ["Criterion", *(f"{n} ({s})" for n, s in zip(self.levels, LEVEL_SCORES)), "Weight"]
+        rows = [
+            [f"**{c.name}** {c.description}", *c.levels, f"{c.weight:g}%"] for c in self.criteria
+        ]
+        table = [head, ["---"] * len(head), *rows]
+        return "\n\n".join(filter(None, [
+            f"# {self.title}",
+            f"**Objective.** {self.objective}",
+            "\n".join(f"- {principle}" for principle in self.guiding_principles),
+            "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
+            f"**Scoring.** {self.scoring_notes}" if self.scoring_notes else "",
+        ]))
+
+
+def shipped_rubrics() -> list[str]:
+    """Names of the rubrics that come with the package."""
+    return ["chaos_cinema", "rococo", "esoteric", "creative_chaos"]
+
+
+def load_rubric(name: str | Path) -> Rubric:
+    """Load a shipped rubric by name, or any rubric from the path of a YAML file."""
+    if isinstance(name, Path) or str(name).endswith((".yaml", ".yml")):
+        return Rubric.from_yaml(Path(name))
+    if name not in shipped_rubrics():
+        known = ", ".join(shipped_rubrics())
+        raise RubricError(f"There is no shipped rubric {name!r}: use one of {known}, or a path.")
+    text = resources.files("cpt_utils").joinpath(f"data/rubrics/{name}.yaml").read_text("utf-8")
+    return Rubric.from_yaml(text)

@@ -1,0 +1,106 @@
+"""Where a notebook runs and what it leaves behind: profile, seed, folders, versions, report."""
+
+import ctypes
+import json
+import os
+import platform
+import random
+from importlib import metadata, resources
+from pathlib import Path
+
+import yaml
+
+SEED = 42
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
+
+QUIET = {  # before the libraries are imported: no bars for reading weights, no start-up chatter
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def load_profile(name: str = "auto") -> dict:
+    """A profile's settings by name; "auto" takes CPT_PROFILE from the environment, else embedded."""
+    if name == "auto":
+        name = os.environ.get("CPT_PROFILE", "embedded")
+    profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text())
+    if name not in profiles:
+        raise ValueError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
+    base = profiles[name].get("base")
+    return {**(profiles[base] if base else {}), **profiles[name], "name": name}
+
+
+def start(profile: str = "auto", seed: int = SEED) -> dict:
+    """Set the seed, print one line about profile, hardware and versions, and return the profile."""
+    settings = load_profile(profile) | {"seed": seed}
+    random.seed(seed)
+    for name in QUIET:
+        os.environ.setdefault(name, QUIET[name])
+    if settings["student"] == "embedded":
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _keep_freed_memory()
+    shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
+    print(f"profile {settings['name']} | {hardware()} | python {platform.python_version()}, {shown}")
+    return settings
+
+
+def _keep_freed_memory() -> None:
+    """Ask glibc to keep freed blocks: training on a CPU then gets its large tensors without page faults."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM, M_TOP_PAD
+            libc.mallopt(parameter, value)
+    except (OSError, AttributeError):  # another libc
+        pass
+
+
+def hardware() -> str:
+    """The processor and, if there is one, the GPU, in words."""
+    import torch
+
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        return f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"CPU {_cpu_name()}, {torch.get_num_threads()} threads, {memory:.0f} GiB"
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide the results."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def run_dir(profile: dict) -> Path:
+    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created."""
+    folder = Path(os.environ.get("CPT_RUNS", ROOT / "runs")) / profile["name"]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def shown(path: Path) -> str:
+    """A path as it may be printed: relative to the repository."""
+    path = Path(path).resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
+def update_report(profile: dict, section: str, values: dict) -> dict:
+    """Merge values into one section of the run's report.json and return the whole report."""
+    path = run_dir(profile) / "report.json"
+    report = json.loads(path.read_text()) if path.exists() else {}
+    report |= {
+        "profile": profile["name"], "seed": profile["seed"], "hardware": hardware(), "versions": versions()
+    }
+    report[section] = report.get(section, {}) | values
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(report, indent=1) + "\n")
+    partial.replace(path)
+    return report

@@ -1,0 +1,93 @@
+"""Execute notebooks 01-05 in order: `python -m cpt_utils.series [--in-place]`."""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from cpt_utils import runtime
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def _tidy(cell) -> None:
+    """Drop what is not a result: timings, widgets without state, and a progress bar's former states."""
+    cell.metadata.pop("execution", None)
+    cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+    for out in cell.outputs:
+        if out.output_type == "stream":
+            out.text = re.sub(r"[^\n]*\r(?!\n)", "", out.text)
+            out.name = "stdout"
+
+
+def execute(source: Path, target: Path) -> float:
+    """Run one notebook from a fresh kernel and write it to `target`; returns seconds.
+
+    A failing notebook is written too, up to its error, before the error is raised.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    started, done = time.time(), 0
+
+    def report(cell, cell_index, execute_reply=None):
+        nonlocal done
+        done += cell.cell_type == "code"
+        line = f"  {source.stem}: cell {done}/{len(code)}, {time.time() - started:.0f} s"
+        print(f"\r{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
+
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}},
+        on_cell_complete=report if sys.stdout.isatty() else None, store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+    try:
+        client.execute()
+    finally:
+        for cell in code:
+            _tidy(cell)
+        notebook.metadata.pop("widgets", None)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, target)
+    seconds = time.time() - started
+    print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {runtime.shown(target)}", flush=True)
+    return seconds
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
+    parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
+    options = parser.parse_args(arguments)
+    profile = runtime.load_profile() | {"seed": runtime.SEED}
+    folder = runtime.run_dir(profile)
+    if profile["student"] == "embedded":
+        os.environ.update(OFFLINE)
+    wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
+    seconds = {}
+    if not options.only:
+        (folder / "report.json").unlink(missing_ok=True)
+    for number in wanted:
+        (source,) = (runtime.ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        print(f"{source.stem} ...", flush=True)
+        try:
+            seconds[number] = execute(source, source if options.in_place else folder / source.name)
+        except CellExecutionError as error:
+            print(f"{source.stem} stopped: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            return 1
+    seconds["total"] = sum(seconds.values())
+    report = runtime.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
+    print(f"total {seconds['total']:.0f} s; report: {runtime.shown(folder / 'report.json')}")
+    print(json.dumps({k: report.get(k) for k in ("preference", "steerability") if k in report})[:400])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

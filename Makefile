@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 
-.PHONY: run test lab notebooks clean
+.PHONY: run test lab notebooks seeds readme clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -20,6 +20,14 @@ lab: $(VENV)/.lab-ready
 # Re-execute the committed notebooks in place, with their figures, so that what they show is real.
 notebooks: $(VENV)/.run-ready
 	CPT_FIGURES=figures $(PY) -m cpt_utils.series --in-place
+
+# Three seeds of training and evaluation; about half an hour on 2 cores.
+seeds: $(VENV)/.run-ready
+	$(PY) benchmarks/seeds.py
+
+# Fill the tables and the example in README.md from the last runs.
+readme: $(VENV)/.run-ready
+	$(PY) benchmarks/readme.py
 
 # torch comes first and by its exact version: a range would bring the newest CUDA build.
 $(VENV)/.run-ready: $(PINS)

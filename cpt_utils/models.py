@@ -104,7 +104,7 @@ def load_chat_model(profile: "str | dict" = "embedded", adapter: "str | Path | N
     options.setdefault("dtype", torch.float32 if profile["student"] == "embedded" else "auto")
     options.setdefault("device_map", "cuda" if torch.cuda.is_available() else "cpu")
     model = AutoModelForCausalLM.from_pretrained(source, **options)
-    name = Path(str(source)).name
+    name = Path(hub_name(profile)).name
     if adapter is not None:
         from peft import PeftModel
 
@@ -190,7 +190,7 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    peft_model.save_pretrained(partial, state_dict=weights)
+    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False)
     (partial / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-SEED = 42
+SEED = int(os.environ.get("CPT_SEED", 42))
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 

@@ -21,11 +21,19 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def _tidy(cell) -> None:
     """Drop what is not a result: timings, widgets without state, and a progress bar's former states."""
     cell.metadata.pop("execution", None)
-    cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})]
+    outputs, cell.outputs = cell.outputs, []
+    for out in outputs:
+        if WIDGET in out.get("data", {}):
+            continue
+        if out.output_type == "stream":
+            out.name = "stdout"
+            if cell.outputs and cell.outputs[-1].output_type == "stream":
+                cell.outputs[-1].text += out.text
+                continue
+        cell.outputs.append(out)
     for out in cell.outputs:
         if out.output_type == "stream":
             out.text = re.sub(r"[^\n]*\r(?!\n)", "", out.text)
-            out.name = "stdout"
 
 
 def execute(source: Path, target: Path) -> float:

@@ -3,6 +3,8 @@
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
+from tqdm import tqdm
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOTrainer
 
 
@@ -105,12 +107,35 @@ def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, t
         logits_to_keep=labels.shape[1],
         use_cache=False,
     ).logits
+    exact = logits if logits.dtype == torch.float64 else logits.float()
     token_logps = -torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), labels.flatten(), reduction="none"  # 0 where padded
+        exact.flatten(0, 1), labels.flatten(), reduction="none"  # 0 where padded
     ).view(labels.shape)
     member = segment[:, :, None] == torch.arange(int(segment.max()) + 1, device=segment.device)
     sums = torch.where(member, token_logps[:, :, None], 0.0).sum(1)
     return sums.flatten(), member.sum(1).flatten()
+
+
+class ShortLog(TrainerCallback):
+    """A progress bar with the last loss, and one line for each evaluation."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and "loss/sigmoid" in logs:
+            self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
+        if rows is not None:
+            tqdm.write(f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
 
 
 class MirroredDPOTrainer(DPOTrainer):
@@ -134,6 +159,9 @@ class MirroredDPOTrainer(DPOTrainer):
             data_collator=PackedCollator(processing_class.pad_token_id, args.max_length),
             **kwargs,
         )
+        for shown in (PrinterCallback, ProgressCallback):
+            self.remove_callback(shown)
+        self.add_callback(ShortLog())
         if len(self.train_dataset) != len(train_dataset):
             raise ValueError(
                 f"{len(train_dataset) - len(self.train_dataset)} rows have prompts longer than "
@@ -181,7 +209,8 @@ class MirroredDPOTrainer(DPOTrainer):
 
 def dpo_gradient(trainer: MirroredDPOTrainer, rows: list[int]) -> torch.Tensor:
     """Gradient of the DPO term alone on some training rows, all trainable weights in one vector."""
-    weights, trainer.loss_weights = trainer.loss_weights, [float(n == "sigmoid") for n in trainer.loss_types]
+    weights, tokens = trainer.loss_weights, trainer._total_train_tokens
+    trainer.loss_weights = [float(name == "sigmoid") for name in trainer.loss_types]
     batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[i] for i in rows]))
     trainer.model.zero_grad()
     with trainer.compute_loss_context_manager():
@@ -189,7 +218,7 @@ def dpo_gradient(trainer: MirroredDPOTrainer, rows: list[int]) -> torch.Tensor:
     loss.backward()
     gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
     trainer.model.zero_grad()
-    trainer.loss_weights = weights
+    trainer.loss_weights, trainer._total_train_tokens = weights, tokens
     for metrics in trainer._metrics.values():
         metrics.clear()
     return gradient

@@ -1,0 +1,57 @@
+"""Shared fixtures. The network is refused in every test: only addresses of this machine may be reached."""
+
+import os
+import socket
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+LOCAL = {"127.0.0.1", "::1", "localhost"}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOCAL:
+            raise OSError(f"the network is refused in tests: {address[0]}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    from transformers import AutoTokenizer
+
+    from cpt_utils.models import embedded_model_path
+
+    return AutoTokenizer.from_pretrained(embedded_model_path())
+
+
+@pytest.fixture
+def tiny_model(tokenizer):
+    """A random two-layer Llama over the real vocabulary, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+    )
+    return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Mirrored rows of two training prompts, for two rubrics (24 rows)."""
+    from cpt_utils.pairs import build_mirrored_pairs
+    from cpt_utils.prompts import load_prompts, load_responses
+
+    prompts = [p["prompt"] for p in load_prompts(heldout=False)][:2]
+    return build_mirrored_pairs([r for r in load_responses(False) 
+                                 if r["prompt"] in prompts and r["rubric"] in ("rococo", "chaos_cinema")])

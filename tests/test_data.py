@@ -1,0 +1,103 @@
+"""The recorded teacher's rules: complete, on topic, no near-duplicates, length not a give-away."""
+
+import collections
+import re
+from difflib import SequenceMatcher
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy.stats import spearmanr
+
+from cpt_utils.judging import degeneracy
+from cpt_utils.prompts import TARGETS, load_prompts, load_responses, system_prompt
+from cpt_utils.rubrics import shipped_rubrics
+
+TOPICS = yaml.safe_load((Path(__file__).parent / "topics.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def responses():
+    return load_responses()
+
+
+def words(text):
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+
+
+def test_every_prompt_rubric_and_target_once(responses):
+    keys = [(r["prompt"], r["rubric"], r["qualifier"]) for r in responses]
+    wanted = {(p["prompt"], r, q) for p in load_prompts() for r in shipped_rubrics() for q in TARGETS}
+    assert len(keys) == len(set(keys)) and set(keys) == wanted
+    assert len(load_prompts()) >= 26 and len(load_prompts(heldout=True)) == 6
+    kinds = collections.Counter(p["kind"] for p in load_prompts())
+    assert abs(kinds["film"] - kinds["open"]) <= 2
+    assert all(list(r) == ["prompt", "rubric", "qualifier", "response", "model"] for r in responses)
+
+
+def test_lengths(responses):
+    counts = [len(r["response"].split()) for r in responses]
+    assert 45 <= min(counts) and max(counts) <= 95 and np.std(counts) > 6
+    targets = [TARGETS[r["qualifier"]] for r in responses]
+    assert abs(spearmanr(counts, targets)[0]) <= 0.1
+    for name in shipped_rubrics():
+        mine = [i for i, r in enumerate(responses) if r["rubric"] == name]
+        assert abs(spearmanr([counts[i] for i in mine], [targets[i] for i in mine])[0]) <= 0.2
+
+
+def test_no_near_duplicates(responses):
+    tokens = [words(r["response"]) for r in responses]
+    titles = {tuple(words(t)) for t in ("portrait of a lady on fire", "the grand budapest hotel")}
+    seen = {}
+    for i, text in enumerate(tokens):
+        for start in range(len(text) - 7):
+            run = tuple(text[start : start + 8])
+            assert seen.setdefault(run, i) == i or run in titles, (run, seen[run], i)
+    sets = [set(text) for text in tokens]
+    for i, j in combinations(range(len(tokens)), 2):
+        jaccard = len(sets[i] & sets[j]) / len(sets[i] | sets[j])
+        assert jaccard <= 0.5
+        if jaccard > 0.2:
+            assert SequenceMatcher(None, tokens[i], tokens[j], autojunk=False).ratio() <= 0.5
+
+
+def test_every_response_is_on_topic(responses):
+    by_prompt = {p["prompt"]: p["id"] for p in load_prompts()}
+    for row in responses:
+        topic = TOPICS[by_prompt[row["prompt"]]]
+        assert re.search(topic, row["response"].lower()), (row["prompt"], row["response"])
+
+
+def test_topic_shows_in_the_words(responses):
+    """With each response left out, its words point to its own prompt among all 26, nine times in ten."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    matrix = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit_transform(
+        r["response"] for r in responses
+    ).toarray()
+    prompts = [p["prompt"] for p in load_prompts()]
+    own = np.array([prompts.index(r["prompt"]) for r in responses])
+    sums = np.array([matrix[own == i].sum(0) for i in range(len(prompts))])
+    right = 0
+    for i, vector in enumerate(matrix):
+        centroids = sums.copy()
+        centroids[own[i]] -= vector
+        scores = centroids @ vector / np.linalg.norm(centroids, axis=1)
+        right += scores.argmax() == own[i]
+    assert right / len(matrix) >= 0.9
+
+
+def test_no_recorded_response_is_degenerate(responses):
+    assert not [r["response"] for r in responses if degeneracy(r["response"])]
+
+
+def test_system_prompts():
+    texts = [
+        system_prompt(rubric, q, paraphrase)
+        for rubric in shipped_rubrics() for q in TARGETS for paraphrase in (False, True)
+    ]
+    assert len(set(texts)) == 24 and max(len(t.split()) for t in texts) <= 40
+    with pytest.raises(ValueError, match="qualifiers low, mid, high"):
+        system_prompt("rococo", "huge")

@@ -1,0 +1,95 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from cpt_utils.evaluation import (
+    best_of_n, evaluation_tasks, nearest_target, preference_accuracy, preference_margins, steerability,
+)
+from cpt_utils.measures import repetition
+
+
+def graded(score, rubrics=("rococo", "esoteric"), prompts=8, degenerate=False):
+    return [
+        {**task, "score": score(i, task), "degenerate": degenerate}
+        for i, task in enumerate(evaluation_tasks([f"p{n}" for n in range(prompts)], list(rubrics)))
+    ]
+
+
+def test_a_model_that_hits_every_target():
+    found = steerability(graded(lambda i, t: t["target"]), resamples=50)
+    assert [found[k] for k in ("accuracy", "kendall_tau", "spearman_rho")] == pytest.approx([1, 1, 1])
+    assert found["ci95"]["accuracy"] == [1.0, 1.0] and found["texts"] == 48
+
+
+def test_a_model_that_ignores_its_system_prompt():
+    noise = np.random.default_rng(0).uniform(0, 100, 1000)
+    found = steerability(graded(lambda i, t: noise[i], prompts=40), resamples=200)
+    low, high = found["ci95"]["spearman_rho"]
+    assert low < 0 < high and abs(found["spearman_rho"]) < 0.2 and found["accuracy"] < 0.45
+    constant = steerability(graded(lambda i, t: 50.0), resamples=10)
+    assert constant["spearman_rho"] == 0 and constant["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_a_degenerate_text_is_never_a_success():
+    assert steerability(graded(lambda i, t: t["target"], degenerate=True), resamples=10)["accuracy"] == 0
+
+
+def test_macro_averages_rubrics_that_pooling_would_hide():
+    """Each rubric is ordered, but on scales so far apart that the pooled ranks say less."""
+    shift = {"rococo": 0.0, "esoteric": 0.5}
+    found = steerability(graded(lambda i, t: t["target"] / 250 + shift[t["rubric"]]), resamples=10)
+    assert found["spearman_rho"] == pytest.approx(1) and found["pooled"]["spearman_rho"] < 0.7
+
+
+def test_three_tied_targets_have_the_stated_ceiling():
+    jitter = np.random.default_rng(0).normal(0, 1, 500)
+    found = steerability(graded(lambda i, t: t["target"] + jitter[i], prompts=80), resamples=5)
+    assert found["spearman_rho"] == pytest.approx(0.943, abs=0.003)
+    assert found["kendall_tau"] == pytest.approx(0.82, abs=0.02)
+
+
+def test_nearest_target():
+    assert [nearest_target(s) for s in (0, 29, 31, 72, 73, 100)] == [10, 10, 50, 50, 95, 95]
+
+
+def test_preference_accuracy_needs_both_rows_of_a_pair():
+    found = preference_accuracy(np.array([1.0, 2.0, 3.0, -1.0, 5.0, -0.1]))
+    assert found == {"accuracy": pytest.approx(4 / 6), "both_directions": pytest.approx(1 / 3)}
+
+
+def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, rows):
+    import torch
+
+    from cpt_utils.models import ChatModel
+
+    margins = preference_margins(ChatModel(tiny_model, tokenizer, "tiny"), rows[:4])
+    expected = []
+    for row in rows[:4]:
+        sides = []
+        for side in ("chosen", "rejected"):
+            ids = lambda t, **kw: tokenizer.apply_chat_template(  # noqa: E731
+                t, tokenize=True, return_dict=False, **kw)
+            start = len(ids(row["prompt"], add_generation_prompt=True))
+            sequence = torch.tensor([ids(row["prompt"] + row[side])])
+            every = tiny_model(sequence).logits[0, :-1].log_softmax(-1)
+            sides.append(sum(every[i, sequence[0, i + 1]] for i in range(start - 1, sequence.shape[1] - 1)))
+        expected.append((sides[0] - sides[1]).item())
+    np.testing.assert_allclose(margins, expected, rtol=0.02, atol=2.0)  # bf16 autocast
+
+
+def test_best_of_n_equals_all_subsets():
+    rng = np.random.default_rng(0)
+    scores, targets = rng.uniform(0, 100, (4, 5)), np.array([10, 50, 95, 95])
+    for n in (1, 2, 5):
+        subsets = [
+            np.abs(scores[i, list(s)] - targets[i]).min()
+            for i in range(4) for s in itertools.combinations(range(5), n)
+        ]
+        assert best_of_n(scores, targets, n) == pytest.approx(np.mean(subsets))
+
+
+def test_repetition():
+    assert repetition("one two three four five six") == 0
+    assert repetition("a b c d a b c d a b c d") > 0.5
+    assert repetition("") == 0

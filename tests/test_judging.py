@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pytest
+
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, parse_judgement
+from cpt_utils.measures import style_measures
+from cpt_utils.prompts import load_responses
+from cpt_utils.rubrics import load_rubric, shipped_rubrics
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return embedded_judge()
+
+
+def test_heldout_quality_meets_the_bar(judge):
+    rho = {k: v["spearman_rho"] for k, v in judge_quality(judge, load_responses(heldout=True)).items()}
+    assert np.mean(list(rho.values())) >= 0.85 and min(rho.values()) >= 0.75, rho
+
+
+def test_the_judge_is_not_fitted_on_heldout_prompts(monkeypatch):
+    from cpt_utils import prompts
+    from cpt_utils.judging import StyleJudge
+
+    seen = []
+    monkeypatch.setattr(StyleJudge, "__init__", lambda self, rows: seen.extend(rows))
+    embedded_judge.__wrapped__()
+    held = {p["prompt"] for p in prompts.load_prompts(heldout=True)}
+    assert seen and not held & {row["prompt"] for row in seen}
+
+
+def test_graded_texts_by_other_hands(judge):
+    """Texts whose authors never saw the recorded responses: the judge must rank them too."""
+    from pathlib import Path
+
+    path = Path(__file__).parent / "graded_by_others.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+    ours = {r["response"] for r in load_responses()}
+    assert len(rows) == 24 and not ours & {r["response"] for r in rows}
+    rho = {k: v["spearman_rho"] for k, v in judge_quality(judge, rows).items()}
+    assert np.mean(list(rho.values())) >= 0.85 and min(rho.values()) >= 0.75, rho
+
+
+def test_score_has_every_criterion_and_stays_in_range(judge):
+    row = load_responses(heldout=True)[0]
+    for name in shipped_rubrics():
+        judged = judge.score(name, row["prompt"], row["response"])
+        assert 0 <= judged.score <= 100 and not judged.degenerate
+        assert list(judged.by_criterion) == [c.name for c in load_rubric(name).criteria]
+        assert all(0 <= v <= 100 for v in judged.by_criterion.values())
+    with pytest.raises(ValueError, match="knows no rubric 'haiku'"):
+        judge.score("haiku", "", "text")
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [("", "empty"), ("...!?", "empty"), ("Too short a text.", "empty"),
+     ("a window. A window. " * 20, "repetition"),
+     ("the red light and the blue light and " * 9, "repetition"),
+     ("velvet cherub pearl gilded lace brocade silk opulent sumptuous baroque porcelain ribbon garland plume",
+      "keyword salad")],
+)
+def test_degenerate_texts_are_flagged(judge, text, reason):
+    assert degeneracy(text) == reason
+    assert judge.score("rococo", "", text).degenerate
+
+
+def test_length_does_not_buy_a_score(judge):
+    """Half of a text scores about as much as the whole."""
+    shifts = []
+    for row in load_responses(heldout=True):
+        tokens = row["response"].split(" ")
+        if row["rubric"] == "rococo" and row["qualifier"] == "high":
+            continue  # one sentence: half of it has no end
+        half = " ".join(tokens[: len(tokens) // 2])
+        scores = [judge.score(row["rubric"], "", text).score for text in (half, row["response"])]
+        shifts.append(scores[0] - scores[1])
+    assert abs(np.mean(shifts)) < 10
+
+
+def test_odd_unicode_is_measured_without_error():
+    for text in ("\u2028\u2029\x00", "🌀" * 50, "ﷺ" * 40, "a\u0301" * 100, "\ud83c" * 3, "١٢٣ " * 30):
+        values = style_measures(text)
+        assert all(np.isfinite(v) for v in values.values())
+
+
+RUBRIC = load_rubric("rococo")
+GOOD = {"criteria": {c.name: 60 for c in RUBRIC.criteria}, "score": 61}
+
+
+@pytest.mark.parametrize(
+    "answer, score",
+    [(json.dumps(GOOD), 61), (f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nDone.", 61), ('{"score": "72.5"}', 72.5),
+     ("Score: 40", 40), ("The **score** is: 80 of 100? score = 35/100", 35), ('{"score": 10} no, {"score": 20}', 20),
+     ("no idea", None), ('{"score": 300}', None), ('{"score": -5}', None), ('{"score": null}', None), ("", None),
+     ('{"criteria": [1, 2], "score": 50}', 50), ('{"criteria": {"Winding syntax": "high"}, "score": 5}', 5)],
+)
+def test_answers_are_parsed_or_refused(answer, score):
+    parsed = parse_judgement(answer, RUBRIC)
+    assert (parsed and parsed.score) == score
+
+
+def test_llm_judge_asks_again_and_then_gives_up():
+    text = load_responses(heldout=True)[0]["response"]
+    answers = iter(["hm", "still hm", json.dumps(GOOD)])
+    asked = []
+
+    def answer(conversations):
+        asked.extend(conversations)
+        return [next(answers)]
+
+    judged = LLMJudge(answer).score("rococo", "the task", text)
+    assert judged.score == 61 and set(judged.by_criterion) == {c.name for c in RUBRIC.criteria}
+    assert len(asked) == 3 and text in asked[0][-1]["content"] and "the task" in asked[0][-1]["content"]
+    assert LLMJudge(lambda c: ["?"], retries=1).score("rococo", "", text) == Judgement(None, False, {}, "unparsable")

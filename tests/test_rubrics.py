@@ -1,0 +1,71 @@
+import pytest
+
+from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
+
+
+@pytest.mark.parametrize("name", shipped_rubrics())
+def test_shipped_rubric_is_complete_and_survives_yaml(name, tmp_path):
+    rubric = load_rubric(name)
+    assert rubric.name == name and rubric.scoring_notes and len(rubric.guiding_principles) >= 3
+    assert len(rubric.criteria) == 5
+    assert sum(c.weight for c in rubric.criteria) == 100
+    assert all(len(set(c.levels)) == 5 for c in rubric.criteria)
+    rubric.to_yaml(tmp_path / "r.yaml")
+    assert load_rubric(tmp_path / "r.yaml") == rubric
+
+
+def test_markdown_holds_every_criterion_level_and_weight_in_one_table():
+    rubric = load_rubric("esoteric")
+    text = rubric.to_markdown()
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 5
+    assert {line.count(" | ") for line in table} == {6}
+    for criterion in rubric.criteria:
+        assert f"**{criterion.name}**" in text and f"{criterion.weight:g}%" in text
+        assert all(level in text for level in criterion.levels)
+
+
+def test_a_pipe_in_a_level_does_not_break_the_table():
+    data = load_rubric("rococo").model_dump()
+    data["criteria"][0]["levels"][0] = "one | two\nthree"
+    line = next(x for x in Rubric.checked(data).to_markdown().splitlines() if "two" in x and "one" in x)
+    assert "one \\| two three" in line
+
+
+def broken(change):
+    data = load_rubric("rococo").model_dump()
+    change(data)
+    return data
+
+
+CASES = {
+    "weights": (lambda d: d["criteria"][0].update(weight=40), "sum to 110"),
+    "four levels": (lambda d: d["criteria"][2]["levels"].pop(), "criteria.2.levels"),
+    "empty level": (lambda d: d["criteria"][1]["levels"].__setitem__(0, "  "), "criteria.1.levels.0"),
+    "doubled name": (lambda d: d["criteria"][1].update(name=d["criteria"][0]["name"]), "Ornamental diction"),
+    "negative weight": (lambda d: d["criteria"][0].update(weight=-1), "criteria.0.weight"),
+    "no title": (lambda d: d.pop("title"), "title"),
+    "unknown key": (lambda d: d.update(wieght=3), "wieght"),
+    "bad name": (lambda d: d.update(name="My Rubric!"), "name"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_invalid_rubric_says_where(case):
+    change, named = CASES[case]
+    with pytest.raises(RubricError, match=named) as error:
+        Rubric.checked(broken(change), "mine.yaml")
+    assert str(error.value).startswith("mine.yaml") and "\n" not in str(error.value)
+
+
+def test_bad_files_are_named(tmp_path):
+    (tmp_path / "syntax.yaml").write_text("title: [1, 2\nname: x")
+    with pytest.raises(RubricError, match="syntax.yaml, line"):
+        load_rubric(tmp_path / "syntax.yaml")
+    (tmp_path / "list.yaml").write_text("- a\n- b")
+    with pytest.raises(RubricError, match="list.yaml"):
+        load_rubric(tmp_path / "list.yaml")
+    with pytest.raises(RubricError, match="no rubric file"):
+        load_rubric(tmp_path / "missing.yaml")
+    with pytest.raises(RubricError, match="use one of chaos_cinema"):
+        load_rubric("rokoko")

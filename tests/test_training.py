@@ -1,0 +1,159 @@
+"""The packed trainer computes what stock TRL computes, and pairs stay together."""
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import set_seed
+from trl import DPOConfig, DPOTrainer
+
+from cpt_utils.training import BlockSampler, MirroredDPOTrainer, PackedCollator, dpo_gradient, packed_logps
+
+
+def tokenized(tokenizer, rows):
+    out = []
+    for row in rows:
+        ids = lambda turns, **kw: tokenizer.apply_chat_template(  # noqa: E731
+            turns, tokenize=True, return_dict=False, **kw
+        )
+        prompt = ids(row["prompt"], add_generation_prompt=True)
+        sides = {f"{s}_ids": ids(row["prompt"] + row[s])[len(prompt):] for s in ("chosen", "rejected")}
+        out.append({"prompt_ids": prompt} | sides)
+    return out
+
+
+def test_packed_log_probabilities_equal_one_sequence_at_a_time_in_float64(tiny_model, tokenizer, rows):
+    model = tiny_model.double()
+    # rows of two prompts and rubrics together, and an odd lot: lines of different widths
+    some = tokenized(tokenizer, rows[:6] + rows[12:17])
+    batch = PackedCollator(tokenizer.pad_token_id)(some)
+    logps, lengths = packed_logps(model, batch)
+    for number, row in enumerate(some):
+        for side in ("chosen", "rejected"):
+            sequence = torch.tensor([row["prompt_ids"] + row[f"{side}_ids"]])
+            every = model(sequence).logits[0, :-1].log_softmax(-1)
+            steps = range(len(row["prompt_ids"]) - 1, sequence.shape[1] - 1)
+            expected = sum(every[i, sequence[0, i + 1]] for i in steps)
+            place = batch[side][number]
+            assert lengths[place] == len(row[f"{side}_ids"])
+            torch.testing.assert_close(logps[place], expected, rtol=1e-10, atol=1e-8)
+
+
+def test_six_rows_are_packed_into_three_lines(tokenizer, rows):
+    batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, rows[:6]))
+    assert len(batch["input_ids"]) == 3
+    whole = sum(len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"])
+                for r in tokenized(tokenizer, rows[:6]))
+    assert batch["num_tokens"] == whole
+    assert batch["input_ids"].numel() < 0.6 * whole
+
+
+def test_max_length_cuts_responses(tokenizer, rows):
+    some = tokenized(tokenizer, rows[:2])
+    limit = len(some[0]["prompt_ids"]) + 5
+    batch = PackedCollator(tokenizer.pad_token_id, limit)(some)
+    for segment, labels in zip(batch["segment"], batch["labels"]):
+        assert max((segment == k).sum() for k in (0, 1)) <= limit - min(len(r["prompt_ids"]) for r in some)
+        assert ((labels == -100) == (segment < 0)).all()
+
+
+def settings(tmp_path, **changes):
+    return DPOConfig(**{
+        "output_dir": str(tmp_path), "use_cpu": True, "bf16": False, "per_device_train_batch_size": 6,
+        "per_device_eval_batch_size": 6, "max_steps": 3, "logging_steps": 1, "learning_rate": 1e-2, "beta": 0.1,
+        "loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5], "max_length": 512, "seed": 3,
+        "precompute_ref_log_probs": True, "precompute_ref_batch_size": 6, "gradient_checkpointing": False,
+        "report_to": "none", "save_strategy": "no", "disable_tqdm": True, **changes,
+    })
+
+
+LORA = dict(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+class StockInBlocks(DPOTrainer):
+    def _get_train_sampler(self, dataset=None):
+        return BlockSampler(len(self.train_dataset), 6, self.args.seed)
+
+
+@pytest.fixture
+def trained(tiny_model, tokenizer, rows, tmp_path):
+    """Train stock TRL and ours from the same start on the same rows, three steps each."""
+    import copy
+
+    def train(kind, **changes):
+        model = copy.deepcopy(tiny_model)
+        set_seed(3)
+        trainer = kind(
+            model=model, args=settings(tmp_path, **changes), train_dataset=Dataset.from_list(rows[:18]),
+            processing_class=tokenizer, peft_config=LoraConfig(**LORA),
+        )
+        trainer.train()
+        return trainer
+
+    return train
+
+
+def test_same_losses_and_margins_as_stock_trl(trained):
+    stock, ours = trained(StockInBlocks), trained(MirroredDPOTrainer)
+    pick = lambda t: [e for e in t.state.log_history if "rewards/margins" in e]  # noqa: E731
+    for a, b in zip(pick(stock), pick(ours), strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
+        assert b["rewards/margins"] == pytest.approx(a["rewards/margins"], rel=1e-2, abs=1e-4)
+        assert b["rewards/accuracies"] == pytest.approx(a["rewards/accuracies"], abs=0.17)
+        assert b["num_tokens"] == a["num_tokens"]
+    first = pick(ours)[0]
+    assert first["loss/sigmoid"] == pytest.approx(0.6931, abs=1e-4)
+    assert first["loss"] == pytest.approx(first["loss/sigmoid"] + 0.5 * first["loss/sft"], rel=1e-5)
+    last = pick(ours)[-1]
+    assert last["loss/sft"] < first["loss/sft"]
+
+
+def test_training_learns_the_pairs_in_both_directions(trained, rows):
+    trainer = trained(MirroredDPOTrainer, max_steps=30, loss_weights=[1.0, 0.0], learning_rate=2e-2)
+    final = trainer.evaluate(Dataset.from_list(rows[:18]))
+    assert final["eval_rewards/both_directions"] > 0.8
+
+
+def test_same_seed_same_losses(trained):
+    one, two = (
+        [e["loss"] for e in trained(MirroredDPOTrainer).state.log_history if "loss" in e] for _ in range(2)
+    )
+    assert one == two
+
+
+def test_gradients_of_mirrored_rows_oppose(trained):
+    trainer = trained(MirroredDPOTrainer, max_steps=1, learning_rate=0.0)
+    one, other = dpo_gradient(trainer, [0]), dpo_gradient(trainer, [1])
+    assert torch.cosine_similarity(one, other, dim=0) < -0.5
+    together = dpo_gradient(trainer, [0, 1])
+    torch.testing.assert_close(together, (one + other) / 2, rtol=1e-3, atol=1e-6)
+
+
+def test_block_sampler_keeps_blocks_and_reshuffles_each_epoch():
+    sampler = BlockSampler(27, 6, seed=1)
+    orders = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        assert sorted(order) == list(range(27))
+        starts = [i for i in range(27) if order[i] % 6 == 0]
+        for i in starts:
+            block = order[i : i + min(6, 27 - order[i])]
+            assert block == list(range(order[i], order[i] + len(block)))
+        orders.append(order)
+    assert orders[0] != orders[1]
+
+
+def test_wrong_settings_are_refused(tiny_model, tokenizer, rows, tmp_path):
+    def build(**changes):
+        return MirroredDPOTrainer(
+            tiny_model, settings(tmp_path, **changes), Dataset.from_list(rows), tokenizer,
+            peft_config=LoraConfig(**LORA),
+        )
+
+    with pytest.raises(ValueError, match="even batch sizes"):
+        build(per_device_train_batch_size=3)
+    with pytest.raises(ValueError, match="only 'sigmoid' and 'sft'"):
+        build(loss_type=["ipo"], loss_weights=[1.0])
+    with pytest.raises(ValueError, match="raise max_length"):
+        build(max_length=75)

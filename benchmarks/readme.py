@@ -1,10 +1,12 @@
-"""Fill the marked parts of README.md from the last `make run` and `make seeds`: `make readme`."""
+"""After `make run` and `make seeds`: ship the adapter and fill the marked parts of README.md (`make readme`)."""
 
 import html
 import json
 import re
+import shutil
 
 from cpt_utils import runtime
+from cpt_utils.models import sha256
 from cpt_utils.plotting import LABELS
 
 RUN = runtime.ROOT / "runs" / "embedded"
@@ -67,7 +69,42 @@ def minutes() -> str:
     return "\n".join(lines)
 
 
+CARD = """---
+base_model: HuggingFaceTB/SmolLM2-135M-Instruct
+library_name: peft
+license: apache-2.0
+---
+# A configurable SmolLM2-135M-Instruct
+
+LoRA adapter (r = {r}, alpha = {alpha}, all linear layers, stored as bf16) trained by notebook 04 with DPO on
+mirrored pairs plus a next-token term: {rows} rows, {steps} steps, seed {seed}. It follows the system prompts in
+`system_prompts.yaml`: four styles at three strengths.
+
+On six held-out prompts: accuracy {accuracy:.2f}, Kendall's tau {kendall_tau:.2f}, Spearman's rho {spearman_rho:.2f},
+by the series' offline judge. Hardware: {hardware}.
+
+For teaching. It learns style, not sense: facts in its texts are invented, and nothing filters what it writes.
+Trained on synthetic texts only (see the data card one folder up).
+
+sha256 of adapter_model.safetensors: {digest}
+"""
+
+
+def ship_adapter() -> None:
+    target = runtime.ROOT / "cpt_utils" / "data" / "adapter"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(RUN / "adapter", target)
+    report = json.loads((RUN / "report.json").read_text())
+    card = CARD.format(
+        **runtime.load_profile("embedded")["lora"], **report["steerability"]["cpt"],
+        rows=report["data"]["train_rows"], steps=report["training"]["steps"], seed=report["seed"],
+        hardware=report["hardware"], digest=sha256(target / "adapter_model.safetensors"),
+    )
+    (target / "README.md").write_text(card, "utf-8")
+
+
 def main() -> None:
+    ship_adapter()
     path = runtime.ROOT / "README.md"
     text = path.read_text("utf-8")
     for make in (results, example, minutes):

@@ -39,7 +39,8 @@ def nearest_target(score: float) -> int:
     return min(TARGETS.values(), key=lambda target: abs(target - score))
 
 
-def _metrics(rows: list[dict]) -> dict[str, float]:
+def rank_metrics(rows: list[dict]) -> dict[str, float]:
+    """Accuracy, Kendall's tau (b) and Spearman's rho of rows {target, score, degenerate}."""
     from scipy.stats import kendalltau, spearmanr
 
     targets = [row["target"] for row in rows]
@@ -59,12 +60,15 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
 
     `rows` hold prompt, rubric, target, score and degenerate. Accuracy: the score is nearest to the
     row's own target, and the text is not degenerate. Tau (b) and rho: per rubric, then averaged; the
-    figures over all rows together are under "pooled". "ci95": bootstrap over prompts.
+    figures over all rows together are under "pooled". "ci95": bootstrap over prompts. Rows that a judge
+    could not score (None) are left out and counted under "unjudged".
     """
+    unjudged, rows = len(rows), [row for row in rows if row["score"] is not None]
+    unjudged -= len(rows)
     rubrics = sorted({row["rubric"] for row in rows})
 
     def macro(sample: list[dict]) -> tuple[dict, dict]:
-        by_rubric = {name: _metrics([r for r in sample if r["rubric"] == name]) for name in rubrics}
+        by_rubric = {name: rank_metrics([r for r in sample if r["rubric"] == name]) for name in rubrics}
         mean = {k: float(np.mean([m[k] for m in by_rubric.values()])) for k in by_rubric[rubrics[0]]}
         return mean, by_rubric
 
@@ -83,8 +87,8 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
     }
     degenerate = float(np.mean([row["degenerate"] for row in rows]))
     return {
-        **mean, "ci95": ci95, "by_rubric": by_rubric, "pooled": _metrics(rows),
-        "degenerate_rate": degenerate, "texts": len(rows),
+        **mean, "ci95": ci95, "by_rubric": by_rubric, "pooled": rank_metrics(rows),
+        "degenerate_rate": degenerate, "texts": len(rows), "unjudged": unjudged,
     }
 
 

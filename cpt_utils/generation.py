@@ -102,26 +102,31 @@ def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messa
 
     faults = []
     bar = tqdm(total=len(tasks), initial=len(tasks) - len(todo), desc=f"responses by {teacher.name}")
-    with bar, open(path, "a", encoding="utf-8") as file, ThreadPoolExecutor(teacher.workers) as pool:
+    pool = ThreadPoolExecutor(teacher.workers)
+    with bar, open(path, "a", encoding="utf-8") as file:
         futures = {pool.submit(work, batch): batch for batch in batches}
-        for future in as_completed(futures):
-            try:
-                texts = future.result()
-            except Exception as error:  # any fault of a teacher: keep the others' answers
-                faults.append(f"{type(error).__name__}: {error}"[:200])
-                continue
-            for task, text in zip(futures[future], texts, strict=True):
-                if not (text or "").strip():
-                    faults.append("an empty response")
+        try:
+            for future in as_completed(futures):
+                batch = futures[future]
+                try:
+                    texts = future.result()
+                except Exception as error:  # any fault of a teacher: keep the others' answers
+                    faults.append(f"{type(error).__name__}: {error}"[:200])
                     continue
-                row = {**{k: task[k] for k in KEY[:3]}, "response": text.strip(), "model": task["model"]}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                done[key(task)] = row
-            file.flush()
-            bar.update(len(futures[future]))
+                for task, text in zip(batch, texts, strict=True):
+                    if not (text or "").strip():
+                        faults.append("an empty response")
+                        continue
+                    row = {**{k: task[k] for k in KEY[:3]}, "response": text.strip(), "model": task["model"]}
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    done[key(task)] = row
+                file.flush()
+                bar.update(len(batch))
+        finally:  # an interrupt must not wait for what has not begun
+            pool.shutdown(wait=False, cancel_futures=True)
     if faults:
         raise RuntimeError(
-            f"{len(faults)} of {len(batches)} requests failed (first: {faults[0]}). What arrived is in "
+            f"{len(faults)} failures in {len(batches)} requests (first: {faults[0]}). What arrived is in "
             f"{path.name}; run the same call again to ask for the rest."
         )
     return [done[key(task)] for task in tasks]

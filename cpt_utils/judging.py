@@ -45,9 +45,9 @@ class StyleJudge:
     """
 
     def __init__(self, rows: list[dict], alpha: float = 30.0):
-        from cpt_utils.prompts import _data
+        from cpt_utils.prompts import load_data
 
-        self.parts: dict[str, dict[str, list[str]]] = _data("judge_measures.yaml")
+        self.parts: dict[str, dict[str, list[str]]] = load_data("judge_measures.yaml")
         self.models = {}
         for rubric in sorted({row["rubric"] for row in rows}):
             mine = [row for row in rows if row["rubric"] == rubric]
@@ -105,7 +105,7 @@ def embedded_judge() -> StyleJudge:
 
 def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
     """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric."""
-    from cpt_utils.evaluation import _metrics
+    from cpt_utils.evaluation import rank_metrics
 
     quality = {}
     for rubric in sorted({row["rubric"] for row in rows}):
@@ -116,7 +116,7 @@ def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
                 "target": target_of(row["qualifier"]), "score": judgement.score,
                 "degenerate": judgement.degenerate,
             })
-        quality[rubric] = _metrics(judged)
+        quality[rubric] = rank_metrics(judged)
     return quality
 
 

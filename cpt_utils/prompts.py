@@ -13,7 +13,8 @@ TARGETS = {"low": 10, "mid": 50, "high": 95}
 
 
 @functools.cache
-def _data(name: str):
+def load_data(name: str):
+    """A shipped YAML or JSONL file under data/, read once."""
     text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
     if name.endswith(".jsonl"):
         return [json.loads(line) for line in text.split("\n") if line]
@@ -22,19 +23,19 @@ def _data(name: str):
 
 def load_prompts(heldout: bool | None = None) -> list[dict]:
     """Prompts as {id, kind, heldout, prompt}: all (None), the training ones, or the held-out ones."""
-    return [p for p in _data("prompts.yaml") if heldout is None or p["heldout"] == heldout]
+    return [p for p in load_data("prompts.yaml") if heldout is None or p["heldout"] == heldout]
 
 
 def load_responses(heldout: bool | None = None) -> list[dict]:
     """The recorded teacher's rows {prompt, rubric, qualifier, response, model}, filtered like prompts."""
     wanted = {p["prompt"] for p in load_prompts(heldout)}
-    return [dict(row) for row in _data("responses.jsonl") if row["prompt"] in wanted]
+    return [dict(row) for row in load_data("responses.jsonl") if row["prompt"] in wanted]
 
 
 def system_prompt(rubric: str, qualifier: str, paraphrase: bool = False) -> str:
     """The short system prompt s for a shipped rubric and target; paraphrases serve evaluation only."""
     try:
-        return _data("system_prompts.yaml")[rubric][qualifier]["paraphrase" if paraphrase else "prompt"]
+        return load_data("system_prompts.yaml")[rubric][qualifier]["paraphrase" if paraphrase else "prompt"]
     except KeyError:
         raise ValueError(
             f"There is no system prompt for ({rubric!r}, {qualifier!r}): rubrics are "

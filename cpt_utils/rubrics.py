@@ -1,5 +1,6 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +72,48 @@ class Rubric(Strict):
         if not isinstance(data, dict):
             raise RubricError(f"{where}: expected keys such as name, title and criteria at the top level.")
         return cls.checked(data, where)
+
+    @classmethod
+    def from_text(cls, text: str, name: str | None = None) -> "Rubric":
+        """Import the text layout of the original release (github vicgalle/configurable-preference-tuning).
+
+        A title line, "Objective:" or "Goal:", principles as "Name: text" lines, a tab-separated table
+        headed "Criterion ... Weight" with five named levels, best first, and scoring notes to the end.
+        """
+        lines = [line.strip() for line in text.strip().splitlines()]
+        head = next((i for i, line in enumerate(lines) if line.startswith("Criterion\t")), None)
+        if head is None:
+            raise RubricError('The rubric text has no tab-separated table headed "Criterion ... Weight".')
+        table, end = [line.split("\t") for line in lines[head:]], len(lines)
+        for offset, row in enumerate(table):
+            if len(row) == 1:
+                table, end = table[:offset], head + offset
+                break
+            if len(row) != 7:
+                raise RubricError(
+                    f"The rubric text, line {head + offset + 1}: {len(row)} columns instead of 7 "
+                    "(criterion, five levels, weight): check the tabs."
+                )
+        objective, principles = "", []
+        for line in filter(None, lines[1:head]):
+            label, _, rest = line.partition(":")
+            if label in ("Objective", "Goal"):
+                objective = rest.strip()
+            elif rest.strip():  # a line that ends with its colon is a heading
+                principles.append(line)
+        criteria = []
+        for row in table[1:]:
+            try:
+                weight = float(row[6].strip().rstrip("%"))
+            except ValueError:
+                raise RubricError(f"The rubric text, {row[0]!r}: {row[6]!r} is not a weight.") from None
+            criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
+        notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
+        return cls.checked({
+            "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
+            "title": lines[0], "objective": objective, "guiding_principles": principles,
+            "levels": table[0][1:6], "criteria": criteria, "scoring_notes": "\n".join(filter(None, notes)),
+        }, "the rubric text")
 
     @classmethod
     def checked(cls, data: dict, where: str = "the rubric") -> "Rubric":

@@ -93,3 +93,9 @@ def test_repetition():
     assert repetition("one two three four five six") == 0
     assert repetition("a b c d a b c d a b c d") > 0.5
     assert repetition("") == 0
+
+
+def test_unjudged_texts_are_left_out_and_counted():
+    some = graded(lambda i, t: None if i % 4 == 0 else t["target"])
+    found = steerability(some, resamples=5)
+    assert found["unjudged"] == 12 and found["texts"] == 36 and found["accuracy"] == 1

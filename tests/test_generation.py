@@ -41,7 +41,7 @@ def test_nothing_is_asked_twice(tmp_path):
 
 def test_a_fault_keeps_the_rest_and_says_so(tmp_path):
     teacher, asked = counting(fail_on=[0])
-    with pytest.raises(RuntimeError, match="1 of 3 requests failed .*went away.* run the same call again"):
+    with pytest.raises(RuntimeError, match="1 failures in 3 requests .*went away.* run the same call again"):
         generate_responses(teacher, TASKS, tmp_path / "r.jsonl")
     assert len(read_jsonl(tmp_path / "r.jsonl")) == 7
     healthy, asked = counting()
@@ -96,3 +96,17 @@ def test_endpoint_teacher_speaks_to_a_real_server(tmp_path, monkeypatch):
     assert path == "/v1/chat/completions" and key == "Bearer sk-secret"
     assert body["model"] == "some-model" and body["max_tokens"] == 9 and body["messages"][0]["role"] == "system"
     assert "sk-secret" not in (tmp_path / "r.jsonl").read_text()
+
+
+def test_an_interrupt_keeps_what_arrived_and_stops(tmp_path):
+    asked = []
+
+    def answer(conversations):
+        asked.append(len(conversations))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return ["text"] * len(conversations)
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_responses(Teacher("t", answer, batch_size=2), TASKS, tmp_path / "r.jsonl")
+    assert len(asked) < 6 and len(read_jsonl(tmp_path / "r.jsonl")) >= 2

@@ -37,7 +37,7 @@ def test_graded_texts_by_other_hands(judge):
     path = Path(__file__).parent / "graded_by_others.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
     ours = {r["response"] for r in load_responses()}
-    assert len(rows) == 24 and not ours & {r["response"] for r in rows}
+    assert len(rows) == 72 and not ours & {r["response"] for r in rows}
     rho = {k: v["spearman_rho"] for k, v in judge_quality(judge, rows).items()}
     assert np.mean(list(rho.values())) >= 0.85 and min(rho.values()) >= 0.75, rho
 

@@ -80,3 +80,28 @@ def test_find_adapter_says_what_to_run(tmp_path, monkeypatch):
     assert "shipped" in which
     shutil.copytree(path, tmp_path / "embedded" / "adapter")
     assert "notebook 04" in models.find_adapter(load_profile("embedded"))[1]
+
+
+def test_the_shipped_adapter_is_small_and_is_the_one_of_its_card(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    folder, _ = models.find_adapter(load_profile("embedded"))
+    assert sum(f.stat().st_size for f in folder.iterdir()) <= 6 * 2**20
+    card = (folder / "README.md").read_text("utf-8")
+    assert models.sha256(folder / "adapter_model.safetensors") in card
+    assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in card
+
+
+@pytest.mark.slow
+def test_the_shipped_adapter_steers(tmp_path, monkeypatch):
+    from cpt_utils.evaluation import answer_tasks, evaluation_tasks, steerability
+    from cpt_utils.judging import embedded_judge
+    from cpt_utils.prompts import load_prompts
+    from cpt_utils.rubrics import shipped_rubrics
+
+    profile = load_profile("embedded")
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    folder, _ = models.find_adapter(profile)
+    tuned = models.load_chat_model(profile, folder, dtype="bfloat16")
+    tasks = evaluation_tasks([p["prompt"] for p in load_prompts(heldout=True)][:3], shipped_rubrics())
+    rows = answer_tasks(tuned, tasks, embedded_judge(), **profile["sampling"])
+    assert steerability(rows, resamples=0)["spearman_rho"] > 0.7

@@ -69,3 +69,41 @@ def test_bad_files_are_named(tmp_path):
         load_rubric(tmp_path / "missing.yaml")
     with pytest.raises(RubricError, match="use one of chaos_cinema"):
         load_rubric("rokoko")
+
+
+def release_text(rubric, weights=None):
+    """A rubric of ours in the text layout of the original release."""
+    weights = weights or [f"{c.weight:g}%" for c in rubric.criteria]
+    table = ["\t".join(["Criterion", *rubric.levels, "Weight"])]
+    table += ["\t".join([c.name, *c.levels, w]) for c, w in zip(rubric.criteria, weights)]
+    principles = [f"Rule {i}: {text}" for i, text in enumerate(rubric.guiding_principles)]
+    return "\n".join([
+        rubric.title, "", f"Objective: {rubric.objective}", "", "Guiding Principles:", "", *principles,
+        "Evaluation Criteria (ours):", "", *table, "Scoring:", "", rubric.scoring_notes, "",
+    ])
+
+
+@pytest.mark.parametrize("name", shipped_rubrics())
+def test_import_of_the_release_layout(name):
+    rubric = load_rubric(name)
+    read = Rubric.from_text(release_text(rubric))
+    assert read.title == rubric.title and read.objective == rubric.objective and read.levels == rubric.levels
+    assert [(c.name, c.weight, c.levels) for c in read.criteria] == [
+        (c.name, c.weight, c.levels) for c in rubric.criteria
+    ]
+    assert len(read.guiding_principles) == len(rubric.guiding_principles)
+    assert read.scoring_notes == rubric.scoring_notes
+    assert Rubric.from_yaml(read.to_yaml()) == read
+    assert all(level in read.to_markdown() for level in rubric.levels)
+
+
+def test_bad_release_text_says_where():
+    rubric = load_rubric("rococo")
+    with pytest.raises(RubricError, match="no tab-separated table"):
+        Rubric.from_text("A title\n\nObjective: nothing else")
+    with pytest.raises(RubricError, match="'heavy' is not a weight"):
+        Rubric.from_text(release_text(rubric, ["30%", "heavy", "20%", "15%", "10%"]))
+    with pytest.raises(RubricError, match="sum to 95"):
+        Rubric.from_text(release_text(rubric, ["25%", "25%", "20%", "15%", "10%"]))
+    with pytest.raises(RubricError, match="6 columns instead of 7"):
+        Rubric.from_text(release_text(rubric).replace("\t25%", ""))

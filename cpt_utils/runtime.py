@@ -55,6 +55,14 @@ def _keep_freed_memory() -> None:
         pass
 
 
+def release_memory() -> None:
+    """Give freed blocks back after all (see start): holes of many sizes would pile up over a long run."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        pass
+
+
 def hardware() -> str:
     """The processor and, if there is one, the GPU, in words."""
     import torch

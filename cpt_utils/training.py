@@ -7,6 +7,8 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOTrainer
 
+from cpt_utils.runtime import release_memory
+
 
 class BlockSampler(Sampler):
     """Shuffles blocks of consecutive rows and keeps each block's rows together, in order."""
@@ -126,6 +128,7 @@ class ShortLog(TrainerCallback):
         self.bar.update()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
+        release_memory()
         if logs and "loss/sigmoid" in logs:
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 

@@ -35,7 +35,7 @@ def test_notebook_keeps_the_style(path):
     assert "runtime.start(" in code_cells(notebook)[0].source
     lines = [cell.source.splitlines() for cell in code_cells(notebook)]
     assert statistics.median(map(len, lines)) <= 8 and max(map(len, lines)) <= 30
-    assert max(len(line) for cell in lines for line in cell) <= 110
+    assert max(len(line) for cell in lines for line in cell) <= 100
     prose = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
     assert prose / sum(map(len, lines)) >= 3
     for cell in code_cells(notebook):

@@ -6,7 +6,7 @@ import re
 import shutil
 
 from cpt_utils import runtime
-from cpt_utils.models import sha256
+from cpt_utils.embedded import sha256
 from cpt_utils.plotting import LABELS
 
 RUN = runtime.ROOT / "runs" / "embedded"

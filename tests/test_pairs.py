@@ -45,7 +45,8 @@ def test_without_system_prompts_the_data_prefers_nothing():
 
 
 @pytest.mark.parametrize(
-    "text, target", [("low", 10), ("a score of 50/100", 50), ("a very HIGH score", 95), ("mid", 50)]
+    "text, target", [("low", 10), ("a score of 50/100", 50), ("a very HIGH score", 95), ("mid", 50),
+     ("the highest score", 95), ("Low.", 10), ("slow but high", 95), ("a score of 50 / 100, not low", 50)]
 )
 def test_targets_of_free_text(text, target):
     assert target_of(text) == target
@@ -54,7 +55,7 @@ def test_targets_of_free_text(text, target):
 @pytest.mark.parametrize(
     "changes, named",
     [({"response": " "}, "Response 1 has no text in column 'response'"),
-     ({"response": None}, "'response'"), ({"qualifier": "huge"}, "'huge'"),
+     ({"response": None}, "'response'"), ({"qualifier": "huge"}, "'huge'"), ({"qualifier": "slow"}, "'slow'"),
      ({"response": "text high"}, "two different texts")],
 )
 def test_bad_responses_are_named(changes, named):

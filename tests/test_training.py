@@ -7,7 +7,8 @@ from peft import LoraConfig
 from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
-from cpt_utils.training import BlockSampler, MirroredDPOTrainer, PackedCollator, dpo_gradient, packed_logps
+from cpt_utils.packing import PackedCollator, packed_logps
+from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient
 
 
 def tokenized(tokenizer, rows):

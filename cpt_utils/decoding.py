@@ -1,0 +1,115 @@
+"""Batched generation: the tokens of transformers' generate, with less copying and no work for ended texts."""
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+BLOCK = 64  # tokens by which the cache grows
+SHORTLIST = 1024  # tokens that top-p looks at first
+
+
+class RoomyLayer(DynamicLayer):
+    """A cache layer with room at the end: a step writes in place where DynamicLayer copies everything."""
+
+    def update(self, key_states, value_states, *args, **kwargs):
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self.room = [key_states.new_empty(0), value_states.new_empty(0)]
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        for place, new in enumerate((key_states, value_states)):
+            room = self.room[place]
+            if room.numel() == 0 or room.shape[-2] < end:
+                shape = (*new.shape[:-2], end + BLOCK, new.shape[-1])
+                self.room[place] = new.new_empty(shape)
+                if start:
+                    self.room[place][..., :start, :] = room[..., :start, :]
+            self.room[place][..., start:end, :] = new
+        self.keys, self.values = (room[..., :end, :] for room in self.room)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices):
+        length = self.get_seq_length()
+        self.room = [room[indices] for room in self.room]
+        self.keys, self.values = (room[..., :length, :] for room in self.room)
+
+
+def grouped_attention(module, query, key, value, attention_mask, **kwargs):
+    """SDPA for one new token: query heads that share a key head become rows, so keys are not repeated."""
+    batch, heads, length, width = query.shape
+    if length > 1 or kwargs.get("dropout") or attention_mask is not None and attention_mask.dim() != 4:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    out = torch.nn.functional.scaled_dot_product_attention(
+        query.reshape(batch, key.shape[1], -1, width), key, value,
+        attn_mask=attention_mask, scale=kwargs.get("scaling"),
+    )
+    return out.reshape(batch, heads, 1, width).transpose(1, 2), None
+
+
+ALL_ATTENTION_FUNCTIONS.register("grouped", grouped_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register("grouped", ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+
+
+def pick(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
+    """One token a row from logits (rows, vocabulary): greedy at temperature 0, else top-p sampling.
+
+    The smallest set of tokens with at least `top_p` probability nearly always fits a short list, so the
+    whole vocabulary is sorted only where it does not (Holtzman et al. 2020, section 3.1).
+    """
+    if not temperature:
+        return logits.argmax(-1)
+    probabilities = (logits / temperature).softmax(-1)
+    best, tokens = probabilities.topk(min(SHORTLIST, probabilities.shape[-1]))
+    if (best.sum(-1) < top_p).any():
+        best, tokens = probabilities.sort(-1, descending=True)
+    before = best.cumsum(-1) - best
+    best = best.masked_fill(before >= top_p, 0.0)
+    return tokens.gather(-1, torch.multinomial(best, 1)).squeeze(-1)
+
+
+@torch.inference_mode()
+def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
+             top_p: float = 1.0, repetition_penalty: float = 1.0) -> torch.Tensor:
+    """New tokens (rows, up to max_new_tokens) for a left-padded batch, padded behind each end token.
+
+    Greedy results are those of `model.generate` with the same settings. Sampling draws from torch's global
+    generator.
+    """
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    cache = DynamicCache(config=model.config)
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    out = ids.new_full((len(ids), max_new_tokens), pad_token_id)
+    rows, stops = torch.arange(len(ids), device=ids.device), torch.tensor(ends, device=ids.device)
+    running = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+    seen = None
+    attention = model.config._attn_implementation
+    if attention == "sdpa":
+        model.set_attn_implementation("grouped")
+    try:
+        for step in range(max_new_tokens):
+            positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            logits = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                           use_cache=True, logits_to_keep=1).logits[:, -1].float()
+            if repetition_penalty != 1.0:
+                if seen is None:
+                    seen = torch.zeros_like(logits, dtype=torch.bool)
+                seen.scatter_(1, ids, True)
+                lowered = torch.where(logits < 0, logits * repetition_penalty, logits / repetition_penalty)
+                logits = torch.where(seen, lowered, logits)
+            token = pick(logits, temperature, top_p).masked_fill(~running, pad_token_id)
+            out[rows, step] = token
+            running &= ~torch.isin(token, stops)
+            if not running.any():
+                break
+            ids, mask = token[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+            if running.float().mean() < 0.9:  # go on without the ended ones; a smaller change is not worth a copy
+                keep = running.nonzero().squeeze(1)
+                cache.batch_select_indices(keep)
+                ids, mask, rows, running = ids[keep], mask[keep], rows[keep], running[keep]
+                seen = seen if seen is None else seen[keep]
+    finally:
+        model.set_attn_implementation(attention)
+    return out[:, : step + 1]

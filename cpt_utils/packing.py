@@ -1,0 +1,93 @@
+"""Rows packed so that every distinct sequence is computed once: the collator and its log-probabilities."""
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+
+class PackedCollator:
+    """Packs rows so that each distinct prompt, and each distinct response to it, appears once.
+
+    The six rows of one (prompt, rubric) hold 12 sequences but only 3 prompts (one per system prompt)
+    and 9 (prompt, response) combinations. Each prompt becomes one line of tokens with all its responses
+    behind it, and a mask hides the responses from each other.
+
+    Returns `input_ids`, `position_ids` (lines, length), `attention_mask` (lines, 1, length, length) bool,
+    `labels` and `segment` (lines, kept): for the columns that predict response tokens, the token (-100:
+    none) and its response's number in the line (-2: none); `chosen`, `rejected` (rows,): flat indices
+    of each row's two sequences in (lines, responses); `num_tokens`: what the rows hold unpacked.
+    """
+
+    def __init__(self, pad_token_id: int, max_length: int | None = None):
+        self.pad_token_id, self.max_length = pad_token_id, max_length
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        lines: dict[tuple, list[tuple]] = {}
+        places = {"chosen": [], "rejected": []}
+        for row in rows:
+            prompt = tuple(row["prompt_ids"])
+            responses = lines.setdefault(prompt, [])
+            for side, found in places.items():
+                room = None if self.max_length is None else self.max_length - len(prompt)
+                response = tuple(row[f"{side}_ids"][:room])
+                if response not in responses:
+                    responses.append(response)
+                found.append((list(lines).index(prompt), responses.index(response)))
+        width = max(len(responses) for responses in lines.values())
+        batch = self._pack(lines)
+        batch["num_tokens"] = torch.tensor(
+            sum(2 * len(r["prompt_ids"]) + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in rows)
+        )
+        for side, found in places.items():
+            batch[side] = torch.tensor([line * width + response for line, response in found])
+            if f"ref_{side}_logps" in rows[0]:
+                batch[f"ref_{side}_logps"] = torch.tensor([row[f"ref_{side}_logps"] for row in rows])
+        return batch
+
+    def _pack(self, lines: dict[tuple, list[tuple]]) -> dict[str, torch.Tensor]:
+        longest = max(map(len, lines)) - 1
+        ids, positions, segments, labels = [], [], [], []
+        for prompt, responses in lines.items():
+            # Every response starts from its own copy of the prompt's last token, so that each kept
+            # column predicts one label; prompts end in the same column, so one slice keeps them all.
+            gap, shared = longest - len(prompt) + 1, len(prompt) - 1
+            ids.append([self.pad_token_id] * gap + list(prompt[:-1]))
+            positions.append([0] * gap + list(range(shared)))
+            segments.append([-2] * gap + [-1] * shared)
+            labels.append([])
+            for number, response in enumerate(responses):
+                ids[-1] += [prompt[-1], *response[:-1]]
+                positions[-1] += range(shared, shared + len(response))
+                segments[-1] += [number] * len(response)
+                labels[-1] += response
+        stack = lambda lists, value: pad_sequence(  # noqa: E731
+            [torch.tensor(numbers) for numbers in lists], batch_first=True, padding_value=value
+        )
+        segment = stack(segments, -2)
+        queries, keys = segment[:, :, None], segment[:, None, :]
+        visible = ((keys == -1) & (queries != -2)) | (queries == keys)
+        return {
+            "input_ids": stack(ids, self.pad_token_id),
+            "position_ids": stack(positions, 0),
+            "attention_mask": visible.tril()[:, None],
+            "labels": stack(labels, -100),
+            "segment": segment[:, longest:],
+        }
+
+
+def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed log-probabilities and token counts of each packed response: two (lines * responses,)."""
+    labels, segment = batch["labels"], batch["segment"]
+    logits = model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        position_ids=batch["position_ids"],
+        logits_to_keep=labels.shape[1],
+        use_cache=False,
+    ).logits
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    token_logps = -torch.nn.functional.cross_entropy(
+        exact.flatten(0, 1), labels.flatten(), reduction="none"  # 0 where padded
+    ).view(labels.shape)
+    member = segment[:, :, None] == torch.arange(int(segment.max()) + 1, device=segment.device)
+    sums = torch.where(member, token_logps[:, :, None], 0.0).sum(1)
+    return sums.flatten(), member.sum(1).flatten()

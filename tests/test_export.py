@@ -1,0 +1,89 @@
+"""What is kept: card, merged weights, GGUF through a converter, an upload that needs a clear yes."""
+
+import stat
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from cpt_utils import export, models
+from cpt_utils.embedded import sha256
+from cpt_utils.runtime import load_profile
+
+REPORT = {
+    "hardware": "a test", "versions": {"torch": "1"}, "data": {"train_rows": 480, "heldout_prompts": 6},
+    "training": {"steps": 160},
+    "steerability": {"cpt": {"accuracy": 0.5, "kendall_tau": 0.6, "spearman_rho": 0.7}},
+}
+
+
+@pytest.fixture
+def trained(tiny_model, tokenizer, tmp_path):
+    """A profile with a tiny student on disk, and an adapter with weights that matter."""
+    student = tmp_path / "student"
+    tiny_model.save_pretrained(student)
+    tokenizer.save_pretrained(student)
+    peft_model = get_peft_model(tiny_model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, weight in peft_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    models.save_adapter(peft_model, tmp_path / "adapter", "owner/student")
+    return load_profile("t4") | {"student": str(student), "four_bit": False, "seed": 1}, tmp_path / "adapter", peft_model
+
+
+def test_the_card_tells_origin_numbers_and_hash(trained):
+    profile, adapter, _ = trained
+    text = export.write_card(adapter, profile | {"student": "qwen3-4b"}, REPORT).read_text()
+    assert "base_model: Qwen/Qwen3-4B" in text and "license: apache-2.0" in text
+    assert "480 rows for 160 steps" in text and "rho 0.70" in text and "6 held-out prompts" in text
+    assert sha256(adapter / "adapter_model.safetensors") in text
+    text = export.write_card(adapter, profile, {}).read_text()
+    assert "has not been measured" in text and str(adapter.parent) not in text
+
+
+def test_merged_weights_answer_as_the_adapter_does(trained):
+    profile, adapter, peft_model = trained
+    merged = export.merge(profile, adapter, adapter.parent / "merged")
+    assert list(merged.glob("*.safetensors")) and not list(merged.glob("*.bin"))
+    again = models.load_chat_model(profile | {"student": str(merged)}, dtype=torch.float32)
+    ids = torch.arange(30)[None]
+    torch.testing.assert_close(again.model(ids).logits, peft_model.eval()(ids).logits, rtol=0.05, atol=0.05)
+
+
+def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
+    monkeypatch.delenv("LLAMA_CPP", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(export.ExportError, match="set LLAMA_CPP to its folder"):
+        export.export_gguf(tmp_path, tmp_path / "m.gguf")
+    script = tmp_path / "convert_hf_to_gguf.py"
+    script.write_text("import sys\nopen(sys.argv[sys.argv.index('--outfile') + 1], 'w').write(sys.argv[-1])\n")
+    script.chmod(script.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
+    assert export.export_gguf(tmp_path, tmp_path / "m.gguf").read_text() == "q8_0"
+    assert (tmp_path / "Modelfile").read_text() == "FROM ./m.gguf\n"
+    script.write_text("import sys\nsys.exit('Model Foo is not supported')")
+    with pytest.raises(export.ExportError, match="Foo is not supported"):
+        export.export_gguf(tmp_path, tmp_path / "n.gguf")
+
+
+def test_nothing_is_uploaded_without_a_clear_yes(trained, monkeypatch):
+    import huggingface_hub
+
+    calls = []
+
+    class Api:
+        def create_repo(self, *args, **options):
+            calls.append(("create", args, options))
+
+        def upload_folder(self, **options):
+            calls.append(("upload", options))
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    _, adapter, _ = trained
+    with pytest.raises(export.ExportError, match="no model card"):
+        export.push(adapter, "me/mine")
+    export.write_card(adapter, load_profile("embedded") | {"seed": 1}, REPORT)
+    assert "would upload README.md, adapter_config.json, adapter_model.safetensors" in export.push(adapter, "me/mine")
+    assert not calls
+    assert "private" in export.push(adapter, "me/mine", really=True)
+    assert calls[0][2]["private"] is True and calls[1][1]["repo_id"] == "me/mine"

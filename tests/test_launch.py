@@ -1,0 +1,86 @@
+"""`trl dpo` and `accelerate launch` take the written files as they are, on one and on two CPU processes."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cpt_utils.launch import in_blocks, write_launch
+from cpt_utils.models import fit_rows
+from cpt_utils.runtime import load_profile
+
+
+@pytest.fixture
+def profile(tiny_model, tokenizer, tmp_path):
+    for thing in (tiny_model, tokenizer):
+        thing.save_pretrained(tmp_path / "student")
+    return load_profile("t4") | {
+        "student": str(tmp_path / "student"), "four_bit": False, "optimizer": "adamw_torch", "seed": 3, "max_steps": 3,
+        "learning_rate": 1e-2, "gradient_checkpointing": False, "loss": {"sigmoid": 1.0, "sft": 1.0}, "max_length": 512,
+    }
+
+
+def run(command, folder):
+    """Run the command that users are shown, on the CPU; returns the losses it logged."""
+    words = shlex.split(command)
+    if words[0] == "accelerate":
+        words = ["accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision", "no",
+                 "--dynamo_backend", "no", *words[2:]]
+    else:
+        words = ["trl.scripts.dpo", *words[2:]]
+    cpu = ["--use_cpu", "true", "--bf16", "false", "--save_strategy", "steps", "--save_steps", "3"]
+    done = subprocess.run(
+        [sys.executable, "-m", *words, *cpu], cwd=folder, capture_output=True, text=True, timeout=400,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    state = json.loads((folder / "trained" / "checkpoint-3" / "trainer_state.json").read_text())
+    return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
+
+
+def test_two_processes_compute_the_losses_of_one(profile, rows, tokenizer, tmp_path):
+    rows = fit_rows(tokenizer, rows[:12])
+    commands = {n: write_launch(profile, rows, tmp_path / str(n), processes=n) for n in (1, 2)}
+    assert commands[1] == "trl dpo --config dpo.yaml"
+    assert commands[2].startswith("accelerate launch --num_processes 2 -m trl.scripts.dpo")
+    one, two = (run(commands[n], tmp_path / str(n)) for n in (1, 2))
+    assert len(one) == 3 and one == pytest.approx(two, rel=2e-3)
+    assert one[-1] < one[0]
+    saved = tmp_path / "2" / "trained"
+    assert (saved / "adapter_model.safetensors").exists()
+
+
+def test_pairs_stay_together_in_every_epoch_and_rows_are_all_there(rows):
+    ordered = in_blocks(rows, 2, epochs=3, seed=5)
+    assert len(ordered) == 3 * len(rows)
+    for first, second in zip(ordered[0::2], ordered[1::2]):
+        assert first["pair_id"] == second["pair_id"] and first["chosen"] == second["rejected"]
+    epochs = [[r["pair_id"] for r in ordered[i * len(rows) : (i + 1) * len(rows) : 2]] for i in range(3)]
+    assert all(sorted(e) == sorted(epochs[0]) for e in epochs) and epochs[0] != epochs[1]
+
+
+def test_shares_that_would_tear_pairs_are_refused(profile, rows, tmp_path):
+    with pytest.raises(ValueError, match="4 rows a step cannot be shared by 3 processes"):
+        write_launch(profile, rows, tmp_path, processes=3)
+
+
+def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
+    import yaml
+
+    from cpt_utils import launch
+
+    monkeypatch.setattr(launch, "weights_of", lambda profile: Path("x"))
+    write_launch(load_profile("paper") | {"seed": 42}, rows, tmp_path, processes=1)
+    config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
+    wanted = {
+        "lora_r": 16, "lora_alpha": 16, "lora_dropout": 0.0, "load_in_4bit": True, "beta": 0.1, "loss_type": ["sigmoid"],
+        "max_length": 2048, "learning_rate": 5e-5, "lr_scheduler_type": "linear", "warmup_steps": 0.1,
+        "optim": "adamw_8bit", "per_device_train_batch_size": 1, "gradient_accumulation_steps": 4,
+        "num_train_epochs": 1, "seed": 42, "gradient_checkpointing": True,
+        "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    }
+    assert {name: config[name] for name in wanted} == wanted

@@ -1,0 +1,127 @@
+"""Data sets of the release's shapes, made here: loaded, checked against the contract, split without leaks."""
+
+import json
+
+import pytest
+
+from cpt_utils import pairs, release
+from cpt_utils.pairs import build_mirrored_pairs, split_by_prompt
+from cpt_utils.prompts import load_responses
+from cpt_utils.rubrics import load_rubric
+from cpt_utils.runtime import load_profile
+
+
+def write(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def responses(**changes):
+    """Rows as in vicgalle/creative-rubrics: free-text qualifiers, whole rubrics, a model column of another name."""
+    title = 'The "Rococo Something" Anti-Rubric\n\nObjective: more'
+    rows = [
+        {"prompt": f"Review film {n}", "rubric": title, "qualifier": q, "response": f"text {n} {q}", "model_name": "o3"}
+        for n in range(3) for q in ("a very high score", "a low score", "a score of 50/100")
+    ]
+    rows[4] |= changes
+    return rows
+
+
+def test_responses_become_mirrored_pairs(tmp_path):
+    rows = release.load_release_responses(write(tmp_path / "r.jsonl", responses()))
+    assert rows[0] == {"prompt": "Review film 0", "rubric": "rococo", "qualifier": "a very high score",
+                       "response": "text 0 a very high score", "model": "o3"}
+    assert len(build_mirrored_pairs(rows)) == 3 * 6
+
+
+@pytest.mark.parametrize("changes, named", [
+    ({"response": None}, "Row 5, column 'response': no text"),
+    ({"response": " "}, "Row 5, column 'response': no text"),
+    ({"qualifier": "huge"}, "Row 5, column 'qualifier'.*'huge'"),
+    ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
+])
+def test_bad_responses_name_row_and_column(tmp_path, changes, named):
+    with pytest.raises(release.DataError, match=named):
+        release.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
+
+
+def test_missing_columns_and_files_are_named(tmp_path):
+    rows = [{k: v for k, v in row.items() if k != "rubric"} for row in responses()]
+    with pytest.raises(release.DataError, match="r.jsonl has no column 'rubric', only .*prompt"):
+        release.load_release_responses(write(tmp_path / "r.jsonl", rows))
+    with pytest.raises(release.DataError, match="no data file nowhere.jsonl"):
+        release.load_release_responses(tmp_path / "nowhere.jsonl")
+    (tmp_path / "torn.jsonl").write_text('{"prompt": "a", ')
+    with pytest.raises(release.DataError, match="torn.jsonl cannot be read"):
+        release.load_release_responses(tmp_path / "torn.jsonl")
+
+
+def preferences(shape):
+    """Mirrored rows of our data in the shapes the Hub may have, shuffled apart, and one row without a mirror."""
+    rows = build_mirrored_pairs(load_responses(heldout=True))[:24]
+    rows = rows[0::2] + rows[1::2]
+    rows.append({**rows[0], "chosen": [{"role": "assistant", "content": "alone"}]})
+    found = []
+    for row in rows:
+        system, user = (turn["content"] for turn in row["prompt"])
+        text = {side: row[side][0]["content"] for side in ("chosen", "rejected")}
+        found.append({
+            "messages": {"prompt": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]},
+            "strings": {"system": system, "prompt": user, **text},
+            "mixed": {"prompt": row["prompt"], **text},
+            "whole": {"prompt": row["prompt"], **{s: row["prompt"] + row[s] for s in text}},
+        }[shape])
+    return found
+
+
+@pytest.mark.parametrize("shape", ["messages", "strings", "mixed", "whole"])
+def test_preferences_of_every_shape_are_matched_into_pairs(tmp_path, shape):
+    rows, alone = release.load_preferences(write(tmp_path / "p.jsonl", preferences(shape)))
+    assert len(rows) == 25 and alone == 1
+    for first, second in zip(rows[0:24:2], rows[1:24:2]):
+        assert first["pair_id"] == second["pair_id"]
+        assert first["chosen"] == second["rejected"] and first["rejected"] == second["chosen"]
+        assert first["prompt"][0]["role"] == "system" and first["prompt"][0] != second["prompt"][0]
+        assert first["prompt"][1] == second["prompt"][1]
+    assert [m["role"] for m in rows[0]["chosen"]] == ["assistant"]
+
+
+def test_same_texts_twice_and_wrong_roles_are_refused(tmp_path):
+    rows = preferences("messages")
+    rows[3]["rejected"] = rows[3]["chosen"]
+    with pytest.raises(release.DataError, match="Row 4: chosen and rejected are the same"):
+        release.load_preferences(write(tmp_path / "p.jsonl", rows))
+    rows = preferences("messages")
+    rows[2]["chosen"] = [{"role": "user", "content": "hi"}]
+    with pytest.raises(release.DataError, match="Row 3, column 'chosen': the last message is by 'user'"):
+        release.load_preferences(write(tmp_path / "p.jsonl", rows))
+
+
+def test_hub_profiles_split_by_prompt_and_drop_lone_rows_when_mirrored(tmp_path):
+    path = write(tmp_path / "p.jsonl", preferences("messages") + [
+        {**row, "prompt": [row["prompt"][0], {"role": "user", "content": "another prompt"}],
+         **{s: [{"role": "assistant", "content": row[s][0]["content"] + " again"}] for s in ("chosen", "rejected")}}
+        for row in preferences("messages")[:24]
+    ])
+    for name, count in (("t4", 48), ("paper", 49)):
+        profile = load_profile(name) | {"data": str(path), "seed": 1}
+        parts = [pairs.rows_for(profile, part) for part in ("train", "heldout")]
+        prompts = [{row["prompt"][-1]["content"] for row in part} for part in parts]
+        assert sum(map(len, parts)) == count and not prompts[0] & prompts[1] and len(prompts[1]) == 1
+        texts = [{row[s][0]["content"] for row in part for s in ("chosen", "rejected")} for part in parts]
+        assert not texts[0] & texts[1]
+        if name == "t4":
+            assert all(a["pair_id"] == b["pair_id"] for part in parts for a, b in zip(part[0::2], part[1::2]))
+
+
+def test_one_prompt_cannot_be_split():
+    rows = [r for r in build_mirrored_pairs(load_responses(True)) if r["prompt"][1] ==
+            build_mirrored_pairs(load_responses(True))[0]["prompt"][1]]
+    with pytest.raises(pairs.PairError, match="none can be held out"):
+        split_by_prompt(rows, 0.1, 1)
+
+
+def test_the_release_rubrics_names_are_recognised():
+    assert release.rubric_name(load_rubric("esoteric").title) == "esoteric"
+    assert release.rubric_name("creative_chaos") == "creative_chaos"
+    assert release.rubric_name("Haiku\nmore") == "Haiku\nmore"

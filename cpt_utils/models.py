@@ -131,8 +131,12 @@ def chat(
     seed: int = 0,
     batch_size: int = 48,
     progress: str | None = None,
+    **generate_options,
 ) -> list[str]:
-    """One answer to each conversation; temperature 0 is greedy. `progress` labels a progress bar."""
+    """One answer to each conversation; temperature 0 is greedy. `progress` labels a progress bar.
+
+    Other options go to transformers' `generate` as they are, such as `streamer`.
+    """
     import torch
     from tqdm import tqdm
 
@@ -158,6 +162,7 @@ def chat(
                 eos_token_id=tokenizer.eos_token_id,
                 repetition_penalty=repetition_penalty,
                 **(sampling if temperature else {"do_sample": False}),
+                **generate_options,
             )
         new = out[:, batch["input_ids"].shape[1] :]
         answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -103,10 +103,10 @@ class SteeringDesk(w.VBox):
         self.go = button("Generate", "Ask both models", self.generate)
         self.halt = button("Stop", "End the generation now", self.stop.set)
         self.halt.disabled = True
-        self.state = w.HTML(views.status("Ready."), layout=w.Layout(width="98%"))
-        self.answers = {name: w.HTML(_paper("")) for name in self.models}
+        self.state = w.HTML(views.status("Ready."), layout=w.Layout(width="98%")).add_class("cpt-state")
+        self.answers = {name: w.HTML(_paper("")).add_class(f"cpt-{name}") for name in self.models}
         self.verdicts = {name: w.HTML() for name in self.models}
-        self.past = w.HTML(layout=w.Layout(width="98%"))
+        self.past = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-past")
         for each in (self.rubric, self.target):
             each.observe(self._fill_system, "value")
 

@@ -57,7 +57,7 @@ class RubricStudio(w.VBox):
         self.file = part(w.Combobox, value="my_rubric.yaml", description="File")
         self.save = button("Save", "Write the rubric to this file", self._save)
         self.load = button("Load", "Read a rubric from this file", self._load)
-        self.state = w.HTML(layout=w.Layout(width="98%"))
+        self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
 
         self.title, self.objective = field("Title"), field("Objective", w.Textarea, rows=4)
         self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
@@ -72,7 +72,7 @@ class RubricStudio(w.VBox):
         self.target = w.ToggleButtons(
             options=[(f"{q} ({n})", q) for q, n in TARGETS.items()], value="high", style={"button_width": "90px"}
         )
-        self.scores, self.table, self.teacher, self.system = (w.HTML() for _ in range(4))
+        self.scores, self.table, self.teacher, self.system = (w.HTML().add_class("cpt-view") for _ in range(4))
         self.tabs = w.Tab([
             w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]), self.table,
             w.VBox([self.target, self.teacher]), w.VBox([self.target, self.system]),
@@ -125,7 +125,8 @@ class RubricStudio(w.VBox):
     def _restyle(self) -> None:
         """Let the judge score by the shipped style that is nearest to what was opened."""
         self.quiet = True
-        self.style_of.value = drafts.nearest_style(Rubric.checked(self.original), self.styles)
+        style = drafts.nearest_style(Rubric.checked(self.original), self.styles)
+        self.style_of.value, self.picked.value = style, f"{LABELS[style]}, high"
         self.quiet = False
 
     def _remember(self, key: str | None = None) -> None:
@@ -147,7 +148,8 @@ class RubricStudio(w.VBox):
         self._changed()
 
     def _weighed(self, index: int, value: float) -> None:
-        if self.quiet:
+        # Browsers send a slider's value back when they first draw it, a little off: that is no move.
+        if self.quiet or abs(value - self.draft["criteria"][index]["weight"]) < drafts.STEP / 2:
             return
         self._remember(f"weight {index}")
         # From where the move began: else a slider pulled to its end and back would level all others.

@@ -26,7 +26,7 @@ def field(name: str, kind: type = w.Text, **options):
     options = {"continuous_update": False} | options if kind in (w.Text, w.Textarea) else options
     if kind is not w.Textarea:
         options.pop("rows", None)
-    return kind(description=name, layout=w.Layout(width="98%"), style=WIDE, **options)
+    return kind(description=name, layout=w.Layout(width="98%"), style=dict(WIDE), **options)
 
 
 def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
@@ -35,13 +35,15 @@ def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
                            layout=w.Layout(flex="1 1 auto", min_width="120px"))
     slider.observe(lambda change: on_move(change["new"]), "value")
     name = w.HTML(layout=w.Layout(flex="0 0 150px"))
-    return w.HBox([name, slider, button("✕", "Remove this criterion", on_remove, "36px")])
+    parts = [name, slider, button("✕", "Remove this criterion", on_remove, "36px")]
+    return w.HBox(parts, layout=w.Layout(align_items="center"))
 
 
 def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     """Fields for a criterion's texts; `on_type` gets the path of the field within it, and the text."""
     def watched(label: str, kind: type, text: str, *path) -> w.Widget:
-        made = field(label, kind, value=text, rows=2)
+        made = field(label, kind, value=text, rows=2, tooltip=label)
+        made.style.description_width = "150px"  # names of levels are longer than those of other fields
         made.observe(lambda change: on_type(path, change["new"]), "value")
         return made
 
@@ -55,6 +57,7 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
 
 def discard(box: w.Box) -> None:
     """Close a box and what is in it, so that widgets no longer shown do not pile up in the kernel."""
-    for child in box.children:
-        child.close()
-    box.close()
+    for each in (*box.children, box):
+        for part in (getattr(each, "style", None), each.layout, each):
+            if part is not None:
+                part.close()

@@ -76,8 +76,8 @@ class SteeringDesk(w.VBox):
         self._build(profile, prompt)
         super().__init__([
             row(
-                column([self.prompt, self.system], "440px"),
-                column([self.rubric, self.target, self.temperature, self.seed, self.tokens], "340px", "0.7"),
+                column([self.prompt, self.system], "440px", "1.4"),
+                column([self.rubric, self.target, self.temperature, self.seed, self.tokens], "340px"),
             ),
             row(self.go, self.halt), self.state,
             row(*(column([w.HTML(f"<b>{views.text(name)}</b> · {views.text(model.name)}"), self.answers[name],

@@ -75,7 +75,7 @@ class RubricStudio(w.VBox):
         self.scores, self.table, self.teacher, self.system = (w.HTML().add_class("cpt-view") for _ in range(4))
         self.tabs = w.Tab([
             w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]), self.table,
-            w.VBox([self.target, self.teacher]), w.VBox([self.target, self.system]),
+            w.VBox([self.target, self.prompt, self.teacher]), w.VBox([self.target, self.system]),
         ], titles=("Scores", "Rubric", "Teacher prompt", "System prompt"))
 
         self.title.observe(lambda c: self._typed(("title",), c["new"]), "value")

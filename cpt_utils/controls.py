@@ -18,7 +18,8 @@ def row(*children) -> w.HBox:
 
 def column(children, least: str, share: str = "1") -> w.VBox:
     """A column of a row that wraps below the others when less than `least` is left for it."""
-    return w.VBox(children, layout=w.Layout(flex=f"{share} 1 {least}", min_width="280px", padding="0 8px 0 0"))
+    flex = f"{share} 1 {least}"
+    return w.VBox(children, layout=w.Layout(flex=flex, min_width="280px", padding="0 8px 0 0"))
 
 
 def field(name: str, kind: type = w.Text, **options):

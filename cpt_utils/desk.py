@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import ipywidgets as w
 
@@ -125,11 +126,12 @@ class SteeringDesk(w.VBox):
             self._say("The prompt is empty: write one.", "error")
             return
         if len(prompt) + len(system) > LONGEST:
-            self._say(f"Prompt and system prompt have {len(prompt) + len(system)} characters: shorten them to "
-                      f"{LONGEST}.", "error")
+            size = len(prompt) + len(system)
+            self._say(f"Prompt and system prompt have {size} characters: shorten them to {LONGEST}.", "error")
             return
         options = self.sampling | {
-            "temperature": self.temperature.value, "seed": self.seed.value, "max_new_tokens": self.tokens.value,
+            "temperature": self.temperature.value, "seed": self.seed.value,
+            "max_new_tokens": self.tokens.value,
         }
         run = {"prompt": prompt, "system": system, "rubric": self.rubric.value, "target": self.target.value,
                "options": options, "texts": {}, "verdicts": {}}
@@ -154,13 +156,12 @@ class SteeringDesk(w.VBox):
                 if self.stop.is_set():
                     break
                 self._say(f"The {name} model writes ...")
-                paper = self.answers[name]
-                run["texts"][name] = stream_chat(
-                    model, messages(run["prompt"], run["system"] or None),
-                    lambda text: setattr(paper, "value", _paper(text)), self.stop, self.every, **run["options"],
-                )
-                run["verdicts"][name] = "stopped, not judged" if self.stop.is_set() else self._judge(run, name)
-                self.verdicts[name].value = views.note(run["verdicts"][name])
+                turns = messages(run["prompt"], run["system"] or None)
+                show = partial(self._write, name)
+                run["texts"][name] = stream_chat(model, turns, show, self.stop, self.every, **run["options"])
+                verdict = "stopped, not judged" if self.stop.is_set() else self._judge(run, name)
+                run["verdicts"][name] = verdict
+                self.verdicts[name].value = views.note(verdict)
             end = "Stopped" if self.stop.is_set() else "Done"
             self._say(f"{end} after {time.monotonic() - started:.1f} s.", "ok")
         except Exception as error:  # whatever it was, the desk must stay usable
@@ -182,14 +183,17 @@ class SteeringDesk(w.VBox):
         flag = f" · ✗ degenerate: {judged.reason or 'yes'}" if judged.degenerate else ""
         return f"{LABELS[run['rubric']]}: {score}{aim}{flag}"
 
+    def _write(self, name: str, text: str) -> None:
+        self.answers[name].value = _paper(text)
+
     def _say(self, words: str, kind: str = "info") -> None:
         self.state.value = views.status(words, kind)
 
 
-def _paper(text: str) -> str:
-    """An answer as it grows: escaped, with its line breaks, on a field of steady least height."""
+def _paper(text: str, least: int = 120) -> str:
+    """An answer as it grows: escaped, with its line breaks, on a field of a least height in pixels."""
     return (
-        "<div style='border:1px solid #8886;padding:6px 10px;min-height:120px;white-space:pre-wrap;"
+        f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;white-space:pre-wrap;"
         f"overflow-wrap:anywhere;line-height:1.45'>{views.html.escape(text)}</div>"
     )
 
@@ -199,11 +203,12 @@ def _record(run: dict) -> str:
     options = ", ".join(f"{name} {value}" for name, value in run["options"].items())
     head = " | ".join(f"{name} {run['verdicts'].get(name, 'failed')}" for name in run["texts"])
     texts = "".join(
-        f"<div style='flex:1 1 320px'><b>{views.text(name)}</b>{_paper(text)}</div>"
+        f"<div style='flex:1 1 320px'><b>{views.text(name)}</b>{_paper(text, 0)}</div>"
         for name, text in run["texts"].items()
     )
     return (
-        "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'><summary style='cursor:pointer'>"
+        "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'>"
+        "<summary style='cursor:pointer'>"
         f"{views.text(LABELS[run['rubric']])}, {views.text(run['target'])} · {views.text(run['prompt'][:90])}"
         f"<br><span style='opacity:.8'>{views.text(head)}</span></summary>"
         f"{views.note('System prompt: ' + (run['system'] or 'none'))}{views.note(options)}"

@@ -142,7 +142,8 @@ def save_draft(draft: dict, path: Path) -> Rubric:
 def load_draft(path: Path) -> Rubric:
     """Read a rubric that was saved before."""
     if not path.exists():
-        raise RubricError(f"There is no {path.name} in {shown(path.parent)}: save it first, or mend the name.")
+        where = shown(path.parent)
+        raise RubricError(f"There is no {path.name} in {where}: save it first, or mend the name.")
     try:
         return Rubric.from_yaml(path)
     except OSError as error:

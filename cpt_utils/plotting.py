@@ -118,14 +118,15 @@ def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = 
     legend = " ".join(span(f" {mark:+g} " if mark else " 0 ", mark) for mark in _heat_marks(limit))
     body = "".join(
         f"<p style='margin:10px 0 2px'><b>{html.escape(label)}</b> &nbsp; sum "
-        f"{sum(ratio for _, ratio in tokens):+.1f}</p><div style='white-space:pre-wrap;overflow-wrap:anywhere;"
-        f"line-height:2'>{''.join(span(*token) for token in tokens)}</div>"
+        f"{sum(ratio for _, ratio in tokens):+.1f}</p>"
+        "<div style='white-space:pre-wrap;overflow-wrap:anywhere;line-height:2'>"
+        f"{''.join(span(*token) for token in tokens)}</div>"
         for label, tokens in views.items()
     )
     return HTML(
         "<div style='background:#fff;color:#111;padding:8px 12px;font-size:14px'>"
-        f"<div style='white-space:pre-wrap;line-height:2'>{HEAT_WORDS}: {legend}   underlined: likelier after "
-        f"tuning; dashed overline: less likely</div>{body}</div>"
+        f"<div style='white-space:pre-wrap;line-height:2'>{HEAT_WORDS}: {legend}   underlined: likelier "
+        f"after tuning; dashed overline: less likely</div>{body}</div>"
     )
 
 
@@ -144,7 +145,9 @@ def _heat_lines(tokens: list[tuple[str, float]], columns: int) -> list[list[tupl
     return [line for line in lines if line]
 
 
-def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | None = None, columns: int = 112):
+def token_heat_figure(
+    views: dict[str, list[tuple[str, float]]], limit: float | None = None, columns: int = 112
+):
     """What token_heat shows, as a figure for places that keep no HTML (save it with plotting.save)."""
     from matplotlib.patches import Rectangle
 
@@ -162,10 +165,11 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
         axis.add_patch(Rectangle((x, y), len(text), 0.86, color=colour, linewidth=0))
         axis.text(x + len(text) / 2, y + 0.45, text, family="monospace", fontsize=9, ha="center", va="center",
                   parse_math=False)
+        ends = [x + 0.1, x + len(text) - 0.1]
         if ratio >= limit / 10:
-            axis.plot([x + 0.1, x + len(text) - 0.1], [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
+            axis.plot(ends, [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
         elif ratio <= -limit / 10:
-            axis.plot([x + 0.1, x + len(text) - 0.1], [y + 0.02] * 2, color="#00476B", linewidth=1.3, ls=(0, (2, 1)))
+            axis.plot(ends, [y + 0.02] * 2, color="#00476B", linewidth=1.3, linestyle=(0, (2, 1)))
 
     for axis, (label, lines) in zip(axes, wrapped.items()):
         total = sum(ratio for _, ratio in views[label])
@@ -193,7 +197,7 @@ def ranking_slopes(axis, before: dict[str, float], after: dict[str, float], labe
     for name in before:
         left, right = ranks[0][name], ranks[1][name]
         colour = MORE if right < left else LESS if right > left else (170, 170, 170)
-        axis.plot([0, 1], [left, right], "o-", color=[c / 255 for c in colour], linewidth=2 if left != right else 1)
+        axis.plot([0, 1], [left, right], "o-", color=[c / 255 for c in colour], linewidth=1 + (left != right))
         axis.text(-0.04, left, f"{name}  {before[name]:.0f}", ha="right", va="center", fontsize=9)
         axis.text(1.04, right, f"{after[name]:.0f}  {name}", ha="left", va="center", fontsize=9)
     axis.set(xlim=(-0.9, 1.9), ylim=(len(before) + 0.6, 0.4), xticks=(0, 1), xticklabels=labels, yticks=[])

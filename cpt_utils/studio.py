@@ -1,4 +1,4 @@
-"""The rubric studio: edit a rubric with widgets and see at once what the edits do, without a language model."""
+"""The rubric studio: edit a rubric with widgets and see at once what it does, without a language model."""
 
 import copy
 from functools import partial, reduce
@@ -6,17 +6,13 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from cpt_utils import drafts, live, runtime, views
+from cpt_utils import drafts, runtime, views
 from cpt_utils.controls import button, column, criterion_panel, discard, field, row, weight_row
-from cpt_utils.judging import embedded_judge
-from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import TARGETS, load_prompts
+from cpt_utils.live import SHIPPED, LiveViews
 from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
 
-SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 
-
-def rubric_studio(rubric: "str | Path | Rubric" = "rococo", folder: "Path | str | None" = None) -> "RubricStudio":
+def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
     """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
 
     `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
@@ -31,15 +27,14 @@ class RubricStudio(w.VBox):
 
     def __init__(self, rubric: Rubric, folder: Path):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
-        self.styles = {name: list(parts) for name, parts in embedded_judge().parts.items()}
         self._build()
         editor = column([
-            self.title, self.objective, w.HTML("<b>Weights</b> (they always sum to 100)"), self.weights, self.add,
-            w.HTML("<b>Criteria</b>: names, descriptions, levels"), self.criteria,
+            self.title, self.objective, w.HTML("<b>Weights</b> (they always sum to 100)"), self.weights,
+            self.add, w.HTML("<b>Criteria</b>: names, descriptions, levels"), self.criteria,
         ], "380px")
         super().__init__([
             row(self.source, self.undo, self.reset, self.file, self.save, self.load), self.state,
-            row(editor, column([self.tabs], "440px", "1.3")),
+            row(editor, column([self.live], "440px", "1.3")),
         ])
         self._open(rubric.model_dump(), rubric.name)
         self._list_files()
@@ -53,7 +48,7 @@ class RubricStudio(w.VBox):
         part = lambda kind, **kw: kind(layout=w.Layout(width="260px"), **kw)  # noqa: E731
         self.source = part(w.Dropdown, options=SHIPPED, description="Start from")
         self.undo = button("Undo", "Take the last change back", self._undo)
-        self.reset = button("Reset", "Back to the rubric as it was opened", lambda: self._edit(lambda draft: self.original))
+        self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)
         self.file = part(w.Combobox, value="my_rubric.yaml", description="File")
         self.save = button("Save", "Write the rubric to this file", self._save)
         self.load = button("Load", "Read a rubric from this file", self._load)
@@ -61,30 +56,13 @@ class RubricStudio(w.VBox):
 
         self.title, self.objective = field("Title"), field("Objective", w.Textarea, rows=4)
         self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
-        self.add = button("Add a criterion", "A new criterion of average weight", partial(self._edit, drafts.add_criterion))
+        add = partial(self._edit, drafts.add_criterion)
+        self.add = button("Add a criterion", "A new criterion of average weight", add)
 
-        prompts = [prompt["prompt"] for prompt in load_prompts()]
-        self.prompt = field("Prompt", w.Dropdown, options=prompts)
-        self.style_of = field("Judged as", w.Dropdown, options=SHIPPED)
-        self.own = field("Your text", w.Textarea, rows=3, continuous_update=True,
-                         placeholder="Paste a text here to see how it scores")
-        self.picked = field("Bars for", w.Dropdown, options=list(live.texts_for(prompts[0])))
-        self.target = w.ToggleButtons(
-            options=[(f"{q} ({n})", q) for q, n in TARGETS.items()], value="high", style={"button_width": "90px"}
-        )
-        self.scores, self.table, self.teacher, self.system = (w.HTML().add_class("cpt-view") for _ in range(4))
-        self.tabs = w.Tab([
-            w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]), self.table,
-            w.VBox([self.target, self.prompt, self.teacher]), w.VBox([self.target, self.system]),
-        ], titles=("Scores", "Rubric", "Teacher prompt", "System prompt"))
-
+        self.live = LiveViews()
         self.title.observe(lambda c: self._typed(("title",), c["new"]), "value")
         self.objective.observe(lambda c: self._typed(("objective",), c["new"]), "value")
         self.source.observe(self._pick_source, "value")
-        self.own.observe(self._pasted, "value")
-        for each in (self.prompt, self.style_of, self.picked, self.target):
-            each.observe(self._refresh, "value")
-        self.tabs.observe(self._refresh, "selected_index")
 
     def _fill(self) -> None:
         """Put the draft into the fields: after anything but typing."""
@@ -99,7 +77,7 @@ class RubricStudio(w.VBox):
             for i, c in enumerate(draft["criteria"])
         ]
         panels = [
-            criterion_panel(c, draft["levels"], lambda path, text, i=i: self._typed(("criteria", i, *path), text))
+            criterion_panel(c, draft["levels"], partial(self._typed_in, i))
             for i, c in enumerate(draft["criteria"])
         ]
         index = self.criteria.selected_index
@@ -112,22 +90,15 @@ class RubricStudio(w.VBox):
         self.quiet = False
 
     def _name_rows(self) -> None:
-        for i, (row, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"])):
-            row.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
+        for i, (line, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"])):
+            line.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
             self.criteria.set_title(i, criterion["name"] or f"criterion {i + 1}")
 
     def _open(self, data: dict, source: str) -> None:
         self.draft, self.original, self.opened = copy.deepcopy(data), copy.deepcopy(data), source
-        self._restyle()
+        self.live.open(Rubric.checked(data))
         self._fill()
         self._changed()
-
-    def _restyle(self) -> None:
-        """Let the judge score by the shipped style that is nearest to what was opened."""
-        self.quiet = True
-        style = drafts.nearest_style(Rubric.checked(self.original), self.styles)
-        self.style_of.value, self.picked.value = style, f"{LABELS[style]}, high"
-        self.quiet = False
 
     def _remember(self, key: str | None = None) -> None:
         kept = ("draft", "original", "opened")
@@ -147,6 +118,9 @@ class RubricStudio(w.VBox):
         self._name_rows()
         self._changed()
 
+    def _typed_in(self, index: int, path: tuple, value: str) -> None:
+        self._typed(("criteria", index, *path), value)
+
     def _weighed(self, index: int, value: float) -> None:
         # Browsers send a slider's value back when they first draw it, a little off: that is no move.
         if self.quiet or abs(value - self.draft["criteria"][index]["weight"]) < drafts.STEP / 2:
@@ -157,8 +131,8 @@ class RubricStudio(w.VBox):
         weights = drafts.rebalance(began, index, value)
         self.draft = drafts.with_weights(self.draft, weights)
         self.quiet = True
-        for row, weight in zip(self.weights.children, weights):
-            row.children[1].value = weight
+        for line, weight in zip(self.weights.children, weights):
+            line.children[1].value = weight
         self.quiet = False
         self._changed()
 
@@ -177,6 +151,9 @@ class RubricStudio(w.VBox):
     def _remove(self, index: int) -> None:
         self._edit(lambda draft: drafts.remove_criterion(draft, index))
 
+    def _reset(self) -> None:
+        self._edit(lambda draft: self.original)
+
     def _undo(self) -> None:
         if (state := self.history.back()) is None:
             self.state.value = views.status("There is nothing to undo.")
@@ -185,7 +162,7 @@ class RubricStudio(w.VBox):
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
-            self._restyle()
+            self.live.open(Rubric.checked(self.original))
         self._fill()
         self._changed()
 
@@ -226,35 +203,4 @@ class RubricStudio(w.VBox):
             return
         edited = " (edited)" if self.draft != self.original else ""
         self.state.value = views.status(f"{self.valid.title}{edited}: valid, weights sum to 100.", "ok")
-        self._refresh()
-
-    def _refresh(self, _change=None) -> None:
-        """Draw the tab in front; the others wait until they are."""
-        if self.quiet:
-            return
-        tab, target = self.tabs.selected_index, self.target.value
-        if tab == 0:
-            self._show_scores()
-        elif tab == 1:
-            self.table.value = views.rubric_table(self.valid)
-        elif tab == 2:
-            self.teacher.value = live.teacher_view(self.valid, self.prompt.value, target)
-        else:
-            self.system.value = live.system_view(self.valid, target)
-
-    def _pasted(self, change: dict) -> None:
-        """A text that has just been pasted is the one to show."""
-        self.quiet = True
-        texts = list(live.texts_for(self.prompt.value, change["new"]))
-        picked = self.picked.value
-        self.picked.options = texts
-        if live.OWN in texts and not change["old"].strip():
-            picked = live.OWN
-        self.picked.value = picked if picked in texts else texts[0]
-        self.quiet = False
-        self._refresh()
-
-    def _show_scores(self) -> None:
-        texts = live.texts_for(self.prompt.value, self.own.value)
-        start = Rubric.checked(self.original)
-        self.scores.value = live.scores_view(self.valid, start, self.style_of.value, texts, self.picked.value)
+        self.live.show(self.valid, Rubric.checked(self.original))

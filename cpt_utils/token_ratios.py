@@ -31,7 +31,7 @@ def _token_ids(tokenizer, turns: list[dict], response: str) -> tuple[list[int], 
     prompt = ids(turns, add_generation_prompt=True)
     whole = ids([*turns, {"role": "assistant", "content": response}])
     if whole[: len(prompt)] != prompt:
-        raise ValueError("The chat template changes the prompt once an answer follows; its tokens cannot be told apart.")
+        raise ValueError("The chat template changes the prompt once an answer follows: use another model.")
     answer = whole[len(prompt) :]
     if tokenizer.eos_token_id in answer:  # what templates add after the mark is never generated
         answer = answer[: answer.index(tokenizer.eos_token_id) + 1]

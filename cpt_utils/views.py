@@ -6,6 +6,7 @@ from cpt_utils.rubrics import LEVEL_SCORES, Rubric
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
 CELL = "text-align:left;vertical-align:top;padding:4px 6px;border:1px solid #8886;white-space:normal"
+NUMBER = "text-align:right;padding-left:8px;white-space:nowrap"
 SMALL = "font-size:12px;opacity:.8;line-height:1.4;margin:4px 0"
 
 
@@ -75,8 +76,8 @@ def criterion_bars(rubric: Rubric, scored: dict, flag: str) -> str:
         f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(c.name)}"
         f"{'' if known else '<b>*</b>'}</td>"
         f"<td style='width:38%'>{bar(score, BLUE if known else GREY, not known)}</td>"
-        f"<td style='text-align:right;padding-left:8px;white-space:nowrap'>{score:.0f} × {c.weight:g}%</td>"
-        f"<td style='text-align:right;padding-left:8px;white-space:nowrap'>= {score * c.weight / 100:.1f}</td>"
+        f"<td style='{NUMBER}'>{score:.0f} × {c.weight:g}%</td>"
+        f"<td style='{NUMBER}'>= {score * c.weight / 100:.1f}</td>"
         "</tr>"
         for c, (score, known) in ((c, scored["parts"][c.name]) for c in rubric.criteria)
     )

@@ -30,7 +30,7 @@ desk = steering_desk(base, tuned, prompt="<script>alert(1)</script> Describe the
 desk"""]
 EVIL = (
     "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='broken in'\"> "
-    "application/vnd.jupyter.widget-view+json, dear reader, was never so gilded, so laced, so perfumed a guest."
+    "application/vnd.jupyter.widget-view+json, dear reader, was never so gilded, so laced, so perfumed."
 )
 
 
@@ -40,18 +40,19 @@ def chromium() -> str:
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.environ.get("CPT_NO_BROWSER"):
         pytest.skip("CPT_NO_BROWSER is set")
-    assert found, "The browser tests need Chromium: apt-get install chromium (or set CPT_NO_BROWSER=1 to skip them)."
+    assert found, "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
     return found
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on this machine only, on a free port, with a small notebook; gives its folder and address."""
+    """JupyterLab on this machine only, on a free port, with a small notebook: its folder and address."""
     chromium()  # say what is missing before anything is started
     home = tmp_path_factory.mktemp("lab")
     root, settings = home / "root", home / "settings" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    quiet = '{"fetchNews": "false", "checkForUpdates": false}'
+    (settings / "notification.jupyterlab-settings").write_text(quiet)
     root.mkdir()
     cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -69,7 +70,8 @@ def lab(tmp_path_factory):
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
              f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-             f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"],
+             f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True",
+             "--LabApp.extension_manager=readonly"],
             cwd=root, env=environment, stdout=log, stderr=log,
         )
     address = f"http://127.0.0.1:{port}"
@@ -196,7 +198,8 @@ def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
     assert len(labels(studio)) == 12  # the last valid state
     studio.get_by_role("button", name="Save").click()
     says(studio, "Not saved. The name of criterion 6 is empty")
-    assert studio.get_by_label("Bare plaster").last.input_value() == "Not one rhyme." and not (lab[0] / "saved").exists()
+    assert studio.get_by_label("Bare plaster").last.input_value() == "Not one rhyme."
+    assert not (lab[0] / "saved").exists()
     retype(name, "<b>Rhyme</b>")
     says(studio, "valid, weights sum to 100")
     assert "<b>Rhyme</b>*" in studio.locator(".cpt-view").first.inner_text()  # shown as text
@@ -268,6 +271,10 @@ def test_narrow_page(page, shot):
     page.set_viewport_size({"width": 760, "height": 2400})
     shot("narrow_studio", 0)
     shot("narrow_desk", 1)
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.wait_for_timeout(1000)
+    shot("dark_studio", 0)
+    shot("dark_desk", 1)
     for cell in page.locator(".jp-CodeCell").all():
         output = cell.locator(".jp-OutputArea-output").last
         assert output.evaluate("node => node.scrollWidth - node.clientWidth") <= 2

@@ -85,7 +85,8 @@ def test_stop_ends_the_run_at_once_and_leaves_the_desk_usable(desk):
     desk.wait(20)
     assert time.monotonic() - stopped < 3 and not desk.thread.is_alive()
     assert "Stopped after" in desk.state.value and not desk.go.disabled
-    assert list(desk.runs[0]["texts"]) == ["base"] and desk.runs[0]["verdicts"]["base"] == "stopped, not judged"
+    assert list(desk.runs[0]["texts"]) == ["base"]
+    assert desk.runs[0]["verdicts"] == {"base": "stopped, not judged"}
     desk.tokens.value = 3
     desk.generate()
     desk.wait(60)
@@ -94,7 +95,10 @@ def test_stop_ends_the_run_at_once_and_leaves_the_desk_usable(desk):
 
 def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
     model = desk.models["tuned"].model
-    monkeypatch.setattr(model, "generate", lambda **kw: (_ for _ in ()).throw(RuntimeError("<b>out of memory</b>")))
+    def fail(**options):
+        raise RuntimeError("<b>out of memory</b>")
+
+    monkeypatch.setattr(model, "generate", fail)
     desk.generate()
     desk.wait(60)
     assert "RuntimeError" in desk.state.value and "&lt;b&gt;out of memory" in desk.state.value
@@ -158,7 +162,8 @@ def test_heat_is_escaped_and_shows_signs_without_colour():
     views = {"<i>high</i>": [("<script>", 2.0), (" a\n", -2.0), ("b", 0.0)], "low": [(" $x$", 0.01)]}
     page = token_heat(views).data
     assert "<script>" not in page and "&lt;script&gt;" in page and "&lt;i&gt;high" in page
-    assert "title='+2.00'" in page and "2px dashed" in page and "2px solid" in page and "background:#fff" in page
+    for part in ("title='+2.00'", "2px dashed", "2px solid", "background:#fff"):
+        assert part in page
     assert heat_limit(views) == 2 and heat_limit({}) == 0.5
     assert heat_colour(0, 2) == (255, 255, 255) and heat_colour(5, 2) == (230, 159, 0)
     assert heat_colour(-5, 2) == (86, 180, 233)

@@ -13,7 +13,8 @@ from cpt_utils.rubrics import Rubric, RubricError, load_rubric
 from cpt_utils.studio import rubric_studio
 
 EVIL = (
-    "<script>alert(1)</script> <img src=x onerror=alert(1)> </td></table> application/vnd.jupyter.widget-view+json "
+    "<script>alert(1)</script> <img src=x onerror=alert(1)> </td></table> "
+    "application/vnd.jupyter.widget-view+json "
     "so gilded, so laced and so perfumed a guest, dear reader, never bowed."
 )
 
@@ -41,7 +42,8 @@ def test_weights_sum_to_100_in_steps_whatever_is_moved():
     rng = random.Random(0)
     for _ in range(2000):
         count = rng.randint(1, drafts.MOST_CRITERIA)
-        weights = drafts.apportion([rng.choice([0, 1e-3, 1, 5, 99, 100 * rng.random()]) for _ in range(count)])
+        shares = [rng.choice([0, 1e-3, 1, 5, 99, 100 * rng.random()]) for _ in range(count)]
+        weights = drafts.apportion(shares)
         index = rng.randrange(count)
         wanted = rng.uniform(-5, 110)
         moved = drafts.rebalance(weights, index, wanted)
@@ -103,7 +105,9 @@ def test_history_goes_back_and_takes_a_moving_slider_as_one_step():
     assert [state["value"] for state in short.states] == [6, 7, 8]
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b.yaml", "a\\b", "/etc/x", "", ".hidden", "..", "C:x", "a\nb", "x" * 90])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b.yaml", "a\\b", "/etc/x", "", ".hidden", "..", "C:x", "a\nb", "x" * 90]
+)
 def test_file_names_stay_in_the_folder(tmp_path, name):
     with pytest.raises(RubricError, match="is no file name"):
         drafts.yaml_path(tmp_path, name)
@@ -153,7 +157,7 @@ def test_a_slider_moves_the_ranking_in_under_100_ms(studio):
         started = time.perf_counter()
         sliders(studio)[1].value = value
         times.append(time.perf_counter() - started)
-        seen.add(studio.scores.value)
+        seen.add(studio.live.scores.value)
         assert sum(s.value for s in sliders(studio)) == 100
     assert max(times) < 0.1 and len(seen) == 6
     sliders(studio)[1].value = 25  # there and back in one go: the others are as they were
@@ -183,25 +187,36 @@ def test_undo_and_reset(studio):
 def test_another_rubric_can_be_picked_and_undone(studio):
     studio.title.value = "Mine"
     studio.source.value = "esoteric"
-    assert studio.title.value == "Esoteric" and studio.style_of.value == "esoteric"
+    assert studio.title.value == "Esoteric" and studio.live.style_of.value == "esoteric"
     assert fields(studio, 0)[0].value == "Symbolic reading"
     studio.undo.click()
-    assert studio.title.value == "Mine" and studio.source.value == studio.style_of.value == "rococo"
+    assert studio.title.value == "Mine" and studio.source.value == studio.live.style_of.value == "rococo"
+
+
+def test_undo_back_to_an_invalid_draft_of_another_rubric(studio):
+    fields(studio, 1)[0].value = ""
+    studio.source.value = "esoteric"
+    assert "Symbolic reading" in studio.live.scores.value
+    studio.undo.click()
+    assert "The name of criterion 2 is empty" in studio.state.value and fields(studio, 1)[0].value == ""
+    assert "Ornamental diction" in studio.live.scores.value  # the rubric as it was opened
+    studio.live.own.value = EVIL
+    assert studio.live.picked.value == live.OWN and "your text" in studio.live.scores.value
 
 
 def test_invalid_edits_are_kept_and_refused_at_saving(studio, tmp_path):
-    before = studio.scores.value
+    before = studio.live.scores.value
     fields(studio, 0)[2].value = "Kept."
     fields(studio, 1)[0].value = "Self-mockery"
     assert "two criteria are called &#x27;Self-mockery&#x27;" in studio.state.value
     studio.save.click()
     assert "Not saved." in studio.state.value and not list(tmp_path.iterdir())
     sliders(studio)[0].value = 50  # still wrong: the views wait, nothing typed is lost
-    assert studio.scores.value == before
+    assert studio.live.scores.value == before
     studio.add.click()
     assert fields(studio, 1)[0].value == "Self-mockery" and fields(studio, 0)[2].value == "Kept."
     fields(studio, 1)[0].value = "Winding syntax"
-    assert "valid" in studio.state.value and studio.scores.value != before
+    assert "valid" in studio.state.value and studio.live.scores.value != before
     assert studio.valid.criteria[0].levels[0] == "Kept."
 
 
@@ -217,41 +232,46 @@ def test_save_and_load(studio, tmp_path):
     assert "(replaced)" in studio.state.value
     studio.source.value = "creative_chaos"
     studio.load.click()
-    assert studio.valid == saved and studio.source.value == "mine.yaml" and studio.style_of.value == "rococo"
-    assert "a guess, not a measurement" in studio.scores.value
+    assert studio.valid == saved and studio.source.value == "mine.yaml"
+    assert studio.live.style_of.value == "rococo"
+    assert "a guess, not a measurement" in studio.live.scores.value
     kept = copy.deepcopy(studio.draft)
     (tmp_path / "bad.yaml").write_text("title: [")
-    for name, words in (("bad.yaml", "not valid YAML"), ("gone.yaml", "There is no gone.yaml"), ("../x", "no file name")):
+    for name, words in (
+        ("bad.yaml", "not valid YAML"), ("gone.yaml", "There is no gone.yaml"), ("../x", "no file name"),
+    ):
         studio.file.value = name
         studio.load.click()
         assert "Not loaded." in studio.state.value and words in studio.state.value and studio.draft == kept
 
 
 def test_all_text_is_shown_as_text(studio):
-    studio.own.value = EVIL
+    studio.live.own.value = EVIL
     studio.title.value = fields(studio, 0)[0].value = EVIL[:60]
     fields(studio, 0)[3].value = EVIL
-    assert studio.picked.value == live.OWN
-    seen = [studio.state.value, studio.scores.value, studio.weights.children[0].children[0].value]
-    for tab, view in ((1, studio.table), (2, studio.teacher), (3, studio.system)):
-        studio.tabs.selected_index = tab
+    assert studio.live.picked.value == live.OWN
+    seen = [studio.state.value, studio.live.scores.value, studio.weights.children[0].children[0].value]
+    for tab, view in ((1, studio.live.table), (2, studio.live.teacher), (3, studio.live.system)):
+        studio.live.selected_index = tab
         seen.append(view.value)
     for page in seen:
         assert "&lt;script&gt;" in page and "<script" not in page and "<img" not in page
-    assert "vnd.jupyter.widget-view+json" in studio.table.value
-    studio.own.value = "  "
-    assert studio.picked.value != live.OWN
+    assert "vnd.jupyter.widget-view+json" in studio.live.table.value
+    studio.live.own.value = "  "
+    assert studio.live.picked.value != live.OWN
 
 
 def test_views_of_prompts(studio):
-    studio.tabs.selected_index = 3
-    studio.target.value = "low"
-    assert "The recorded system prompt:" in studio.system.value and "bare, plain prose" in studio.system.value
+    studio.live.selected_index = 3
+    studio.live.target.value = "low"
+    page = studio.live.system.value
+    assert "The recorded system prompt:" in page and "bare, plain prose" in page
     studio.title.value = "Mine"
-    assert "written before your edits" in studio.system.value and "# Mine" in studio.system.value
-    studio.tabs.selected_index = 2
-    studio.prompt.value = load_prompts()[3]["prompt"]
-    assert "score 10 out of 100" in studio.teacher.value and "The Lighthouse" in studio.teacher.value
+    assert "written before your edits" in studio.live.system.value and "# Mine" in studio.live.system.value
+    studio.live.selected_index = 2
+    studio.live.prompt.value = load_prompts()[3]["prompt"]
+    page = studio.live.teacher.value
+    assert "score 10 out of 100" in page and "The Lighthouse" in page
 
 
 def test_widgets_do_not_pile_up(studio):

@@ -114,7 +114,7 @@ class LiveViews(w.Tab):
             each.observe(self._draw, "value")
         self.observe(self._draw, "selected_index")
 
-    def open(self, rubric: Rubric) -> None:
+    def start_with(self, rubric: Rubric) -> None:
         """Show a rubric that was just opened; the judge scores by the shipped style that is nearest to it."""
         style = drafts.nearest_style(rubric, embedded_judge().parts)
         self.rubric = None  # draw once, when all is set

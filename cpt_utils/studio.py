@@ -96,7 +96,7 @@ class RubricStudio(w.VBox):
 
     def _open(self, data: dict, source: str) -> None:
         self.draft, self.original, self.opened = copy.deepcopy(data), copy.deepcopy(data), source
-        self.live.open(Rubric.checked(data))
+        self.live.start_with(Rubric.checked(data))
         self._fill()
         self._changed()
 
@@ -162,7 +162,7 @@ class RubricStudio(w.VBox):
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
-            self.live.open(Rubric.checked(self.original))
+            self.live.start_with(Rubric.checked(self.original))
         self._fill()
         self._changed()
 

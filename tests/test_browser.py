@@ -112,10 +112,16 @@ def page(lab):
         page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
         page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.get_by_role("button", name="Add a criterion").wait_for(timeout=60_000)
-        page.get_by_role("button", name="Generate").wait_for(timeout=90_000)
+        _until(lambda: _there(page, "Add a criterion") and _there(page, "Generate"), 120)
         yield page
         browser.close()
+
+
+def _there(page, label: str) -> bool:
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
+    failed = [text for text in errors if "Traceback" in text]
+    assert not failed, failed[0][-2000:]
+    return page.get_by_role("button", name=label).is_visible()
 
 
 @pytest.fixture

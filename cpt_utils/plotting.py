@@ -182,7 +182,7 @@ def token_heat_figure(
     axes[-1].text(0, 1.1, HEAT_WORDS, va="center", fontsize=9)
     wide = columns // 14
     for place, mark in enumerate(_heat_marks(limit)):
-        draw(axes[-1], columns // 3 + wide * place, 0.65, f"{mark:+g}".center(wide), mark)
+        draw(axes[-1], columns // 3 + wide * place, 0.65, (f"{mark:+g}" if mark else "0").center(wide), mark)
     axes[-1].text(columns * 0.72, 1.1, "underlined: likelier after tuning\ndashed overline: less likely",
                   va="center", fontsize=8)
     return fig

@@ -108,7 +108,9 @@ class LiveViews(w.Tab):
         super().__init__([
             w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]), self.table,
             w.VBox([self.target, self.prompt, self.teacher]), w.VBox([self.target, self.system]),
-        ], titles=("Scores", "Rubric", "Teacher prompt", "System prompt"), selected_index=0)
+        ], selected_index=0)
+        for place, title in enumerate(("Scores", "Rubric", "Teacher prompt", "System prompt")):
+            self.set_title(place, title)  # not by `titles`, which ipywidgets 7 (Colab's) lacks
         self.own.observe(self._pasted, "value")
         for each in (self.prompt, self.style_of, self.picked, self.target):
             each.observe(self._draw, "value")

@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
+HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
 .PHONY: run test lab notebooks seeds readme clean
 
@@ -41,6 +42,9 @@ $(VENV)/.run-ready: $(PINS)
 
 $(VENV)/.test-ready: $(VENV)/.run-ready
 	$(PIP) -c constraints.txt -e '.[test]'
+	@$(HAS_CHROMIUM) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null; } || \
+	  echo "No Chromium: install it for the browser tests (Debian: apt-get install chromium)."
 	touch $@
 
 $(VENV)/.lab-ready: $(VENV)/.run-ready

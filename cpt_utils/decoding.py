@@ -72,11 +72,11 @@ def pick(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor
 
 @torch.inference_mode()
 def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
-             top_p: float = 1.0, repetition_penalty: float = 1.0) -> torch.Tensor:
+             top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
     """New tokens (rows, up to max_new_tokens) for a left-padded batch, padded behind each end token.
 
     Greedy results are those of `model.generate` with the same settings. Sampling draws from torch's global
-    generator.
+    generator. `watch(token of each running row)` is called at every step; True ends the generation.
     """
     ids, mask = batch["input_ids"], batch["attention_mask"]
     cache = DynamicCache(config=model.config)
@@ -102,7 +102,7 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
             token = pick(logits, temperature, top_p).masked_fill(~running, pad_token_id)
             out[rows, step] = token
             running &= ~torch.isin(token, stops)
-            if not running.any():
+            if watch and watch(token) or not running.any():
                 break
             ids, mask = token[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
             if running.float().mean() < 0.9:  # go on without the ended ones; a smaller change is not worth a copy

@@ -178,8 +178,12 @@ def chat(
     seed: int = 0,
     batch_size: int = 48,
     progress: str | None = None,
+    watch=None,
 ) -> list[str]:
-    """One answer to each conversation; temperature 0 is greedy. `progress` labels a progress bar."""
+    """One answer to each conversation; temperature 0 is greedy. `progress` labels a progress bar.
+
+    `watch` sees the new tokens at every step and may end the generation (decoding.generate).
+    """
     import torch
     from tqdm import tqdm
 
@@ -202,7 +206,7 @@ def chat(
         ).to(model.device)
         new = generate(
             model, batch, max_new_tokens=max_new_tokens, ends=sorted(ends), pad_token_id=tokenizer.pad_token_id,
-            temperature=temperature, top_p=top_p, repetition_penalty=repetition_penalty,
+            temperature=temperature, top_p=top_p, repetition_penalty=repetition_penalty, watch=watch,
         )
         answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
     return answers

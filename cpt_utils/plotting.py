@@ -73,3 +73,135 @@ def side_by_side(columns: dict[str, list[str]], labels: list[str]):
         for i, label in enumerate(labels)
     )
     return HTML(f"<table style='width:100%'><tr>{head}</tr>{body}</table>")
+
+
+LESS, MORE = (86, 180, 233), (230, 159, 0)  # Okabe-Ito sky blue and orange: light enough for black text
+HEAT_WORDS = "log p(tuned) - log p(base), in nats"
+
+
+def heat_limit(views: dict[str, list[tuple[str, float]]]) -> float:
+    """The ratio at which colours are full: nearly all tokens lie within it (at least half a nat)."""
+    sizes = [abs(ratio) for tokens in views.values() for _, ratio in tokens]
+    return max(0.5, round(2 * float(np.percentile(sizes, 95))) / 2) if sizes else 0.5
+
+
+def heat_colour(ratio: float, limit: float) -> tuple[int, int, int]:
+    """White at 0, orange where tuning made a token likelier, blue where it made it less likely."""
+    share = min(abs(ratio) / limit, 1.0)
+    return tuple(round(255 + (end - 255) * share) for end in (MORE if ratio > 0 else LESS))
+
+
+def _heat_marks(limit: float) -> list[float]:
+    return [-limit, -limit / 2, 0.0, limit / 2, limit]
+
+
+def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = None):
+    """Texts with each token on the colour of its log-ratio (token_ratios.token_log_ratios), as HTML.
+
+    `views`: label -> tokens, shown one above the other on one scale. Likelier tokens are underlined and
+    less likely ones overlined (dashed), so that the sign does not hang on colour. All text is escaped.
+    """
+    from IPython.display import HTML
+
+    limit = limit or heat_limit(views)
+
+    def span(text: str, ratio: float) -> str:
+        line = "3px solid transparent"
+        over, under = ("2px dashed #00476B", line) if ratio <= -limit / 10 else (line, line)
+        under = "2px solid #6B4400" if ratio >= limit / 10 else under
+        shown = html.escape(text).replace("\n", "↵\n") or "&nbsp;"
+        return (
+            f"<span title='{ratio:+.2f}' style='background:rgb{heat_colour(ratio, limit)};border-top:{over};"
+            f"border-bottom:{under}'>{shown}</span>"
+        )
+
+    legend = " ".join(span(f" {mark:+g} " if mark else " 0 ", mark) for mark in _heat_marks(limit))
+    body = "".join(
+        f"<p style='margin:10px 0 2px'><b>{html.escape(label)}</b> &nbsp; sum "
+        f"{sum(ratio for _, ratio in tokens):+.1f}</p>"
+        "<div style='white-space:pre-wrap;overflow-wrap:anywhere;line-height:2'>"
+        f"{''.join(span(*token) for token in tokens)}</div>"
+        for label, tokens in views.items()
+    )
+    return HTML(
+        "<div style='background:#fff;color:#111;padding:8px 12px;font-size:14px'>"
+        f"<div style='white-space:pre-wrap;line-height:2'>{HEAT_WORDS}: {legend}   underlined: likelier "
+        f"after tuning; dashed overline: less likely</div>{body}</div>"
+    )
+
+
+def _heat_lines(tokens: list[tuple[str, float]], columns: int) -> list[list[tuple[str, float]]]:
+    """Tokens broken into lines of at most `columns` characters, and where the text breaks."""
+    lines, used = [[]], 0
+    for text, ratio in tokens:
+        for part in text.replace("\n", "↵\n").splitlines(keepends=True) or [text]:
+            shown = part.rstrip("\n")
+            if lines[-1] and used + len(shown) > columns:
+                lines, used = [*lines, []], 0
+            lines[-1].append((shown, ratio))
+            used += len(shown)
+            if part.endswith("\n"):
+                lines, used = [*lines, []], 0
+    return [line for line in lines if line]
+
+
+def token_heat_figure(
+    views: dict[str, list[tuple[str, float]]], limit: float | None = None, columns: int = 112
+):
+    """What token_heat shows, as a figure for places that keep no HTML (save it with plotting.save)."""
+    from matplotlib.patches import Rectangle
+
+    limit = limit or heat_limit(views)
+    wrapped = {label: _heat_lines(tokens, columns) for label, tokens in views.items()}
+    heights = [len(lines) + 1.4 for lines in wrapped.values()] + [2.2]
+    fig, axes = figure(len(heights), height=0.24 * sum(heights) + 0.5, width=9.5,
+                       gridspec_kw={"height_ratios": heights})
+    for axis, height in zip(axes, heights):
+        axis.set(xlim=(0, columns), ylim=(height, 0))
+        axis.axis("off")
+
+    def draw(axis, x: float, y: float, text: str, ratio: float) -> None:
+        colour = tuple(value / 255 for value in heat_colour(ratio, limit))
+        axis.add_patch(Rectangle((x, y), len(text), 0.86, color=colour, linewidth=0))
+        axis.text(x + len(text) / 2, y + 0.45, text, family="monospace", fontsize=9, ha="center", va="center",
+                  parse_math=False)
+        ends = [x + 0.1, x + len(text) - 0.1]
+        if ratio >= limit / 10:
+            axis.plot(ends, [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
+        elif ratio <= -limit / 10:
+            axis.plot(ends, [y + 0.02] * 2, color="#00476B", linewidth=1.3, linestyle=(0, (2, 1)))
+
+    for axis, (label, lines) in zip(axes, wrapped.items()):
+        total = sum(ratio for _, ratio in views[label])
+        axis.text(0, 0.6, f"{label}   (sum {total:+.1f})", fontweight="bold", va="center", parse_math=False)
+        for row, line in enumerate(lines):
+            x = 0
+            for text, ratio in line:
+                draw(axis, x, row + 1.3, text, ratio)
+                x += len(text)
+    axes[-1].text(0, 1.1, HEAT_WORDS, va="center", fontsize=9)
+    wide = columns // 14
+    for place, mark in enumerate(_heat_marks(limit)):
+        draw(axes[-1], columns // 3 + wide * place, 0.65, (f"{mark:+g}" if mark else "0").center(wide), mark)
+    axes[-1].text(columns * 0.72, 1.1, "underlined: likelier after tuning\ndashed overline: less likely",
+                  va="center", fontsize=8)
+    return fig
+
+
+def ranking_slopes(axis, before: dict[str, float], after: dict[str, float], labels: tuple[str, str]) -> None:
+    """How scores under two weightings rank the same texts: one line a text, from rank to rank."""
+    ranks = [
+        {name: rank for rank, name in enumerate(sorted(scores, key=scores.get, reverse=True), 1)}
+        for scores in (before, after)
+    ]
+    for name in before:
+        left, right = ranks[0][name], ranks[1][name]
+        colour = MORE if right < left else LESS if right > left else (170, 170, 170)
+        axis.plot([0, 1], [left, right], "o-", color=[c / 255 for c in colour], linewidth=1 + (left != right))
+        axis.text(-0.04, left, f"{name}  {before[name]:.0f}", ha="right", va="center", fontsize=9)
+        axis.text(1.04, right, f"{after[name]:.0f}  {name}", ha="left", va="center", fontsize=9)
+    axis.set(xlim=(-0.9, 1.9), ylim=(len(before) + 0.6, 0.4), xticks=(0, 1), xticklabels=labels, yticks=[])
+    axis.grid(False)
+    axis.spines[["left", "bottom"]].set_visible(False)
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)

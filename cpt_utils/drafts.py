@@ -1,0 +1,175 @@
+"""A rubric while it is being edited: plain data that may be wrong for a while, and what can be done to it."""
+
+import copy
+import re
+import time
+from pathlib import Path
+
+from cpt_utils.rubrics import Rubric, RubricError, shipped_rubrics
+from cpt_utils.runtime import shown
+
+STEP = 0.5
+"""Weights move in steps of this many percent, and none goes below one step."""
+MOST_CRITERIA = 12
+PLACEHOLDER_LEVELS = [
+    "Everywhere, and unmistakable.", "In most places.", "Now and then.", "Barely noticeable.", "Not at all."
+]
+
+
+def apportion(shares: list[float], total: float = 100.0) -> list[float]:
+    """Weights proportional to `shares`, in whole steps, none below one step, that sum exactly to `total`."""
+    units = round(total / STEP)
+    if units < len(shares):
+        raise RubricError(f"{len(shares)} criteria do not fit into {total:g} percent: remove some.")
+    shares = shares if sum(shares) > 0 else [1.0] * len(shares)
+    # Every criterion gets its one step first, so that proportions apply to what is left.
+    exact = [max(share / sum(shares) * units, 1.0) for share in shares]
+    spare = sum(exact) - len(exact)
+    exact = [1 + (x - 1) * (units - len(shares)) / spare if spare else units / len(shares) for x in exact]
+    weights = [int(x + 1e-9) for x in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: weights[i] - exact[i])
+    for i in by_remainder[: units - sum(weights)]:
+        weights[i] += 1
+    return [weight * STEP for weight in weights]
+
+
+def rebalance(weights: list[float], index: int, value: float) -> list[float]:
+    """The weights with one moved to `value` and the others rescaled, so that the sum stays 100."""
+    others = [weight for i, weight in enumerate(weights) if i != index]
+    if not others:
+        return [100.0]
+    value = min(max(round(value / STEP) * STEP, STEP), 100 - STEP * len(others))
+    rest = apportion(others, 100 - value)
+    return [*rest[:index], value, *rest[index:]]
+
+
+def weights_of(draft: dict) -> list[float]:
+    return [criterion["weight"] for criterion in draft["criteria"]]
+
+
+def with_weights(draft: dict, weights: list[float]) -> dict:
+    draft = copy.deepcopy(draft)
+    for criterion, weight in zip(draft["criteria"], weights, strict=True):
+        criterion["weight"] = weight
+    return draft
+
+
+def add_criterion(draft: dict) -> dict:
+    """The draft with one more criterion, of average weight, with words to replace."""
+    count = len(draft["criteria"])
+    if count >= MOST_CRITERIA:
+        raise RubricError(f"A rubric of {count} criteria is hard to judge by: remove one before adding one.")
+    taken = {criterion["name"] for criterion in draft["criteria"]}
+    name = next(n for i in range(1, count + 2) if (n := f"New criterion {i}") not in taken)
+    fresh = {"name": name, "weight": 0, "description": "", "levels": list(PLACEHOLDER_LEVELS)}
+    draft = {**draft, "criteria": [*draft["criteria"], fresh]}
+    return with_weights(draft, rebalance(weights_of(draft), count, 100 / (count + 1)))
+
+
+def remove_criterion(draft: dict, index: int) -> dict:
+    """The draft without one criterion; the others share its weight in proportion."""
+    rest = [criterion for i, criterion in enumerate(draft["criteria"]) if i != index]
+    if not rest:
+        raise RubricError("A rubric needs at least one criterion: add another one before removing this one.")
+    return with_weights({**draft, "criteria": rest}, apportion([c["weight"] for c in rest]))
+
+
+def checked(draft: dict) -> Rubric:
+    """The draft as a rubric, or a RubricError that names the field as the editor does."""
+    def filled(text: str, place: str) -> None:
+        if not text.strip():
+            raise RubricError(f"{place} is empty: write something there, or undo.")
+
+    filled(draft["title"], "The title")
+    filled(draft["objective"], "The objective")
+    for number, criterion in enumerate(draft["criteria"], 1):
+        filled(criterion["name"], f"The name of criterion {number}")
+        for level, text in zip(draft["levels"], criterion["levels"]):
+            filled(text, f"The level {level!r} of criterion {number} ({criterion['name']!r})")
+    return Rubric.checked(draft)
+
+
+class History:
+    """Earlier states, to go back to. Steps with one key in quick succession (a moving slider) are one."""
+
+    def __init__(self, most: int = 200, pause: float = 1.0):
+        self.states, self.most, self.pause = [], most, pause
+        self.last = (None, 0.0)
+
+    def remember(self, state: dict, key: str | None = None) -> None:
+        now = time.monotonic()
+        same = key is not None and key == self.last[0] and now - self.last[1] < self.pause
+        self.last = (key, now)
+        if not same:
+            self.states = [*self.states[1 - self.most :], copy.deepcopy(state)]
+
+    def back(self) -> dict | None:
+        """The state before the last change, or None."""
+        self.last = (None, 0.0)
+        return self.states.pop() if self.states else None
+
+
+def yaml_path(folder: Path, name: str) -> Path:
+    """Where a typed file name leads: a .yaml file inside `folder`, never elsewhere."""
+    name = name.strip()
+    if not re.fullmatch(r"\w[\w .-]{0,79}", name):
+        raise RubricError(
+            f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path."
+        )
+    path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    if path.resolve().parent != folder.resolve():
+        raise RubricError(f"{name!r} leads out of the folder: choose another name.")
+    return path
+
+
+def save_draft(draft: dict, path: Path) -> Rubric:
+    """Write a valid draft, whole or not at all; the rubric is named after its file."""
+    name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    name = name if name[:1].isalpha() else f"rubric_{name}".rstrip("_")
+    if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
+        raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
+    rubric = checked({**draft, "name": name})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rubric.to_yaml(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise RubricError(f"{path.name} cannot be written ({error.strerror}): check the folder.") from None
+    return rubric
+
+
+def load_draft(path: Path) -> Rubric:
+    """Read a rubric that was saved before."""
+    if not path.exists():
+        where = shown(path.parent)
+        raise RubricError(f"There is no {path.name} in {where}: save it first, or mend the name.")
+    try:
+        return Rubric.from_yaml(path)
+    except OSError as error:
+        raise RubricError(f"{path.name} cannot be read ({error.strerror}): check the file.") from None
+
+
+def nearest_style(rubric: Rubric, names_by_style: dict[str, list[str]]) -> str:
+    """The shipped rubric whose criteria this one shares most: the style that the judge can score it by."""
+    if rubric.name in names_by_style:
+        return rubric.name
+    own = {criterion.name for criterion in rubric.criteria}
+    return max(names_by_style, key=lambda style: len(own & set(names_by_style[style])))
+
+
+def weighted_score(rubric: Rubric, judgement) -> dict:
+    """What a judgement (judging.Judgement) makes under a rubric's weights: {total, parts, measured}.
+
+    `parts`: name -> (score, whether the judge has measures for this criterion). For a criterion that is
+    new or renamed, the judge's score of the whole style stands in, as nothing better is known offline;
+    `measured` says how much of the weight does not rest on that.
+    """
+    known = judgement.by_criterion
+    parts = {
+        c.name: (known.get(c.name, judgement.score), c.name in known) for c in rubric.criteria
+    }
+    total = sum(c.weight * parts[c.name][0] for c in rubric.criteria) / 100
+    return {
+        "total": total, "parts": parts, "measured": sum(c.weight for c in rubric.criteria if parts[c.name][1])
+    }

@@ -1,0 +1,286 @@
+"""The studio and the desk in a real JupyterLab, driven by headless Chromium. Screenshots: CPT_SCREENSHOTS."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from cpt_utils.rubrics import load_rubric
+from cpt_utils.runtime import ROOT
+
+pytestmark = pytest.mark.browser
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+CELLS = ["""\
+from cpt_utils import rubric_studio
+rubric_studio("rococo", folder="saved")""", """\
+from cpt_utils import load_chat_model, steering_desk
+base = load_chat_model("embedded", dtype="bfloat16")
+tuned = load_chat_model("embedded", dtype="bfloat16")
+desk = steering_desk(base, tuned, prompt="<script>alert(1)</script> Describe the sea.", every=0)
+desk"""]
+EVIL = (
+    "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='broken in'\"> "
+    "application/vnd.jupyter.widget-view+json, dear reader, was never so gilded, so laced, so perfumed."
+)
+
+
+def chromium() -> str:
+    names = ("chromium", "chromium-browser", "google-chrome",
+             "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None and os.environ.get("CPT_NO_BROWSER"):
+        pytest.skip("CPT_NO_BROWSER is set")
+    assert found, "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on this machine only, on a free port, with a small notebook: its folder and address."""
+    chromium()  # say what is missing before anything is started
+    home = tmp_path_factory.mktemp("lab")
+    root, settings = home / "root", home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    quiet = '{"fetchNews": "false", "checkForUpdates": false}'
+    (settings / "notification.jupyterlab-settings").write_text(quiet)
+    root.mkdir()
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "widgets.ipynb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    jupyter = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | jupyter | {
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "PYTHONPATH": path, "CPT_RUNS": str(home / "runs"),
+        "IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1",  # the browser needs the other core
+    }
+    with open(home / "lab.log", "wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+             f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
+             f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True",
+             "--LabApp.extension_manager=readonly"],
+            cwd=root, env=environment, stdout=log, stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _until(lambda: _answers(address + "/api"), 60, lambda: (home / "lab.log").read_text()[-2000:])
+        yield root, address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    except OSError:
+        return False
+
+
+def _until(true, seconds: float, say=lambda: ""):
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s. {say()}"
+        time.sleep(0.1)
+    return value
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    """The notebook, opened and run to its end."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 1500})
+        page.set_default_timeout(20_000)
+        page.goto(f"{lab[1]}/lab/tree/widgets.ipynb")
+        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel")
+        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
+        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        _until(lambda: _there(page, "Add a criterion") and _there(page, "Generate"), 120)
+        yield page
+        browser.close()
+
+
+def _there(page, label: str) -> bool:
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
+    failed = [text for text in errors if "Traceback" in text]
+    assert not failed, failed[0][-2000:]
+    return page.get_by_role("button", name=label).is_visible()
+
+
+@pytest.fixture
+def shot(page, tmp_path):
+    """Take a screenshot of one notebook cell."""
+    folder = Path(os.environ.get("CPT_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(name: str, cell: int) -> None:
+        time.sleep(0.3)
+        page.locator(".jp-CodeCell").nth(cell).screenshot(path=folder / f"{name}.png")
+
+    return take
+
+
+@pytest.fixture
+def studio(page):
+    return page.locator(".jp-CodeCell").nth(0)
+
+
+@pytest.fixture
+def desk(page):
+    return page.locator(".jp-CodeCell").nth(1)
+
+
+def state(cell) -> str:
+    return cell.locator(".cpt-state").inner_text()
+
+
+def says(cell, words: str, seconds: float = 20):
+    _until(lambda: words in state(cell), seconds, lambda: state(cell))
+
+
+def labels(cell) -> list[str]:
+    """Labels of the ranking, best first."""
+    rows = cell.locator(".cpt-view table").nth(1).locator("tr")
+    return rows.locator("td:nth-child(3)").all_inner_texts()
+
+
+def weights(cell) -> list[float]:
+    return [float(text) for text in cell.locator(".widget-readout").all_inner_texts()]
+
+
+def retype(field, words: str) -> None:
+    field.fill(words)
+    field.blur()
+
+
+def test_studio_weights_move_the_ranking(page, studio, shot):
+    _until(lambda: weights(studio) == [30, 25, 20, 15, 10], 10)
+    shot("studio_1_open", 0)
+    assert studio.get_by_role("button", name="Undo").is_disabled()
+    before = labels(studio)
+    assert len(before) == 12 and before[0] == "Rococo, high"
+    handle = studio.locator(".noUi-handle").nth(1).bounding_box()
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for step in range(1, 9):
+        page.mouse.move(x + 20 * step, y)
+    _until(lambda: labels(studio) != before, 5)
+    page.mouse.up()
+    _until(lambda: sum(weights(studio)) == 100 and weights(studio)[1] > 50, 5, lambda: str(weights(studio)))
+    assert "▲" in studio.locator(".cpt-view").first.inner_text()
+    shot("studio_2_weight_moved", 0)
+    studio.get_by_role("button", name="Undo").click()
+    _until(lambda: weights(studio) == [30, 25, 20, 15, 10] and labels(studio) == before, 5)
+
+
+def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
+    studio.get_by_role("button", name="Add a criterion").click()
+    _until(lambda: len(weights(studio)) == 6, 5)
+    _until(lambda: sum(weights(studio)) == 100 and "no measures for this criterion" in studio.inner_text(), 5)
+    studio.locator(".jupyter-widget-Collapse-header").nth(5).click()
+    name = studio.get_by_label("Name", exact=True).last
+    retype(studio.get_by_label("Not at all.").or_(studio.get_by_label("Bare plaster")).last, "Not one rhyme.")
+    retype(name, "")
+    says(studio, "The name of criterion 6 is empty")
+    shot("studio_3_invalid", 0)
+    assert len(labels(studio)) == 12  # the last valid state
+    studio.get_by_role("button", name="Save").click()
+    says(studio, "Not saved. The name of criterion 6 is empty")
+    assert studio.get_by_label("Bare plaster").last.input_value() == "Not one rhyme."
+    assert not (lab[0] / "saved").exists()
+    retype(name, "<b>Rhyme</b>")
+    says(studio, "valid, weights sum to 100")
+    assert "<b>Rhyme</b>*" in studio.locator(".cpt-view").first.inner_text()  # shown as text
+    shot("studio_4_mended", 0)
+
+
+def test_studio_saves_and_loads(page, studio, shot, lab):
+    studio.get_by_label("File", exact=True).fill("../outside.yaml")
+    studio.get_by_role("button", name="Save").click()
+    says(studio, "is no file name")
+    studio.get_by_label("File", exact=True).fill("my_rubric.yaml")
+    studio.get_by_role("button", name="Save").click()
+    says(studio, "Saved my_rubric.yaml, as the rubric 'my_rubric'")
+    saved = load_rubric(lab[0] / "saved" / "my_rubric.yaml")
+    assert saved.criteria[5].name == "<b>Rhyme</b>" and saved.criteria[5].levels[4] == "Not one rhyme."
+    retype(studio.get_by_label("Title", exact=True), "Another title")
+    says(studio, "Another title (edited)")
+    studio.get_by_role("button", name="Load").click()
+    says(studio, "Loaded my_rubric.yaml")
+    assert studio.get_by_label("Title", exact=True).input_value() == "Rococo" and len(weights(studio)) == 6
+    for tab in ("Rubric", "Teacher prompt", "System prompt"):
+        studio.get_by_role("tab", name=tab, exact=True).click()
+        _until(lambda: "<b>Rhyme</b>" in studio.locator(".cpt-view:visible").inner_text(), 5)
+        shot(f"studio_5_{tab.split()[0].lower()}", 0)
+    studio.get_by_role("tab", name="Scores").click()
+
+
+def test_studio_scores_a_pasted_text_and_runs_none_of_it(page, studio, shot):
+    studio.get_by_label("Your text").fill(EVIL)
+    _until(lambda: "your text" in labels(studio), 5)
+    shot("studio_6_pasted", 0)
+    assert "<script>document.title" in studio.locator(".cpt-view").first.inner_text()
+    assert "broken in" not in page.title() and studio.locator(".cpt-view img, .cpt-view script").count() == 0
+    assert not studio.get_by_text("Error displaying widget").count()
+
+
+def test_desk_streams_stops_and_goes_on(page, desk, shot):
+    go, halt = (desk.get_by_role("button", name=name) for name in ("Generate", "Stop"))
+    answer = lambda name: desk.locator(f".cpt-{name}").inner_text().strip()  # noqa: E731
+    desk.get_by_label("Most tokens").fill("400")
+    desk.get_by_label("Most tokens").blur()
+    go.click()
+    first = _until(lambda: answer("base"), 60, lambda: state(desk))
+    assert go.is_disabled() and halt.is_enabled() and not answer("tuned")
+    later = _until(lambda: len(answer("base")) > len(first) + 20 and answer("base"), 60)
+    shot("desk_1_streaming", 1)
+    assert later.startswith(first[:-1])
+    halt.click()
+    says(desk, "Stopped after", 10)
+    assert go.is_enabled() and halt.is_disabled()
+
+    desk.get_by_label("Most tokens").fill("12")
+    desk.get_by_label("Rubric").select_option("Rococo")
+    go.click()
+    says(desk, "Done after", 120)
+    assert answer("base") and answer("base") == answer("tuned")  # two copies, one seed
+    past = desk.locator(".cpt-past")
+    assert past.locator("details").count() == 2 and "Rococo" in desk.inner_text()
+    past.locator("summary").first.click()
+    shot("desk_2_done", 1)
+    assert "<script>alert(1)</script>" in past.inner_text() and not past.locator("script").count()
+    desk.get_by_label("Prompt", exact=True).fill("  ")
+    go.click()
+    says(desk, "The prompt is empty")
+
+
+def test_narrow_page(page, shot):
+    """On a laptop beside a side bar, the columns go below one another and nothing is cut off."""
+    page.set_viewport_size({"width": 760, "height": 2400})
+    shot("narrow_studio", 0)
+    shot("narrow_desk", 1)
+    page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    page.wait_for_timeout(1000)
+    shot("dark_studio", 0)
+    shot("dark_desk", 1)
+    for cell in page.locator(".jp-CodeCell").all():
+        output = cell.locator(".jp-OutputArea-output").last
+        assert output.evaluate("node => node.scrollWidth - node.clientWidth") <= 2

@@ -1,0 +1,342 @@
+"""Exercises in the notebooks: starters are unsolved, solutions right, and planned mistakes are named."""
+
+import ast
+import random
+import re
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from scipy.stats import pearsonr, spearmanr
+from torch.nn.functional import logsigmoid
+
+from cpt_utils import exercises
+from cpt_utils.runtime import ROOT
+
+CALL = re.compile(r"^_ = (check_\w+)\(", re.MULTILINE)
+SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)\n```\n\n</details>", re.DOTALL)
+TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n")
+
+
+def found() -> list[tuple[str, str, str, str]]:
+    """(notebook, check, starter, text behind it) of every exercise in the notebooks."""
+    triples = []
+    for path in sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        for before, cell, after in zip(cells, cells[1:], cells[2:]):
+            if cell.cell_type == "code" and (match := CALL.search(cell.source)):
+                assert TITLE.match(before.source), before.source[:80]
+                triples.append((path.stem, match[1], cell.source, after.source))
+    return triples
+
+
+EXERCISES = found()
+NAMES = [name for _, name, _, _ in EXERCISES]
+
+
+def check(name, *answers):
+    return getattr(exercises, name)(*answers)
+
+
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05"])
+def test_every_notebook_has_exercises(number):
+    assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
+
+
+def test_every_check_is_used_once():
+    checks = {name for name in vars(exercises) if name.startswith("check_")}
+    assert sorted(NAMES) == sorted(checks)
+
+
+@pytest.mark.parametrize(("name", "starter"), [(n, s) for _, n, s, _ in EXERCISES], ids=NAMES)
+def test_starter_is_not_solved_and_does_not_raise(name, starter, capsys):
+    exec(starter, {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("Not solved yet: ") and printed.count("\n") == 1
+    assert len(starter.splitlines()) <= 30 and max(map(len, starter.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("name", "starter", "text"), [e[1:] for e in EXERCISES], ids=NAMES)
+def test_solution_is_correct(name, starter, text, capsys):
+    assert text.startswith("<details><summary>Hint</summary>\n\n") and text.count("</details>") == 2
+    body = ast.parse(starter).body
+    imports = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    namespace = {}
+    exec("\n".join([*imports, SOLUTION.search(text)[1], ast.unparse(body[-1])]), namespace)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].startswith("Correct: ") and namespace["_"] is True
+
+
+# --------------------------------------------------------------- planned mistakes: (check, answers, message)
+
+NAMES_OF_CRITERIA = (
+    "Ornamental diction", "Winding syntax", "Excess and accumulation", "Self-mockery", "Courtly address",
+)
+
+
+def weights(*numbers):
+    return dict(zip(NAMES_OF_CRITERIA, numbers))
+
+
+SALAD = (
+    "O gilded velvet, porcelain cherub, silken garland; sumptuous filigree, perfumed brocade, resplendent "
+    "chandelier; exquisite pearl, alas, gossamer ribbon! Baroque marble, opulent plume, golden lace, swoon."
+)
+
+
+def rho_by_rubric(rows, measure=lambda text: len(text.split())):
+    rubrics = {row["rubric"] for row in rows}
+    groups = {name: [row for row in rows if row["rubric"] == name] for name in rubrics}
+    return {
+        name: spearmanr([measure(r["response"]) for r in mine], [r["target"] for r in mine])[0]
+        for name, mine in groups.items()
+    }
+
+
+def one_pool(rows):
+    pooled = spearmanr([len(r["response"].split()) for r in rows], [r["target"] for r in rows])[0]
+    return {row["rubric"] for row in rows} if abs(pooled) >= 0.5 else set()
+
+
+def only_neighbours(texts, limit):
+    words = [set(text.lower().split()) for text in texts]
+    return [t for i, t in enumerate(texts)
+            if not i or len(words[i] & words[i - 1]) / len(words[i] | words[i - 1]) < limit]
+
+
+def case_sensitive(texts, limit):
+    kept = []
+    for text in texts:
+        words = set(text.split())
+        if all(len(words & set(k.split())) / len(words | set(k.split())) < limit for k in kept):
+            kept.append(text)
+    return kept
+
+
+def by_substring(text, order=("high", "low")):
+    text = text.lower()
+    if "50/100" in text:
+        return 50
+    for word in order:
+        if word in text:
+            return {"high": 95, "low": 10}[word]
+    raise ValueError
+
+
+def by_word(text, middle_first=True, otherwise=None):
+    text = text.lower()
+    if middle_first and "50/100" in text:
+        return 50
+    for word, target in (("high", 95), ("low", 10), ("50/100", 50)):
+        if re.search(rf"\b{word}\b", text):
+            return target
+    if otherwise:
+        return otherwise
+    raise ValueError
+
+
+def in_place(row, system):
+    row["prompt"][0]["content"] = system
+    row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
+    row["chosen_target"], row["rejected_target"] = row["rejected_target"], row["chosen_target"]
+    return row
+
+
+def shallow(row, system):
+    new = dict(row)
+    new["prompt"][0]["content"] = system
+    return new
+
+
+def mirrored(row, system, **other):
+    turns = [{"role": "system", "content": system}, row["prompt"][1]]
+    return row | {
+        "prompt": turns, "chosen": row["rejected"], "rejected": row["chosen"],
+        "chosen_target": row["rejected_target"], "rejected_target": row["chosen_target"],
+    } | {name: value(row) for name, value in other.items()}
+
+
+def split_by(key, rows, share, seed):
+    units = sorted({key(row) for row in rows})
+    drawn = set(random.Random(seed).sample(units, round(share * len(units))))
+    return [r for r in rows if key(r) not in drawn], [r for r in rows if key(r) in drawn]
+
+
+def question(row):
+    return row["prompt"][1]["content"]
+
+
+def by_row(rows, share, seed):
+    mixed = random.Random(seed).sample(rows, len(rows))
+    cut = round(share * len(rows))
+    return mixed[cut:], mixed[:cut]
+
+
+def margin(c, r, rc, rr, beta):
+    return beta * ((c - rc) - (r - rr))
+
+
+def hand_gradients(a, b, beta, sign=-1.0, front=None, other=(-1, 1)):
+    front = beta if front is None else front
+    slopes = [(p, q, sign * front / (1 + np.exp(beta * (p * a + q * b)))) for p, q in ((1, 1), other)]
+    return [[s * p, s * q] for p, q, s in slopes]
+
+
+def near(score):
+    return min((10, 50, 95), key=lambda target: abs(target - score))
+
+
+def rhos(rows, measure=spearmanr, constant=0.0):
+    values = []
+    for name in sorted({row["rubric"] for row in rows}):
+        mine = [row for row in rows if row["rubric"] == name]
+        scores = [row["score"] for row in mine]
+        flat = len(set(scores)) == 1
+        values.append((constant if flat else measure([r["target"] for r in mine], scores)[0], len(mine)))
+    return values
+
+
+def prompt_bootstrap(rows, draws, rng, percents=(2.5, 97.5), replace=True, unique=False):
+    prompts = sorted({row["prompt"] for row in rows})
+    groups = {p: [row["distance"] for row in rows if row["prompt"] == p] for p in prompts}
+    means = []
+    for _ in range(draws):
+        drawn = rng.choice(prompts, len(prompts), replace=replace)
+        means.append(np.mean([d for p in (set(drawn) if unique else drawn) for d in groups[p]]))
+    return np.percentile(means, percents)
+
+
+def row_bootstrap(rows, draws, rng):
+    values = np.array([row["distance"] for row in rows])
+    return np.percentile([rng.choice(values, len(values)).mean() for _ in range(draws)], [2.5, 97.5])
+
+
+LN2 = float(np.log(2))
+LOSS = {"start": LN2, "start, beta 0.5": LN2, "ignores s": 1.1269, "follows s": 0.1269}
+SHOUT = [lambda t: 100 * sum(len(w) > 1 and w.isupper() for w in t.split()) / len(t.split())]
+MISTAKES = [
+    ("check_weights", [weights(30, 25, 20, 15, 10)], "Text A is not beaten yet"),
+    ("check_weights", [weights(20, 20, 20, 20, 20)], "Text B is not beaten yet"),
+    ("check_weights", [weights(30, 20, 5, 25, 25)], "sum to 105"),
+    ("check_weights", [weights(0.3, 0.2, 0.05, 0.25, 0.2)], "percentages"),
+    ("check_weights", [weights(35, 20, 0, 25, 20)], "every criterion must count"),
+    ("check_weights", [weights(10, 10, 5, 50, 25)], "has to stay the heaviest"),
+    ("check_weights", [weights(*["30"] * 5)], "not the form"),
+    ("check_shouting", [lambda t: sum(len(w) > 1 and w.isupper() for w in t.split())], "bare count"),
+    ("check_shouting", [lambda t: SHOUT[0](t or "a") / 100], "multiply by 100"),
+    ("check_shouting", [lambda t: 100 * sum(w.isupper() for w in t.split()) / max(len(t.split()), 1)],
+     'single capitals such as "I"'),
+    ("check_shouting", SHOUT, "stopped for an empty text with ZeroDivisionError"),
+    ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)],
+     "divide by characters"),
+    ("check_fool_the_judge", ["A very plain text about umbrellas. " * 4, "repetition"], "you need 70"),
+    ("check_fool_the_judge", [SALAD, "keyword salad"], "its flag is 'none'"),
+    ("check_fool_the_judge", ["velvet pearl", "none"], "2 words"),
+    ("check_fool_the_judge", [SALAD, "salad"], "choose one of"),
+    ("check_read_target", [by_substring], '"high" inside "highlights"'),
+    ("check_read_target", [lambda t: by_substring(t, ("low", "high"))], '"low" inside "slow"'),
+    ("check_read_target", [lambda t: by_word(t, middle_first=False)], "test 50/100 first"),
+    ("check_read_target", [lambda t: by_word(t, otherwise=50)], "wrong label goes by"),
+    ("check_read_target", [lambda t: by_word(t.replace("HIGH", "?"))], "capitals are not read"),
+    ("check_length_shortcuts", [lambda rows: {n for n, r in rho_by_rubric(rows).items() if r >= 0.5}],
+     "abs()"),
+    ("check_length_shortcuts", [lambda rows: [n for n, r in rho_by_rubric(rows, len).items() if r**2 > 0.25]],
+     "count characters"),
+    ("check_length_shortcuts", [one_pool], "pooled"),
+    ("check_length_shortcuts", [lambda rows: [n for n, r in rho_by_rubric(rows).items() if abs(r) < 0.5]],
+     "that are fine"),
+    ("check_length_shortcuts", [lambda rows: True], "a set is asked for"),
+    ("check_near_duplicates", [lambda texts, limit: list(dict.fromkeys(texts))], "Only exact copies"),
+    ("check_near_duplicates", [only_neighbours], "only neighbours"),
+    ("check_near_duplicates", [case_sensitive], "text.lower()"),
+    ("check_near_duplicates", [lambda texts, limit: case_sensitive(
+        [t.lower() for t in texts], limit)], "would be right"),
+    ("check_count_rows", [lambda p, r, k: p * r * k * (k - 1) // 2], "pairs are counted"),
+    ("check_count_rows", [lambda p, r, k: p * r * k**2], "paired with itself"),
+    ("check_count_rows", [lambda p, r, k: p * r * 2 * (k - 1)], "only neighbouring"),
+    ("check_count_rows", [lambda p, r, k: p * k * (k - 1)], "rubrics are missing"),
+    ("check_mirror", [in_place], "given row has changed"),
+    ("check_mirror", [shallow], "given row has changed"),
+    ("check_mirror", [lambda row, s: mirrored(row, s, prompt=lambda r: r["prompt"])], "same system prompt"),
+    ("check_mirror", [lambda row, s: mirrored(row, s, chosen=lambda r: r["chosen"],
+                                              rejected=lambda r: r["rejected"])], "same text is chosen"),
+    ("check_mirror", [lambda row, s: mirrored(row, s, rejected=lambda r: r["rejected"])],
+     "are the same text"),
+    ("check_mirror", [lambda row, s: mirrored(row, s, chosen_target=lambda r: 10,
+                                              rejected_target=lambda r: 95)], "not their targets"),
+    ("check_mirror", [lambda row, s: mirrored(row, s, pair_id=lambda r: "8")], "pair_id has changed"),
+    ("check_split", [by_row], "rows are split"),
+    ("check_split", [lambda *a: split_by(lambda row: row["pair_id"], *a)], "pairs are split"),
+    ("check_split", [lambda *a: split_by(lambda row: str(row["prompt"]), *a)], "conversations are split"),
+    ("check_split", [lambda *a: split_by(question, *a)[::-1]], "train first"),
+    ("check_split", [lambda rows, share, seed: split_by(question, rows, share, 0)], "Every seed"),
+    ("check_split", [lambda rows, share, seed: split_by(question, rows, share, None)],
+     "two different splits"),
+    ("check_split", [lambda *a: [part[1:] for part in split_by(question, *a)]], "2 are lost"),
+    ("check_loss_predictions", [LOSS | {"start": 0}], "put 0 into -log sigmoid"),
+    ("check_loss_predictions", [LOSS | {"start": 0.5}], "a probability"),
+    ("check_loss_predictions", [LOSS | {"start": 1}], "base 2"),
+    ("check_loss_predictions", [LOSS | {"start, beta 0.5": 5 * LN2}], "cannot change the first loss"),
+    ("check_loss_predictions", [LOSS | {"ignores s": LN2}], "average the losses"),
+    ("check_loss_predictions", [LOSS | {"follows s": 2.1269}], "both margins are +2"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).sum(1) / m.sum(1)], "averaged"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p - r).sum(1)], "mask"),
+    ("check_implicit_reward", [lambda p, r, m, b: ((p - r) * m).sum(1)], "beta is forgotten"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((r - p) * m).sum(1)], "sign"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p * m).sum(1)], "reference is forgotten"),
+    ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(margin(r, c, rr, rc, b)).mean()], "swapped"),
+    ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(b * (c - r)).mean()], "reference is forgotten"),
+    ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a[:4], 1)).mean()], "beta is forgotten"),
+    ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a)).sum()], "rows are summed"),
+    ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a))], "one loss per row"),
+    ("check_dpo_loss", [lambda *a: logsigmoid(margin(*a)).mean()], "minus sign is missing"),
+    ("check_dpo_loss", [lambda *a: -torch.sigmoid(margin(*a)).mean()], "logarithm is missing"),
+    ("check_dpo_loss", [lambda *a: -torch.log(torch.sigmoid(margin(*a))).mean()], "overflows"),
+    ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a)).mean().item()], "has no gradient"),
+    ("check_dpo_loss", [lambda c, r: c], "stopped for three rows and beta 0.1 with TypeError"),
+    ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, sign=1.0)], "climbing"),
+    ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, 1.0)], "beta is forgotten"),
+    ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, front=1.0)],
+     "missing in front"),
+    ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(1, -1))], "Row 2 is not mirrored"),
+    ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(-1, -1))], "a AND b cancel"),
+    ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows])],
+     "lucky score"),
+    ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows
+                                              if not r["degenerate"]])], "denominator"),
+    ("check_accuracy", [lambda rows: np.mean([(10, 50, 95)[min(int(r["score"] * 3 / 100), 2)] == r["target"]
+                                              and not r["degenerate"] for r in rows])], "thirds"),
+    ("check_accuracy", [lambda rows: np.mean([abs(r["score"] - r["target"]) <= 10 and not r["degenerate"]
+                                              for r in rows])], "within 10"),
+    ("check_macro_spearman", [lambda rows: rhos([r | {"rubric": ""} for r in rows])[0][0]], "pooled"),
+    ("check_macro_spearman", [lambda rows: sum(v * n for v, n in rhos(rows)) / len(rows)], "larger rubrics"),
+    ("check_macro_spearman", [lambda rows: np.mean([v for v, _ in rhos(rows, constant=np.nan)])], "nan"),
+    ("check_macro_spearman", [lambda rows: np.nanmean([v for v, _ in rhos(rows, constant=np.nan)])],
+     "left out"),
+    ("check_macro_spearman", [lambda rows: np.mean([v for v, _ in rhos(rows, pearsonr)])], "Pearson"),
+    ("check_bootstrap", [row_bootstrap], "rows are drawn"),
+    ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, replace=False)], "without replacement"),
+    ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, unique=True)], "counts once"),
+    ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, percents=(5, 95))], "90% interval"),
+    ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, percents=(0.025, 0.975))], "takes percents"),
+    ("check_bootstrap", [lambda *a: prompt_bootstrap(*a)[::-1]], "return (low, high)"),
+    ("check_best_of_n", [lambda d, n: min(d[:n])], "first n are taken"),
+    ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
+    ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),
+    ("check_best_of_n", [lambda d, n: 10 / n], "would be right"),
+    ("check_count_rows", [6], "Pass the function itself"),
+    ("check_count_rows", [lambda p, r, k: None], "is a `return` missing?"),
+]
+
+
+@pytest.mark.parametrize(("name", "answers", "message"), MISTAKES, ids=[f"{m[0]}-{m[2]}" for m in MISTAKES])
+def test_planned_mistake_is_named(name, answers, message, capsys):
+    assert check(name, *answers) is False
+    printed = capsys.readouterr().out
+    assert message in printed and printed.count("\n") == 1 and not printed.startswith("Correct")
+
+
+def test_every_exercise_has_two_planned_mistakes():
+    planned = [name for name, _, _ in MISTAKES]
+    assert not [name for name in NAMES if planned.count(name) < 2]

@@ -21,17 +21,14 @@ def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=syst
 
 def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: int = 0, **options):
     """Generate `samples` answers to every task and judge them: rows with response, score, degenerate."""
+    from cpt_utils.judging import judge_rows
     from cpt_utils.models import chat
 
     tasks = [{**task, "sample": sample} for sample in range(samples) for task in tasks]
     texts = chat(
         chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options
     )
-    rows = []
-    for task, text in zip(tasks, texts):
-        judged = judge.score(task["rubric"], task["prompt"], text)
-        rows.append({**task, "response": text, "score": judged.score, "degenerate": judged.degenerate})
-    return rows
+    return judge_rows(judge, [{**task, "response": text} for task, text in zip(tasks, texts)])
 
 
 def nearest_target(score: float) -> int:

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -103,21 +104,25 @@ def embedded_judge() -> StyleJudge:
     return StyleJudge(load_responses(heldout=False))
 
 
+def judge_rows(judge, rows: list[dict]) -> list[dict]:
+    """The rows {rubric, prompt, response} with score and degenerate added, in their order.
+
+    A judge with `workers` (LLMJudge) scores that many texts at a time.
+    """
+    with ThreadPoolExecutor(getattr(judge, "workers", 1)) as pool:
+        judged = list(pool.map(lambda row: judge.score(row["rubric"], row["prompt"], row["response"]), rows))
+    return [{**row, "score": j.score, "degenerate": j.degenerate} for row, j in zip(rows, judged)]
+
+
 def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
     """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric."""
     from cpt_utils.evaluation import rank_metrics
 
-    quality = {}
-    for rubric in sorted({row["rubric"] for row in rows}):
-        judged = []
-        for row in (row for row in rows if row["rubric"] == rubric):
-            judgement = judge.score(rubric, row["prompt"], row["response"])
-            judged.append({
-                "target": target_of(row["qualifier"]), "score": judgement.score,
-                "degenerate": judgement.degenerate,
-            })
-        quality[rubric] = rank_metrics(judged)
-    return quality
+    judged = judge_rows(judge, [{**row, "target": target_of(row["qualifier"])} for row in rows])
+    return {
+        rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
+        for rubric in sorted({row["rubric"] for row in rows})
+    }
 
 
 def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:
@@ -160,11 +165,11 @@ class LLMJudge:
 
     An unparsable answer is asked for again up to `retries` times; then the score is None, with the
     reason "unparsable", and the caller leaves the text out and counts it. Degenerate texts are flagged
-    by the same rule as in StyleJudge.
+    by the same rule as in StyleJudge. `workers` texts are judged at a time (judge_rows).
     """
 
-    def __init__(self, answer: Callable[[list[list[dict]]], list[str]], retries: int = 2):
-        self.answer, self.retries = answer, retries
+    def __init__(self, answer: Callable[[list[list[dict]]], list[str]], retries: int = 2, workers: int = 1):
+        self.answer, self.retries, self.workers = answer, retries, workers
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric

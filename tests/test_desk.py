@@ -95,10 +95,10 @@ def test_stop_ends_the_run_at_once_and_leaves_the_desk_usable(desk):
 
 def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
     model = desk.models["tuned"].model
-    def fail(**options):
+    def fail(*inputs, **options):
         raise RuntimeError("<b>out of memory</b>")
 
-    monkeypatch.setattr(model, "generate", fail)
+    monkeypatch.setattr(model, "forward", fail)
     desk.generate()
     desk.wait(60)
     assert "RuntimeError" in desk.state.value and "&lt;b&gt;out of memory" in desk.state.value

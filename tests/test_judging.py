@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, parse_judgement
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, judge_rows, parse_judgement
 from cpt_utils.measures import style_measures
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric, shipped_rubrics
@@ -114,3 +114,24 @@ def test_llm_judge_asks_again_and_then_gives_up():
     assert judged.score == 61 and set(judged.by_criterion) == {c.name for c in RUBRIC.criteria}
     assert len(asked) == 3 and text in asked[0][-1]["content"] and "the task" in asked[0][-1]["content"]
     assert LLMJudge(lambda c: ["?"], retries=1).score("rococo", "", text) == Judgement(None, False, {}, "unparsable")
+
+
+def test_rows_are_judged_side_by_side_and_stay_in_order():
+    """A chat judge with workers: answers arrive out of order, rows do not."""
+    import threading
+    import time
+
+    busy, most = [], []
+
+    def answer(conversations):
+        busy.append(threading.get_ident())
+        most.append(len(busy))
+        number = int(conversations[0][-1]["content"].split("sea number ")[1].split()[0])
+        time.sleep(0.05 * (number == 0))
+        busy.pop()
+        return [json.dumps({"score": number})]
+
+    rows = [{"rubric": "rococo", "prompt": "p", "response": f"This is the wide and grey sea number {n} of them"}
+            for n in range(12)]
+    judged = judge_rows(LLMJudge(answer, workers=6), rows)
+    assert [row["score"] for row in judged] == list(range(12)) and max(most) > 1

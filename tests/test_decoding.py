@@ -1,0 +1,85 @@
+"""Our generation gives the tokens of transformers' generate, and samples as top-p says."""
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma2Config
+
+from cpt_utils.decoding import SHORTLIST, generate, pick
+
+
+@pytest.fixture
+def batch(tokenizer):
+    tokenizer.padding_side = "left"
+    texts = ["One.", "Tell me more about rain, please, and do not stop.", "Why", "A slightly longer one than that"]
+    return tokenizer(texts, return_tensors="pt", padding=True)
+
+
+def sharpened(model):
+    """Random models repeat themselves; larger weights make their choices vary and end at different steps."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(4)
+    return model.eval()
+
+
+def reference(model, batch, ends, **options):
+    out = model.generate(**batch, do_sample=False, pad_token_id=2, eos_token_id=ends, **options)
+    return out[:, batch["input_ids"].shape[1] :]
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.3])
+def test_greedy_tokens_are_those_of_transformers(tiny_model, batch, penalty):
+    model = sharpened(tiny_model)
+    free = reference(model, batch, [2], max_new_tokens=80, repetition_penalty=penalty)
+    # tokens that some rows meet early and others late or never: rows end at different steps
+    ends = [2, free[0, 5].item(), free[1, 30].item()]
+    expected = reference(model, batch, ends, max_new_tokens=80, repetition_penalty=penalty)
+    found = generate(model, batch, max_new_tokens=80, ends=ends, pad_token_id=2, repetition_penalty=penalty)
+    assert len({(row == 2).sum().item() for row in expected}) > 1
+    torch.testing.assert_close(found, expected)
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_sliding_windows_keep_their_own_cache(tokenizer, batch):
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, sliding_window=8, pad_token_id=2, eos_token_id=2,
+    )
+    model = sharpened(AutoModelForCausalLM.from_config(config))
+    expected = reference(model, batch, [2], max_new_tokens=30)
+    torch.testing.assert_close(generate(model, batch, max_new_tokens=30, ends=[2], pad_token_id=2), expected)
+
+
+def test_sampling_keeps_to_the_smallest_set_with_enough_probability():
+    torch.manual_seed(0)
+    peaked = torch.tensor([[3.0, 2.0, 1.0] + [-9.0] * 5000])
+    drawn = torch.cat([pick(peaked, 1.0, 0.8) for _ in range(4000)])
+    share = torch.bincount(drawn, minlength=3)[:3] / 4000
+    probabilities = peaked[0].softmax(-1)[:2]
+    torch.testing.assert_close(share, torch.cat([probabilities / probabilities.sum(), torch.zeros(1)]), atol=0.03, rtol=0)
+
+
+def test_a_flat_distribution_outgrows_the_short_list():
+    torch.manual_seed(0)
+    flat = torch.zeros(1, 4 * SHORTLIST)
+    drawn = {pick(flat, 1.0, 0.9).item() for _ in range(3000)}
+    assert len(drawn) > 1.5 * SHORTLIST
+
+
+def test_temperature_zero_is_greedy_and_low_temperature_nearly_so():
+    logits = torch.tensor([[0.0, 1.0, 0.5]])
+    assert pick(logits, 0.0, 0.9).item() == 1
+    assert {pick(logits, 0.01, 0.99).item() for _ in range(50)} == {1}
+
+
+def test_watch_sees_every_token_and_can_stop(tiny_model, batch):
+    seen = []
+
+    def watch(tokens):
+        seen.append(tokens.tolist())
+        return len(seen) == 3
+
+    out = generate(tiny_model.eval(), batch, max_new_tokens=20, ends=[-1], pad_token_id=2, watch=watch)
+    assert out.shape == (4, 3) and out.T.tolist() == seen

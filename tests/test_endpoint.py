@@ -1,0 +1,67 @@
+"""A real OpenAI-compatible server (`transformers serve`) with the embedded model, on this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from cpt_utils.embedded import embedded_model_path
+from cpt_utils.generation import endpoint_teacher, generate_responses, generation_tasks, read_jsonl
+from cpt_utils.judging import LLMJudge
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = open(tmp_path_factory.mktemp("serve") / "log", "w+")
+    model = str(embedded_model_path())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "transformers.cli.transformers", "serve", model, "--host", "127.0.0.1", "--port", str(port),
+         "--device", "cpu"],
+        stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HF_HUB_OFFLINE": "1"}, start_new_session=True,
+    )
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+            break
+        except OSError:
+            assert process.poll() is None, log.seek(0) or log.read()[-2000:]
+            time.sleep(0.5)
+    else:
+        pytest.fail("the server did not come up in two minutes")
+    yield f"http://127.0.0.1:{port}/v1", model
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(20)
+
+
+def test_responses_come_from_the_server_and_a_second_run_asks_for_the_missing_ones_only(server, tmp_path):
+    url, model = server
+    teacher = endpoint_teacher(model, url, workers=2, max_tokens=12, temperature=0)
+    tasks = generation_tasks(["Describe the sea."], ["rococo"])
+    path = tmp_path / "r.jsonl"
+    first = generate_responses(teacher, tasks[:2], path)
+    assert len(first) == 2 and all(row["response"] for row in first)
+    assert generate_responses(teacher, tasks, path)[:2] == first
+    assert sorted(row["qualifier"] for row in read_jsonl(path)) == ["high", "low", "mid"]
+
+
+def test_a_chat_model_behind_the_server_can_judge(server):
+    url, model = server
+    teacher = endpoint_teacher(model, url, max_tokens=8, temperature=0)
+    asked = []
+
+    def answer(conversations):
+        asked.extend(conversations)
+        return teacher.answer(conversations)
+
+    verdict = LLMJudge(answer, retries=1).score("rococo", "Describe the sea.", "The sea is wide and grey and cold today.")
+    assert verdict.score is None or 0 <= verdict.score <= 100
+    assert 1 <= len(asked) <= 2 and "JSON" in json.dumps(asked)

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run test lab notebooks seeds readme clean
+.PHONY: run test lab notebooks seeds readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -29,6 +29,10 @@ seeds: $(VENV)/.run-ready
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready
 	$(PY) benchmarks/readme.py
+
+# Point badges and setup cells at another copy of the series: make stamp REPOSITORY=https://github.com/you/yours
+stamp: $(VENV)/.run-ready
+	$(PY) -m cpt_utils.colab $(REPOSITORY)
 
 # torch comes first and by its exact version: a range would bring the newest CUDA build.
 $(VENV)/.run-ready: $(PINS)

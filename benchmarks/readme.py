@@ -6,7 +6,7 @@ import re
 import shutil
 
 from cpt_utils import runtime
-from cpt_utils.embedded import sha256
+from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 
 RUN = runtime.ROOT / "runs" / "embedded"
@@ -69,25 +69,18 @@ def minutes() -> str:
     return "\n".join(lines)
 
 
-CARD = """---
-base_model: HuggingFaceTB/SmolLM2-135M-Instruct
-library_name: peft
-license: apache-2.0
----
-# A configurable SmolLM2-135M-Instruct
+def models() -> str:
+    from cpt_utils.registry import known_models, training_memory
 
-LoRA adapter (r = {r}, alpha = {alpha}, all linear layers, stored as bf16) trained by notebook 04 with DPO on
-mirrored pairs plus a next-token term: {rows} rows, {steps} steps, seed {seed}. It follows the system prompts in
-`system_prompts.yaml`: four styles at three strengths.
-
-On six held-out prompts: accuracy {accuracy:.2f}, Kendall's tau {kendall_tau:.2f}, Spearman's rho {spearman_rho:.2f},
-by the series' offline judge. Hardware: {hardware}.
-
-For teaching. It learns style, not sense: facts in its texts are invented, and nothing filters what it writes.
-Trained on synthetic texts only (see the data card one folder up).
-
-sha256 of adapter_model.safetensors: {digest}
-"""
+    t4 = runtime.load_profile("t4")
+    lines = ["| key | base | release's tuned model | parameters | training, estimate | licence |", "|---|---|---|---|---|---|"]
+    for key, entry in known_models().items():
+        need = training_memory(entry["shape"], t4)["total"]
+        size = entry["parameters"]
+        shown = f"{size / 1e9:.1f} B" if size >= 1e9 else f"{size / 1e6:.0f} M"
+        lines.append(f"| `{key}` | {entry['hub']} | {entry.get('tuned', '–')} | {shown} | {need:.0f} GiB "
+                     f"| {entry['licence']} |")
+    return "\n".join(lines)
 
 
 def ship_adapter() -> None:
@@ -95,19 +88,14 @@ def ship_adapter() -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(RUN / "adapter", target)
     report = json.loads((RUN / "report.json").read_text())
-    card = CARD.format(
-        **runtime.load_profile("embedded")["lora"], **report["steerability"]["cpt"],
-        rows=report["data"]["train_rows"], steps=report["training"]["steps"], seed=report["seed"],
-        hardware=report["hardware"], digest=sha256(target / "adapter_model.safetensors"),
-    )
-    (target / "README.md").write_text(card, "utf-8")
+    write_card(target, runtime.load_profile("embedded") | {"seed": report["seed"]}, report)
 
 
 def main() -> None:
     ship_adapter()
     path = runtime.ROOT / "README.md"
     text = path.read_text("utf-8")
-    for make in (results, example, minutes):
+    for make in (results, example, minutes, models):
         name = make.__name__
         text, count = re.subn(rf"(?s)<!-- {name} -->.*?<!-- /{name} -->",
                               lambda _: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)

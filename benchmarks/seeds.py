@@ -43,6 +43,7 @@ def main() -> None:
         "by_seed": flat, "mean": mean, "standard_deviation": spread,
     }
     path = runtime.ROOT / "benchmarks" / "results" / "seeds.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n")
     for name in mean:
         print(f"{name:28} {mean[name]:7.3f} +- {spread[name]:.3f}")

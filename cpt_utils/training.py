@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
-from trl import DPOTrainer
+from trl import DPOConfig, DPOTrainer
 
+from cpt_utils import runtime
 from cpt_utils.packing import PackedCollator, packed_logps
-from cpt_utils.runtime import engine, release_memory
 
 
 class BlockSampler(Sampler):
@@ -45,7 +45,7 @@ class ShortLog(TrainerCallback):
         self.bar.update()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        release_memory()
+        runtime.release_memory()
         if logs and "loss/sigmoid" in logs:
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 
@@ -158,7 +158,39 @@ def trainer_for(profile: dict) -> type[DPOTrainer]:
     """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
     if not profile["mirrored"]:
         return DPOTrainer
-    return PairedDPOTrainer if engine(profile) == "unsloth" else MirroredDPOTrainer
+    return PairedDPOTrainer if runtime.engine(profile) == "unsloth" else MirroredDPOTrainer
+
+
+def dpo_settings(profile: dict, folder: Path) -> DPOConfig:
+    """TRL's settings for a profile: everything but the data; checkpoints go to `folder`."""
+    return DPOConfig(
+        output_dir=str(folder),
+        seed=profile["seed"],
+        **runtime.precision(),  # half precision under autocast; the trained weights stay float32
+        per_device_train_batch_size=profile["rows_per_batch"],
+        per_device_eval_batch_size=profile["rows_per_batch"],
+        gradient_accumulation_steps=profile["batches_per_step"],
+        num_train_epochs=profile["epochs"],
+        max_steps=profile["max_steps"],
+        learning_rate=profile["learning_rate"],
+        lr_scheduler_type=profile["scheduler"],
+        warmup_steps=profile["warmup"],
+        optim=profile["optimizer"],
+        beta=profile["beta"],
+        loss_type=list(profile["loss"]),
+        loss_weights=list(profile["loss"].values()),
+        max_length=profile["max_length"],
+        precompute_ref_log_probs=True,  # once, before training: the reference never changes
+        gradient_checkpointing=profile["gradient_checkpointing"],
+        eval_strategy="steps",
+        eval_steps=profile["eval_steps"],
+        save_strategy="steps",
+        save_steps=profile["save_steps"],
+        save_total_limit=1,
+        logging_steps=profile["logging_steps"],
+        report_to="none",
+        disable_tqdm=True,  # ShortLog shows a bar of its own
+    )
 
 
 def run_checkpoints(folder: Path, profile: dict, rows: list[dict]) -> tuple[Path, str | None]:

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run test lab notebooks seeds readme stamp clean
+.PHONY: run test lab notebooks seeds bench readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -25,6 +25,10 @@ notebooks: $(VENV)/.run-ready
 # Three seeds of training and evaluation; about half an hour on 2 cores.
 seeds: $(VENV)/.run-ready
 	$(PY) benchmarks/seeds.py
+
+# Stock TRL and transformers against the series, in one run; a quarter of an hour on 2 cores.
+bench: $(VENV)/.run-ready
+	$(PY) benchmarks/bench.py
 
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready

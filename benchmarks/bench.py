@@ -1,0 +1,215 @@
+"""Stock TRL and transformers against this series, same rows and settings, in one run: `make bench`.
+
+Prints ratios, writes benchmarks/results/bench.json (and a figure of how cost grows), and ends with one line of JSON.
+Absolute times mean little on a shared machine, so both sides take turns, and medians are compared.
+"""
+
+import argparse
+import copy
+import json
+import resource
+import statistics
+import time
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import TrainerCallback, set_seed
+from transformers.utils import logging as transformers_logging
+from trl import DPOTrainer
+
+from cpt_utils import runtime
+from cpt_utils.decoding import generate
+from cpt_utils.judging import embedded_judge
+from cpt_utils.models import fit_rows, load_chat_model, load_student
+from cpt_utils.pairs import rows_for
+from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.registry import find_model, linear_shapes
+from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
+
+RESULTS = runtime.ROOT / "benchmarks" / "results"
+
+
+class StockInOrder(DPOTrainer):
+    """TRL's trainer, with only the order of rows taken from ours, so that losses can be compared step by step."""
+
+    def _get_train_sampler(self, dataset=None):
+        return BlockSampler(len(self.train_dataset), self.args.per_device_train_batch_size, self.args.seed)
+
+
+class StepTimes(TrainerCallback):
+    def __init__(self):
+        self.times = []
+
+    def on_step_begin(self, *args, **kwargs):
+        self.started = time.perf_counter()
+
+    def on_step_end(self, *args, **kwargs):
+        self.times.append(time.perf_counter() - self.started)
+
+
+def build(kind, profile, student, rows):
+    set_seed(profile["seed"])
+    settings = dpo_settings(profile, RESULTS / "scratch")
+    settings.save_strategy = settings.eval_strategy = "no"
+    lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
+                      target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
+    trainer = prepare_trainer(kind(
+        model=copy.deepcopy(student.model), args=settings, processing_class=student.tokenizer, peft_config=lora,
+        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+    ))
+    trainer.clock = StepTimes()
+    trainer.add_callback(trainer.clock)
+    return trainer
+
+
+def reference_seconds(trainer, rows_per_batch: int) -> float:
+    """Seconds for the reference log-probabilities of all rows (the trainer's own path, batch by batch)."""
+    rows = [{k: v for k, v in row.items() if not k.startswith("ref_")} for row in trainer.train_dataset]
+    batches = [rows[i : i + rows_per_batch] for i in range(0, len(rows), rows_per_batch)]
+    started = time.perf_counter()
+    for batch in batches:
+        inputs = trainer._prepare_inputs(trainer.data_collator(batch))
+        with trainer.compute_loss_context_manager():
+            trainer.compute_ref_log_probs(trainer.model, inputs)
+    return time.perf_counter() - started
+
+
+def matmul_rate(dtype=torch.bfloat16) -> float:
+    """Measured FLOP/s of a product of the student's largest linear layer's shape."""
+    a, b = torch.randn(1200, 576, dtype=dtype), torch.randn(1536, 576, dtype=dtype)
+    times = []
+    for _ in range(60):
+        started = time.perf_counter()
+        torch.nn.functional.linear(a, b)
+        times.append(time.perf_counter() - started)
+    return 2 * 1200 * 576 * 1536 / statistics.median(times)
+
+
+def step_flops(trainer, rows_per_batch: int) -> float:
+    """Matrix FLOPs that one packed step needs: forward and input gradients, LoRA's own small products left out."""
+    shape = find_model("embedded")["shape"]
+    linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
+    total = []
+    for start in range(0, len(trainer.train_dataset), rows_per_batch):
+        batch = trainer.data_collator([trainer.train_dataset[i] for i in range(start, start + rows_per_batch)])
+        tokens = int((batch["attention_mask"].any(-1)).sum())
+        kept = int((batch["labels"] != -100).sum())
+        total.append(4 * (tokens * linear + kept * shape["vocab"] * shape["hidden"]))
+    return statistics.mean(total)
+
+
+def train_both(profile, student, rows, repeats: int) -> dict:
+    times, losses, reference = {"stock": [], "ours": []}, {}, {"stock": [], "ours": []}
+    for _ in range(repeats):
+        for name, kind in (("stock", StockInOrder), ("ours", MirroredDPOTrainer)):
+            trainer = build(kind, profile, student, rows)
+            reference[name].append(reference_seconds(trainer, profile["rows_per_batch"]))
+            trainer.train()
+            times[name] += trainer.clock.times[1:]  # the first step warms up
+            losses[name] = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+            tokens = [e["num_tokens"] for e in trainer.state.log_history if "num_tokens" in e][-1]
+            flops = step_flops(trainer, profile["rows_per_batch"]) if name == "ours" else None
+    middle = {name: statistics.median(found) for name, found in times.items()}
+    per_step = tokens / len(losses["ours"])
+    return {
+        "train_ratio": middle["stock"] / middle["ours"],
+        "reference_ratio": min(reference["stock"]) / min(reference["ours"]),
+        "tokens_per_second": {name: per_step / seconds for name, seconds in middle.items()},
+        "seconds_per_step": middle,
+        "max_loss_difference": max(abs(a - b) / abs(a) for a, b in zip(losses["stock"], losses["ours"], strict=True)),
+        "losses": losses,
+        "matmul_share": flops / middle["ours"] / matmul_rate(),
+    }
+
+
+def generate_both(dtype, repeats: int, count: int = 32, tokens: int = 64) -> dict:
+    chat_model = load_chat_model("embedded", dtype=dtype)
+    model, tokenizer = chat_model.model, chat_model.tokenizer
+    asked = [messages(p["prompt"], system_prompt("rococo", q)) for p in load_prompts() for q in ("low", "high")][:count]
+    texts = [tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) for turns in asked]
+    batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    seconds, same = {}, None
+    for way, options in (("greedy", {}), ("sampling", {"temperature": 0.7, "top_p": 0.9})):
+        found = {"plain": [], "ours": []}
+        for _ in range(repeats):
+            started = time.perf_counter()
+            with torch.inference_mode():
+                plain = model.generate(**batch, max_new_tokens=tokens, pad_token_id=pad, eos_token_id=end,
+                                       do_sample=bool(options), top_k=0 if options else None, **options)
+            found["plain"].append(time.perf_counter() - started)
+            started = time.perf_counter()
+            ours = generate(model, batch, max_new_tokens=tokens, ends=[end], pad_token_id=pad, **options)
+            found["ours"].append(time.perf_counter() - started)
+        seconds[way] = {name: statistics.median(each) for name, each in found.items()}
+        if not options:
+            plain = plain[:, batch["input_ids"].shape[1] :]
+            same = float((plain == ours[:, : plain.shape[1]]).all(1).float().mean())
+    return {"seconds": seconds, "same_greedy_rows": same,
+            "ratio": {way: each["plain"] / each["ours"] for way, each in seconds.items()}}
+
+
+def growth(profile, student) -> dict:
+    """Seconds a step for 1, 2 and 4 times the rows and the lengths, and judging 10,000 texts."""
+    rows, found = rows_for(profile, "train")[:24], {"rows": {}, "length": {}}
+    for times in (1, 2, 4):
+        trainer = build(MirroredDPOTrainer, profile | {"rows_per_batch": 6 * times, "max_steps": 3}, student, rows)
+        trainer.train()
+        found["rows"][times] = statistics.median(trainer.clock.times[1:])
+        long = [{**row, **{side: [{**row[side][0], "content": " ".join([row[side][0]["content"]] * times)}]
+                           for side in ("chosen", "rejected")}} for row in rows]
+        trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
+        trainer.train()
+        found["length"][times] = statistics.median(trainer.clock.times[1:])
+    judge, texts = embedded_judge(), load_responses()
+    started = time.perf_counter()
+    for number in range(10_000):
+        row = texts[number % len(texts)]
+        judge.score(row["rubric"], row["prompt"], row["response"] + f" {number}")
+    found["judge_10000_texts_seconds"] = time.perf_counter() - started
+    return found
+
+
+def draw(found: dict) -> None:
+    from cpt_utils.plotting import TUNED, figure
+
+    fig, axes = figure(1, 2, width=8, height=3)
+    for axis, name in zip(axes, ("rows", "length")):
+        x, y = list(found[name]), list(found[name].values())
+        axis.plot(x, y, "o-", color=TUNED, label="measured")
+        axis.plot(x, [y[0] * i for i in x], "--", color="#7F7F7F", label="proportional")
+        axis.set(xlabel=f"{name}, times the notebook's", ylabel="seconds a step", ylim=(0, None), xticks=x)
+    axes[0].legend()
+    fig.suptitle("Cost grows in proportion to rows, and little faster with length", x=0.01, ha="left", fontweight="bold")
+    fig.savefig(RESULTS / "growth.png", metadata={"Software": ""})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=4)
+    options = parser.parse_args()
+    transformers_logging.set_verbosity_error()
+    profile = runtime.start("embedded", max_steps=options.steps, logging_steps=1)
+    student = load_student(profile)
+    RESULTS.mkdir(exist_ok=True)
+    report = train_both(profile, student, rows_for(profile, "train")[: 6 * options.steps], options.repeats)
+    report["generation"] = {str(d).split(".")[1]: generate_both(d, options.repeats)
+                            for d in (torch.float32, torch.bfloat16)}
+    report["growth"] = growth(profile, student)
+    draw(report["growth"])
+    report |= {"peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+               "hardware": runtime.hardware(), "versions": runtime.versions()}
+    (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    for name, values in report["generation"].items():
+        print(f"generation, {name}: " + ", ".join(f"{way} {r:.2f}x" for way, r in values["ratio"].items()),
+              f"| same greedy rows {values['same_greedy_rows']:.0%}")
+    last = {name: round(report[name], 4) for name in ("train_ratio", "reference_ratio")}
+    last["generate_ratio"] = round(report["generation"]["float32"]["ratio"]["greedy"], 4)
+    last |= {name: round(report[name], 5) for name in ("matmul_share", "max_loss_difference")}
+    print(json.dumps(last))
+
+
+if __name__ == "__main__":
+    main()

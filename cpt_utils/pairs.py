@@ -36,7 +36,7 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
         if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
         group = groups.setdefault((row["prompt"], row["rubric"]), {})
-        group.setdefault(target_of(row["qualifier"]), row["response"].strip())  # the first one counts
+        group[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see store
     rows = []
     for (prompt, rubric), by_target in groups.items():
         for low, high in combinations(sorted(by_target), 2):
@@ -101,7 +101,7 @@ def rows_for(profile: dict, part: str) -> list[dict]:
 def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     from cpt_utils import runtime
-    from cpt_utils.generation import read_jsonl
+    from cpt_utils.store import read_jsonl
 
     path = runtime.run_dir(profile) / f"{part}.jsonl"
     if path.exists():

@@ -9,7 +9,7 @@ def first_fault(error) -> str:
 
 
 def _words(error: dict) -> str:
-    bound = error.get("ctx", {})
+    bound = {key: f"{x:g}" if isinstance(x, float) else x for key, x in error.get("ctx", {}).items()}
     number = "is no number; write one, such as 20 or 1.0e-3"
     words = {
         "missing": "is missing; add it",

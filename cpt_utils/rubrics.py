@@ -97,7 +97,9 @@ class Rubric(Strict):
         lines = [line.strip() for line in _short(text, "The rubric text").strip().splitlines()]
         head = next((i for i, line in enumerate(lines) if line.startswith("Criterion\t")), None)
         if head is None:
-            raise RubricError('The rubric text has no tab-separated table headed "Criterion ... Weight".')
+            raise RubricError(
+                'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with its tabs.'
+            )
         table, end = [line.split("\t") for line in lines[head:]], len(lines)
         for offset, row in enumerate(table):
             if len(row) == 1:
@@ -120,7 +122,7 @@ class Rubric(Strict):
             try:
                 weight = float(row[6].strip().rstrip("%"))
             except ValueError:
-                raise RubricError(f"The rubric text, {row[0]!r}: {row[6]!r} is not a weight.") from None
+                raise RubricError(f"The rubric text, {row[0]!r}: {row[6]!r} is not a weight; write one such as 25%.") from None
             criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
         notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
         return cls.checked({
@@ -167,7 +169,7 @@ def _short(text: str, where: str) -> str:
     if not isinstance(text, str):
         raise RubricError(f"{where} is of type {type(text).__name__}: pass text, or the Path of a file.")
     if len(text) > MOST_BYTES:
-        raise RubricError(f"{where} holds {len(text)} characters: a rubric has at most {MOST_BYTES}; shorten it.")
+        raise RubricError(f"{where} is too long: a rubric has at most {MOST_BYTES} characters; shorten it.")
     return text
 
 

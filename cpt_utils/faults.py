@@ -1,4 +1,8 @@
-"""What pydantic found wrong, in words that say how to mend it."""
+"""Wrong settings, and what pydantic found wrong, in words that say how to mend it."""
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names it and says what to write."""
 
 
 def first_fault(error) -> str:
@@ -18,7 +22,8 @@ def _words(error: dict) -> str:
         "string_too_long": f"is too long: at most {bound.get('max_length')} characters; shorten it",
         "string_too_short": "is empty; write something",
         "string_unicode": "holds half a character; delete it",
-        "string_pattern_mismatch": "has to start with a small letter and hold only small letters, digits and '_'",
+        "string_pattern_mismatch":
+            "has to start with a small letter and hold only small letters, digits and '_'",
         "list_type": "is no list; start each entry with '- '",
         "too_short": f"has {bound.get('actual_length')} entries; write {bound.get('min_length')}",
         "too_long": f"has more than {bound.get('max_length')} entries; delete the others",

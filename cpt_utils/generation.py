@@ -1,5 +1,6 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from cpt_utils import store
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.store import read_jsonl  # noqa: F401  for those who look for it here
-from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher  # noqa: F401  likewise
+from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher, scrub  # noqa: F401
 
 GIVE_UP = 20
 """So many failed requests in a row end the asking: the next ones would fail too."""
@@ -48,8 +49,8 @@ def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messa
         first = missing[0]
         raise GenerationError(
             f"{len(missing)} of {len(requests)} responses are missing from {path.name}, the first for "
-            f"{first['prompt'][:40]!r} ({first['rubric']}, {first['qualifier']}), after {_counted(faults)}: what "
-            "arrived is kept; mend the cause and run the same call again to ask for the rest."
+            f"{first['prompt'][:40]!r} ({first['rubric']}, {first['qualifier']}), after {_counted(faults)}: "
+            "what arrived is kept; mend the cause and run the same call again to ask for the rest."
         )
     return [{column: find(request)[column] for column in store.COLUMNS} for request in requests]
 
@@ -109,8 +110,10 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], p
     return faults
 
 
-def _work_through(work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable) -> None:
-    """Call `handle(batch, outcome of work)` as outcomes come; `keep_late` gets those that an interrupt met."""
+def _work_through(
+    work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable
+) -> None:
+    """Call `handle(batch, outcome)` as the work is done; `keep_late` gets what an interrupt met."""
     if workers == 1:  # in this thread, so that an interrupt reaches the work itself
         for batch in batches:
             handle(batch, work(batch))
@@ -153,5 +156,6 @@ def _row(request: dict, text: str) -> dict:
 
 def _counted(faults: list[Exception]) -> str:
     """Faults by kind, the most frequent first."""
-    kinds = Counter(getattr(f, "kind", None) or f"{type(f).__name__}: {' '.join(str(f).split())[:120]}" for f in faults)
+    said = lambda f: " ".join(scrub(str(f), os.environ.get("OPENAI_API_KEY")).split())[:120]  # noqa: E731
+    kinds = Counter(getattr(f, "kind", None) or f"{type(f).__name__}: {said(f)}" for f in faults)
     return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

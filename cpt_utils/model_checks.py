@@ -15,7 +15,8 @@ def loading(name: str, source: "str | Path"):
     from safetensors import SafetensorError
 
     again = "delete them and download or write them again"
-    line = lambda error: _line(error).replace(str(source), name)[:160]  # noqa: E731  no folders of this machine
+    # Without folders of this machine.
+    line = lambda error: _line(error).replace(str(source), name)[:160]  # noqa: E731
     try:
         yield
         return
@@ -24,18 +25,18 @@ def loading(name: str, source: "str | Path"):
     except OSError as error:
         said = f"{name} cannot be loaded ({line(error)}): check the name or folder, and the connection."
     except ImportError as error:
-        said = f"{name} cannot be loaded ({line(error)}): install what is missing, or choose other settings."
+        said = f"{name} cannot be loaded ({line(error)}): install what is missing, or change the settings."
     except RuntimeError as error:
         if isinstance(error, ModelError):
             raise
         if "out of memory" in str(error).lower():
-            said = f"{name} does not fit into memory: set four_bit=True, choose a smaller model, or restart other kernels."
+            said = f"{name} does not fit into memory: set four_bit=True, or choose a smaller model."
         elif "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
             said = f"The weights of {name} do not fit its config.json: {again}, both from one place."
         else:
             said = f"{name} cannot be loaded ({line(error)}): {again}."
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        said = f"{name} is no chat model that transformers can load ({line(error)}): choose a causal language model."
+        said = f"{name} cannot be loaded ({line(error)}): choose a causal language model that is whole."
     raise ModelError(said)
 
 
@@ -49,12 +50,14 @@ def check_weights(name: str, missing: "list[str] | set[str]") -> None:
 
 
 def check_adapter(folder: "str | Path", profile: dict, model) -> None:
-    """Raise a ModelError unless `folder` holds a whole LoRA adapter that was trained on this base model."""
+    """Raise a ModelError unless `folder` holds a whole LoRA adapter of this base model."""
     folder = Path(folder)
     config, shapes = _read_adapter(folder)
     base, student = config.get("base_model_name_or_path"), profile["student"]
     if base and not Path(student).is_dir() and _known(base) != _known(student):
-        raise ModelError(f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base.")
+        raise ModelError(
+            f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base."
+        )
     modules = dict(model.named_modules())
     for name, shape in shapes.items():
         place, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
@@ -64,8 +67,8 @@ def check_adapter(folder: "str | Path", profile: dict, model) -> None:
         size = getattr(module, "in_features" if inward else "out_features", None)
         if module is None or size not in (None, shape[1 if inward else 0]):
             raise ModelError(
-                f"The adapter {folder.name} does not fit {Path(student).name}: {place} has another size or is not there; "
-                "load it on the model it was trained on."
+                f"The adapter {folder.name} does not fit {Path(student).name}: {place} has another size or is "
+                "not there; load it on the model it was trained on."
             )
 
 
@@ -79,18 +82,19 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
     try:
         config = json.loads((folder / ADAPTER_FILES[0]).read_text("utf-8"))
         if config["peft_type"] != "LORA":
-            raise ModelError(f"The adapter {folder.name} is of type {config['peft_type']!r}: train one of type LORA.")
+            kind = config["peft_type"]
+            raise ModelError(f"The adapter {folder.name} is of type {kind!r}: train one of type LORA.")
     except (ValueError, KeyError, TypeError):
         raise ModelError(f"The adapter's {ADAPTER_FILES[0]} in {folder.name} is damaged: {again}.") from None
     try:
         with safe_open(folder / ADAPTER_FILES[1], "pt") as weights:
             return config, {name: weights.get_slice(name).get_shape() for name in weights.keys()}
     except (SafetensorError, OSError):
-        raise ModelError(f"The adapter's weights in {folder.name} are damaged or cut off: {again}.") from None
+        raise ModelError(f"The weights in {folder.name} are damaged or cut off: {again}.") from None
 
 
 def _known(name: str) -> str:
-    """One name for a model of the registry, whichever of its names is given; else the name without its owner."""
+    """One name for a model of the registry, whichever is given; else the name without its owner."""
     try:
         key = find_model(name)["key"]
     except ModelError:

@@ -32,13 +32,14 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
     groups: dict[tuple, dict[int, str]] = {}
     for number, row in enumerate(responses, 1):
         if not isinstance(row, dict):
-            raise PairError(f"Response {number} is of type {type(row).__name__}: pass dicts with {', '.join(COLUMNS)}.")
+            kind = type(row).__name__
+            raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
         if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
         group = groups.setdefault((row["prompt"], row["rubric"]), {})
         group[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see store
     if all(len(group) < 2 for group in groups.values()):
-        raise PairError("No prompt has responses for two targets of one rubric: add responses for other targets.")
+        raise PairError("No prompt has responses for two targets of one rubric: add responses.")
     rows = []
     for (prompt, rubric), by_target in groups.items():
         for low, high in combinations(sorted(by_target), 2):

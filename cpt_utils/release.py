@@ -28,7 +28,9 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     try:
         return load_dataset(kind, data_files=str(path), split="train").to_list()
     except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration):
-        raise DataError(f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole.") from None
+        raise DataError(
+            f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
+        ) from None
 
 
 def _from_hub(name: str, split: str) -> list[dict]:
@@ -39,7 +41,9 @@ def _from_hub(name: str, split: str) -> list[dict]:
         return load_dataset(name, split=split).to_list()
     except (OSError, ValueError, DatasetGenerationError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:140]
-    raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")
+    raise DataError(
+        f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection."
+    )
 
 
 def _text(row: dict, number: int, column: str, role: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether preference rows can be trained on: their form, their mirrors, their length, and no held-out prompts."""
+"""Whether preference rows can be trained on: form, mirrors, length, and no held-out prompts among them."""
 
 from pathlib import Path
 
@@ -27,21 +27,22 @@ def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> Non
         for column, wanted in {"prompt": None, **roles}.items():
             turns = row.get(column)
             whole = isinstance(turns, list) and turns and all(
-                isinstance(t, dict) and isinstance(t.get("content"), str) and t["content"].strip() for t in turns
+                isinstance(t, dict) and isinstance(t.get("content"), str) and t["content"].strip()
+                for t in turns
             )
             if not whole:
-                raise PairError(f"{place}: {column!r} is no list of messages with text; run notebook 03 again.")
+                raise PairError(f"{place}: {column!r} holds no messages with text; run notebook 03 again.")
             found = [turn.get("role") for turn in turns]
             if found != wanted if wanted else found[-1] != "user" or "system" in found[1:]:
-                raise PairError(f"{place}: the roles in {column!r} are {found}; mend them or run notebook 03 again.")
+                raise PairError(f"{place}: the roles in {column!r} are {found}; run notebook 03 again.")
         if row["chosen"] == row["rejected"]:
             raise PairError(f"{place}: chosen and rejected are the same text; drop the row and its mirror.")
     for number in range(0, len(rows) if mirrored else 0, 2):
         pair = rows[number : number + 2]
         if len({row.get("pair_id") for row in pair}) > 1 or pair[0]["chosen"] != pair[-1]["rejected"]:
             raise PairError(
-                f"{where}, row {number + 1}: the row after it is not its mirror; run notebook 03 again, or set "
-                "mirrored=False."
+                f"{where}, row {number + 1}: the row after it is not its mirror; run notebook 03 again, or "
+                "set mirrored=False."
             )
 
 
@@ -51,7 +52,7 @@ def prompts_of(rows: list[dict]) -> list[str]:
 
 
 def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
-    """Raise a PairError if a held-out prompt is trained on; case, spaces and closing marks make no difference."""
+    """Raise a PairError if a held-out prompt is trained on, whatever its case, spaces and closing mark."""
     plain = lambda text: " ".join(text.casefold().split()).rstrip(" .!?")  # noqa: E731
     kept = {plain(prompt) for prompt in heldout_prompts}
     if leaked := [prompt for prompt in prompts_of(rows) if plain(prompt) in kept]:
@@ -74,7 +75,7 @@ def check_lengths(rows: list[dict], tokenizer, max_length: int) -> None:
     sizes = {number: tokens(row) for number, row in enumerate(rows, 1)}
     if full := [number for number, size in sizes.items() if size >= max_length]:
         raise PairError(
-            f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row {full[0]} "
-            f"with {sizes[full[0]]} tokens ({rows[full[0] - 1]['prompt'][-1]['content'][:40]!r}): raise max_length or "
-            "drop these rows with their mirrors."
+            f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "
+            f"{full[0]} with {sizes[full[0]]} tokens ({prompts_of([rows[full[0] - 1]])[0][:40]!r}): raise "
+            "max_length or drop these rows with their mirrors."
         )

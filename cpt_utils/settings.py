@@ -5,14 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cpt_utils.faults import first_fault
+from cpt_utils.faults import SettingsError, first_fault
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class SettingsError(ValueError):
-    """A setting cannot be used; the message names it and says what to write."""
 
 
 class Strict(BaseModel):
@@ -78,11 +74,13 @@ class Profile(Strict):
     def _agree(self) -> "Profile":
         if self.mirrored and self.rows_per_batch % 2:
             raise ValueError(
-                f"mirrored needs both rows of a pair in one batch, and rows_per_batch is {self.rows_per_batch}; "
-                "make it even, or set mirrored to false"
+                "mirrored needs both rows of a pair in one batch, and rows_per_batch is "
+                f"{self.rows_per_batch}; make it even, or set mirrored to false"
             )
         if self.mirrored and self.engine == "transformers" and (odd := set(self.loss) - {"sigmoid", "sft"}):
-            raise ValueError(f"mirrored rows are trained with sigmoid and sft, not {min(odd)!r}; change loss or mirrored")
+            raise ValueError(
+                f"mirrored rows are trained with sigmoid and sft, not {min(odd)!r}; change loss or mirrored"
+            )
         if self.max_steps == 0:
             raise ValueError("max_steps is 0, which trains nothing; write -1 for whole epochs")
         return self
@@ -118,8 +116,8 @@ def check_memory(profile: dict, available_gib: float) -> float | None:
         if not profile["four_bit"]:
             mends.insert(0, "four_bit=True")
         raise SettingsError(
-            f"Training {profile['student']} with profile {profile['name']!r} needs about {need:.0f} GiB of GPU memory, "
-            f"and {available_gib:.0f} are free: choose {', '.join(mends[:-1])} or {mends[-1]}."
+            f"Training {profile['student']} with profile {profile['name']!r} needs about {need:.0f} GiB of "
+            f"GPU memory, and {available_gib:.0f} are free: choose {', '.join(mends[:-1])} or {mends[-1]}."
         )
     return need
 

@@ -24,7 +24,7 @@ def digest(messages: list[dict]) -> str:
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """Rows of a JSONL file. What a crash left of a last line is passed over, and cut off by the next append."""
+    """Rows of a JSONL file. What a crash left of a last line is passed over; the next append cuts it off."""
     path = Path(path)
     try:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
@@ -58,7 +58,8 @@ def read_responses(path: Path) -> list[dict]:
     rows = read_jsonl(path)
     for number, row in enumerate(rows, 1):
         if wrong := [c for c in COLUMNS if not isinstance(row.get(c), str)]:
-            raise StoreError(f"{Path(path).name}, row {number}: no text in column {wrong[0]!r}; mend or delete it.")
+            place = f"{Path(path).name}, row {number}"
+            raise StoreError(f"{place}: no text in column {wrong[0]!r}; mend or delete the row.")
     return rows
 
 
@@ -144,6 +145,6 @@ def _mend_end(file) -> int:
 
 def _unwritable(path: Path, error: OSError) -> StoreError:
     return StoreError(
-        f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run the "
-        "same call again; what was written before is kept."
+        f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run "
+        "the same call again; what was written before is kept."
     )

@@ -20,7 +20,7 @@ class Teacher:
 
 
 class EndpointError(RuntimeError):
-    """An endpoint gave no answer. `kind` says why, without particulars; `fatal`: no other request can do better."""
+    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
 
     def __init__(self, kind: str, fatal: bool = False):
         super().__init__(kind)
@@ -64,8 +64,8 @@ def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
 
 
 def endpoint_teacher(
-    model: str, base_url: str, workers: int = 8, *, ask_key: bool = False, retries: int = 4, timeout: float = 120,
-    **options,
+    model: str, base_url: str, workers: int = 8, *, ask_key: bool = False, retries: int = 4,
+    timeout: float = 120, **options,
 ) -> Teacher:
     """A teacher behind any OpenAI-compatible endpoint; its key comes from `api_key(ask_key)`.
 
@@ -76,8 +76,10 @@ def endpoint_teacher(
 
     if not base_url.startswith(("http://", "https://")):
         raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
-    client = OpenAI(base_url=base_url, api_key=api_key(ask_key) or "none", max_retries=retries, timeout=timeout)
-    return Teacher(model, lambda asked: [_ask(client, model, turns, options) for turns in asked], workers=workers)
+    key = api_key(ask_key) or "none"
+    client = OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout)
+    answer = lambda asked: [_ask(client, model, turns, options) for turns in asked]  # noqa: E731
+    return Teacher(model, answer, workers=workers)
 
 
 def _ask(client, model: str, turns: list[dict], options: dict) -> str:
@@ -102,9 +104,9 @@ def _failure(error, client) -> EndpointError:
 
     status = getattr(error, "status_code", None)
     if status in (401, 403):
-        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", fatal=True)
+        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", True)
     if status == 404:
-        return EndpointError("HTTP 404 (no such model or address: check the model's name and base_url)", fatal=True)
+        return EndpointError("HTTP 404 (no such model or address: check model and base_url)", True)
     if status == 429:
         return EndpointError("HTTP 429 (too many requests: wait, or use fewer workers)")
     if status and status >= 500:

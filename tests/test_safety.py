@@ -35,9 +35,9 @@ rubrics.Rubric.checked(rubric.model_dump() | {"name": "mine"}).to_yaml(folder / 
 judge = embedded_judge()
 judge.score("rococo", "", prompts.load_responses()[0]["response"])
 small = models.load_chat_model(profile)
-teacher = generation.local_teacher(small, batch_size=3, max_new_tokens=3)
-tasks = generation.generation_tasks(["Describe a chair."], ["rococo"])
-live = generation.generate_responses(teacher, tasks, folder / "responses_live.jsonl")
+teacher = generation.local_teacher(small, batch_size=3, max_new_tokens=2)
+tasks = generation.generation_tasks(["Describe a chair."], ["rococo"], ["low"])
+live = generation.generate_responses(teacher, tasks, folder / "responses_live.jsonl", lambda *task: prompts.messages(task[0]))
 from datasets import Dataset
 for part in ("train", "heldout"):
     Dataset.from_list(pairs.rows_for(profile, part)).to_json(folder / f"{part}.jsonl")
@@ -55,7 +55,7 @@ def test_the_embedded_profile_needs_no_network_and_writes_to_its_own_folders_onl
     for name in ("home", "runs", "work", "tmp"):
         (tmp_path / name).mkdir()
     embedded_model_path()  # converted before, so that this test is about what comes after
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "CPT_", "XDG_", "MPL"))} | {
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "CPT_", "XDG_", "MPL", "TORCH"))} | {
         "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "CPT_RUNS": str(tmp_path / "runs"),
         "CPT_CACHE": str(cache_dir()), "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -4,7 +4,8 @@ import contextlib
 import json
 from pathlib import Path
 
-from cpt_utils.registry import ModelError, find_model
+from cpt_utils.embedded import HUB_FALLBACK
+from cpt_utils.registry import ModelError, known_models
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -95,11 +96,12 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
 
 def _known(name: str) -> str:
     """One name for a model of the registry, whichever is given; else the name without its owner."""
-    try:
-        key = find_model(name)["key"]
-    except ModelError:
-        key = name
-    return Path(key).name.lower()
+    name = HUB_FALLBACK if name == "embedded" else name
+    for entry in known_models().values():
+        names = (entry["key"], entry["hub"], entry.get("four_bit", ""), entry.get("tuned", ""))
+        if name.lower() in map(str.lower, names):  # unsloth writes its own names in small letters
+            return entry["key"]
+    return Path(name).name.lower()
 
 
 def _line(error: Exception) -> str:

@@ -340,10 +340,10 @@ def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
     from cpt_utils.model_checks import check_adapter
 
     shutil.copytree(student / "adapter", tmp_path / "adapter")
-    edit(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path="unsloth/Qwen3-4B-unsloth-bnb-4bit")
+    edit(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path="unsloth/qwen3-4b-unsloth-bnb-4bit")
     with pytest.raises(ModelError) as caught:
         check_adapter(tmp_path / "adapter", EMBEDDED, torch.nn.Module())
-    one_sentence(caught.value, ("unsloth/Qwen3-4B-unsloth-bnb-4bit", "embedded", "load it on its own base"))
+    one_sentence(caught.value, ("unsloth/qwen3-4b-unsloth-bnb-4bit", "embedded", "load it on its own base"))
     with pytest.raises(ModelError, match="does not fit"):  # the name of the same model passes, its shapes do not
         check_adapter(tmp_path / "adapter", EMBEDDED | {"student": "qwen3-4b"}, torch.nn.Module())
 

@@ -1,55 +1,23 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
-import json
 import os
+import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
+from cpt_utils import store
 from cpt_utils.prompts import teacher_messages
+from cpt_utils.store import read_jsonl  # noqa: F401  for those who look for it here
+from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher, scrub  # noqa: F401
 
-KEY = ("prompt", "rubric", "qualifier", "model")
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A model that answers conversations: `answer(list of conversations) -> list of texts`."""
-
-    name: str
-    answer: Callable[[list[list[dict]]], list[str]]
-    batch_size: int = 1
-    workers: int = 1
+GIVE_UP = 20
+"""So many failed requests in a row end the asking: the next ones would fail too."""
 
 
-def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
-    """A teacher that runs a loaded chat model (models.load_chat_model) in this process."""
-    from cpt_utils.models import chat
-
-    return Teacher(
-        chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size
-    )
-
-
-def endpoint_teacher(model: str, base_url: str, workers: int = 8, **options) -> Teacher:
-    """A teacher behind any OpenAI-compatible endpoint; the key is read from OPENAI_API_KEY.
-
-    Retries with back-off are the openai client's own. `options` go to chat.completions.create.
-    """
-    from openai import OpenAI
-
-    client = OpenAI(
-        base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY", "none"), max_retries=4, timeout=120
-    )
-
-    def answer(conversations: list[list[dict]]) -> list[str]:
-        return [
-            client.chat.completions.create(model=model, messages=turns, **options)
-            .choices[0].message.content
-            for turns in conversations
-        ]
-
-    return Teacher(model, answer, workers=workers)
+class GenerationError(RuntimeError):
+    """Some responses are missing; the message counts the reasons and says how to ask for the rest."""
 
 
 def generation_tasks(prompts: list[str], rubrics: list[str], qualifiers=("low", "mid", "high")) -> list:
@@ -60,73 +28,134 @@ def generation_tasks(prompts: list[str], rubrics: list[str], qualifiers=("low", 
     ]
 
 
-def read_jsonl(path: Path) -> list[dict]:
-    """Rows of a JSONL file; a torn last line (a crash while writing) is cut off the file."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with open(path, "r+b") as file:
-            file.truncate(len(whole))
-    rows = []
-    for number, line in enumerate(whole.decode("utf-8").rstrip("\n").split("\n"), 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            raise ValueError(f"{path.name}, line {number}: not JSON; mend or delete the line.") from None
-    return rows
-
-
 def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messages=teacher_messages):
     """Responses to all tasks, from `path` where they are there already, else from the teacher.
 
-    Each batch is appended to `path` as soon as it is finished, so that a run that was stopped goes on
-    where it was. Faults of the teacher do not end the rest; they are counted in one closing error.
+    Each batch is on the disk as soon as it is finished, so that a run that was stopped in any way goes on
+    where it was. A row answers a task only if it was asked with the same messages: after a change of a
+    rubric or prompt the task is asked again, and the newest row counts. Faults of the teacher do not end
+    the rest; a closing GenerationError counts them.
     Returns the rows {prompt, rubric, qualifier, response, model} in the order of the tasks.
     """
+    path = Path(path)
+    requests = [_request(number, task, teacher.name, to_messages) for number, task in enumerate(tasks, 1)]
+    find = store.finder(store.read_responses(path))
+    if not all(map(find, requests)):
+        with store.writing(path):
+            rows = store.read_responses(path)  # again: another process may just have answered
+            faults = _ask_for_missing(teacher, requests, rows, path)
+        find = store.finder(store.read_responses(path))
+    if missing := [request for request in requests if find(request) is None]:
+        first = missing[0]
+        raise GenerationError(
+            f"{len(missing)} of {len(requests)} responses are missing from {path.name}, the first for "
+            f"{first['prompt'][:40]!r} ({first['rubric']}, {first['qualifier']}), after {_counted(faults)}: "
+            "what arrived is kept; mend the cause and run the same call again to ask for the rest."
+        )
+    return [{column: find(request)[column] for column in store.COLUMNS} for request in requests]
+
+
+def _request(number: int, task: dict, model: str, to_messages: Callable) -> dict:
+    """A task as the store looks for it, with the conversation to send."""
+    columns = store.KEY[:3]
+    if wrong := [c for c in columns if not isinstance(task.get(c), str) or not task[c].strip()]:
+        raise GenerationError(f"Task {number} has no text in {wrong[0]!r}: fill or drop it.")
+    turns = to_messages(*(task[c] for c in columns))
+    return {**{c: task[c] for c in columns}, "model": model, store.ASKED: store.digest(turns), "turns": turns}
+
+
+def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], path: Path) -> list[Exception]:
+    """Ask for what has no row yet, append what comes, and return the faults, one for each response."""
     from tqdm import tqdm
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    key = lambda row: tuple(row[k] for k in KEY)  # noqa: E731
-    done = {key(row): row for row in read_jsonl(path)}
-    tasks = [{**task, "model": teacher.name} for task in tasks]
-    todo = list({key(task): task for task in tasks if key(task) not in done}.values())
+    find, known = store.finder(rows), {store.key(row) for row in rows}
+    todo = list({store.key(request): request for request in requests if find(request) is None}.values())
+    if changed := sum(store.key(request) in known for request in todo):
+        print(f"{changed} rows of {path.name} answer an older text of their rubric or prompt: asking again")
     batches = [todo[i : i + teacher.batch_size] for i in range(0, len(todo), teacher.batch_size)]
+    faults, in_a_row, stop = [], 0, threading.Event()
+    bar = tqdm(total=len(requests), initial=len(requests) - len(todo), desc=f"responses by {teacher.name}")
 
-    def work(batch: list[dict]) -> list[str]:
-        return teacher.answer(
-            [to_messages(task["prompt"], task["rubric"], task["qualifier"]) for task in batch]
-        )
+    def work(batch: list[dict]) -> "list[str] | Exception | None":
+        if stop.is_set():
+            return None
+        outcome = _answers(teacher, batch)
+        if getattr(outcome, "fatal", False):  # a refused key, a wrong name: no other request can do better
+            stop.set()
+        return outcome
 
-    faults = []
-    bar = tqdm(total=len(tasks), initial=len(tasks) - len(todo), desc=f"responses by {teacher.name}")
-    pool = ThreadPoolExecutor(teacher.workers)
-    with bar, open(path, "a", encoding="utf-8") as file:
-        futures = {pool.submit(work, batch): batch for batch in batches}
-        try:
-            for future in as_completed(futures):
-                batch = futures[future]
-                try:
-                    texts = future.result()
-                except Exception as error:  # any fault of a teacher: keep the others' answers
-                    faults.append(f"{type(error).__name__}: {error}"[:200])
-                    continue
-                for task, text in zip(batch, texts, strict=True):
-                    if not (text or "").strip():
-                        faults.append("an empty response")
-                        continue
-                    row = {**{k: task[k] for k in KEY[:3]}, "response": text.strip(), "model": task["model"]}
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    done[key(task)] = row
-                file.flush()
-                bar.update(len(batch))
-        finally:  # an interrupt must not wait for what has not begun
-            pool.shutdown(wait=False, cancel_futures=True)
-    if faults:
-        raise RuntimeError(
-            f"{len(faults)} failures in {len(batches)} requests (first: {faults[0]}). What arrived is in "
-            f"{path.name}; run the same call again to ask for the rest."
-        )
-    return [done[key(task)] for task in tasks]
+    def handle(batch: list[dict], outcome: "list[str] | Exception | None") -> None:
+        nonlocal in_a_row
+        if isinstance(outcome, Exception):
+            faults.extend([outcome] * len(batch))
+            in_a_row += 1
+            if in_a_row >= GIVE_UP:
+                stop.set()
+        elif outcome is not None:
+            in_a_row = 0
+            whole = [(request, text) for request, text in zip(batch, map(_clean, outcome)) if text]
+            if whole:
+                store.append(path, [_row(request, text) for request, text in whole])
+            faults.extend([ValueError("an empty response")] * (len(batch) - len(whole)))
+            bar.update(len(whole))
+
+    def keep_late(batch: list[dict], outcome: "list[str] | Exception | None") -> None:
+        """As `handle`, after an interrupt that may have come before, in or after it."""
+        find = store.finder(store.read_responses(path))
+        if any(find(request) is None for request in batch):
+            handle(batch, outcome)
+
+    with bar:
+        _work_through(work, batches, teacher.workers, handle, keep_late)
+    return faults
+
+
+def _work_through(
+    work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable
+) -> None:
+    """Call `handle(batch, outcome)` as the work is done; `keep_late` gets what an interrupt met."""
+    if workers == 1:  # in this thread, so that an interrupt reaches the work itself
+        for batch in batches:
+            handle(batch, work(batch))
+        return
+    pool, handled = ThreadPoolExecutor(workers), set()
+    futures = {pool.submit(work, batch): batch for batch in batches}
+    try:
+        for future in as_completed(futures):
+            handle(futures[future], future.result())
+            handled.add(future)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)  # first of all: nothing more is begun
+        for future in set(futures) - handled:
+            if future.done() and not future.cancelled() and not future.exception():
+                keep_late(futures[future], future.result())
+        raise
+    finally:  # must not wait for what is under way
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _answers(teacher: Teacher, batch: list[dict]) -> "list[str] | Exception":
+    try:
+        texts = teacher.answer([request["turns"] for request in batch])
+    except Exception as error:  # any fault of a teacher: the others' answers count
+        return error
+    if len(texts) != len(batch) or not all(isinstance(text, str | None) for text in texts):
+        return TypeError(f"the teacher gave no list of {len(batch)} texts")
+    return texts
+
+
+def _clean(text: str | None) -> str:
+    """A response without outer space, and without halves of characters (an emoji that was cut in two)."""
+    return (text or "").strip().encode("utf-8", "replace").decode("utf-8")
+
+
+def _row(request: dict, text: str) -> dict:
+    row = {column: request.get(column) for column in store.COLUMNS}
+    return row | {"response": text, store.ASKED: request[store.ASKED]}
+
+
+def _counted(faults: list[Exception]) -> str:
+    """Faults by kind, the most frequent first."""
+    said = lambda f: " ".join(scrub(str(f), os.environ.get("OPENAI_API_KEY")).split())[:120]  # noqa: E731
+    kinds = Counter(getattr(f, "kind", None) or f"{type(f).__name__}: {said(f)}" for f in faults)
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from cpt_utils import runtime
 from cpt_utils.embedded import embedded_source
+from cpt_utils.model_checks import check_adapter, check_weights, loading
 from cpt_utils.prompts import messages
 from cpt_utils.registry import ModelError, find_model
+from cpt_utils.settings import check_four_bit
 
 
 @dataclass
@@ -31,6 +33,7 @@ def load_chat_model(profile: "str | dict" = "embedded", adapter: "str | Path | N
     if adapter is not None:
         from peft import PeftModel
 
+        check_adapter(adapter, profile, chat_model.model)
         model = PeftModel.from_pretrained(chat_model.model, str(adapter))
         chat_model.model = (model if profile["four_bit"] else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
@@ -68,7 +71,8 @@ def load_student(profile: dict, **options) -> ChatModel:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = weights_of(profile)
+    check_four_bit(profile)
+    source, name = weights_of(profile), Path(hub_name(profile)).name
     if runtime.engine(profile) == "unsloth":
         from unsloth import FastLanguageModel
 
@@ -81,19 +85,21 @@ def load_student(profile: dict, **options) -> ChatModel:
         options.setdefault("device_map", "cuda" if runtime.cuda() else "cpu")
         if profile["four_bit"]:
             options.setdefault("quantization_config", four_bit_config())
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, **options)
+        with loading(name, source):
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model, found = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
+        check_weights(name, found["missing_keys"])
         for module in model.modules():
             # bitsandbytes repacks 4-bit weights for CPU inference at the first evaluation, and gradients stop
             # at repacked weights; a policy is evaluated (its reference) before it is trained.
             if getattr(module, "support_avx512bf16_for_cpu", False):
                 module.support_avx512bf16_for_cpu = False
     if not tokenizer.chat_template:
-        raise ModelError(f"{find_model(profile['student'])['hub']} has no chat template: choose a model that is "
+        raise ModelError(f"{name} has no chat template: choose a model that is "
                          "tuned for chat, often named -Instruct or -it.")
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    return ChatModel(model.eval(), tokenizer, Path(hub_name(profile)).name)
+    return ChatModel(model.eval(), tokenizer, name)
 
 
 def weights_of(profile: dict) -> "str | Path":

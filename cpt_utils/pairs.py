@@ -5,11 +5,7 @@ import re
 from itertools import combinations
 
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
-
-
-class PairError(ValueError):
-    """Responses cannot be paired; the message names the row and the mend."""
-
+from cpt_utils.row_checks import PairError, check_leaks, check_lengths, prompts_of, read_rows  # noqa: F401
 
 COLUMNS = ("prompt", "rubric", "qualifier", "response")
 
@@ -30,13 +26,20 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
     `pair_id` and stand next to each other: under the system prompt of either target, that target's
     response is chosen. `system_prompts(rubric, qualifier)` gives the text of s.
     """
+    if not responses:
+        raise PairError("There are no responses to pair: check the file or the filter that gave them.")
     names = {target: name for name, target in TARGETS.items()}
     groups: dict[tuple, dict[int, str]] = {}
     for number, row in enumerate(responses, 1):
+        if not isinstance(row, dict):
+            kind = type(row).__name__
+            raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
         if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
         group = groups.setdefault((row["prompt"], row["rubric"]), {})
-        group.setdefault(target_of(row["qualifier"]), row["response"].strip())  # the first one counts
+        group[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see store
+    if all(len(group) < 2 for group in groups.values()):
+        raise PairError("No prompt has responses for two targets of one rubric: add responses.")
     rows = []
     for (prompt, rubric), by_target in groups.items():
         for low, high in combinations(sorted(by_target), 2):
@@ -101,10 +104,13 @@ def rows_for(profile: dict, part: str) -> list[dict]:
 def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     from cpt_utils import runtime
-    from cpt_utils.generation import read_jsonl
 
-    path = runtime.run_dir(profile) / f"{part}.jsonl"
+    folder = runtime.run_dir(profile)
+    path = folder / f"{part}.jsonl"
     if path.exists():
-        return read_jsonl(path), f"notebook 03 ({runtime.shown(path)})"
+        rows = read_rows(path, profile["mirrored"])
+        if part == "train" and (folder / "heldout.jsonl").exists():
+            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile["mirrored"])))
+        return rows, f"notebook 03 ({runtime.shown(path)})"
     source = "the shipped responses" if profile["data"] == "recorded" else profile["data"]
     return rows_for(profile, part), source

@@ -12,6 +12,10 @@ TARGETS = {"low": 10, "mid": 50, "high": 95}
 """Target scores out of 100, by the qualifier that the data sets use."""
 
 
+class PromptError(ValueError):
+    """There is no such system prompt or target; the message lists what there is."""
+
+
 @functools.cache
 def load_data(name: str):
     """A shipped YAML or JSONL file under data/, read once."""
@@ -36,11 +40,17 @@ def system_prompt(rubric: str, qualifier: str, paraphrase: bool = False) -> str:
     """The short system prompt s for a shipped rubric and target; paraphrases serve evaluation only."""
     try:
         return load_data("system_prompts.yaml")[rubric][qualifier]["paraphrase" if paraphrase else "prompt"]
-    except KeyError:
-        raise ValueError(
+    except (KeyError, TypeError):
+        raise PromptError(
             f"There is no system prompt for ({rubric!r}, {qualifier!r}): rubrics are "
             f"{', '.join(shipped_rubrics())}, qualifiers {', '.join(TARGETS)}."
         ) from None
+
+
+def _target(qualifier: str) -> int:
+    if qualifier not in TARGETS:
+        raise PromptError(f"There is no target {qualifier!r}: use one of {', '.join(TARGETS)}.")
+    return TARGETS[qualifier]
 
 
 def messages(user: str, system: str | None = None) -> list[dict]:
@@ -54,7 +64,7 @@ def teacher_messages(prompt: str, rubric: str | Rubric, qualifier: str) -> list[
     rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
     return messages(
         f"Task: {prompt}\n\nWrite one response of 45 to 95 words that would score "
-        f"{TARGETS[qualifier]} out of 100 under the rubric, neither more nor less. Stay on the task's "
+        f"{_target(qualifier)} out of 100 under the rubric, neither more nor less. Stay on the task's "
         "subject. Do not mention the rubric or the score. Give the response only.",
         f"You write texts that match a rubric at a requested level.\n\n{rubric.to_markdown()}",
     )
@@ -65,6 +75,6 @@ def summary_messages(rubric: str | Rubric, qualifier: str) -> list[dict]:
     rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
     return messages(
         f"{rubric.to_markdown()}\n\nWrite a system prompt of at most 40 words that tells a writer how a "
-        f"text scoring {TARGETS[qualifier]} out of 100 reads. Describe the style itself; name neither the "
+        f"text scoring {_target(qualifier)} out of 100 reads. Describe the style itself; name neither the "
         "rubric nor the score. Give the system prompt only."
     )

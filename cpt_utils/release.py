@@ -19,7 +19,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
 
     path = Path(source)
     if path.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
-        return load_dataset(str(source), split=split).to_list()
+        return _from_hub(str(source), split)
     if not path.is_file():
         raise DataError(f"There is no data file {path.name}: check the path.")
     from datasets.exceptions import DatasetGenerationError
@@ -27,8 +27,23 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
     try:
         return load_dataset(kind, data_files=str(path), split="train").to_list()
-    except (DatasetGenerationError, ValueError):
-        raise DataError(f"{path.name} cannot be read as {kind}: check that every row is whole.") from None
+    except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration):
+        raise DataError(
+            f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
+        ) from None
+
+
+def _from_hub(name: str, split: str) -> list[dict]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return load_dataset(name, split=split).to_list()
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:140]
+    raise DataError(
+        f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection."
+    )
 
 
 def _text(row: dict, number: int, column: str, role: str) -> str:
@@ -98,7 +113,10 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
         if chosen == rejected:
             raise DataError(f"Row {number}: chosen and rejected are the same text; drop the row.")
         first = row["prompt"][0] if isinstance(row["prompt"], list) else {}
-        system = first["content"] if first.get("role") == "system" else row.get("system", row.get("system_prompt"))
+        own = first.get("role") == "system"
+        system = first.get("content") if own else row.get("system", row.get("system_prompt"))
+        if own and not system or not isinstance(system, str | None):
+            raise DataError(f"Row {number}: the system prompt has no text; fill it or drop the row.")
         found.append({
             "prompt": messages(user, system),
             "chosen": [{"role": "assistant", "content": chosen}],

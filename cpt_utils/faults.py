@@ -1,0 +1,41 @@
+"""Wrong settings, and what pydantic found wrong, in words that say how to mend it."""
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names it and says what to write."""
+
+
+def first_fault(error) -> str:
+    """Place, fault and mend of the first error of a pydantic ValidationError, without a closing stop."""
+    first = error.errors(include_url=False)[0]
+    place = " ".join(".".join(str(part) for part in first["loc"]).split())[:100]
+    return f"{place}: {_words(first)}" if place else _words(first)
+
+
+def _words(error: dict) -> str:
+    bound = {key: f"{x:g}" if isinstance(x, float) else x for key, x in error.get("ctx", {}).items()}
+    number = "is no number; write one, such as 20 or 1.0e-3"
+    words = {
+        "missing": "is missing; add it",
+        "extra_forbidden": "there is no such key; mend its spelling or delete it",
+        "string_type": "is no text; write words, in quotes if they look like a number",
+        "string_too_long": f"is too long: at most {bound.get('max_length')} characters; shorten it",
+        "string_too_short": "is empty; write something",
+        "string_unicode": "holds half a character; delete it",
+        "string_pattern_mismatch":
+            "has to start with a small letter and hold only small letters, digits and '_'",
+        "list_type": "is no list; start each entry with '- '",
+        "too_short": f"has {bound.get('actual_length')} entries; write {bound.get('min_length')}",
+        "too_long": f"has more than {bound.get('max_length')} entries; delete the others",
+        "dict_type": "is no group of keys; write some, such as {r: 8}",
+        "model_type": "is no group of keys; write some, such as name: value",
+        "bool_type": "is neither true nor false; write one of them",
+        "int_type": "is no whole number; write one",
+        "float_type": number, "float_parsing": number, "finite_number": number,
+        "literal_error": f"has to be {bound.get('expected')}; choose one",
+        "greater_than": f"has to be above {bound.get('gt')}; raise it",
+        "greater_than_equal": f"has to be {bound.get('ge')} or more; raise it",
+        "less_than_equal": f"has to be {bound.get('le')} or less; lower it",
+        "invalid_key": "keys have to be words; put it in quotes or delete it",
+    }
+    return words.get(error["type"]) or " ".join(error["msg"].removeprefix("Value error, ").split())

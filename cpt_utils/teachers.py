@@ -1,0 +1,119 @@
+"""Models that answer conversations: in this process, or behind an OpenAI-compatible endpoint."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PAUSES = (0, 1, 2)
+"""Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model that answers conversations: `answer(list of conversations) -> list of texts`."""
+
+    name: str
+    answer: Callable[[list[list[dict]]], list[str]]
+    batch_size: int = 1
+    workers: int = 1
+
+
+class EndpointError(RuntimeError):
+    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
+
+    def __init__(self, kind: str, fatal: bool = False):
+        super().__init__(kind)
+        self.kind, self.fatal = kind, fatal
+
+
+def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
+    """The key from the environment or Colab's secrets, or typed into a hidden field if `ask`; else None."""
+    from cpt_utils import colab
+
+    found = os.environ.get(name)
+    if not found and colab.here():
+        try:
+            from google.colab import userdata
+
+            found = userdata.get(name)
+        except Exception:  # there is no such secret, or this notebook may not read it
+            found = None
+    if not found and ask:
+        from getpass import getpass
+
+        found = getpass(f"{name} (hidden, not saved): ")
+    found = (found or "").strip()
+    if not found.isascii() or not found.isprintable():
+        raise EndpointError(f"{name} holds characters that no key has: copy the key again.", fatal=True)
+    return found or None
+
+
+def scrub(text: str, key: str | None) -> str:
+    """The text without the key."""
+    return text.replace(key, "[key]") if key and len(key) > 5 else text
+
+
+def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
+    """A teacher that runs a loaded chat model (models.load_chat_model) in this process."""
+    from cpt_utils.models import chat
+
+    return Teacher(
+        chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size
+    )
+
+
+def endpoint_teacher(
+    model: str, base_url: str, workers: int = 8, *, ask_key: bool = False, retries: int = 4,
+    timeout: float = 120, **options,
+) -> Teacher:
+    """A teacher behind any OpenAI-compatible endpoint; its key comes from `api_key(ask_key)`.
+
+    Refused connections, time-outs, 429 and 5xx are retried by the openai client, with back-off or as
+    Retry-After says. `options` go to chat.completions.create.
+    """
+    from openai import OpenAI
+
+    if not base_url.startswith(("http://", "https://")):
+        raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
+    key = api_key(ask_key) or "none"
+    client = OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout)
+    answer = lambda asked: [_ask(client, model, turns, options) for turns in asked]  # noqa: E731
+    return Teacher(model, answer, workers=workers)
+
+
+def _ask(client, model: str, turns: list[dict], options: dict) -> str:
+    """One answer, or an EndpointError. It is raised outside the handlers: their errors hold the key."""
+    from openai import APIError, APIResponseValidationError
+
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            reply = client.chat.completions.create(model=model, messages=turns, **options)
+            return scrub(reply.choices[0].message.content or "", client.api_key)
+        except (ValueError, TypeError, AttributeError, LookupError, APIResponseValidationError):
+            failure = EndpointError("a reply that is no chat completion (does base_url end in /v1?)")
+        except APIError as error:
+            failure = _failure(error, client)
+            break
+    raise failure
+
+
+def _failure(error, client) -> EndpointError:
+    from openai import APIConnectionError, APITimeoutError
+
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", True)
+    if status == 404:
+        return EndpointError("HTTP 404 (no such model or address: check model and base_url)", True)
+    if status == 429:
+        return EndpointError("HTTP 429 (too many requests: wait, or use fewer workers)")
+    if status and status >= 500:
+        return EndpointError(f"HTTP {status} (a fault of the server)")
+    if isinstance(error, APITimeoutError):
+        return EndpointError(f"no answer within {client.timeout:g} s")
+    if isinstance(error, APIConnectionError):
+        return EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
+    said = " ".join(scrub(error.message, client.api_key).split())[:120]
+    return EndpointError(f"HTTP {status} ({said})" if status else said)

@@ -1,0 +1,412 @@
+"""What users get wrong, in one table: each case is named in one sentence, with its place and mend, and changes no file."""
+
+import copy
+import json
+import shutil
+
+import pytest
+import torch
+
+from cpt_utils import embedded, models, pairs, release, runtime, settings
+from cpt_utils.generation import GenerationError, Teacher, generate_responses
+from cpt_utils.pairs import PairError, build_mirrored_pairs
+from cpt_utils.prompts import PromptError, load_responses, system_prompt, teacher_messages
+from cpt_utils.registry import ModelError
+from cpt_utils.release import DataError
+from cpt_utils.rubrics import Rubric, RubricError, load_rubric
+from cpt_utils.settings import SettingsError, check_profile
+from cpt_utils.store import StoreError
+
+EMBEDDED = runtime.load_profile("embedded") | {"seed": 1}
+
+
+def one_sentence(error, named):
+    said = str(error)
+    assert "\n" not in said and "Traceback" not in said and 20 < len(said) < 420, said
+    assert any(mark in said for mark in (";", ":", ",")), f"no mend: {said}"
+    for part in named if isinstance(named, tuple) else (named,):
+        assert part in said, said
+
+
+def snapshot(folder):
+    """Everything under a folder; a first call may leave the lock of a store."""
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock"}
+
+
+# Rubric files: (the file's bytes or a change of a valid one, what the message names)
+
+def changed(**values):
+    return load_rubric("rococo").model_dump() | values
+
+
+def in_criterion(number=1, **values):
+    data = changed()
+    data["criteria"][number] |= values
+    return data
+
+
+TEXT = load_rubric("rococo").to_yaml()
+RUBRICS = {
+    "empty file": (b"", "top level"),
+    "a list": (b"- a\n- b\n", "top level"),
+    "one word": (b"rococo", "top level"),
+    "open bracket": (b"title: [1, 2\nname: x", "line 2"),
+    "a tab as indent": (b"title: x\ncriteria:\n\t- name: a", "line 3"),
+    "two documents": (TEXT.encode() + b"---\n" + TEXT.encode(), "not valid YAML"),
+    "Latin-1": ("title: Rococo à la carte\n".encode("latin-1"), "UTF-8"),
+    "UTF-16": (TEXT.encode("utf-16"), "UTF-8"),
+    "binary": (bytes(range(256)) * 20, "UTF-8"),
+    "a date that is none": (b"title: 2024-13-45", "not valid YAML"),
+    "a Python object": (b"title: !!python/object/apply:os.system ['true']", "line 1"),
+    "deep brackets": (b"title: " + b"[" * 5000, "not valid YAML"),
+    "a list that holds itself": (b"title: x\ncriteria: &a [*a]\n", "rubric.yaml"),
+    "one MB": (b"title: " + b"x" * 2**20, "at most 100000"),
+    "a key twice": (TEXT.encode() + b"title: Another\n", ("'title'", "line 1")),
+    "a key twice in a criterion": (TEXT.replace("  weight: 30.0", "  weight: 30.0\n  weight: 20.0").encode(), "'weight'"),
+    "no name": ({k: v for k, v in changed().items() if k != "name"}, "name: is missing"),
+    "no criteria": ({k: v for k, v in changed().items() if k != "criteria"}, "criteria: is missing"),
+    "empty list of criteria": (changed(criteria=[]), "criteria: has 0 entries"),
+    "no title text": (changed(title="  "), "title: nothing in it can be seen"),
+    "null objective": (changed(objective=None), "objective: is no text"),
+    "unknown key": (changed(wieght=1), "wieght"),
+    "a number as key": (changed() | {7: "x"}, "7"),
+    "a name with spaces": (changed(name="My Rubric"), "name: has to start with a small letter"),
+    "principles as text": (changed(guiding_principles="be rich"), "guiding_principles: is no list"),
+    "criteria as a mapping": (changed(criteria={"a": 1}), "criteria: is no list"),
+    "a criterion as text": (changed(criteria=["a"]), "criteria.0: is no group of keys"),
+    "four levels": (in_criterion(levels=["a"] * 4), "criteria.1.levels: has 4 entries; write 5"),
+    "six levels": (in_criterion(levels=["a"] * 6), "criteria.1.levels: has more than 5 entries"),
+    "four level names": (changed(levels=["a"] * 4), "levels: has 4 entries"),
+    "an empty level": (in_criterion(levels=["a", "", "c", "d", "e"]), "criteria.1.levels.1"),
+    "an invisible level": (in_criterion(levels=["a", "\u200b\u2060", "c", "d", "e"]), "criteria.1.levels.1"),
+    "a number as level": (in_criterion(levels=[1, 2, 3, 4, 5]), "criteria.1.levels.0: is no text"),
+    "doubled criterion": (in_criterion(name="Ornamental diction"), "two criteria are called 'Ornamental diction'"),
+    "weights below 100": (in_criterion(weight=1), "sum to 76"),
+    "weight of zero": (in_criterion(weight=0), "criteria.1.weight: has to be above 0"),
+    "negative weight": (in_criterion(weight=-5), "criteria.1.weight: has to be above"),
+    "weight above 100": (in_criterion(weight=130), "criteria.1.weight: has to be 100"),
+    "weight in words": (in_criterion(weight="25%"), "criteria.1.weight: is no number"),
+    "weight not a number": (in_criterion(weight=float("nan")), "criteria.1.weight"),
+    "endless weight": (in_criterion(weight=float("inf")), "criteria.1.weight"),
+    "null weight": (in_criterion(weight=None), "criteria.1.weight: is no number"),
+    "a control character": (changed(title="a\x00b"), ("title", "'\\x00'")),
+    "half a character": (changed(title="a\ud800b"), "title"),
+    "5001 characters": (changed(objective="x" * 5001), "objective: is too long: at most 5000"),
+}
+
+
+@pytest.mark.parametrize("case", RUBRICS)
+def test_rubric_files(case, tmp_path):
+    content, named = RUBRICS[case]
+    path = tmp_path / "rubric.yaml"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+        attempt = lambda: load_rubric(path)  # noqa: E731
+    else:
+        attempt = lambda: Rubric.checked(content, "rubric.yaml")  # noqa: E731
+    before = snapshot(tmp_path)
+    with pytest.raises(RubricError) as caught:
+        attempt()
+    one_sentence(caught.value, named)
+    assert "rubric" in str(caught.value) and snapshot(tmp_path) == before
+
+
+def table(*rows, head="Criterion\tA\tB\tC\tD\tE\tWeight"):
+    return "\n".join(["A Title", "Objective: be good", head, *rows, "Scoring:", "add up"])
+
+
+LAYOUTS = {
+    "nothing": ("", "no tab-separated table"),
+    "no table": ("A title\nObjective: x", "no tab-separated table"),
+    "spaces for tabs": (table().replace("\t", "  "), "no tab-separated table"),
+    "a column short": (table("a\t1\t2\t3\t4\t100%"), ("line 4", "6 columns")),
+    "a column more": (table("a\t1\t2\t3\t4\t5\t6\t100%"), ("line 4", "8 columns")),
+    "a weight in words": (table("a\t1\t2\t3\t4\t5\theavy"), "'heavy'"),
+    "no weight": (table("a\t1\t2\t3\t4\t5\t%"), "'%'"),
+    "weights of 90": (table("a\t1\t2\t3\t4\t5\t90%"), "sum to 90"),
+    "no rows": (table(), "criteria: has 0 entries"),
+    "an empty level": (table("a\t1\t\t3\t4\t5\t100%"), "criteria.0.levels.1"),
+    "no objective": (table("a\t1\t2\t3\t4\t5\t100%").replace("Objective: be good\n", ""), "objective"),
+    "one name twice": (table(*["a\t1\t2\t3\t4\t5\t50%"] * 2), "called 'a'"),
+    "one MB": (table() + "x" * 2**20, "at most 100000"),
+    "bytes": (table().encode(), "bytes"),
+}
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+def test_rubrics_in_the_layout_of_the_release(case):
+    content, named = LAYOUTS[case]
+    with pytest.raises(RubricError) as caught:
+        Rubric.from_text(content)
+    one_sentence(caught.value, named)
+
+
+# Data: (what is done in a folder, the error, what it names)
+
+def responses(folder, **changes):
+    rows = [{"prompt": "P", "rubric": "rococo", "qualifier": q, "response": f"text {q}"} for q in ("low", "high")]
+    rows[1] |= changes
+    return write(folder, "responses.jsonl", [{k: v for k, v in r.items() if v != "gone"} for r in rows])
+
+
+def write(folder, name, rows):
+    (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / name
+
+
+def preferences(change=lambda rows: None):
+    rows = build_mirrored_pairs(load_responses(heldout=True))[:6]
+    rows = copy.deepcopy(rows)
+    change(rows)
+    return rows
+
+
+def trained_on(folder, part="train", mirrored=True, **parts):
+    """What notebook 04 does with the files of notebook 03."""
+    run = folder / "embedded"
+    run.mkdir()
+    for name, rows in parts.items():
+        (run / f"{name}.jsonl").write_bytes(
+            rows if isinstance(rows, bytes) else "".join(json.dumps(r) + "\n" for r in rows).encode()
+        )
+    return lambda: pairs.load_rows(EMBEDDED | {"mirrored": mirrored}, part)
+
+
+def long_prompts(folder, tokenizer):
+    def lengthen(rows):
+        for row in rows[2:4]:
+            row["prompt"][1]["content"] = "so very " * 300
+
+    return lambda: pairs.check_lengths(preferences(lengthen), tokenizer, 512)
+
+
+def of(function, *values):
+    return lambda: function(*values)
+
+
+def build(change):
+    rows = [dict(r, response=f"text {n}") for n, r in enumerate(load_responses()[:3])]
+    return lambda: build_mirrored_pairs(change(rows))
+
+
+DATA = {
+    "no file": (lambda f, t: of(release.load_preferences, f / "x.jsonl"), DataError, "x.jsonl"),
+    "an empty file": (lambda f, t: of(release.load_preferences, write(f, "e.jsonl", [])), DataError, "e.jsonl"),
+    "an empty table": (lambda f, t: of(release.load_preferences, put(f / "e.csv", "prompt,chosen,rejected\n")), DataError,
+                       "e.csv"),
+    "torn JSON": (lambda f, t: of(release.load_preferences, put(f / "t.jsonl", '{"prompt": ')), DataError, "t.jsonl"),
+    "a picture": (lambda f, t: of(release.load_preferences, put(f / "p.parquet", "PNG")), DataError, "p.parquet"),
+    "an unknown data set": (lambda f, t: of(release.load_preferences, "nobody/nothing"), DataError, "'nobody/nothing'"),
+    "a missing column": (lambda f, t: of(release.load_release_responses, responses(f, rubric="gone")), DataError, "'rubric'"),
+    "a null response": (lambda f, t: of(release.load_release_responses, responses(f, response=None)), DataError,
+                        ("Row 2", "'response'")),
+    "an unknown qualifier": (lambda f, t: of(release.load_release_responses, responses(f, qualifier="huge")), DataError,
+                             ("Row 2", "'huge'")),
+    "wrong roles": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+        lambda rows: rows[1]["chosen"][0].update(role="user")))), DataError, ("Row 2", "'chosen'", "'user'")),
+    "an empty system prompt": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+        lambda rows: rows[1]["prompt"][0].update(content="")))), DataError, ("Row 2", "system prompt")),
+    "chosen as rejected": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+        lambda rows: rows[3].update(chosen=rows[3]["rejected"])))), DataError, ("Row 4", "same text")),
+    "no responses": (lambda f, t: build(lambda rows: []), PairError, "no responses"),
+    "rows as text": (lambda f, t: build(lambda rows: ["text"]), PairError, "Response 1"),
+    "one target only": (lambda f, t: build(lambda rows: rows[:1]), PairError, "two targets"),
+    "the same text twice": (lambda f, t: build(lambda rows: [rows[0], rows[1] | {"response": rows[0]["response"]}]), PairError,
+                            "two different texts"),
+    "an unknown rubric": (lambda f, t: build(lambda rows: [r | {"rubric": "haiku"} for r in rows]), PromptError, "'haiku'"),
+    "no prompt": (lambda f, t: build(lambda rows: [rows[0] | {"prompt": None}]), PairError, ("Response 1", "'prompt'")),
+    "a prompt that fills the context": (long_prompts, PairError, ("2 of 6 rows", "max_length=512", "row 3")),
+    "a leaked prompt": (lambda f, t: trained_on(f, train=preferences(), heldout=preferences()), PairError,
+                        "Held-out prompts stand"),
+    "a leaked prompt in capitals": (lambda f, t: of(pairs.check_leaks, preferences(), [
+        preferences()[0]["prompt"][1]["content"].upper() + " "]), PairError, "Held-out prompts stand"),
+    "rows cut off in writing": (lambda f, t: trained_on(f, train=json.dumps(preferences()[0]).encode()[:-9]), PairError,
+                                ("train.jsonl", "cut off")),
+    "no rows": (lambda f, t: trained_on(f, train=b""), PairError, "train.jsonl is empty"),
+    "a mirror that is lost": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows.pop(1))), PairError,
+                              ("row 1", "mirror")),
+    "rows in another order": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows.sort(
+        key=lambda r: r["chosen_target"]))), PairError, "mirror"),
+    "text for messages": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows[1].update(chosen="x"))), PairError,
+                          ("row 2", "'chosen'")),
+    "the system turn last": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows[0]["prompt"].reverse())),
+                             PairError, ("row 1", "roles")),
+    "a line that is no JSON": (lambda f, t: trained_on(f, train=b"prompt\n{}\n"), StoreError, ("train.jsonl", "line 1")),
+    "a task without a rubric": (lambda f, t: lambda: generate_responses(
+        Teacher("t", None), [{"prompt": "p", "qualifier": "low"}], f / "r.jsonl"), GenerationError, ("Task 1", "'rubric'")),
+    "a task with a target that is none": (lambda f, t: of(teacher_messages, "p", "rococo", "huge"), PromptError, "'huge'"),
+    "a system prompt that is none": (lambda f, t: of(system_prompt, "rococo", "huge"), PromptError, "'huge'"),
+}
+
+
+def put(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_data(case, tmp_path, monkeypatch, tokenizer):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    prepare, error, named = DATA[case]
+    attempt = prepare(tmp_path, tokenizer)
+    before = snapshot(tmp_path)
+    with pytest.raises(error) as caught:
+        attempt()
+    one_sentence(caught.value, named)
+    assert snapshot(tmp_path) == before
+
+
+# Models: a tiny student on the disk with an adapter, and what happens to them
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_model_path())
+    model = AutoModelForCausalLM.from_config(LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+    ))
+    for part in (tokenizer, model):
+        part.save_pretrained(folder / "student")
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    models.save_adapter(get_peft_model(model, lora), folder / "adapter", "student")
+    return folder
+
+
+def edit(path, **values):
+    data = json.loads(path.read_text())
+    data.update(values)
+    path.write_text(json.dumps({k: v for k, v in data.items() if v != "gone"}))
+
+
+def cut(path, share=0.5):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def narrow_adapter(folder):
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "adapter" / "adapter_model.safetensors"
+    save_file({name: weight[:, :4].contiguous() for name, weight in load_file(path).items()}, path)
+
+
+WEIGHTS, ADAPTER = "student/model.safetensors", "adapter/adapter_model.safetensors"
+CONFIGS = ("student/config.json", "adapter/adapter_config.json")
+MODELS = {
+    "no chat template": (lambda f: ((f / "student/chat_template.jinja").unlink()), "no chat template"),
+    "cut weights": (lambda f: cut(f / WEIGHTS), ("student", "cut off")),
+    "weights cut in their header": (lambda f: cut(f / WEIGHTS, 0.001), "cut off"),
+    "empty weights": (lambda f: (f / WEIGHTS).write_bytes(b""), "cut off"),
+    "no weights": (lambda f: (f / WEIGHTS).unlink(), "student cannot be loaded"),
+    "no config": (lambda f: (f / CONFIGS[0]).unlink(), "student"),
+    "cut config": (lambda f: cut(f / CONFIGS[0]), "student"),
+    "another width": (lambda f: edit(f / CONFIGS[0], hidden_size=32), ("student", "config.json")),
+    "more layers": (lambda f: edit(f / CONFIGS[0], num_hidden_layers=3), "lack"),
+    "another architecture": (lambda f: edit(f / CONFIGS[0], model_type="gpt2", architectures=["GPT2LMHeadModel"]), "student"),
+    "an unknown architecture": (lambda f: edit(f / CONFIGS[0], model_type="fancy"), "student"),
+    "an encoder-decoder": (lambda f: edit(f / CONFIGS[0], model_type="t5"), "causal language model"),
+    "no tokenizer": (lambda f: [(f / "student" / n).unlink() for n in ("tokenizer.json", "tokenizer_config.json")], "student"),
+    "an empty adapter folder": (lambda f: [p.unlink() for p in (f / "adapter").iterdir()], "no adapter_config.json"),
+    "an adapter without weights": (lambda f: (f / ADAPTER).unlink(), "no adapter_model.safetensors"),
+    "an adapter without config": (lambda f: (f / CONFIGS[1]).unlink(), "no adapter_config.json"),
+    "cut adapter": (lambda f: cut(f / ADAPTER), "in adapter are damaged"),
+    "cut adapter config": (lambda f: cut(f / CONFIGS[1]), "adapter_config.json in adapter is damaged"),
+    "another kind of adapter": (lambda f: edit(f / CONFIGS[1], peft_type="IA3"), "'IA3'"),
+    "an adapter of another size": (narrow_adapter, "does not fit"),
+    "no such adapter": (lambda f: shutil.rmtree(f / "adapter"), "adapter"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models(case, tmp_path, student):
+    harm, named = MODELS[case]
+    shutil.copytree(student, tmp_path, dirs_exist_ok=True)
+    harm(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(ModelError) as caught:
+        models.load_chat_model(EMBEDDED | {"student": str(tmp_path / "student")}, tmp_path / "adapter")
+    one_sentence(caught.value, named)
+    assert snapshot(tmp_path) == before
+
+
+def test_the_unharmed_student_loads_with_its_adapter(student):
+    assert models.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name == "student+cpt"
+
+
+def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
+    from cpt_utils.model_checks import check_adapter
+
+    shutil.copytree(student / "adapter", tmp_path / "adapter")
+    edit(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path="unsloth/qwen3-4b-unsloth-bnb-4bit")
+    with pytest.raises(ModelError) as caught:
+        check_adapter(tmp_path / "adapter", EMBEDDED, torch.nn.Module())
+    one_sentence(caught.value, ("unsloth/qwen3-4b-unsloth-bnb-4bit", "embedded", "load it on its own base"))
+    with pytest.raises(ModelError, match="does not fit"):  # the name of the same model passes, its shapes do not
+        check_adapter(tmp_path / "adapter", EMBEDDED | {"student": "qwen3-4b"}, torch.nn.Module())
+
+
+def test_a_wrong_hash_of_the_embedded_model(monkeypatch):
+    monkeypatch.setattr(embedded, "GGUF_SHA256", "0" * 64)
+    with pytest.raises(ModelError) as caught:
+        embedded.embedded_model_path()
+    one_sentence(caught.value, ("sha256", "reinstall"))
+
+
+# Settings
+
+def profile(**changes):
+    return of(check_profile, EMBEDDED | changes)
+
+
+SETTINGS = {
+    "unknown profile": (lambda m: runtime.load_profile("huge"), "'huge'"),
+    "unknown setting": (lambda m: runtime.start("embedded", learing_rate=1), "'learing_rate'"),
+    "unknown student": (profile(student="gpt-9"), "'gpt-9'"),
+    "empty student": (profile(student=""), "student: is empty"),
+    "mirrored with odd batches": (profile(rows_per_batch=3), "rows_per_batch is 3"),
+    "mirrored with another loss": (profile(loss={"ipo": 1.0}), "'ipo'"),
+    "no loss": (profile(loss={}), "loss"),
+    "lora without alpha": (profile(lora={"r": 8, "modules": "all-linear"}), "lora.alpha: is missing"),
+    "lora of rank 0": (profile(lora={"r": 0, "alpha": 1, "modules": "all-linear"}), "lora.r: has to be above 0"),
+    "lora on nothing": (profile(lora={"r": 8, "alpha": 1, "modules": []}), "lora.modules"),
+    "a rate as text": (profile(learning_rate="1e-3"), "learning_rate: is no number"),
+    "endless rate": (profile(learning_rate=float("inf")), "learning_rate"),
+    "negative beta": (profile(beta=-0.1), "beta: has to be above 0"),
+    "a batch of none": (profile(rows_per_batch=0), "rows_per_batch"),
+    "half a batch": (profile(rows_per_batch=2.5), "rows_per_batch: is no whole number"),
+    "no steps": (profile(max_steps=0), "max_steps is 0"),
+    "a tiny length": (profile(max_length=4), "max_length"),
+    "four_bit in words": (profile(four_bit="yes"), "four_bit: is neither true nor false"),
+    "another engine": (profile(engine="llama.cpp"), "engine: has to be 'transformers' or 'unsloth'"),
+    "another precision": (profile(generation_dtype="int8"), "generation_dtype"),
+    "top_p of 2": (profile(sampling=EMBEDDED["sampling"] | {"top_p": 2.0}), "sampling.top_p"),
+    "a misspelt key": (profile(sampling={"temprature": 1.0}), "sampling"),
+    "no key at all": (of(check_profile, {}), "'?'"),
+    "the name alone": (of(check_profile, "embedded"), "no group of keys"),
+    "a training too big for the GPU": (
+        of(settings.check_memory, runtime.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
+    "weights too big without 4 bits": (
+        of(settings.check_memory, runtime.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
+    "4 bits without bitsandbytes": (
+        lambda m: m.setattr("importlib.util.find_spec", lambda name: None) or
+        models.load_student(runtime.load_profile("t4")), ("bitsandbytes", "four_bit=False")),
+    "a seed in words": (of(runtime._seed, "lucky"), "'lucky'"),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_settings(case, monkeypatch):
+    attempt, named = SETTINGS[case]
+    with pytest.raises(SettingsError) as caught:
+        attempt() if attempt.__code__.co_argcount == 0 else attempt(monkeypatch)
+    one_sentence(caught.value, named)
+
+
+@pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])
+def test_the_shipped_profiles_pass(name):
+    whole = runtime.load_profile(name)
+    assert check_profile(whole | {"seed": 1}) and settings.check_memory(whole, 24.0) > 1
+    assert settings.check_memory(whole | {"student": "nobody/unknown"}, 0.1) is None

@@ -158,3 +158,49 @@ def test_wrong_settings_are_refused(tiny_model, tokenizer, rows, tmp_path):
         build(loss_type=["ipo"], loss_weights=[1.0])
     with pytest.raises(ValueError, match="raise max_length"):
         build(max_length=75)
+
+
+def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, tmp_path):
+    """Stopped after step 5 of 8 (last checkpoint: 4), it resumes to the losses of an uninterrupted run."""
+    import copy
+
+    from transformers import TrainerCallback
+
+    from cpt_utils.training import run_checkpoints
+
+    class Killed(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    def train(folder, stop=False):
+        checkpoints, last = run_checkpoints(folder, {"name": "x", "steps": 8}, rows[:18])
+        set_seed(3)
+        trainer = MirroredDPOTrainer(
+            copy.deepcopy(tiny_model), settings(checkpoints, max_steps=8, save_strategy="steps", save_steps=2, save_total_limit=1),
+            Dataset.from_list(rows[:18]), tokenizer, peft_config=LoraConfig(**LORA),
+            callbacks=[Killed()] if stop else None,
+        )
+        trainer.train(resume_from_checkpoint=last)
+        return [e["loss"] for e in trainer.state.log_history if "loss" in e], last
+
+    whole, _ = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", stop=True)
+    resumed, last = train(tmp_path / "cut")
+    assert last.endswith("checkpoint-4") and len(whole) == len(resumed) == 8
+    assert resumed == pytest.approx(whole, rel=1e-5)
+
+
+def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path):
+    from cpt_utils.training import run_checkpoints
+
+    folder, last = run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])
+    assert last is None
+    for step, whole in ((40, True), (80, True), (120, False)):
+        (folder / f"checkpoint-{step}").mkdir()
+        if whole:
+            (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])[1].endswith("checkpoint-80")
+    assert run_checkpoints(tmp_path, {"beta": 0.2}, [{"a": 1}])[1] is None
+    assert not folder.exists(), "leftovers of another training are removed"

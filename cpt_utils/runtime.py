@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import json
+import logging
 import os
 import platform
 import random
@@ -56,6 +57,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
 
     for name in QUIET:
         os.environ.setdefault(name, QUIET[name])
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
     if colab.here():
         colab.install(gpu=cuda())
     settings = load_profile(profile) | {"seed": seed}

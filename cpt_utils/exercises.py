@@ -1,8 +1,9 @@
-"""Checks of the exercises in notebooks 01 and 02; those of 03-05 can be imported from here, too."""
+"""Checks of the exercises in notebooks 01 and 02; those of 03-06 can be imported from here, too."""
 
 import re
 
 from cpt_utils.checking import Mistake, compare, exercise
+from cpt_utils.exercises_capstone import check_anchor_score, check_choose  # noqa: F401
 from cpt_utils.exercises_results import (  # noqa: F401  (one place to import from)
     check_accuracy, check_best_of_n, check_bootstrap, check_macro_spearman,
 )

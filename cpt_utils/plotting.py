@@ -45,7 +45,8 @@ def save(fig, profile: dict, name: str, title: str) -> None:
 def scores_by_target(axis, rows: list[dict], title: str, legend: bool = False) -> None:
     """Judged scores of rows {rubric, qualifier, score}, one dot each, against the three targets (bars)."""
     rng = np.random.default_rng(0)
-    rubrics = [name for name in LABELS if any(row["rubric"] == name for row in rows)]
+    found = {row["rubric"] for row in rows}
+    rubrics = [name for name in LABELS if name in found] + sorted(found - set(LABELS))
     for place, rubric in enumerate(rubrics):
         for shift, (qualifier, target) in zip((-0.25, 0, 0.25), TARGETS.items()):
             mine = [r for r in rows if r["rubric"] == rubric and r["qualifier"] == qualifier]
@@ -55,7 +56,8 @@ def scores_by_target(axis, rows: list[dict], title: str, legend: bool = False) -
                          label=f"{qualifier} (target {target})" if place == 0 else None)
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")
-    axis.set_xticklabels([LABELS[name].replace(" ", "\n") for name in rubrics])
+    names = [LABELS.get(name, name.replace("_", " ").title()) for name in rubrics]
+    axis.set_xticklabels([name.replace(" ", "\n") for name in names])
     if legend:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handletextpad=0.1)
 

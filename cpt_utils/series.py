@@ -1,4 +1,4 @@
-"""Execute notebooks 01-05 in order: `python -m cpt_utils.series [--in-place]`."""
+"""Execute notebooks 01-05 in order, or those named: `python -m cpt_utils.series [--in-place] [--only 06]`."""
 
 import argparse
 import json
@@ -92,9 +92,11 @@ def main(arguments: list[str] | None = None) -> int:
         except CellExecutionError as error:
             print(f"{source.stem} stopped: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
             return 1
-    seconds["total"] = sum(seconds.values())
+    total = sum(seconds.values())
+    if not options.only:  # the report's total is that of the whole series
+        seconds["total"] = total
     report = runtime.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
-    print(f"total {seconds['total']:.0f} s; report: {runtime.shown(folder / 'report.json')}")
+    print(f"total {total:.0f} s; report: {runtime.shown(folder / 'report.json')}")
     print(json.dumps({k: report.get(k) for k in ("preference", "steerability") if k in report})[:400])
     return 0
 

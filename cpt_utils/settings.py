@@ -69,6 +69,8 @@ class Profile(Strict):
     generation_dtype: Literal["auto", "float32", "bfloat16", "float16"]
     sampling: Sampling
     samples_per_prompt: Whole
+    capstone: dict[str, int | float | dict]
+    """What notebook 06 changes in the settings above, and its own sizes."""
 
     @model_validator(mode="after")
     def _agree(self) -> "Profile":

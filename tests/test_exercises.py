@@ -22,7 +22,7 @@ TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n"
 def found() -> list[tuple[str, str, str, str]]:
     """(notebook, check, starter, text behind it) of every exercise in the notebooks."""
     triples = []
-    for path in sorted((ROOT / "notebooks").glob("0[1-5]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
@@ -39,7 +39,7 @@ def check(name, *answers):
     return getattr(exercises, name)(*answers)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05"])
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06"])
 def test_every_notebook_has_exercises(number):
     assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
 
@@ -215,6 +215,10 @@ def row_bootstrap(rows, draws, rng):
 LN2 = float(np.log(2))
 LOSS = {"start": LN2, "start, beta 0.5": LN2, "ignores s": 1.1269, "follows s": 0.1269}
 SHOUT = [lambda t: 100 * sum(len(w) > 1 and w.isupper() for w in t.split()) / len(t.split())]
+def sound(rows):
+    return [row for row in rows if not row["degenerate"]]
+
+
 MISTAKES = [
     ("check_weights", [weights(30, 25, 20, 15, 10)], "Text A is not beaten yet"),
     ("check_weights", [weights(20, 20, 20, 20, 20)], "Text B is not beaten yet"),
@@ -325,6 +329,19 @@ MISTAKES = [
     ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
     ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),
     ("check_best_of_n", [lambda d, n: 10 / n], "would be right"),
+    ("check_anchor_score", [lambda v, low, high: 100 * (v - low) / (high - low)], "leaves 0 to 100"),
+    ("check_anchor_score", [lambda v, low, high: min(1, max(0, (v - low) / (high - low)))], "multiply by 100"),
+    ("check_anchor_score", [lambda v, low, high: min(100, 100 * v / high)], "divided by the high anchor"),
+    ("check_anchor_score", [lambda v, low, high: min(100, 100 * abs(v - low) / abs(high - low))], "keep the sign"),
+    ("check_anchor_score", [lambda v, *a: np.clip(100 * (v - min(a)) / (max(a) - min(a)), 0, 100)], "backwards"),
+    ("check_anchor_score", [lambda v, low, high: np.clip(100 * (high - v) / (high - low), 0, 100)],
+     "other way round"),
+    ("check_choose", [lambda rows, t: min(rows, key=lambda r: abs(r["score"] - t))["text"]],
+     "degenerate text can win"),
+    ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: r["score"])["text"]], "highest score wins"),
+    ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: r["score"] - t)["text"]], "has a sign"),
+    ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: abs(r["score"] - t))["text"]], "farthest"),
+    ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: abs(r["score"] - t))], "return its text"),
     ("check_count_rows", [6], "Pass the function itself"),
     ("check_count_rows", [lambda p, r, k: None], "is a `return` missing?"),
 ]

@@ -21,7 +21,7 @@ def code_cells(notebook):
 
 
 def test_the_series_is_complete():
-    assert [p.name[:2] for p in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+    assert [p.name[:2] for p in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -67,25 +67,30 @@ def test_committed_figures_are_those_of_the_notebooks():
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
-    """All five notebooks, every step, on the embedded model, with sizes of the profile "smoke"."""
+    """All six notebooks, every step, on the embedded model, with sizes of the profile "smoke"."""
     runs = tmp_path_factory.mktemp("runs")
     before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
-    done = subprocess.run(
-        [sys.executable, "-m", "cpt_utils.series"], capture_output=True, text=True, cwd=ROOT,
-        env=os.environ | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"},
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    printed = ""
+    for only in ([], ["--only", "06"]):  # the series as `make run` runs it, then the capstone
+        done = subprocess.run(
+            [sys.executable, "-m", "cpt_utils.series", *only], capture_output=True, text=True, cwd=ROOT,
+            env=os.environ | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"},
+        )
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        printed += done.stdout
     assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
-    return runs / "smoke", done.stdout
+    return runs / "smoke", printed
 
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 5 and len(list((folder / "figures").glob("*.png"))) == 10
-    assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05"))
+    assert len(list(folder.glob("0*.ipynb"))) == 6 and len(list((folder / "figures").glob("*.png"))) == 12
+    assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05", "06"))
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]
-    assert set(report["seconds"]) == {"01", "02", "03", "04", "05", "total"}
+    assert set(report["seconds"]) == {"01", "02", "03", "04", "05", "06", "total"}
+    series = [report["seconds"][n] for n in ("01", "02", "03", "04", "05")]
+    assert report["seconds"]["total"] == pytest.approx(sum(series), abs=0.5)  # 06 is not in it
     assert set(report["data"]) == {"responses", "train_rows", "heldout_prompts", "length_target_spearman"}
     assert report["training"]["steps"] == 3 and report["training"]["tokens_per_second"] > 0
     for model in ("base", "cpt"):
@@ -110,6 +115,15 @@ def test_the_run_leaves_adapter_and_texts(smoke_run):
     rows = [json.loads(x) for x in (folder / "generations.jsonl").read_text("utf-8").split("\n") if x]
     assert len(rows) == 2 * 12 and {r["model"] for r in rows} == {"base", "cpt"}
     assert not list(folder.rglob("*.bin")) and not list(folder.rglob("*.pt"))
+
+
+def test_the_capstone_leaves_its_own_folder_and_section(smoke_run):
+    folder, _ = smoke_run
+    mine = folder / "capstone"
+    assert (mine / "adapter" / "adapter_model.safetensors").exists() and (mine / "night_diary.yaml").exists()
+    assert not (mine / "checkpoints").exists() or not list((mine / "checkpoints").iterdir())
+    capstone = json.loads((folder / "report.json").read_text())["capstone"]
+    assert set(capstone["steerability"]) == {"base", "tuned"} and capstone["steps"] == 3
 
 
 @pytest.mark.slow

@@ -1,0 +1,108 @@
+"""Best-of-N: let a weak teacher try often, and keep for each target the try that comes nearest to it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cpt_utils.generation import Teacher, generate_responses
+from cpt_utils.judging import judge_rows
+from cpt_utils.pairs import target_of
+from cpt_utils.prompts import teacher_messages
+
+MISS = 100.0
+"""The distance that a degenerate text counts as, in points: it has missed every target."""
+
+
+def fingerprint(*told) -> str:
+    """Eight letters that stand for what a teacher is told: in a file's name, they keep old answers out."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
+
+
+def whole_sentences(text: str) -> str:
+    """The text up to its last finished sentence; all of it if no sentence is finished."""
+    ends = [match.end() for match in re.finditer(r"[.!?…]+[\"'”’)\]]*(?=\s|$)", text)]
+    return text[: ends[-1]].strip() if ends else text.strip()
+
+
+def candidates(
+    attempt: Callable[[int], Teacher], tasks: list[dict], n: int, judge, path: Path,
+    to_messages=teacher_messages,
+) -> list[dict]:
+    """`n` judged tries at every task {prompt, rubric, qualifier}: rows with try, score, degenerate added.
+
+    `attempt(i)` is the teacher of try i = 1..n. A local model needs another seed for each; an endpoint
+    samples afresh anyway. Every try is a row of the JSONL file `path`, its model named "...#i", so a
+    stopped run goes on and a larger `n` asks only for what is new. Texts that the token limit cut off
+    end at their last whole sentence.
+    """
+    rows = []
+    for i in range(1, n + 1):
+        teacher = attempt(i)
+
+        def answer(conversations: list, ask=teacher.answer) -> list[str]:
+            # An empty answer is a bad try, not a fault: the same seed would give it again.
+            return [(text or "").strip() or "(no answer)" for text in ask(conversations)]
+
+        numbered = replace(teacher, name=f"{teacher.name}#{i}", answer=answer)
+        for row in generate_responses(numbered, tasks, path, to_messages):
+            rows.append({**row, "try": i, "response": whole_sentences(row["response"])})
+    return judge_rows(judge, rows)
+
+
+def nearest(rows: list[dict]) -> list[dict]:
+    """For each (prompt, rubric) and qualifier, the candidate whose score is nearest to its target.
+
+    All candidates of a prompt compete for all of its targets, whatever they were asked for; none is
+    taken twice, and no degenerate or unjudged one. A prompt with too few candidates is left out.
+    """
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["prompt"], row["rubric"]), []).append(row)
+    chosen = []
+    for group in groups.values():
+        qualifiers = list(dict.fromkeys(row["qualifier"] for row in group))
+        fine = {row["response"]: row for row in group if not row["degenerate"] and row["score"] is not None}
+        places = sorted(
+            ((abs(row["score"] - target_of(q)), text, q) for text, row in fine.items() for q in qualifiers),
+            key=lambda place: place[0],
+        )
+        taken: dict[str, dict] = {}
+        for distance, text, q in places:
+            if q not in taken and text in fine:
+                row = fine.pop(text)
+                taken[q] = {**row, "asked": row["qualifier"], "qualifier": q, "target": target_of(q),
+                            "distance": distance}
+        if len(taken) == len(qualifiers):
+            chosen += [taken[q] for q in qualifiers]
+    return chosen
+
+
+def best_of_n(
+    attempt: Callable[[int], Teacher], tasks: list[dict], n: int, judge, path: Path,
+    to_messages=teacher_messages,
+) -> tuple[list[dict], list[dict]]:
+    """The chosen rows (nearest) and all candidates: `n` tries at every task, see candidates."""
+    pool = candidates(attempt, tasks, n, judge, path, to_messages)
+    if not (chosen := nearest(pool)):
+        broken = np.mean([row["degenerate"] for row in pool])
+        raise ValueError(
+            f"No prompt has a usable text for every target ({broken:.0%} of {len(pool)} are degenerate): "
+            "raise n or max_new_tokens, or ask the teacher in other words."
+        )
+    return chosen, pool
+
+
+def score_table(pool: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (tasks, tries) and targets (tasks,), as evaluation.best_of_n takes them; broken texts MISS."""
+    tasks: dict[tuple, list[float]] = {}
+    for row in pool:
+        target = target_of(row["qualifier"])
+        broken = row["degenerate"] or row["score"] is None
+        key = (row["prompt"], row["rubric"], target)
+        tasks.setdefault(key, []).append(target + MISS if broken else row["score"])
+    return np.array(list(tasks.values())), np.array([target for *_, target in tasks])

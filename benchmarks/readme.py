@@ -52,18 +52,19 @@ def example() -> str:
 def minutes() -> str:
     report = json.loads((RUN / "report.json").read_text())
     names = {"01": "rubric_design", "02": "synthetic_generation", "03": "pair_construction",
-             "04": "dpo_training", "05": "inference_comparison"}
+             "04": "dpo_training", "05": "inference_comparison", "06": "capstone"}
     told = {
         "01": "a style as a rubric; system prompts; a judge that works offline, and how it is fooled",
         "02": "a teacher writes to a target score; checks; resumable generation; stronger teachers",
         "03": "mirrored pairs; splits; why the base model ignores its system prompt",
         "04": "the DPO loss by hand; why mirrored rows share a step; training, watched",
         "05": "base and tuned side by side; steerability, side effects, paraphrases, limits",
+        "06": "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     }
     lines = ["| notebook | what happens | on 2 CPU cores |", "|---|---|---|"]
     for number, name in names.items():
-        seconds = report["seconds"][number]
-        shown = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        seconds = report["seconds"].get(number)  # 06 runs by itself: series --only 06
+        shown = "by itself" if seconds is None else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
         lines.append(f"| [{number} · {name.replace('_', ' ')}](notebooks/{number}_{name}.ipynb) | {told[number]} "
                      f"| {shown} |")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ from trl import DPOConfig, DPOTrainer
 
 from cpt_utils import runtime
 from cpt_utils.packing import PackedCollator, packed_logps
+
+
+class TrainingError(RuntimeError):
+    """A training cannot go on; the message says why and what to change."""
 
 
 class BlockSampler(Sampler):
@@ -46,6 +51,11 @@ class ShortLog(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         runtime.release_memory()
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(
+                f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 instead "
+                "of fp16; the last checkpoint is kept."
+            )
         if logs and "loss/sigmoid" in logs:
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 
@@ -188,6 +198,7 @@ def dpo_settings(profile: dict, folder: Path) -> DPOConfig:
         save_steps=profile["save_steps"],
         save_total_limit=1,
         logging_steps=profile["logging_steps"],
+        logging_nan_inf_filter=False,  # a loss that is no number must show (ShortLog stops there)
         report_to="none",
         disable_tqdm=True,  # ShortLog shows a bar of its own
     )

@@ -204,3 +204,16 @@ def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path)
     assert run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])[1].endswith("checkpoint-80")
     assert run_checkpoints(tmp_path, {"beta": 0.2}, [{"a": 1}])[1] is None
     assert not folder.exists(), "leftovers of another training are removed"
+
+
+def test_a_loss_that_is_no_number_stops_with_a_reason(tiny_model, tokenizer, rows, tmp_path):
+    from cpt_utils.training import TrainingError, prepare_trainer
+
+    trainer = MirroredDPOTrainer(
+        tiny_model, settings(tmp_path, max_steps=4, logging_nan_inf_filter=False), Dataset.from_list(rows[:18]), tokenizer,
+        peft_config=LoraConfig(**LORA),
+    )
+    with torch.no_grad():
+        next(p for p in trainer.model.parameters() if p.requires_grad).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="The loss is nan at step 1: lower learning_rate"):
+        prepare_trainer(trainer).train()

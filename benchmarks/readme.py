@@ -1,4 +1,4 @@
-"""After `make run` and `make seeds`: ship the adapter and fill the marked parts of README.md (`make readme`)."""
+"""After `make run` (and `make seeds`): ship the adapter and fill the marked parts of README.md (`make readme`)."""
 
 import html
 import json
@@ -13,23 +13,34 @@ RUN = runtime.ROOT / "runs" / "embedded"
 EXAMPLE = "Write a short speech for the opening of a village library."
 
 
+METRICS = (("accuracy (guessing: 0.33)", "accuracy"), ("Kendall's τ (ceiling 0.84)", "kendall_tau"),
+           ("Spearman's ρ (ceiling 0.94)", "spearman_rho"), ("degenerate texts", "degenerate_rate"))
+MODELS = ("base", "cpt", "cpt_paraphrased")
+
+
 def results() -> str:
-    seeds = json.loads((runtime.ROOT / "benchmarks" / "results" / "seeds.json").read_text())
-    mean, spread = seeds["mean"], seeds["standard_deviation"]
-    cell = lambda name: f"{mean[name]:.2f} ± {spread[name]:.2f}"  # noqa: E731
-    lines = [
-        "| on 6 held-out prompts | base | tuned | tuned, paraphrased system prompts |",
-        "|---|---|---|---|",
-    ]
-    for label, name in (("accuracy (guessing: 0.33)", "accuracy"), ("Kendall's τ (ceiling 0.84)", "kendall_tau"),
-                        ("Spearman's ρ (ceiling 0.94)", "spearman_rho"), ("degenerate texts", "degenerate_rate")):
-        lines.append(f"| {label} | " + " | ".join(
-            cell(f"{model}_{name}") for model in ("base", "cpt", "cpt_paraphrased")) + " |")
-    count = len(seeds["by_seed"])
-    lines.append(f"\nMean ± standard deviation over {count} training seeds; preferences right in both "
-                 f"directions: {cell('both_directions')}. Hardware: {seeds['hardware']}; torch "
-                 f"{seeds['versions']['torch']}, transformers {seeds['versions']['transformers']}, "
-                 f"trl {seeds['versions']['trl']}.")
+    """The steerability table: mean and spread of `make seeds` where it was run, else the last run's intervals."""
+    path = runtime.ROOT / "benchmarks" / "results" / "seeds.json"
+    if path.exists():
+        told = json.loads(path.read_text())
+        mean, spread = told["mean"], told["standard_deviation"]
+        cell = lambda model, name: f"{mean[f'{model}_{name}']:.2f} ± {spread[f'{model}_{name}']:.2f}"  # noqa: E731
+        both, how = mean["both_directions"], f"Mean ± standard deviation over {len(told['by_seed'])} training seeds"
+    else:
+        told = json.loads((RUN / "report.json").read_text())
+        both, how = told["preference"]["cpt"]["both_directions"], (
+            f"One training (seed {told['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
+        )
+
+        def cell(model: str, name: str) -> str:
+            measured = told["steerability"][model]
+            interval = measured["ci95"].get(name)
+            return f"{measured[name]:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+    lines = ["| on 6 held-out prompts | base | tuned | tuned, paraphrased system prompts |", "|---|---|---|---|"]
+    lines += [f"| {label} | " + " | ".join(cell(m, name) for m in MODELS) + " |" for label, name in METRICS]
+    versions = ", ".join(f"{name} {told['versions'][name]}" for name in ("torch", "transformers", "trl"))
+    lines.append(f"\n{how}. Preferences right in both directions: {both:.2f}. Hardware: {told['hardware']}; {versions}.")
     return "\n".join(lines)
 
 

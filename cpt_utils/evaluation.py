@@ -127,19 +127,17 @@ def preference_margins(chat_model, rows: list[dict], batch_rows: int = 6) -> np.
     """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats."""
     import torch
 
+    from cpt_utils.models import templated
     from cpt_utils.packing import PackedCollator, packed_logps
 
     tokenizer = chat_model.tokenizer
     collate = PackedCollator(tokenizer.pad_token_id)
-    ids = lambda turns, **kw: tokenizer.apply_chat_template(  # noqa: E731
-        turns, tokenize=True, return_dict=False, enable_thinking=False, **kw
-    )
     margins = []
     for start in range(0, len(rows), batch_rows):
         batch = []
         for row in rows[start : start + batch_rows]:
-            prompt = ids(row["prompt"], add_generation_prompt=True)
-            sides = {s: ids(row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
+            prompt = templated(tokenizer, row["prompt"], add_generation_prompt=True)
+            sides = {s: templated(tokenizer, row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
             batch.append({"prompt_ids": prompt, **{f"{s}_ids": v for s, v in sides.items()}})
         packed = {k: v.to(chat_model.model.device) for k, v in collate(batch).items()}
         with torch.inference_mode(), torch.autocast(chat_model.model.device.type, torch.bfloat16):

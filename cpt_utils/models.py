@@ -165,6 +165,16 @@ def fit_turns(tokenizer, turns: list[dict]) -> list[dict]:
     return [first, *turns[2:]]
 
 
+def templated(tokenizer, turns: list[dict], **options):
+    """The conversation through the chat template: the one way from turns to tokens (or text: tokenize=False).
+
+    A system message goes where the template can take it (fit_turns), and Qwen3's thinking is off.
+    """
+    return tokenizer.apply_chat_template(
+        fit_turns(tokenizer, turns), **{"tokenize": True, "return_dict": False, "enable_thinking": False, **options}
+    )
+
+
 def fit_rows(tokenizer, rows: list[dict]) -> list[dict]:
     """Preference rows as the tokenizer's template needs them; Qwen3's thinking is off (see chat)."""
     return [
@@ -196,12 +206,7 @@ def chat(
     from cpt_utils.decoding import generate
 
     model, tokenizer = chat_model.model, chat_model.tokenizer
-    texts = [
-        tokenizer.apply_chat_template(
-            fit_turns(tokenizer, turns), tokenize=False, add_generation_prompt=True, enable_thinking=False
-        )
-        for turns in conversations
-    ]
+    texts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
     ends = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
     torch.manual_seed(seed)

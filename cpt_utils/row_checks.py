@@ -64,15 +64,10 @@ def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
 
 def check_lengths(rows: list[dict], tokenizer, max_length: int) -> None:
     """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word."""
-    from cpt_utils.models import fit_turns
+    from cpt_utils.models import templated
 
-    def tokens(row: dict) -> int:
-        return len(tokenizer.apply_chat_template(
-            fit_turns(tokenizer, row["prompt"]), tokenize=True, return_dict=False, add_generation_prompt=True,
-            enable_thinking=False,
-        ))
-
-    sizes = {number: tokens(row) for number, row in enumerate(rows, 1)}
+    sizes = {number: len(templated(tokenizer, row["prompt"], add_generation_prompt=True))
+             for number, row in enumerate(rows, 1)}
     if full := [number for number, size in sizes.items() if size >= max_length]:
         raise PairError(
             f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "

@@ -25,11 +25,10 @@ def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tupl
 
 def _token_ids(tokenizer, turns: list[dict], response: str) -> tuple[list[int], list[int]]:
     """Ids of the conversation up to the answer, and of the answer with its end mark."""
-    ids = lambda turns, **kw: tokenizer.apply_chat_template(  # noqa: E731
-        turns, tokenize=True, return_dict=False, enable_thinking=False, **kw
-    )
-    prompt = ids(turns, add_generation_prompt=True)
-    whole = ids([*turns, {"role": "assistant", "content": response}])
+    from cpt_utils.models import templated
+
+    prompt = templated(tokenizer, turns, add_generation_prompt=True)
+    whole = templated(tokenizer, [*turns, {"role": "assistant", "content": response}])
     if whole[: len(prompt)] != prompt:
         raise ValueError("The chat template changes the prompt once an answer follows: use another model.")
     answer = whole[len(prompt) :]

@@ -24,7 +24,7 @@ def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: i
     from cpt_utils.judging import judge_rows
     from cpt_utils.models import chat
 
-    tasks = [{**task, "sample": sample} for sample in range(samples) for task in tasks]
+    tasks = [{**task, "sample": sample} for task in tasks for sample in range(samples)]  # one prompt, one prefill
     texts = chat(
         chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options
     )

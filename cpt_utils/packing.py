@@ -3,6 +3,11 @@
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from cpt_utils.attention import attention
+
+ROWS = 128  # logits at a time: few enough to stay in a processor's cache
+SCALED = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # configs of Gemma, Granite, Cohere
+
 
 class PackedCollator:
     """Packs rows so that each distinct prompt, and each distinct response to it, appears once.
@@ -74,20 +79,71 @@ class PackedCollator:
         }
 
 
+class TokenLogps(torch.autograd.Function):
+    """Log-probabilities of labels (n,) under logits = hidden (n, d) @ weight.T, without the logits at once.
+
+    The gradient of one log-probability with respect to its hidden state is a vector of d numbers, so the
+    forward pass leaves that in place of the vocabulary's logits (the idea of the fused loss in Liger kernels,
+    Hsu et al. 2024, arXiv 2410.10989). For a head that is not trained.
+    """
+
+    @staticmethod
+    def forward(ctx, hidden, weight, labels):
+        logps, gradient = hidden.new_empty(len(labels), dtype=at_least_float(hidden)), None
+        if ctx.needs_input_grad[0]:
+            gradient = torch.empty_like(hidden)
+        for start in range(0, len(labels), ROWS):
+            rows = slice(start, start + ROWS)
+            logits = torch.nn.functional.linear(hidden[rows], weight).to(logps.dtype)
+            total, label = logits.logsumexp(-1, keepdim=True), labels[rows, None]
+            logps[rows] = (logits.gather(1, label) - total).squeeze(1)
+            if gradient is not None:
+                expected = logits.sub_(total).exp_().to(weight.dtype) @ weight
+                gradient[rows] = weight[labels[rows]] - expected
+        ctx.gradient = gradient
+        return logps
+
+    @staticmethod
+    def backward(ctx, upstream):
+        return (upstream[:, None] * ctx.gradient).to(ctx.gradient.dtype), None, None
+
+
+def at_least_float(x: torch.Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def token_logps(model, inputs: dict, labels: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities of the labels that are not -100, in one row: (n,).
+
+    The output layer's forward is replaced meanwhile, so that wrappers and autocast stay what they are. One
+    that is trained, or is not all that makes the logits, is left alone.
+    """
+    inner, kept = getattr(model, "module", model), labels != -100
+    head = inner.get_output_embeddings()
+    scaled = any(getattr(inner.config, name, None) for name in SCALED)
+    if type(head) is not torch.nn.Linear or head.bias is not None or head.weight.requires_grad or scaled:
+        logits = model(**inputs).logits[kept]
+        return -torch.nn.functional.cross_entropy(logits.to(at_least_float(logits)), labels[kept], reduction="none")
+
+    def forward(hidden):
+        device = hidden.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
+        return TokenLogps.apply(hidden[kept].to(dtype), head.weight.to(dtype), labels[kept])
+
+    head.forward = forward
+    try:  # layers that are computed again in the backward pass must meet the same attention there
+        with attention(inner, "sdpa" if inner.is_gradient_checkpointing else "packed"):
+            return model(**inputs).logits
+    finally:
+        del head.forward
+
+
 def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed log-probabilities and token counts of each packed response: two (lines * responses,)."""
     labels, segment = batch["labels"], batch["segment"]
-    logits = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        position_ids=batch["position_ids"],
-        logits_to_keep=labels.shape[1],
-        use_cache=False,
-    ).logits
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    token_logps = -torch.nn.functional.cross_entropy(
-        exact.flatten(0, 1), labels.flatten(), reduction="none"  # 0 where padded
-    ).view(labels.shape)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    found = token_logps(model, inputs | {"logits_to_keep": labels.shape[1], "use_cache": False}, labels)
+    logps = found.new_zeros(labels.shape).masked_scatter(labels != -100, found)
     member = segment[:, :, None] == torch.arange(int(segment.max()) + 1, device=segment.device)
-    sums = torch.where(member, token_logps[:, :, None], 0.0).sum(1)
+    sums = torch.where(member, logps[:, :, None], 0.0).sum(1)
     return sums.flatten(), member.sum(1).flatten()

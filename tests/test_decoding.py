@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from cpt_utils.decoding import SHORTLIST, generate, pick
+from cpt_utils.decoding import SHORTLIST, generate, packed_weights, pick
 
 
 @pytest.fixture
@@ -50,6 +50,26 @@ def test_sliding_windows_keep_their_own_cache(tokenizer, batch):
     model = sharpened(AutoModelForCausalLM.from_config(config))
     expected = reference(model, batch, [2], max_new_tokens=30)
     torch.testing.assert_close(generate(model, batch, max_new_tokens=30, ends=[2], pad_token_id=2), expected)
+
+
+def test_samples_of_one_prompt_share_its_prefill(tiny_model, tokenizer, batch):
+    model, lengths = sharpened(tiny_model), []
+    twice = {name: values.repeat(2, 1) for name, values in batch.items()}
+    watch = model.register_forward_pre_hook(lambda m, a, k: lengths.append(len(k["input_ids"])), with_kwargs=True)
+    found = generate(model, twice, max_new_tokens=20, ends=[-1], pad_token_id=2)
+    watch.remove()
+    torch.testing.assert_close(found, reference(model, batch, [2], max_new_tokens=20).repeat(2, 1)[:, :20])
+    assert lengths[:2] == [4, 8]
+
+
+def test_packed_weights_are_the_same_product_and_leave_no_trace(tiny_model):
+    x = torch.randn(2, 3, 32)
+    layer = tiny_model.model.layers[0].mlp.gate_proj
+    expected = layer(x)
+    with torch.no_grad(), packed_weights(tiny_model):
+        assert "forward" in vars(layer)
+        torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
+    assert "forward" not in vars(layer)
 
 
 def test_sampling_keeps_to_the_smallest_set_with_enough_probability():

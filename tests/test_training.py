@@ -40,6 +40,25 @@ def test_packed_log_probabilities_equal_one_sequence_at_a_time_in_float64(tiny_m
             torch.testing.assert_close(logps[place], expected, rtol=1e-10, atol=1e-8)
 
 
+@pytest.mark.parametrize("trained_head", [False, True])
+def test_packed_gradients_equal_those_of_whole_logits_in_float64(tiny_model, tokenizer, rows, trained_head):
+    model = tiny_model.double()
+    model.lm_head.weight.requires_grad_(trained_head)
+    batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, rows[:6] + rows[12:17]))
+    weights = [w for w in model.parameters() if w.requires_grad]
+    logps, _ = packed_logps(model, batch)
+    found = torch.autograd.grad((logps * torch.arange(len(logps))).sum(), weights)
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "position_ids")}
+    assert model.config._attn_implementation == "sdpa"  # torch's own attention and the whole logits
+    every = model(**inputs, logits_to_keep=batch["labels"].shape[1]).logits.log_softmax(-1)
+    each = every.gather(-1, batch["labels"].clamp(min=0)[..., None])[..., 0]
+    place = torch.arange(len(logps)).view(len(each), -1)
+    factor = place.gather(1, batch["segment"].clamp(min=0)) * (batch["labels"] != -100)
+    expected = torch.autograd.grad((each * factor).sum(), weights)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
 def test_six_rows_are_packed_into_three_lines(tokenizer, rows):
     batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, rows[:6]))
     assert len(batch["input_ids"]) == 3

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run test lab notebooks seeds bench readme stamp clean
+.PHONY: run test lab notebooks seeds bench ablation readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -29,6 +29,10 @@ seeds: $(VENV)/.run-ready
 # Stock TRL and transformers against the series, in one run; a quarter of an hour on 2 cores.
 bench: $(VENV)/.run-ready
 	$(PY) benchmarks/bench.py
+
+# What else one would do, why mirrored batches, does it generalise, is the judge right; an hour or two, resumable.
+ablation: $(VENV)/.run-ready
+	$(PY) benchmarks/ablation.py
 
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready

@@ -9,7 +9,11 @@ import copy
 import json
 import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import torch
 from datasets import Dataset
@@ -25,6 +29,7 @@ from cpt_utils.models import fit_rows, load_chat_model, load_student
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.registry import find_model, linear_shapes
+from cpt_utils.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
 
 RESULTS = runtime.ROOT / "benchmarks" / "results"
@@ -35,6 +40,9 @@ class StockInOrder(DPOTrainer):
 
     def _get_train_sampler(self, dataset=None):
         return BlockSampler(len(self.train_dataset), self.args.per_device_train_batch_size, self.args.seed)
+
+
+SIDES = {"stock": StockInOrder, "ours": MirroredDPOTrainer}
 
 
 class StepTimes(TrainerCallback):
@@ -99,10 +107,22 @@ def step_flops(trainer, rows_per_batch: int) -> float:
     return statistics.mean(total)
 
 
+def peak_gib(name: str) -> float:
+    """Peak memory of one side alone, in a process of its own: two steps of training."""
+    told = subprocess.run([sys.executable, __file__, "--peak", name], check=True, capture_output=True, text=True)
+    return json.loads(told.stdout.splitlines()[-1])
+
+
+def train_alone(name: str) -> None:
+    profile = runtime.start("embedded", max_steps=2, logging_steps=1)
+    build(SIDES[name], profile, load_student(profile), rows_for(profile, "train")[:12]).train()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
 def train_both(profile, student, rows, repeats: int) -> dict:
     times, losses, reference = {"stock": [], "ours": []}, {}, {"stock": [], "ours": []}
     for _ in range(repeats):
-        for name, kind in (("stock", StockInOrder), ("ours", MirroredDPOTrainer)):
+        for name, kind in SIDES.items():
             trainer = build(kind, profile, student, rows)
             reference[name].append(reference_seconds(trainer, profile["rows_per_batch"]))
             trainer.train()
@@ -171,6 +191,18 @@ def growth(profile, student) -> dict:
     return found
 
 
+def slider_ms() -> float:
+    """The slowest of ten moves of a weight slider in the rubric studio, until its ranking is redrawn."""
+    with tempfile.TemporaryDirectory() as folder:
+        studio, times = rubric_studio("rococo", Path(folder)), []
+        slider = studio.weights.children[1].children[1]
+        for value in range(30, 80, 5):
+            started = time.perf_counter()
+            slider.value = value
+            times.append(1000 * (time.perf_counter() - started))
+    return max(times)
+
+
 def draw(found: dict) -> None:
     from cpt_utils.plotting import TUNED, figure
 
@@ -189,8 +221,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--peak", choices=SIDES, help="only train this side for two steps, and print the peak in GiB")
     options = parser.parse_args()
     transformers_logging.set_verbosity_error()
+    if options.peak:
+        return train_alone(options.peak)
     profile = runtime.start("embedded", max_steps=options.steps, logging_steps=1)
     student = load_student(profile)
     RESULTS.mkdir(exist_ok=True)
@@ -199,9 +234,11 @@ def main() -> None:
                             for d in (torch.float32, torch.bfloat16)}
     report["growth"] = growth(profile, student)
     draw(report["growth"])
-    report |= {"peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    report |= {"peak_memory_gib": {name: peak_gib(name) for name in SIDES}, "slider_ms": slider_ms(),
                "hardware": runtime.hardware(), "versions": runtime.versions()}
     (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(f"training {report['train_ratio']:.2f}x, peak memory "
+          + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items()))
     for name, values in report["generation"].items():
         print(f"generation, {name}: " + ", ".join(f"{way} {r:.2f}x" for way, r in values["ratio"].items()),
               f"| same greedy rows {values['same_greedy_rows']:.0%}")

@@ -129,11 +129,9 @@ def save_draft(draft: dict, path: Path) -> Rubric:
     if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
         raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
     rubric = checked({**draft, "name": name})
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        rubric.to_yaml(partial)
-        partial.replace(path)
+        rubric.to_yaml(path)
     except OSError as error:
         raise RubricError(f"{path.name} cannot be written ({error.strerror}): check the folder.") from None
     return rubric
@@ -144,10 +142,7 @@ def load_draft(path: Path) -> Rubric:
     if not path.exists():
         where = shown(path.parent)
         raise RubricError(f"There is no {path.name} in {where}: save it first, or mend the name.")
-    try:
-        return Rubric.from_yaml(path)
-    except OSError as error:
-        raise RubricError(f"{path.name} cannot be read ({error.strerror}): check the file.") from None
+    return Rubric.from_yaml(path)
 
 
 def nearest_style(rubric: Rubric, names_by_style: dict[str, list[str]]) -> str:

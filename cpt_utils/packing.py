@@ -120,22 +120,26 @@ def token_logps(model, inputs: dict, labels: torch.Tensor) -> torch.Tensor:
     """
     inner, kept = getattr(model, "module", model), labels != -100
     head = inner.get_output_embeddings()
-    scaled = any(getattr(inner.config, name, None) for name in SCALED)
-    if type(head) is not torch.nn.Linear or head.bias is not None or head.weight.requires_grad or scaled:
-        logits = model(**inputs).logits[kept]
-        return -torch.nn.functional.cross_entropy(logits.to(at_least_float(logits)), labels[kept], reduction="none")
 
     def forward(hidden):
         device = hidden.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
         return TokenLogps.apply(hidden[kept].to(dtype), head.weight.to(dtype), labels[kept])
 
-    head.forward = forward
-    try:  # layers that are computed again in the backward pass must meet the same attention there
-        with attention(inner, "sdpa" if inner.is_gradient_checkpointing else "packed"):
+    scaled = any(getattr(inner.config, name, None) for name in SCALED)
+    frozen = type(head) is torch.nn.Linear and not (head.weight.requires_grad and torch.is_grad_enabled())
+    # Layers that are computed again in the backward pass must meet the same attention there.
+    with attention(inner, "sdpa" if inner.is_gradient_checkpointing else "packed"):
+        if not frozen or head.bias is not None or scaled:
+            logits = model(**inputs).logits[kept]
+            return -torch.nn.functional.cross_entropy(
+                logits.to(at_least_float(logits)), labels[kept], reduction="none"
+            )
+        head.forward = forward
+        try:
             return model(**inputs).logits
-    finally:
-        del head.forward
+        finally:
+            del head.forward
 
 
 def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

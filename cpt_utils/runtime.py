@@ -53,7 +53,7 @@ def check_profile(profile: dict) -> dict:
 
 def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
     """Set up (on Colab), set the seed, print one line, and return the profile, with `changes` to its settings."""
-    from cpt_utils import colab
+    from cpt_utils import colab, order
 
     for name in QUIET:
         os.environ.setdefault(name, QUIET[name])
@@ -71,6 +71,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
     if engine(settings) == "unsloth":
         import unsloth  # noqa: F401  it must come before transformers, trl and peft
     _keep_freed_memory()
+    order.watch_order()
     shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
     print(f"profile {settings['name']} | {hardware()} | python {platform.python_version()}, {shown}")
     _warn_of_memory(settings)
@@ -171,6 +172,15 @@ def shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
+def rounded(values):
+    """The same nested dicts and lists with floats at four digits, and every key a string, as JSON has them."""
+    if isinstance(values, dict):
+        return {str(k): rounded(v) for k, v in values.items()}
+    if isinstance(values, list):
+        return [rounded(v) for v in values]
+    return round(values, 4) if isinstance(values, float) else values
+
+
 def update_report(profile: dict, section: str, values: dict) -> dict:
     """Merge values into one section of the run's report.json and return the whole report."""
     path = run_dir(profile) / "report.json"
@@ -178,7 +188,7 @@ def update_report(profile: dict, section: str, values: dict) -> dict:
     report |= {
         "profile": profile["name"], "seed": profile["seed"], "hardware": hardware(), "versions": versions()
     }
-    report[section] = report.get(section, {}) | values
+    report[section] = report.get(section, {}) | rounded(values)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(report, indent=1) + "\n")
     partial.replace(path)

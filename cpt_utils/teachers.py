@@ -72,14 +72,35 @@ def endpoint_teacher(
     Refused connections, time-outs, 429 and 5xx are retried by the openai client, with back-off or as
     Retry-After says. `options` go to chat.completions.create.
     """
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
 
     if not base_url.startswith(("http://", "https://")):
         raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
     key = api_key(ask_key) or "none"
-    client = OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout)
+    hooks = {"response": [lambda response: _limit(response, timeout)]}
+    client = OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout,
+                    http_client=DefaultHttpxClient(event_hooks=hooks))
     answer = lambda asked: [_ask(client, model, turns, options) for turns in asked]  # noqa: E731
     return Teacher(model, answer, workers=workers)
+
+
+def _limit(response, seconds: float) -> None:
+    """End a body that is not whole after so many seconds: httpx's own limit counts from byte to byte."""
+    from httpx import ReadTimeout, SyncByteStream
+
+    end, stream = time.monotonic() + seconds, response.stream
+
+    class Limited(SyncByteStream):
+        def __iter__(self):
+            for part in stream:
+                if time.monotonic() > end:
+                    raise ReadTimeout("the reply drips on", request=response.request)
+                yield part
+
+        def close(self):
+            stream.close()
+
+    response.stream = Limited()
 
 
 def _ask(client, model: str, turns: list[dict], options: dict) -> str:

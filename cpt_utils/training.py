@@ -50,7 +50,6 @@ class ShortLog(TrainerCallback):
         self.bar.update()
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        runtime.release_memory()
         if logs and not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingError(
                 f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 instead "
@@ -60,6 +59,7 @@ class ShortLog(TrainerCallback):
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        runtime.release_memory()
         rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
         if rows is not None:
             told = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"

@@ -72,6 +72,21 @@ def test_packed_weights_are_the_same_product_and_leave_no_trace(tiny_model):
     assert "forward" not in vars(layer)
 
 
+def test_an_interrupt_leaves_the_model_as_it_was(tiny_model, batch):
+    model, calls = sharpened(tiny_model), []
+
+    def stop(token):
+        calls.append(token)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    expected = generate(model, batch, max_new_tokens=8, ends=[-1], pad_token_id=2)
+    with pytest.raises(KeyboardInterrupt):
+        generate(model, batch, max_new_tokens=8, ends=[-1], pad_token_id=2, watch=stop)
+    assert model.config._attn_implementation == "sdpa" and not any("forward" in vars(m) for m in model.modules())
+    torch.testing.assert_close(generate(model, batch, max_new_tokens=8, ends=[-1], pad_token_id=2), expected)
+
+
 def test_sampling_keeps_to_the_smallest_set_with_enough_probability():
     torch.manual_seed(0)
     peaked = torch.tensor([[3.0, 2.0, 1.0] + [-9.0] * 5000])

@@ -1,12 +1,14 @@
 """The notebooks as committed (static), and the whole series executed with the smallest sizes."""
 
 import ast
+import copy
 import json
 import os
 import re
 import statistics
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -134,3 +136,60 @@ def test_full_run_meets_the_bars():
     cpt = report["steerability"]["cpt"]
     assert cpt["spearman_rho"] >= 0.70 and cpt["accuracy"] >= 0.55
     assert report["training"]["seconds"] <= 9 * 60 and report["seconds"]["total"] <= 20 * 60
+
+
+def test_a_cell_run_too_early_says_which_cell_comes_first():
+    from cpt_utils.order import first_to_run, notebooks
+
+    train = next(text for _, text in notebooks()[3] if "trainer.train(" in text)
+    told = first_to_run("trainer", train)
+    assert "'trainer'" in told and "under 'The trainer' that begins with `started = time.time()`" in told
+    assert first_to_run("no_such_name", train) == "" and first_to_run("trainer", "my = cell") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_cell_can_be_run_twice(path, tmp_path, monkeypatch):
+    from nbclient import NotebookClient
+
+    for name, value in {"CPT_PROFILE": "smoke", "CPT_RUNS": str(tmp_path), "MPLBACKEND": "agg"}.items():
+        monkeypatch.setenv(name, value)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [copy.deepcopy(cell) for cell in code_cells(notebook) for _ in range(2)]
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+
+
+@pytest.mark.slow
+def test_a_skipped_cell_and_an_interrupt_leave_the_kernel_usable(tmp_path, monkeypatch):
+    """Notebook 04 without its trainer cell, then with it; then its training interrupted, and started again."""
+    from jupyter_client.manager import start_new_kernel
+
+    for name, value in {"CPT_PROFILE": "smoke", "CPT_RUNS": str(tmp_path), "MPLBACKEND": "agg"}.items():
+        monkeypatch.setenv(name, value)
+    (path,) = [p for p in NOTEBOOKS if p.name.startswith("04")]
+    cells = [cell.source for cell in code_cells(nbformat.read(path, as_version=4))]
+    train = next(i for i, source in enumerate(cells) if "trainer.train(" in source)
+    build = next(i for i, source in enumerate(cells) if "trainer = prepare_trainer(" in source)
+    manager, client = start_new_kernel(kernel_name="python3", cwd=str(path.parent))
+
+    def run(source, interrupt_after=None):
+        client.execute(source)
+        if interrupt_after:
+            time.sleep(interrupt_after)
+            manager.interrupt_kernel()
+        return client.get_shell_msg(timeout=600)["content"]
+
+    try:
+        for source in cells[:build]:
+            assert run(source)["status"] == "ok"
+        early = run(cells[train])
+        assert early["ename"] == "NameError" and "run the cell under 'The trainer'" in early["evalue"]
+        assert run(cells[build])["status"] == "ok"
+        assert run("settings.max_steps = trainer.args.max_steps = 500")["status"] == "ok"
+        assert run(cells[train], interrupt_after=8)["ename"] == "KeyboardInterrupt"
+        assert run("settings.max_steps = trainer.args.max_steps = 3")["status"] == "ok"
+        for source in cells[train : train + 3]:
+            assert run(source)["status"] == "ok"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

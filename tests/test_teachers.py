@@ -75,6 +75,12 @@ class Endpoint:
         if status == 429:
             to.send_header("retry-after", "1")
         to.end_headers()
+        if fault == "drip":  # every byte in time, the whole never
+            for byte in data:
+                to.wfile.write(bytes([byte]))
+                to.wfile.flush()
+                time.sleep(0.1)
+            return
         to.wfile.write(data[:20] if fault == "cut" else data)
         to.close_connection = True
 
@@ -105,6 +111,15 @@ def test_every_fault_that_passes_is_outlived(tmp_path):
     assert endpoint.count >= 2 * len(TASKS)
     text = (tmp_path / "r.jsonl").read_text()
     assert text.count("\n") == 210 and KEY not in text and "[key]" in text  # even where the endpoint echoes it
+
+
+def test_a_reply_that_drips_for_ever_ends_with_the_timeout(tmp_path):
+    endpoint = Endpoint(lambda number, prompt, tries: "drip")
+    teacher = endpoint_teacher("m", endpoint.url, retries=1, timeout=0.5)
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="no answer within 0.5 s"):
+        teacher.answer([messages("p | rococo | low")])
+    assert time.monotonic() - started < 5 and endpoint.count == 2
 
 
 def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsys):

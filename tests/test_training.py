@@ -4,11 +4,11 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.packing import PackedCollator, packed_logps
-from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient
+from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient, prepare_trainer
 
 
 def tokenized(tokenizer, rows):
@@ -236,3 +236,21 @@ def test_a_loss_that_is_no_number_stops_with_a_reason(tiny_model, tokenizer, row
         next(p for p in trainer.model.parameters() if p.requires_grad).fill_(float("nan"))
     with pytest.raises(TrainingError, match="The loss is nan at step 1: lower learning_rate"):
         prepare_trainer(trainer).train()
+
+
+def test_an_interrupted_training_can_be_started_again(tiny_model, tokenizer, rows, tmp_path):
+    class Interrupt(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            if self.armed and state.global_step == 2:
+                self.armed = False
+                raise KeyboardInterrupt
+
+    Interrupt.armed = True
+    trainer = prepare_trainer(MirroredDPOTrainer(
+        model=tiny_model, args=settings(tmp_path), train_dataset=Dataset.from_list(rows[:18]),
+        processing_class=tokenizer, peft_config=LoraConfig(**LORA), callbacks=[Interrupt()],
+    ))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.train()
+    assert trainer.state.global_step == 3

@@ -1,0 +1,137 @@
+"""What else would one do, why mirrored batches, does it generalise, is the judge right: `make ablation`.
+
+Runs the measurements of units.py, two at a time, each in its own process; what is done is kept in
+runs/ablation/ and not done again. Then writes benchmarks/results/ablation.json, which notebook 05 draws.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from cpt_utils import runtime
+
+FOLDER = runtime.ROOT / "runs" / "ablation"
+RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
+SEEDS = (42, 43, 44)
+TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
+METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
+
+
+def units() -> dict[str, tuple]:
+    """Name -> (function of units.py, arguments), the longest first."""
+    found = {f"method {way} {seed}": ("method", way, seed) for seed in SEEDS for way in TRAINED}
+    found |= {f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
+              for seed in SEEDS[:2] for way in TRAINED[1:3] for rows in (2, 12)}
+    found |= {f"left_out {rubric}": ("left_out", rubric)
+              for rubric in ("chaos_cinema", "creative_chaos", "esoteric", "rococo")}
+    found |= {f"{kind} {which}": (kind, which) for kind in ("best", "dial") for which in ("base", "cpt")}
+    found |= {f"untrained {seed}": ("untrained", seed) for seed in SEEDS}
+    return found | {"generalisation": ("generalisation",), "gradients": ("gradients",)}
+
+
+def path_of(name: str):
+    return FOLDER / (name.replace(" ", "_").replace(",", "") + ".json")
+
+
+def run(name: str) -> float:
+    import units as measurements
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    runtime.start("embedded")
+    started = time.time()
+    function, *arguments = units()[name]
+    found = getattr(measurements, function)(*arguments)
+    partial = path_of(name).with_suffix(".partial")
+    partial.write_text(json.dumps(found, indent=1))
+    partial.rename(path_of(name))
+    return time.time() - started
+
+
+def over_seeds(runs: list[dict]) -> dict:
+    """Mean and standard deviation of what a method's seeds measured, side effects and second judge included."""
+    flat = [{name: run[name] for name in METRICS} | {f"second_{n}": run["second_judge"][n] for n in METRICS[:3]}
+            | run["side_effects"] | {k: run[k] for k in ("seconds", "both_directions") if k in run} for run in runs]
+    return {name: [statistics.mean(row[name] for row in flat), statistics.stdev(row[name] for row in flat)]
+            if len(flat) > 1 else [flat[0][name], None] for name in flat[0]} | {"runs": len(flat)}
+
+
+def full_recipe() -> list[dict]:
+    """The notebooks' own training, from the texts of `make seeds`."""
+    from units import scored
+
+    runs, model = [], None
+    for seed in SEEDS:
+        folder = runtime.ROOT / "runs" / ("" if seed == SEEDS[0] else f"seed-{seed}") / "embedded"
+        rows = [json.loads(x) for x in (folder / "generations.jsonl").read_text("utf-8").split("\n") if x]
+        report = json.loads((folder / "report.json").read_text())
+        runs.append(scored([r for r in rows if r["model"] == "cpt"], model) | {
+            "side_effects": report["side_effects"]["cpt"], "seconds": report["training"]["seconds"],
+            "both_directions": report["preference"]["cpt"]["both_directions"]})
+    return runs
+
+
+def assemble() -> dict:
+    from second_judge import trial
+    from units import STEPS, mean_words  # noqa: F401
+
+    read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
+    untrained = [read(f"untrained {seed}") for seed in SEEDS]
+    methods = {"base": over_seeds([u["base"] for u in untrained]),
+               "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained])}
+    best = {which: read(f"best {which}") for which in ("base", "cpt")}
+    methods |= {f"base, best of {n}": over_seeds(runs) for n, runs in best["base"]["picked"].items()}
+    trained = {way: [read(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
+    for way, runs in trained.items():
+        methods[way] = over_seeds([r | {"both_directions": r["curve"][-1]["both_directions"]} for r in runs])
+    methods["full recipe (notebook 04)"] = over_seeds(full_recipe())
+    curves = {way: {"6": [run["curve"] for run in trained[way]],
+                    **{str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS[:2]] for rows in (2, 12)}}
+              for way in TRAINED[1:3]}
+    rows = [json.loads(x) for x in (runtime.ROOT / "runs/embedded/generations.jsonl").read_text("utf-8").split("\n") if x]
+    left_out = {r: read(f"left_out {r}")["left out"] for r in ("chaos_cinema", "creative_chaos", "esoteric", "rococo")}
+    return {
+        "how": f"make ablation; {len(SEEDS)} seeds; trained ways see {STEPS * 6} rows; held-out prompts and targets as "
+               "in notebook 05; side by side with one thread each, so seconds compare ways only",
+        "hardware": runtime.hardware(), "versions": runtime.versions(),
+        "methods": methods, "curves": curves, "gradients": read("gradients"),
+        "generalisation": read("generalisation") | {"left_out": left_out},
+        "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
+        "best_of_n": {which: found["curve"] for which, found in best.items()},
+        "judge": trial(rows),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", help="units whose name begins with this, then stop")
+    options = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    missing = [n for n in units() if not path_of(n).exists() and n.startswith(options.only or "")]
+    if missing:
+        # Idle OpenMP threads that spin would slow the other process manyfold.
+        os.environ.update(OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // options.workers)), OMP_WAIT_POLICY="passive")
+        started, failed = time.time(), 0
+        with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+            work = {pool.submit(run, name): name for name in missing}
+            for done, job in enumerate(as_completed(work), 1):
+                failed += job.exception() is not None
+                told = repr(job.exception()) if job.exception() else f"{job.result():.0f} s"
+                print(f"{done}/{len(missing)}, {time.time() - started:.0f} s: {work[job]}: {told}", flush=True)
+        if failed:
+            sys.exit(f"{failed} units failed; the others are kept: run `make ablation` again.")
+    if options.only:
+        return
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(runtime.rounded(assemble()), indent=1) + "\n")
+    print(f"wrote {runtime.shown(RESULT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The judge on trial, and a second judge with other eyes: runs of letters instead of style measures."""
+
+import functools
+import random
+
+import numpy as np
+from wordfreq import zipf_frequency
+
+from cpt_utils.judging import Judgement, degeneracy
+from cpt_utils.pairs import target_of
+from cpt_utils.prompts import TARGETS, load_responses
+
+
+class NgramJudge:
+    """Ridge regression on TF-IDF weights of character 2- to 4-grams within words, per rubric.
+
+    It shares the graded texts with the style judge, and none of its features. It also sees words, and so topics.
+    """
+
+    def __init__(self, rows: list[dict]):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import Ridge
+        from sklearn.pipeline import make_pipeline
+
+        self.models = {}
+        for rubric in sorted({row["rubric"] for row in rows}):
+            mine = [row for row in rows if row["rubric"] == rubric]
+            model = make_pipeline(
+                TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, lowercase=False, min_df=2),
+                Ridge(alpha=0.3),
+            )
+            targets = np.array([target_of(row["qualifier"]) for row in mine], float)
+            self.models[rubric] = model.fit([row["response"] for row in mine], targets)
+
+    def score(self, rubric: str, prompt: str, response: str) -> Judgement:
+        reason = degeneracy(response)
+        return Judgement(float(np.clip(self.models[rubric].predict([response])[0], 0, 100)), bool(reason), reason=reason)
+
+
+@functools.cache
+def ngram_judge() -> NgramJudge:
+    """Fitted on the recorded responses to the training prompts."""
+    return NgramJudge(load_responses(heldout=False))
+
+
+def confusion(judge, rows: list[dict]) -> dict[str, list[list[int]]]:
+    """Per rubric, how many texts of each target (rows: 10, 50, 95) are nearest to each target (columns)."""
+    from cpt_utils.evaluation import nearest_target
+    from cpt_utils.judging import judge_rows
+
+    targets, found = list(TARGETS.values()), {}
+    for row in judge_rows(judge, rows):
+        table = found.setdefault(row["rubric"], [[0] * 3 for _ in targets])
+        table[targets.index(target_of(row["qualifier"]))][targets.index(nearest_target(row["score"]))] += 1
+    return found
+
+
+def tricks(rubric: str, high: list[dict], low: list[dict]) -> dict[str, list[str]]:
+    """Texts that no reader would give a high score, made from held-out texts of the target 95 (and 10)."""
+    rng, label = random.Random(0), rubric.replace("_", " ")
+    words = [row["response"].split() for row in high]
+    rare = sorted({w.strip(".,;:!?()'\"").lower() for text in words for w in text}, key=lambda w: zipf_frequency(w, "en"))
+    rare = [w for w in rare if len(w) > 4]
+    salad = [rng.sample(text, len(text)) for text in words]
+    return {
+        "the text itself": [row["response"] for row in high],
+        "one sentence, six times": [" ".join([" ".join(text[:12])] * 6) for text in words],
+        "its words, shuffled": [" ".join(text) for text in salad],
+        "rare words and commas": [", ".join(rng.sample(rare, min(60, len(rare)))) + "." for _ in words],
+        "a plain text that claims the style": [
+            f"This answer is written in the purest {label} style, and nobody has ever gone further in {label} than it "
+            f"does. {row['response']}" for row in low],
+        "the style, on another subject": [row["response"] for row in high[1:] + high[:1]],
+        "its first 20 words": [" ".join(text[:20]) for text in words],
+        "two such texts in a row": [f"{a['response']} {b['response']}" for a, b in zip(high, high[1:] + high[:1])],
+    }
+
+
+def trial(generations: list[dict]) -> dict:
+    """Both judges on held-out graded texts, on tricks, on length, and against each other on generated texts."""
+    from scipy.stats import spearmanr
+
+    from cpt_utils.judging import embedded_judge, judge_quality, judge_rows
+    from cpt_utils.measures import words_of
+
+    judges, held = {"style": embedded_judge(), "letters": ngram_judge()}, load_responses(heldout=True)
+    found = {"heldout": {n: judge_quality(j, held) for n, j in judges.items()},
+             "confusion": {n: confusion(j, held) for n, j in judges.items()}, "tricks": {}}
+    for rubric in sorted({row["rubric"] for row in held}):
+        part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}
+        for trick, texts in tricks(rubric, part["high"], part["low"]).items():
+            for name, judge in judges.items():
+                judged = [judge.score(rubric, "", text) for text in texts]
+                found["tricks"].setdefault(trick, {}).setdefault(name, {})[rubric] = {
+                    "score": float(np.mean([j.score for j in judged])),
+                    "flagged": float(np.mean([j.degenerate for j in judged]))}
+    judged = {name: judge_rows(judge, generations) for name, judge in judges.items()}
+    found["agreement"], found["length"] = {}, {}
+    for model in ("base", "cpt"):
+        places = [i for i, row in enumerate(generations) if row["model"] == model]
+        rubrics = sorted({generations[i]["rubric"] for i in places})
+        found["agreement"][model] = {
+            rubric: float(spearmanr(*([rows[i]["score"] for i in places if rows[i]["rubric"] == rubric]
+                                      for rows in judged.values()))[0]) for rubric in rubrics}
+        # Length within one rubric and target: what is left of it must not move the score.
+        cells: dict[tuple, list[tuple]] = {}
+        for i in places:
+            row = judged["style"][i]
+            cells.setdefault((row["rubric"], row["qualifier"]), []).append((len(words_of(row["response"])), row["score"]))
+        found["length"][model] = float(np.mean([spearmanr(*zip(*cell))[0] for cell in cells.values()]))
+    return found

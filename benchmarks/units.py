@@ -1,0 +1,270 @@
+"""The measurements of `make ablation`, one function each: every one returns a JSON-able dict."""
+
+import time
+from itertools import combinations
+
+import numpy as np
+import torch
+import yaml
+from datasets import Dataset
+from peft import LoraConfig
+from torch.utils.data import RandomSampler
+from transformers import set_seed
+
+from cpt_utils import runtime
+from cpt_utils.evaluation import answer_tasks, best_of_n, evaluation_tasks, perplexity, side_effects, steerability
+from cpt_utils.judging import degeneracy, embedded_judge, judge_rows
+from cpt_utils.measures import words_of
+from cpt_utils.models import chat, find_adapter, fit_rows, load_chat_model, load_student, save_adapter, templated
+from cpt_utils.pairs import rows_for
+from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
+from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
+from second_judge import ngram_judge
+
+FOLDER = runtime.ROOT / "runs" / "ablation"
+STEPS, ROWS = 48, 6  # every trained method sees 288 rows
+WAYS = {  # loss, and whether mirrored rows share a step
+    "SFT on the chosen": ({"sigmoid": 0.0, "sft": 1.0}, True),
+    "DPO, rows shuffled": ({"sigmoid": 1.0, "sft": 0.0}, False),
+    "DPO, mirrored batches": ({"sigmoid": 1.0, "sft": 0.0}, True),
+    "DPO mirrored + SFT": ({"sigmoid": 1.0, "sft": 1.0}, True),
+}
+WORDS = yaml.safe_load((runtime.ROOT / "benchmarks" / "between.yaml").read_text("utf-8"))
+PROMPTS = [p["prompt"] for p in load_prompts(heldout=True)]
+RUBRICS = sorted(WORDS["between"])
+
+
+class ShuffledDPOTrainer(MirroredDPOTrainer):
+    """The same packed loss with rows shuffled one by one, as in the original release."""
+
+    def _get_train_sampler(self, dataset=None):
+        return RandomSampler(self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed))
+
+
+def settings(seed: int = 42) -> dict:
+    return runtime.load_profile("embedded") | {"seed": seed}
+
+
+def options(profile: dict) -> dict:
+    return {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"], **profile["sampling"]}
+
+
+def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None):
+    """The trainer of one way on 288 rows, watching held-out pairs of three prompts."""
+    loss, mirrored = WAYS[way]
+    profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 20,
+                                "max_steps": steps or STEPS * ROWS // rows_a_step}
+    profile["eval_steps"] = max(1, profile["max_steps"] // 6)
+    rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
+    held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:3]]
+    set_seed(seed)
+    student, lora = load_student(profile), profile["lora"]
+    arguments = dpo_settings(profile, FOLDER / "scratch")
+    arguments.save_strategy, arguments.per_device_eval_batch_size = "no", ROWS
+    arguments.eval_strategy = "no" if rubrics or steps else "steps"
+    return prepare_trainer((MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)(
+        model=student.model, args=arguments, processing_class=student.tokenizer,
+        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+        eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, held)),
+        peft_config=LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["modules"],
+                               task_type="CAUSAL_LM"),
+    ))
+
+
+def train(*arguments, **changes):
+    """The trained trainer and {curve, seconds}."""
+    trainer = build(*arguments, **changes)
+    started = time.time()
+    trainer.train()
+    evals = [e for e in trainer.state.log_history if "eval_rewards/both_directions" in e]
+    taken, rows_a_step = time.time() - started, trainer.args.per_device_train_batch_size
+    return trainer, {
+        "seconds": taken - sum(e["eval_runtime"] for e in evals), "rows_a_step": rows_a_step,
+        "curve": [{"rows": e["step"] * rows_a_step, "accuracy": e["eval_rewards/accuracies"],
+                   "both_directions": e["eval_rewards/both_directions"]} for e in evals],
+    }
+
+
+def scored(rows: list[dict], base=None) -> dict:
+    """Steerability under both judges, and side effects."""
+    found = steerability(rows)
+    found["second_judge"] = steerability(judge_rows(ngram_judge(), rows), resamples=0)
+    texts = [row["response"] for row in rows]
+    found["side_effects"] = side_effects(texts, base) if base else {"mean_words": mean_words(texts)}
+    return found
+
+
+def mean_words(texts: list[str]) -> float:
+    return float(np.mean([len(words_of(text)) for text in texts]))
+
+
+def tuned_model(adapter=None):
+    profile = settings()
+    return load_chat_model(profile, adapter=adapter or find_adapter(profile)[0], dtype=profile["generation_dtype"])
+
+
+def base_model():
+    return load_chat_model(settings(), dtype=settings()["generation_dtype"])
+
+
+def answers(model, tasks, profile, samples: int = 1) -> list[dict]:
+    return answer_tasks(model, tasks, embedded_judge(), samples, **options(profile))
+
+
+def method(way: str, seed: int) -> dict:
+    """A trained way: its curve, what it writes on the held-out prompts, what that costs."""
+    trainer, found = train(way, seed)
+    place = FOLDER / f"{way}-{seed}".replace(" ", "_").replace(",", "")
+    save_adapter(trainer.model, place, "HuggingFaceTB/SmolLM2-135M-Instruct")
+    del trainer
+    rows = answers(tuned_model(place), evaluation_tasks(PROMPTS, RUBRICS), settings(seed))
+    return found | scored(rows, base_model())
+
+
+def curve(way: str, rows_a_step: int, seed: int) -> dict:
+    return train(way, seed, rows_a_step)[1]
+
+
+def untrained(seed: int) -> dict:
+    """The base model with the system prompt, and with three recorded examples of the target in its context."""
+    base, profile, tasks = base_model(), settings(seed), evaluation_tasks(PROMPTS, RUBRICS)
+    shown = np.random.default_rng(seed)
+    recorded, conversations = load_responses(heldout=False), []
+    for task in tasks:
+        mine = [r for r in recorded if (r["rubric"], r["qualifier"]) == (task["rubric"], task["qualifier"])]
+        turns = messages(task["prompt"], task["system"])
+        for i in shown.choice(len(mine), 3, replace=False):
+            turns[1:1] = [{"role": "user", "content": mine[i]["prompt"]},
+                          {"role": "assistant", "content": mine[i]["response"]}]
+        conversations.append(turns)
+    rows = answers(base, tasks, profile)
+    texts = chat(base, conversations, **options(profile) | {"batch_size": 24})
+    taught = judge_rows(embedded_judge(), [{**t, "response": text} for t, text in zip(tasks, texts)])
+    return {"base": scored(rows, base), "base, 3 examples": scored(taught, base)}
+
+
+def best(which: str, samples: int = 16) -> dict:
+    """Best-of-N (arXiv 2506.11702, section 4): distance to the target of the best of N, and what the best score."""
+    model = base_model() if which == "base" else tuned_model()
+    rows = answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(), samples)
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
+    miss = lambda row: 100.0 if row["degenerate"] else abs(row["score"] - row["target"])  # noqa: E731
+    counts, found = (1, 2, 4, 8, 16), {"curve": {}, "picked": {}}
+    for rubric in ("all", *RUBRICS):
+        mine = [g for key, g in groups.items() if rubric in ("all", key[1])]
+        distances, zero = np.array([[miss(row) for row in group] for group in mine]), np.zeros(len(mine))
+        owners = np.array([PROMPTS.index(group[0]["prompt"]) for group in mine])
+        rng = np.random.default_rng(0)
+        found["curve"][rubric] = {}
+        for n in counts:
+            each = np.array([best_of_n(distances[[i]], zero[[i]], n) for i in range(len(mine))])
+            draws = [np.concatenate([each[owners == p] for p in rng.integers(len(PROMPTS), size=len(PROMPTS))]).mean()
+                     for _ in range(1000)]
+            found["curve"][rubric][n] = [each.mean(), *np.percentile(draws, [2.5, 97.5])]
+    base = base_model()
+    for n, parts in ((4, 3), (16, 1)):
+        found["picked"][n] = [
+            scored([min(group[part * n : (part + 1) * n], key=miss) for group in groups.values()], base)
+            for part in range(parts)
+        ]
+    return found
+
+
+def left_out(rubric: str) -> dict:
+    """Train the full recipe on the other three rubrics, and write under all four."""
+    trainer, _ = train("DPO mirrored + SFT", 42, rubrics=[r for r in RUBRICS if r != rubric])
+    place = FOLDER / f"without-{rubric}"
+    save_adapter(trainer.model, place, "HuggingFaceTB/SmolLM2-135M-Instruct")
+    del trainer
+    rows = answers(tuned_model(place), evaluation_tasks(PROMPTS, [rubric]), settings(), 4)
+    return {"left out": steerability(rows)}
+
+
+def generalisation() -> dict:
+    """Training prompts, unseen prompts, paraphrases, targets in between, and two rubrics in one system prompt."""
+    model, profile, judge = tuned_model(), settings(), embedded_judge()
+    seen = [p["prompt"] for p in load_prompts(heldout=False)][::4][:6]
+    say = lambda rubric, q: system_prompt(rubric, q, paraphrase=True)  # noqa: E731
+    found = {"training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
+             "unseen prompts": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS), profile, 2)),
+             "paraphrased": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS, say), profile, 2))}
+    between = [{"prompt": p, "rubric": r, "target": t, "qualifier": str(t), "system": words}
+               for p in PROMPTS for r in RUBRICS for t, words in sorted(
+                   [(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))]
+    rows = answers(model, between, profile, 2)
+    found["between"] = {r: {t: _mean([x["score"] for x in rows if (x["rubric"], x["target"]) == (r, t)])
+                            for t in (10, 25, 50, 75, 95)} for r in RUBRICS}
+    blends = [{"prompt": p, "rubric": a, "other": b, "system": WORDS["blend"].format(
+        one=system_prompt(a, "high"), two=system_prompt(b, "high"))} for p in PROMPTS for a, b in combinations(RUBRICS, 2)]
+    alone = [{"prompt": p, "rubric": a, "other": "", "system": system_prompt(a, "high")} for p in PROMPTS for a in RUBRICS]
+    rows = answers(model, blends + alone, profile, 2)
+    score = lambda row, rubric: judge.score(rubric, row["prompt"], row["response"]).score  # noqa: E731
+    pure = {a: {r: _mean([score(x, r) for x in rows if x["rubric"] == a and not x["other"]]) for r in RUBRICS}
+            for a in RUBRICS}
+    mixed = {f"{a} + {b}": {r: _mean([score(x, r) for x in rows if (x["rubric"], x["other"]) == (a, b)])
+                            for r in (a, b)} for a, b in combinations(RUBRICS, 2)}
+    return found | {"pure": pure, "blends": mixed}
+
+
+def _mean(values: list[float]) -> list[float]:
+    """Mean and its standard error."""
+    return [float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)]
+
+
+def dial(which: str) -> dict:
+    """Classifier-free guidance between the low and the high system prompt, by transformers' own processor."""
+    chat_model, judge = base_model() if which == "base" else tuned_model(), embedded_judge()
+    base = chat_model if which == "base" else base_model()
+    model, tokenizer = chat_model.model, chat_model.tokenizer
+    pairs = [(p, r) for p in PROMPTS for r in RUBRICS]
+    texts = {q: [templated(tokenizer, messages(p, system_prompt(r, q)), tokenize=False, add_generation_prompt=True)
+                 for p, r in pairs] for q in ("low", "high")}
+    low, high = (tokenizer(texts[q], return_tensors="pt", padding=True, add_special_tokens=False) for q in texts)
+    found = {}
+    for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0001, 1.5, 2.0):  # at exactly 1 transformers leaves it out
+        torch.manual_seed(0)
+        with torch.inference_mode():
+            out = model.generate(**high, guidance_scale=position, negative_prompt_ids=low["input_ids"],
+                                 negative_prompt_attention_mask=low["attention_mask"], max_new_tokens=90,
+                                 do_sample=True, temperature=0.7, top_p=0.9, top_k=0,
+                                 pad_token_id=tokenizer.pad_token_id)
+        written = tokenizer.batch_decode(out[:, high["input_ids"].shape[1] :], skip_special_tokens=True)
+        scores = {r: _mean([judge.score(r, p, t).score for (p, q), t in zip(pairs, written) if q == r]) for r in RUBRICS}
+        found[round(position, 2)] = {"score": _mean([judge.score(r, p, t).score for (p, r), t in zip(pairs, written)]),
+                                     "by_rubric": scores, "perplexity": perplexity(base, written),
+                                     "degenerate": float(np.mean([bool(degeneracy(t)) for t in written]))}
+    return found
+
+
+def gradients() -> dict:
+    """Do mirrored rows pull against each other, and does a step's gradient point where all rows together do?"""
+    found = {}
+    for steps in (0, 24):
+        trainer = train("DPO, mirrored batches", 42, steps=steps)[0] if steps else build("DPO, mirrored batches", 42)
+        pairs = range(0, 24 * 18, 18)  # the first pair of every third block: prompts and rubrics vary
+        each = torch.stack([torch.stack([dpo_gradient(trainer, [p]), dpo_gradient(trainer, [p + 1])]) for p in pairs])
+        found[steps] = alignment(each)
+        del trainer
+    return found
+
+
+def alignment(each: torch.Tensor, rows: int = ROWS, draws: int = 200) -> dict:
+    """From gradients (pairs, 2, weights): what the rows of a pair share, and the aim of a step of `rows` rows."""
+    one, other = each.unbind(1)
+    cosine = torch.cosine_similarity(one, other, dim=-1)
+    sums = one.square().sum(-1) + other.square().sum(-1)
+    unconditional = (one - other).square().sum(-1) / (2 * sums)  # the part that wants one text whatever s says
+    chance, aims = torch.Generator().manual_seed(0), {"mirrored": [], "shuffled": []}
+    for _ in range(draws):
+        order = torch.randperm(len(each), generator=chance)
+        sides = torch.randint(2, (rows,), generator=chance)
+        batches = {"mirrored": (order[: rows // 2], each[order[: rows // 2]].mean((0, 1))),
+                   "shuffled": (order[:rows], each[order[:rows], sides].mean(0))}
+        for name, (used, step) in batches.items():
+            rest = torch.ones(len(each), dtype=torch.bool)
+            rest[used] = False
+            aims[name].append(torch.cosine_similarity(step, each[rest].mean((0, 1)), dim=0).item())
+    return {"pairs": len(each), "cosine": _mean(cosine.tolist()), "unconditional_share": _mean(unconditional.tolist()),
+            "aim": {name: _mean(values) for name, values in aims.items()}}

@@ -1,0 +1,144 @@
+"""Figures of the committed comparisons (benchmarks/results/ablation.json): notebook 05 shows them."""
+
+import json
+
+import numpy as np
+
+from cpt_utils import runtime
+from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
+
+RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
+SECOND = "#CC79A7"  # Okabe-Ito: the second judge
+RUBRIC_COLOURS = dict(zip(LABELS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
+GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
+
+
+def load_comparisons() -> dict:
+    """The committed results of `make ablation`."""
+    if not RESULT.exists():
+        raise FileNotFoundError(f"{runtime.shown(RESULT)} is not there: run `make ablation`, or fetch the series anew.")
+    return json.loads(RESULT.read_text("utf-8"))
+
+
+def methods_table(methods: dict) -> str:
+    """One line per method: mean (and standard deviation over seeds) of each metric."""
+    columns = {"accuracy": "accuracy", "kendall_tau": "tau", "spearman_rho": "rho", "second_spearman_rho": "rho, 2nd judge",
+               "degenerate_rate": "broken", "perplexity_under_base": "perplexity", "mean_words": "words", "seconds": "train s"}
+    lines = [f"{'':26}" + "".join(f"{label:>15}" for label in columns.values())]
+    for name, measured in methods.items():
+        cells = []
+        for key in columns:
+            mean, spread = measured.get(key, (None, None))
+            digits = 0 if key in ("perplexity_under_base", "mean_words", "seconds") else 2
+            cells.append("-" if mean is None else f"{mean:.{digits}f}" + ("" if spread is None else f" ±{spread:.{digits}f}"))
+        lines.append(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
+    return "\n".join(lines)
+
+
+def draw_methods(methods: dict):
+    """Spearman's rho of every method under both judges; bars span one standard deviation over seeds."""
+    fig, axis = figure(width=9, height=3.6)
+    places = np.arange(len(methods))[::-1]
+    for key, colour, label, shift in (("spearman_rho", TUNED, "style judge (the series')", 0.12),
+                                      ("second_spearman_rho", SECOND, "second judge (letters)", -0.12)):
+        found = [measured[key] for measured in methods.values()]
+        axis.errorbar([mean for mean, _ in found], places + shift, xerr=[spread or 0 for _, spread in found],
+                      fmt="o", color=colour, capsize=3, label=label)
+    axis.axvline(0.943, color="black", linestyle="--", linewidth=1)
+    axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts (dashed: ceiling)")
+    axis.legend(loc="lower right")
+    return fig
+
+
+def draw_curves(curves: dict):
+    """Held-out pairs right in both directions against rows seen; one line per rows a step, seeds thin."""
+    fig, axes = figure(1, 2, width=9, height=3.2, sharey=True)
+    for axis, (way, by_rows) in zip(axes, curves.items()):
+        for rows in sorted(by_rows, key=int):
+            runs = by_rows[rows]
+            x = [point["rows"] for point in runs[0]]
+            y = np.array([[point["both_directions"] for point in run] for run in runs])
+            axis.plot(x, y.T, color=GREYS[rows], linewidth=0.6, alpha=0.5)
+            axis.plot(x, y.mean(0), "o-", color=GREYS[rows], label=f"{rows} rows a step")
+        axis.set(title=way, xlabel="rows seen", ylim=(-0.02, 1.02))
+    axes[0].set_ylabel("both directions right")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
+def draw_generalisation(found: dict):
+    """What was not trained: prompts, wordings, rubrics; targets in between; two rubrics at once."""
+    fig, axes = figure(1, 3, width=12, height=3.6)
+    left = [measured["spearman_rho"] for measured in found["left_out"].values()]
+    names = ["training prompts", "unseen prompts", "paraphrased"]
+    heights = [found[name]["spearman_rho"] for name in names] + [float(np.mean(left))]
+    axes[0].bar(range(4), heights, color=[TUNED, TUNED, "#56B4E9", BASE], width=0.7)
+    axes[0].scatter([3] * len(left), left, color="black", s=14, zorder=3)
+    axes[0].set(title="rho: seen, unseen, reworded, left out", ylim=(min(0, *left) - 0.05, 1),
+                xticks=range(4), xticklabels=["training\nprompts", "unseen\nprompts", "paraphrased\norders", "rubric\nleft out"])
+    for rubric, scores in found["between"].items():
+        targets = sorted(scores, key=int)
+        axes[1].errorbar([int(t) for t in targets], [scores[t][0] for t in targets], [scores[t][1] for t in targets],
+                         fmt="o-", color=RUBRIC_COLOURS[rubric], capsize=2, label=LABELS[rubric])
+    axes[1].plot([10, 95], [10, 95], "k--", linewidth=1)
+    axes[1].set(title="targets 25 and 75 were never trained", xlabel="target asked for", ylabel="judged score",
+                ylim=(0, 105), xticks=(10, 25, 50, 75, 95))
+    axes[1].legend(fontsize=8)
+    for place, (pair, scores) in enumerate(found["blends"].items()):
+        for rubric, (mean, error) in scores.items():
+            axes[2].errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
+            axes[2].plot(found["pure"][rubric][rubric][0], place, "|", color=RUBRIC_COLOURS[rubric], markersize=12)
+    pairs = [" + ".join(LABELS[part] for part in pair.split(" + ")) for pair in found["blends"]]
+    axes[2].set(title="two styles at once (bars: alone)", xlabel="judged score", yticks=range(len(pairs)),
+                yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs], xlim=(0, 105))
+    axes[2].tick_params(axis="y", labelsize=8)
+    return fig
+
+
+def draw_dial(dial: dict):
+    """Judged score and perplexity against the position between the low (0) and the high (1) system prompt."""
+    fig, axes = figure(1, 2, width=9, height=3.2)
+    for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
+        positions = sorted(dial[which], key=float)
+        x, scores = [float(p) for p in positions], [dial[which][p]["score"] for p in positions]
+        axes[0].errorbar(x, [s[0] for s in scores], [s[1] for s in scores], fmt="o-", color=colour, capsize=2, label=label)
+        axes[1].plot(x, [dial[which][p]["perplexity"] for p in positions], "o-", color=colour)
+    for axis in axes:
+        axis.axvspan(0, 1, color="black", alpha=0.05)
+        axis.set_xlabel("dial: 0 = low system prompt, 1 = high")
+    axes[0].set(ylabel="judged score", ylim=(0, 105))
+    axes[1].set(ylabel="perplexity under the base", yscale="log")
+    axes[0].legend()
+    return fig
+
+
+def draw_best_of_n(found: dict):
+    """Mean distance to the target of the best of N tries, per rubric, with bootstrap intervals over prompts."""
+    fig, axes = figure(1, 4, width=12, height=3, sharey=True)
+    for axis, rubric in zip(axes, LABELS):
+        for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
+            curve = found[which][rubric]
+            counts = sorted(curve, key=int)
+            mean, low, high = zip(*(curve[n] for n in counts))
+            axis.plot(range(len(counts)), mean, "o-", color=colour, label=label)
+            axis.fill_between(range(len(counts)), low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.set(title=LABELS[rubric], xlabel="N", xticks=range(len(counts)), xticklabels=counts, ylim=(0, None))
+    axes[0].set_ylabel("points from the target")
+    axes[0].legend()
+    return fig
+
+
+def draw_judge(judge: dict):
+    """Scores that tricks get from both judges (mean over rubrics); a hollow dot is mostly flagged as degenerate."""
+    fig, axis = figure(width=9, height=3.6)
+    names = list(judge["tricks"])[::-1]
+    for judged, colour, label, shift in (("style", TUNED, "style judge", 0.12), ("letters", SECOND, "second judge", -0.12)):
+        for place, name in enumerate(names):
+            by_rubric = judge["tricks"][name][judged].values()
+            score, flagged = (np.mean([r[key] for r in by_rubric]) for key in ("score", "flagged"))
+            axis.plot(score, place + shift, "o", color=colour, markersize=8, label=label if place == 0 else None,
+                      markerfacecolor=colour if flagged < 0.5 else "white")
+    axis.axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
+    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="score (dashed: the target of the untouched texts)", xlim=(0, 105))
+    axis.legend(loc="lower left")
+    return fig

@@ -14,24 +14,26 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from cpt_utils import runtime
+from cpt_utils.plotting import LABELS
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
-SEEDS = (42, 43, 44)
+SEEDS, CURVE_SEEDS = (42, 43, 44), (42,)
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
 
 def units() -> dict[str, tuple]:
-    """Name -> (function of units.py, arguments), the longest first."""
-    found = {f"method {way} {seed}": ("method", way, seed) for seed in SEEDS for way in TRAINED}
+    """Name -> (function of units.py, arguments)."""
+    found = {f"{kind} {which}": (kind, which) for which in ("base", "cpt") for kind in ("dial", "best")}
+    found |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
+    each = {seed: {f"untrained {seed}": ("untrained", seed)}
+            | {f"method {way} {seed}": ("method", way, seed) for way in TRAINED} for seed in SEEDS}
+    found |= each.pop(SEEDS[0])
+    found |= {f"left_out {rubric}": ("left_out", rubric) for rubric in LABELS}
     found |= {f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
-              for seed in SEEDS[:2] for way in TRAINED[1:3] for rows in (2, 12)}
-    found |= {f"left_out {rubric}": ("left_out", rubric)
-              for rubric in ("chaos_cinema", "creative_chaos", "esoteric", "rococo")}
-    found |= {f"{kind} {which}": (kind, which) for kind in ("best", "dial") for which in ("base", "cpt")}
-    found |= {f"untrained {seed}": ("untrained", seed) for seed in SEEDS}
-    return found | {"generalisation": ("generalisation",), "gradients": ("gradients",)}
+              for seed in CURVE_SEEDS for way in TRAINED[1:3] for rows in (2, 12)}
+    return found | {name: unit for seed in each for name, unit in each[seed].items()}
 
 
 def path_of(name: str):
@@ -71,32 +73,36 @@ def full_recipe() -> list[dict]:
         rows = [json.loads(x) for x in (folder / "generations.jsonl").read_text("utf-8").split("\n") if x]
         report = json.loads((folder / "report.json").read_text())
         runs.append(scored([r for r in rows if r["model"] == "cpt"], model) | {
-            "side_effects": report["side_effects"]["cpt"], "seconds": report["training"]["seconds"],
+            "side_effects": report["side_effects"]["cpt"],
             "both_directions": report["preference"]["cpt"]["both_directions"]})
     return runs
 
 
 def assemble() -> dict:
     from second_judge import trial
-    from units import STEPS, mean_words  # noqa: F401
+    from units import STEPS
 
     read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
-    untrained = [read(f"untrained {seed}") for seed in SEEDS]
+    seeds = [seed for seed in SEEDS if all(path_of(f"method {way} {seed}").exists() for way in TRAINED)
+             and path_of(f"untrained {seed}").exists()]
+    untrained = [read(f"untrained {seed}") for seed in seeds]
     methods = {"base": over_seeds([u["base"] for u in untrained]),
                "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained])}
     best = {which: read(f"best {which}") for which in ("base", "cpt")}
     methods |= {f"base, best of {n}": over_seeds(runs) for n, runs in best["base"]["picked"].items()}
-    trained = {way: [read(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
+    trained = {way: [read(f"method {way} {seed}") for seed in seeds] for way in TRAINED}
     for way, runs in trained.items():
         methods[way] = over_seeds([r | {"both_directions": r["curve"][-1]["both_directions"]} for r in runs])
     methods["full recipe (notebook 04)"] = over_seeds(full_recipe())
-    curves = {way: {"6": [run["curve"] for run in trained[way]],
-                    **{str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS[:2]] for rows in (2, 12)}}
-              for way in TRAINED[1:3]}
-    rows = [json.loads(x) for x in (runtime.ROOT / "runs/embedded/generations.jsonl").read_text("utf-8").split("\n") if x]
-    left_out = {r: read(f"left_out {r}")["left out"] for r in ("chaos_cinema", "creative_chaos", "esoteric", "rococo")}
+    curves = {way: {"6": [run["curve"] for run in trained[way]]} for way in TRAINED[1:3]}
+    for way in curves:
+        for rows in (2, 12):
+            curves[way][str(rows)] = [read(f"curve {way} {rows} {seed}")["curve"] for seed in CURVE_SEEDS]
+    texts = (runtime.ROOT / "runs" / "embedded" / "generations.jsonl").read_text("utf-8").split("\n")
+    rows = [json.loads(line) for line in texts if line]
+    left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
-        "how": f"make ablation; {len(SEEDS)} seeds; trained ways see {STEPS * 6} rows; held-out prompts and targets as "
+        "how": f"make ablation; {len(seeds)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out prompts and targets as "
                "in notebook 05; side by side with one thread each, so seconds compare ways only",
         "hardware": runtime.hardware(), "versions": runtime.versions(),
         "methods": methods, "curves": curves, "gradients": read("gradients"),
@@ -116,7 +122,8 @@ def main() -> None:
     missing = [n for n in units() if not path_of(n).exists() and n.startswith(options.only or "")]
     if missing:
         # Idle OpenMP threads that spin would slow the other process manyfold.
-        os.environ.update(OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // options.workers)), OMP_WAIT_POLICY="passive")
+        threads = max(1, (os.cpu_count() or 1) // options.workers)
+        os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
         started, failed = time.time(), 0
         with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
             work = {pool.submit(run, name): name for name in missing}

@@ -58,7 +58,7 @@ class StepTimes(TrainerCallback):
 
 def build(kind, profile, student, rows):
     set_seed(profile["seed"])
-    settings = dpo_settings(profile, RESULTS / "scratch")
+    settings = dpo_settings(profile, runtime.ROOT / "runs" / "bench")
     settings.save_strategy = settings.eval_strategy = "no"
     lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
                       target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
@@ -181,6 +181,7 @@ def growth(profile, student) -> dict:
                            for side in ("chosen", "rejected")}} for row in rows]
         trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
         trainer.train()
+        runtime.release_memory()
         found["length"][times] = statistics.median(trainer.clock.times[1:])
     judge, texts = embedded_judge(), load_responses()
     started = time.perf_counter()
@@ -227,16 +228,18 @@ def main() -> None:
     if options.peak:
         return train_alone(options.peak)
     profile = runtime.start("embedded", max_steps=options.steps, logging_steps=1)
-    student = load_student(profile)
     RESULTS.mkdir(exist_ok=True)
-    report = train_both(profile, student, rows_for(profile, "train")[: 6 * options.steps], options.repeats)
+    report = {"hardware": runtime.hardware(), "versions": runtime.versions(),
+              "peak_memory_gib": {name: peak_gib(name) for name in SIDES}}  # before this process holds a model
+    student = load_student(profile)
+    report |= train_both(profile, student, rows_for(profile, "train")[: 6 * options.steps], options.repeats)
     report["generation"] = {str(d).split(".")[1]: generate_both(d, options.repeats)
                             for d in (torch.float32, torch.bfloat16)}
+    report["slider_ms"] = slider_ms()
+    runtime.release_memory()
     report["growth"] = growth(profile, student)
     draw(report["growth"])
-    report |= {"peak_memory_gib": {name: peak_gib(name) for name in SIDES}, "slider_ms": slider_ms(),
-               "hardware": runtime.hardware(), "versions": runtime.versions()}
-    (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    (RESULTS / "bench.json").write_text(json.dumps(runtime.rounded(report), indent=1) + "\n")
     print(f"training {report['train_ratio']:.2f}x, peak memory "
           + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items()))
     for name, values in report["generation"].items():

@@ -20,21 +20,28 @@ class NgramJudge:
     def __init__(self, rows: list[dict]):
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import Ridge
+        from sklearn.model_selection import GroupKFold, cross_val_predict
         from sklearn.pipeline import make_pipeline
 
         self.models = {}
         for rubric in sorted({row["rubric"] for row in rows}):
             mine = [row for row in rows if row["rubric"] == rubric]
+            texts, prompts = [row["response"] for row in mine], [row["prompt"] for row in mine]
+            targets = np.array([target_of(row["qualifier"]) for row in mine], float)
             model = make_pipeline(
                 TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, lowercase=False, min_df=2),
                 Ridge(alpha=0.3),
             )
-            targets = np.array([target_of(row["qualifier"]) for row in mine], float)
-            self.models[rubric] = model.fit([row["response"] for row in mine], targets)
+            # So many features shrink the scores of new texts; other prompts' scores say by how much.
+            unseen = cross_val_predict(model, texts, targets, groups=prompts, cv=GroupKFold(5))
+            slope = np.cov(unseen, targets)[0, 1] / unseen.var(ddof=1)
+            self.models[rubric] = model.fit(texts, targets), unseen.mean(), slope, targets.mean()
 
     def score(self, rubric: str, prompt: str, response: str) -> Judgement:
+        model, middle, slope, mean = self.models[rubric]
+        score = mean + slope * (model.predict([response])[0] - middle)
         reason = degeneracy(response)
-        return Judgement(float(np.clip(self.models[rubric].predict([response])[0], 0, 100)), bool(reason), reason=reason)
+        return Judgement(float(np.clip(score, 0, 100)), bool(reason), reason=reason)
 
 
 @functools.cache

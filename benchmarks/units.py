@@ -1,5 +1,6 @@
 """The measurements of `make ablation`, one function each: every one returns a JSON-able dict."""
 
+import random
 import time
 from itertools import combinations
 
@@ -22,7 +23,7 @@ from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, p
 from second_judge import ngram_judge
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
-STEPS, ROWS = 48, 6  # every trained method sees 288 rows
+STEPS, ROWS = 24, 6  # every trained way sees 144 rows, none twice
 WAYS = {  # loss, and whether mirrored rows share a step
     "SFT on the chosen": ({"sigmoid": 0.0, "sft": 1.0}, True),
     "DPO, rows shuffled": ({"sigmoid": 1.0, "sft": 0.0}, False),
@@ -50,21 +51,22 @@ def options(profile: dict) -> dict:
 
 
 def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None):
-    """The trainer of one way on 288 rows, watching held-out pairs of three prompts."""
+    """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
-    profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 20,
-                                "max_steps": steps or STEPS * ROWS // rows_a_step}
-    profile["eval_steps"] = max(1, profile["max_steps"] // 6)
+    steps = steps or STEPS * ROWS // rows_a_step
+    profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 10,
+                                "max_steps": steps, "eval_steps": steps // 3 if way.startswith("DPO,") else steps}
     rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
-    held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:3]]
+    blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
+    chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
+    held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:2]]
     set_seed(seed)
     student, lora = load_student(profile), profile["lora"]
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy, arguments.per_device_eval_batch_size = "no", ROWS
-    arguments.eval_strategy = "no" if rubrics or steps else "steps"
     return prepare_trainer((MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)(
         model=student.model, args=arguments, processing_class=student.tokenizer,
-        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, sum(chosen, []))),
         eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, held)),
         peft_config=LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["modules"],
                                task_type="CAUSAL_LM"),
@@ -223,13 +225,13 @@ def dial(which: str) -> dict:
                  for p, r in pairs] for q in ("low", "high")}
     low, high = (tokenizer(texts[q], return_tensors="pt", padding=True, add_special_tokens=False) for q in texts)
     found = {}
-    for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0001, 1.5, 2.0):  # at exactly 1 transformers leaves it out
+    for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0001, 1.5):  # at exactly 1 transformers leaves it out
         torch.manual_seed(0)
         with torch.inference_mode():
             out = model.generate(**high, guidance_scale=position, negative_prompt_ids=low["input_ids"],
                                  negative_prompt_attention_mask=low["attention_mask"], max_new_tokens=90,
                                  do_sample=True, temperature=0.7, top_p=0.9, top_k=0,
-                                 pad_token_id=tokenizer.pad_token_id)
+                                 repetition_penalty=1.1, pad_token_id=tokenizer.pad_token_id)
         written = tokenizer.batch_decode(out[:, high["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = {r: _mean([judge.score(r, p, t).score for (p, q), t in zip(pairs, written) if q == r]) for r in RUBRICS}
         found[round(position, 2)] = {"score": _mean([judge.score(r, p, t).score for (p, r), t in zip(pairs, written)]),
@@ -241,9 +243,11 @@ def dial(which: str) -> dict:
 def gradients() -> dict:
     """Do mirrored rows pull against each other, and does a step's gradient point where all rows together do?"""
     found = {}
-    for steps in (0, 24):
-        trainer = train("DPO, mirrored batches", 42, steps=steps)[0] if steps else build("DPO, mirrored batches", 42)
-        pairs = range(0, 24 * 18, 18)  # the first pair of every third block: prompts and rubrics vary
+    for steps in (0, 24):  # at the start, and at the end of a training
+        trainer = build("DPO, mirrored batches", 42, steps=steps or 24)
+        if steps:
+            trainer.train()
+        pairs = range(0, 24 * ROWS, ROWS)  # the first pair of every prompt and rubric
         each = torch.stack([torch.stack([dpo_gradient(trainer, [p]), dpo_gradient(trainer, [p + 1])]) for p in pairs])
         found[steps] = alignment(each)
         del trainer

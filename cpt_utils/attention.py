@@ -7,6 +7,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+LONG = 640  # tokens
+
 
 def one_token(module, query, key, value, attention_mask, **kwargs):
     """SDPA for one new token: query heads that share a key head become rows, so keys are not repeated."""
@@ -21,9 +23,12 @@ def one_token(module, query, key, value, attention_mask, **kwargs):
 
 
 def packed(module, query, key, value, attention_mask, **kwargs):
-    """Attention under any boolean mask, in plain products: torch's fused kernel is slow backwards on a CPU."""
+    """Attention under any boolean mask, in plain products: torch's fused kernel is slow backwards on a CPU.
+
+    The weights of all heads are kept for the backward pass, so long lines are left to the fused kernel.
+    """
     batch, heads, length, width = query.shape
-    if attention_mask is None or attention_mask.dtype != torch.bool or kwargs.get("dropout"):
+    if length > LONG or attention_mask is None or attention_mask.dtype != torch.bool or kwargs.get("dropout"):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     scaling = width**-0.5 if kwargs.get("scaling") is None else kwargs["scaling"]
     grouped = (query * scaling).reshape(batch, key.shape[1], -1, width)  # heads that share keys are rows

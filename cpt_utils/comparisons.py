@@ -1,6 +1,7 @@
 """Figures of the committed comparisons (benchmarks/results/ablation.json): notebook 05 shows them."""
 
 import json
+from itertools import combinations
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from cpt_utils import runtime
 from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
 
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
+FULL = "full recipe (notebook 04)"
 SECOND = "#CC79A7"  # Okabe-Ito: the second judge
 RUBRIC_COLOURS = dict(zip(LABELS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
 GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
@@ -16,23 +18,39 @@ GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
 def load_comparisons() -> dict:
     """The committed results of `make ablation`."""
     if not RESULT.exists():
-        raise FileNotFoundError(f"{runtime.shown(RESULT)} is not there: run `make ablation`, or fetch the series anew.")
+        where = runtime.shown(RESULT)
+        raise FileNotFoundError(f"{where} is not there: run `make ablation`, or fetch the series anew.")
     return json.loads(RESULT.read_text("utf-8"))
 
 
+COLUMNS = {  # metric: (heading, digits)
+    "accuracy": ("accuracy", 2), "kendall_tau": ("tau", 2), "spearman_rho": ("rho", 2),
+    "second_spearman_rho": ("rho, 2nd judge", 2), "degenerate_rate": ("broken", 2),
+    "perplexity_under_base": ("perplexity", 0), "mean_words": ("words", 0), "seconds": ("train s", 0),
+}
+
+
 def methods_table(methods: dict) -> str:
-    """One line per method: mean (and standard deviation over seeds) of each metric."""
-    columns = {"accuracy": "accuracy", "kendall_tau": "tau", "spearman_rho": "rho", "second_spearman_rho": "rho, 2nd judge",
-               "degenerate_rate": "broken", "perplexity_under_base": "perplexity", "mean_words": "words", "seconds": "train s"}
-    lines = [f"{'':26}" + "".join(f"{label:>15}" for label in columns.values())]
+    """One line per method: mean ± standard deviation over seeds of each metric."""
+    lines = [f"{'':26}" + "".join(f"{heading:>15}" for heading, _ in COLUMNS.values())]
     for name, measured in methods.items():
         cells = []
-        for key in columns:
+        for key, (_, digits) in COLUMNS.items():
             mean, spread = measured.get(key, (None, None))
-            digits = 0 if key in ("perplexity_under_base", "mean_words", "seconds") else 2
-            cells.append("-" if mean is None else f"{mean:.{digits}f}" + ("" if spread is None else f" ±{spread:.{digits}f}"))
+            shown = "-" if mean is None else f"{mean:.{digits}f}"
+            cells.append(shown + ("" if spread is None else f" ±{spread:.{digits}f}"))
         lines.append(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
     return "\n".join(lines)
+
+
+def judge_dependent(methods: dict) -> list[str]:
+    """Pairs of methods that the two judges put in opposite orders, by more than 0.05 of rho each."""
+    found = []
+    for one, other in combinations(methods, 2):
+        gaps = [methods[one][key][0] - methods[other][key][0] for key in ("spearman_rho", "second_spearman_rho")]
+        if gaps[0] * gaps[1] < 0 and min(map(abs, gaps)) > 0.05:
+            found.append(f"{one} / {other}")
+    return found
 
 
 def draw_methods(methods: dict):
@@ -75,11 +93,12 @@ def draw_generalisation(found: dict):
     axes[0].bar(range(4), heights, color=[TUNED, TUNED, "#56B4E9", BASE], width=0.7)
     axes[0].scatter([3] * len(left), left, color="black", s=14, zorder=3)
     axes[0].set(title="rho: seen, unseen, reworded, left out", ylim=(min(0, *left) - 0.05, 1),
-                xticks=range(4), xticklabels=["training\nprompts", "unseen\nprompts", "paraphrased\norders", "rubric\nleft out"])
+                xticks=range(4), xticklabels=["training\nprompts", "unseen\nprompts", "reworded", "rubric\nleft out"])
     for rubric, scores in found["between"].items():
         targets = sorted(scores, key=int)
-        axes[1].errorbar([int(t) for t in targets], [scores[t][0] for t in targets], [scores[t][1] for t in targets],
-                         fmt="o-", color=RUBRIC_COLOURS[rubric], capsize=2, label=LABELS[rubric])
+        mean, error = zip(*(scores[t] for t in targets))
+        axes[1].errorbar([int(t) for t in targets], mean, error, fmt="o-", color=RUBRIC_COLOURS[rubric],
+                         capsize=2, label=LABELS[rubric])
     axes[1].plot([10, 95], [10, 95], "k--", linewidth=1)
     axes[1].set(title="targets 25 and 75 were never trained", xlabel="target asked for", ylabel="judged score",
                 ylim=(0, 105), xticks=(10, 25, 50, 75, 95))
@@ -101,7 +120,8 @@ def draw_dial(dial: dict):
     for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
         positions = sorted(dial[which], key=float)
         x, scores = [float(p) for p in positions], [dial[which][p]["score"] for p in positions]
-        axes[0].errorbar(x, [s[0] for s in scores], [s[1] for s in scores], fmt="o-", color=colour, capsize=2, label=label)
+        mean, error = zip(*scores)
+        axes[0].errorbar(x, mean, error, fmt="o-", color=colour, capsize=2, label=label)
         axes[1].plot(x, [dial[which][p]["perplexity"] for p in positions], "o-", color=colour)
     for axis in axes:
         axis.axvspan(0, 1, color="black", alpha=0.05)
@@ -132,13 +152,52 @@ def draw_judge(judge: dict):
     """Scores that tricks get from both judges (mean over rubrics); a hollow dot is mostly flagged as degenerate."""
     fig, axis = figure(width=9, height=3.6)
     names = list(judge["tricks"])[::-1]
-    for judged, colour, label, shift in (("style", TUNED, "style judge", 0.12), ("letters", SECOND, "second judge", -0.12)):
+    judges = (("style", TUNED, "style judge", 0.12), ("letters", SECOND, "second judge", -0.12))
+    for judged, colour, label, shift in judges:
         for place, name in enumerate(names):
             by_rubric = judge["tricks"][name][judged].values()
             score, flagged = (np.mean([r[key] for r in by_rubric]) for key in ("score", "flagged"))
-            axis.plot(score, place + shift, "o", color=colour, markersize=8, label=label if place == 0 else None,
+            axis.plot(score, place + shift, "o", color=colour, markersize=8, label=None if place else label,
                       markerfacecolor=colour if flagged < 0.5 else "white")
     axis.axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
-    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="score (dashed: the target of the untouched texts)", xlim=(0, 105))
+    axis.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 105),
+             xlabel="score (dashed: the target of the untouched texts)")
     axis.legend(loc="lower left")
     return fig
+
+
+def finding_methods(methods: dict) -> str:
+    rho = {name: measured["spearman_rho"][0] for name, measured in methods.items()}
+    best = max((name for name in rho if name.startswith("base")), key=rho.get)
+    return f"The full recipe reaches rho {rho[FULL]:.2f}; the best without training, '{best}', {rho[best]:.2f}"
+
+
+def finding_curves(curves: dict) -> str:
+    last = {way: np.mean([run[-1]["both_directions"] for run in by_rows["6"]]) for way, by_rows in curves.items()}
+    shuffled, mirrored = last.values()
+    rows = next(iter(curves.values()))["6"][0][-1]["rows"]
+    return f"After {rows} rows, mirrored batches have {mirrored:.0%} of held-out pairs right, shuffled rows {shuffled:.0%}"
+
+
+def finding_generalisation(found: dict) -> str:
+    left = np.mean([measured["spearman_rho"] for measured in found["left_out"].values()])
+    rho = [found[name]["spearman_rho"] for name in ("unseen prompts", "paraphrased")]
+    return f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}"
+
+
+def finding_dial(dial: dict) -> str:
+    ends = {which: [dial[which][p]["score"][0] for p in ("0.0", "1.0")] for which in ("base", "cpt")}
+    return (f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points, "
+            f"the base by {ends['base'][1] - ends['base'][0]:.0f}")
+
+
+def finding_best_of_n(found: dict) -> str:
+    one, many = found["cpt"]["all"]["1"][0], found["base"]["all"]["16"][0]
+    return f"One try of the tuned model: {one:.0f} points off; the best of 16 of the base: {many:.0f}"
+
+
+def finding_judge(judge: dict) -> str:
+    scores = {name: np.mean([r["score"] for r in judge["tricks"][name]["style"].values()])
+              for name in ("its words, shuffled", "a plain text that claims the style")}
+    return "Claims do not fool the judge ({:.0f} points); shuffled words do ({:.0f})".format(
+        scores["a plain text that claims the style"], scores["its words, shuffled"])

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
@@ -85,16 +86,17 @@ def endpoint_teacher(
 
 
 def _limit(response, seconds: float) -> None:
-    """End a body that is not whole after so many seconds: httpx's own limit counts from byte to byte."""
-    from httpx import ReadTimeout, SyncByteStream
+    """End a body that is not whole after so many seconds: the client's own limit counts from byte to byte."""
+    from openai import DefaultHttpxClient
 
+    http = import_module(DefaultHttpxClient.__base__.__module__.split(".")[0])  # httpx, or what openai has moved to
     end, stream = time.monotonic() + seconds, response.stream
 
-    class Limited(SyncByteStream):
+    class Limited(http.SyncByteStream):
         def __iter__(self):
             for part in stream:
                 if time.monotonic() > end:
-                    raise ReadTimeout("the reply drips on", request=response.request)
+                    raise http.ReadTimeout("the reply drips on", request=response.request)
                 yield part
 
         def close(self):

@@ -61,7 +61,7 @@ class Endpoint:
         good = json.dumps(completion(f"text for {prompt}; key {to.headers['authorization']}")).encode()
         error = json.dumps({"error": {"message": f"no, {to.headers['authorization']}\nnever"}}).encode()
         status, data = {
-            None: (200, good), "slow": (200, good), "cut": (200, good), "empty": (200, b""), "json": (200, b"{broken"),
+            None: (200, good), "slow": (200, good), "drip": (200, good), "cut": (200, good), "empty": (200, b""), "json": (200, b"{broken"),
             "html": (200, b"<html>sign in</html>"), "no choices": (200, b'{"choices": []}'),
             "nothing": (200, json.dumps(completion(None)).encode()),
         }.get(fault) or (int(fault) if fault.isdigit() else 0, error)

@@ -1,0 +1,91 @@
+"""The comparisons: what they measure (small, exact cases), and the committed results that notebook 05 draws."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import RandomSampler
+
+from cpt_utils import comparisons
+from cpt_utils.plotting import LABELS
+from cpt_utils.prompts import load_responses
+from cpt_utils.runtime import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+FOUND = comparisons.load_comparisons()
+
+
+def test_gradients_of_mirrored_rows_are_taken_apart():
+    from units import alignment
+
+    torch.manual_seed(0)
+    both, alone = torch.randn(64), torch.randn(24, 64) * 3
+    each = torch.stack([both + alone, both - alone], 1)  # what the system prompt wants, and what it does not
+    found = alignment(each)
+    expected = alone.square().sum(1) / (alone.square().sum(1) + both.square().sum())
+    assert found["unconditional_share"][0] == pytest.approx(expected.mean().item(), abs=0.05)
+    assert found["aim"]["mirrored"][0] > 0.999 > 0.8 > found["aim"]["shuffled"][0]
+    assert found["cosine"][0] < -0.5
+
+
+def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
+    from second_judge import ngram_judge, tricks
+    from scipy.stats import spearmanr
+
+    from cpt_utils.pairs import target_of
+
+    held = load_responses(heldout=True)
+    for rubric in LABELS:
+        mine = [row for row in held if row["rubric"] == rubric]
+        scores = [ngram_judge().score(rubric, row["prompt"], row["response"]).score for row in mine]
+        assert spearmanr(scores, [target_of(row["qualifier"]) for row in mine])[0] > 0.7
+    high = [row for row in held if (row["rubric"], row["qualifier"]) == ("rococo", "high")]
+    made = tricks("rococo", high, high)
+    assert sorted(made["its words, shuffled"][0].split()) == sorted(high[0]["response"].split())
+    assert {len(texts) for texts in made.values()} == {6}
+
+
+def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
+    from units import ShuffledDPOTrainer
+
+    from cpt_utils.training import MirroredDPOTrainer
+
+    assert ShuffledDPOTrainer._compute_loss is MirroredDPOTrainer._compute_loss
+    owner = type("T", (), {"train_dataset": list(range(12)), "args": type("A", (), {"seed": 1})})()
+    order = list(ShuffledDPOTrainer._get_train_sampler(owner))
+    assert sorted(order) == list(range(12)) and order != sorted(order)
+    assert isinstance(ShuffledDPOTrainer._get_train_sampler(owner), RandomSampler)
+
+
+def test_every_measurement_is_committed_with_its_versions():
+    from ablation import TRAINED, units
+
+    assert FOUND["hardware"] and FOUND["versions"]["trl"] and "make ablation" in FOUND["how"]
+    assert {name for _, name, *_ in [u for u in units().values() if u[0] == "method"]} == set(TRAINED)
+    for way in TRAINED:
+        assert f"{FOUND['methods'][way]['runs']} seeds" in FOUND["how"]
+    assert FOUND["methods"]["full recipe (notebook 04)"]["runs"] == 3
+    assert set(FOUND["generalisation"]["left_out"]) == set(FOUND["generalisation"]["between"]) == set(LABELS)
+    assert set(FOUND["best_of_n"]["cpt"]) == {"all", *LABELS}
+
+
+def test_the_table_shows_every_method_in_one_line_and_no_missing_number():
+    table = comparisons.methods_table(FOUND["methods"]).split("\n")
+    assert len(table) == 1 + len(FOUND["methods"]) and len(set(map(len, table))) == 1
+    assert not any(re.search("nan|None", line) for line in table)
+
+
+@pytest.mark.parametrize("name, part", [("methods",) * 2, ("curves",) * 2, ("generalisation",) * 2, ("dial",) * 2,
+                                        ("best_of_n",) * 2, ("judge",) * 2])
+def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    fig = getattr(comparisons, f"draw_{name}")(FOUND[part])
+    numbers = np.concatenate([line.get_xydata().ravel() for axis in fig.axes for line in axis.lines])
+    assert np.isfinite(numbers.astype(float)).sum() > 8
+    plt.close(fig)

@@ -97,7 +97,8 @@ def assemble() -> dict:
     curves = {way: {"6": [run["curve"] for run in trained[way]]} for way in TRAINED[1:3]}
     for way in curves:
         for rows in (2, 12):
-            curves[way][str(rows)] = [read(f"curve {way} {rows} {seed}")["curve"] for seed in CURVE_SEEDS]
+            done = [name for seed in CURVE_SEEDS if path_of(name := f"curve {way} {rows} {seed}").exists()]
+            curves[way] |= {str(rows): [read(name)["curve"] for name in done]} if done else {}
     texts = (runtime.ROOT / "runs" / "embedded" / "generations.jsonl").read_text("utf-8").split("\n")
     rows = [json.loads(line) for line in texts if line]
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}

@@ -64,7 +64,7 @@ def draw_methods(methods: dict):
                       fmt="o", color=colour, capsize=3, label=label)
     axis.axvline(0.943, color="black", linestyle="--", linewidth=1)
     axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts (dashed: ceiling)")
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.62, 1.02))
     return fig
 
 
@@ -115,19 +115,21 @@ def draw_generalisation(found: dict):
 
 
 def draw_dial(dial: dict):
-    """Judged score and perplexity against the position between the low (0) and the high (1) system prompt."""
-    fig, axes = figure(1, 2, width=9, height=3.2)
+    """Score, perplexity and broken texts against the position between the low (0) and high (1) system prompt."""
+    fig, axes = figure(1, 3, width=12, height=3.2)
     for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
-        positions = sorted(dial[which], key=float)
-        x, scores = [float(p) for p in positions], [dial[which][p]["score"] for p in positions]
-        mean, error = zip(*scores)
+        points = sorted((float(position), found) for position, found in dial[which].items())
+        x = [position for position, _ in points]
+        mean, error = zip(*(found["score"] for _, found in points))
         axes[0].errorbar(x, mean, error, fmt="o-", color=colour, capsize=2, label=label)
-        axes[1].plot(x, [dial[which][p]["perplexity"] for p in positions], "o-", color=colour)
+        axes[1].plot(x, [found["perplexity"] for _, found in points], "o-", color=colour)
+        axes[2].plot(x, [found["degenerate"] for _, found in points], "o-", color=colour)
     for axis in axes:
         axis.axvspan(0, 1, color="black", alpha=0.05)
         axis.set_xlabel("dial: 0 = low system prompt, 1 = high")
-    axes[0].set(ylabel="judged score", ylim=(0, 105))
-    axes[1].set(ylabel="perplexity under the base", yscale="log")
+    axes[0].set(title="judged score", ylim=(0, 105))
+    axes[1].set(title="perplexity under the base", ylim=(0, None))
+    axes[2].set(title="share of broken texts", ylim=(-0.02, 1))
     axes[0].legend()
     return fig
 
@@ -187,7 +189,8 @@ def finding_generalisation(found: dict) -> str:
 
 def finding_dial(dial: dict) -> str:
     ends = {which: [dial[which][p]["score"][0] for p in ("0.0", "1.0")] for which in ("base", "cpt")}
-    return (f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points, "
+    return (f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points "
+            f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), "
             f"the base by {ends['base'][1] - ends['base'][0]:.0f}")
 
 

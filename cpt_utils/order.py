@@ -61,6 +61,8 @@ def watch_order() -> None:
 
     def explain(shell, kind, error, trace, tb_offset=None):
         told = first_to_run(error.name or "", shell.user_ns["In"][-1])
-        shell.showtraceback((kind, NameError(told), None) if told else (kind, error, trace), tb_offset=tb_offset)
+        if told:
+            error.args = (told,)
+        shell.showtraceback((kind, error, None if told else trace), tb_offset=tb_offset)
 
     shell.set_custom_exc((NameError,), explain)

@@ -86,7 +86,7 @@ def smoke_run(tmp_path_factory):
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 6 and len(list((folder / "figures").glob("*.png"))) == 12
+    assert len(list(folder.glob("0*.ipynb"))) == 6 and len(list((folder / "figures").glob("*.png"))) == 18
     assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05", "06"))
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]

@@ -236,10 +236,12 @@ def main() -> None:
     report["generation"] = {str(d).split(".")[1]: generate_both(d, options.repeats)
                             for d in (torch.float32, torch.bfloat16)}
     report["slider_ms"] = slider_ms()
+    keep = lambda: (RESULTS / "bench.json").write_text(json.dumps(runtime.rounded(report), indent=1) + "\n")  # noqa: E731
+    keep()  # what follows takes longest
     runtime.release_memory()
     report["growth"] = growth(profile, student)
     draw(report["growth"])
-    (RESULTS / "bench.json").write_text(json.dumps(runtime.rounded(report), indent=1) + "\n")
+    keep()
     print(f"training {report['train_ratio']:.2f}x, peak memory "
           + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items()))
     for name, values in report["generation"].items():

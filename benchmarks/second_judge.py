@@ -66,7 +66,8 @@ def tricks(rubric: str, high: list[dict], low: list[dict]) -> dict[str, list[str
     """Texts that no reader would give a high score, made from held-out texts of the target 95 (and 10)."""
     rng, label = random.Random(0), rubric.replace("_", " ")
     words = [row["response"].split() for row in high]
-    rare = sorted({w.strip(".,;:!?()'\"").lower() for text in words for w in text}, key=lambda w: zipf_frequency(w, "en"))
+    rare = {w.strip(".,;:!?()'\"").lower() for text in words for w in text}
+    rare = sorted(rare, key=lambda w: (zipf_frequency(w, "en"), w))  # a set's own order changes from run to run
     rare = [w for w in rare if len(w) > 4]
     salad = [rng.sample(text, len(text)) for text in words]
     return {

@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from cpt_utils import runtime
+from cpt_utils.comparisons import FULL
 from cpt_utils.plotting import LABELS
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
@@ -63,16 +64,22 @@ def over_seeds(runs: list[dict]) -> dict:
             if len(flat) > 1 else [flat[0][name], None] for name in flat[0]} | {"runs": len(flat)}
 
 
+def run_of(seed: int):
+    """The folder of a training of `make seeds`, and its generated texts."""
+    folder = runtime.ROOT / "runs" / ("" if seed == SEEDS[0] else f"seed-{seed}") / "embedded"
+    lines = (folder / "generations.jsonl").read_text("utf-8").split("\n")
+    return folder, [json.loads(line) for line in lines if line]
+
+
 def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
-    from units import scored
+    from units import both_judges
 
-    runs, model = [], None
+    runs = []
     for seed in SEEDS:
-        folder = runtime.ROOT / "runs" / ("" if seed == SEEDS[0] else f"seed-{seed}") / "embedded"
-        rows = [json.loads(x) for x in (folder / "generations.jsonl").read_text("utf-8").split("\n") if x]
+        folder, rows = run_of(seed)
         report = json.loads((folder / "report.json").read_text())
-        runs.append(scored([r for r in rows if r["model"] == "cpt"], model) | {
+        runs.append(both_judges([r for r in rows if r["model"] == "cpt"]) | {
             "side_effects": report["side_effects"]["cpt"],
             "both_directions": report["preference"]["cpt"]["both_directions"]})
     return runs
@@ -93,14 +100,12 @@ def assemble() -> dict:
     trained = {way: [read(f"method {way} {seed}") for seed in seeds] for way in TRAINED}
     for way, runs in trained.items():
         methods[way] = over_seeds([r | {"both_directions": r["curve"][-1]["both_directions"]} for r in runs])
-    methods["full recipe (notebook 04)"] = over_seeds(full_recipe())
+    methods[FULL] = over_seeds(full_recipe())
     curves = {way: {"6": [run["curve"] for run in trained[way]]} for way in TRAINED[1:3]}
     for way in curves:
         for rows in (2, 12):
             done = [name for seed in CURVE_SEEDS if path_of(name := f"curve {way} {rows} {seed}").exists()]
             curves[way] |= {str(rows): [read(name)["curve"] for name in done]} if done else {}
-    texts = (runtime.ROOT / "runs" / "embedded" / "generations.jsonl").read_text("utf-8").split("\n")
-    rows = [json.loads(line) for line in texts if line]
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
         "how": f"make ablation; {len(seeds)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out prompts and targets as "
@@ -110,7 +115,7 @@ def assemble() -> dict:
         "generalisation": read("generalisation") | {"left_out": left_out},
         "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
         "best_of_n": {which: found["curve"] for which, found in best.items()},
-        "judge": trial(rows),
+        "judge": trial(run_of(SEEDS[0])[1]),
     }
 
 

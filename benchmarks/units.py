@@ -13,10 +13,12 @@ from torch.utils.data import RandomSampler
 from transformers import set_seed
 
 from cpt_utils import runtime
+from cpt_utils.bestof import MISS
 from cpt_utils.evaluation import answer_tasks, best_of_n, evaluation_tasks, perplexity, side_effects, steerability
 from cpt_utils.judging import degeneracy, embedded_judge, judge_rows
-from cpt_utils.measures import words_of
-from cpt_utils.models import chat, find_adapter, fit_rows, load_chat_model, load_student, save_adapter, templated
+from cpt_utils.models import (
+    chat, find_adapter, fit_rows, hub_name, load_chat_model, load_student, save_adapter, templated,
+)
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
@@ -87,17 +89,14 @@ def train(*arguments, **changes):
     }
 
 
-def scored(rows: list[dict], base=None) -> dict:
+def both_judges(rows: list[dict]) -> dict:
+    """Steerability, and the same under the second judge."""
+    return steerability(rows) | {"second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0)}
+
+
+def scored(rows: list[dict], base) -> dict:
     """Steerability under both judges, and side effects."""
-    found = steerability(rows)
-    found["second_judge"] = steerability(judge_rows(ngram_judge(), rows), resamples=0)
-    texts = [row["response"] for row in rows]
-    found["side_effects"] = side_effects(texts, base) if base else {"mean_words": mean_words(texts)}
-    return found
-
-
-def mean_words(texts: list[str]) -> float:
-    return float(np.mean([len(words_of(text)) for text in texts]))
+    return both_judges(rows) | {"side_effects": side_effects([row["response"] for row in rows], base)}
 
 
 def tuned_model(adapter=None):
@@ -113,14 +112,17 @@ def answers(model, tasks, profile, samples: int = 1) -> list[dict]:
     return answer_tasks(model, tasks, embedded_judge(), samples, **options(profile))
 
 
+def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[dict]:
+    """What the trained model writes on the held-out prompts, after its adapter is saved under `name`."""
+    place = FOLDER / name.replace(" ", "_").replace(",", "")
+    save_adapter(trainer.model, place, hub_name(settings()))
+    return answers(tuned_model(place), evaluation_tasks(PROMPTS, rubrics), settings(seed), samples)
+
+
 def method(way: str, seed: int) -> dict:
     """A trained way: its curve, what it writes on the held-out prompts, what that costs."""
     trainer, found = train(way, seed)
-    place = FOLDER / f"{way}-{seed}".replace(" ", "_").replace(",", "")
-    save_adapter(trainer.model, place, "HuggingFaceTB/SmolLM2-135M-Instruct")
-    del trainer
-    rows = answers(tuned_model(place), evaluation_tasks(PROMPTS, RUBRICS), settings(seed))
-    return found | scored(rows, base_model())
+    return found | scored(written(trainer, f"{way}-{seed}", RUBRICS, seed), base_model())
 
 
 def curve(way: str, rows_a_step: int, seed: int) -> dict:
@@ -152,7 +154,7 @@ def best(which: str, samples: int = 16) -> dict:
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
-    miss = lambda row: 100.0 if row["degenerate"] else abs(row["score"] - row["target"])  # noqa: E731
+    miss = lambda row: MISS if row["degenerate"] else abs(row["score"] - row["target"])  # noqa: E731
     counts, found = (1, 2, 4, 8, 16), {"curve": {}, "picked": {}}
     for rubric in ("all", *RUBRICS):
         mine = [g for key, g in groups.items() if rubric in ("all", key[1])]
@@ -175,13 +177,9 @@ def best(which: str, samples: int = 16) -> dict:
 
 
 def left_out(rubric: str) -> dict:
-    """Train the full recipe on the other three rubrics, and write under all four."""
+    """Train mirrored + SFT on the other three rubrics, and write under this one."""
     trainer, _ = train("DPO mirrored + SFT", 42, rubrics=[r for r in RUBRICS if r != rubric])
-    place = FOLDER / f"without-{rubric}"
-    save_adapter(trainer.model, place, "HuggingFaceTB/SmolLM2-135M-Instruct")
-    del trainer
-    rows = answers(tuned_model(place), evaluation_tasks(PROMPTS, [rubric]), settings(), 4)
-    return {"left out": steerability(rows)}
+    return {"left out": steerability(written(trainer, f"without-{rubric}", [rubric], 42, 4))}
 
 
 def generalisation() -> dict:

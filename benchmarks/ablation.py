@@ -19,7 +19,7 @@ from cpt_utils.plotting import LABELS
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
-SEEDS, CURVE_SEEDS = (42, 43, 44), (42,)
+SEEDS = (42, 43, 44)
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
@@ -33,7 +33,7 @@ def units() -> dict[str, tuple]:
     found |= each.pop(SEEDS[0])
     found |= {f"left_out {rubric}": ("left_out", rubric) for rubric in LABELS}
     found |= {f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
-              for seed in CURVE_SEEDS for way in TRAINED[1:3] for rows in (2, 12)}
+              for seed in SEEDS for way in TRAINED[1:3] for rows in (2, 12)}
     return found | {name: unit for seed in each for name, unit in each[seed].items()}
 
 
@@ -104,12 +104,12 @@ def assemble() -> dict:
     curves = {way: {"6": [run["curve"] for run in trained[way]]} for way in TRAINED[1:3]}
     for way in curves:
         for rows in (2, 12):
-            done = [name for seed in CURVE_SEEDS if path_of(name := f"curve {way} {rows} {seed}").exists()]
+            done = [name for seed in SEEDS if path_of(name := f"curve {way} {rows} {seed}").exists()]
             curves[way] |= {str(rows): [read(name)["curve"] for name in done]} if done else {}
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
-        "how": f"make ablation; {len(seeds)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out prompts and targets as "
-               "in notebook 05; side by side with one thread each, so seconds compare ways only",
+        "how": f"make ablation; {len(seeds)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "
+               "prompts and targets as in notebook 05; side by side with one thread each, so seconds compare ways only",
         "hardware": runtime.hardware(), "versions": runtime.versions(),
         "methods": methods, "curves": curves, "gradients": read("gradients"),
         "generalisation": read("generalisation") | {"left_out": left_out},

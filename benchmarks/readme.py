@@ -81,6 +81,29 @@ def minutes() -> str:
     return "\n".join(lines)
 
 
+def speed() -> str:
+    """Both sides of `make bench`, from its result file."""
+    told = json.loads((runtime.ROOT / "benchmarks" / "results" / "bench.json").read_text())
+    sides = lambda pair, digits=0: [f"{pair[name]:,.{digits}f}" for name in ("stock", "ours")]  # noqa: E731
+    memory = told["peak_memory_gib"]
+    lines = ["| the same rows and settings, in one run | stock | this series | |", "|---|---|---|---|"]
+    rows = [("training, tokens a second (stock: TRL's `DPOTrainer`)", sides(told["tokens_per_second"]), told["train_ratio"]),
+            ("training, peak memory in GiB", sides(memory, 1), memory["stock"] / memory["ours"]),
+            ("reference log-probabilities, seconds", sides(told["reference_seconds"], 1), told["reference_ratio"])]
+    for dtype, note in (("float32", ", the same tokens"), ("bfloat16", "")):
+        measured = told["generation"][dtype]
+        for way in measured["ratio"]:
+            seconds = measured["seconds"][way]
+            rows.append((f"{way}, 32 texts of 64 tokens, {dtype}{note if way == 'greedy' else ''}, seconds "
+                         "(stock: `model.generate`)", [f"{seconds[k]:.1f}" for k in ("plain", "ours")], measured["ratio"][way]))
+    lines += [f"| {name} | {' | '.join(cells)} | {ratio:.1f}× |" for name, cells, ratio in rows]
+    return "\n".join(lines + [
+        f"\nLosses differ by at most {told['max_loss_difference']:.1%} at any step. A training step runs at "
+        f"{told['matmul_share']:.0%} of the rate of one large matrix product alone; four times the rows take "
+        f"{told['growth']['rows']['4'] / told['growth']['rows']['1']:.1f} times as long, four times the length "
+        f"{told['growth']['length']['4'] / told['growth']['length']['1']:.1f}. {told['hardware']}."])
+
+
 def models() -> str:
     from cpt_utils.registry import known_models, training_memory
 
@@ -107,7 +130,7 @@ def main() -> None:
     ship_adapter()
     path = runtime.ROOT / "README.md"
     text = path.read_text("utf-8")
-    for make in (results, example, minutes, models):
+    for make in (results, speed, example, minutes, models):
         name = make.__name__
         text, count = re.subn(rf"(?s)<!-- {name} -->.*?<!-- /{name} -->",
                               lambda _: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)

@@ -229,7 +229,7 @@ def dial(which: str) -> dict:
             out = model.generate(**high, guidance_scale=position, negative_prompt_ids=low["input_ids"],
                                  negative_prompt_attention_mask=low["attention_mask"], max_new_tokens=90,
                                  do_sample=True, temperature=0.7, top_p=0.9, top_k=0,
-                                 repetition_penalty=1.1, pad_token_id=tokenizer.pad_token_id)
+                                 no_repeat_ngram_size=4, pad_token_id=tokenizer.pad_token_id)
         written = tokenizer.batch_decode(out[:, high["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = {r: _mean([judge.score(r, p, t).score for (p, q), t in zip(pairs, written) if q == r]) for r in RUBRICS}
         found[round(position, 2)] = {"score": _mean([judge.score(r, p, t).score for (p, r), t in zip(pairs, written)]),

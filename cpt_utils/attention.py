@@ -33,7 +33,8 @@ def packed(module, query, key, value, attention_mask, **kwargs):
     scaling = width**-0.5 if kwargs.get("scaling") is None else kwargs["scaling"]
     grouped = (query * scaling).reshape(batch, key.shape[1], -1, width)  # heads that share keys are rows
     scores = (grouped @ key.transpose(-1, -2)).view(batch, key.shape[1], -1, length, key.shape[2])
-    scores = scores.masked_fill(~attention_mask[:, :, None], float("-inf"))
+    hidden = torch.zeros_like(attention_mask, dtype=scores.dtype).masked_fill_(~attention_mask, float("-inf"))
+    scores = scores + hidden[:, :, None]  # cheaper than masking the scores of every head, forwards and backwards
     weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
     out = weights.view(batch, key.shape[1], -1, key.shape[2]) @ value
     return out.view(batch, heads, length, width).transpose(1, 2), None

@@ -1,12 +1,11 @@
 """Batched generation: the tokens of transformers' generate, with less copying and no work for ended texts."""
 
-from contextlib import contextmanager
-
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from cpt_utils.attention import attention
+from cpt_utils.frozen import packed_weights
 
 BLOCK = 64  # tokens by which the cache grows
 SHORTLIST = 1024  # tokens that top-p looks at first
@@ -36,28 +35,6 @@ class RoomyLayer(DynamicLayer):
         length = self.get_seq_length()
         self.room = [room[indices] for room in self.room]
         self.keys, self.values = (room[..., :length, :] for room in self.room)
-
-
-@contextmanager
-def packed_weights(model):
-    """Inside, linear layers on a CPU multiply by weights that oneDNN has laid out for it once.
-
-    The products are the same up to the order of their sums. Few rows against many weights gain most, in
-    float32 on other processors than Intel's above all, where torch's own product is far from the machine's rate.
-    """
-    layers = [m for m in model.modules() if type(m) is torch.nn.Linear and m.weight.device.type == "cpu"
-              and m.weight.dtype in (torch.float32, torch.bfloat16)]
-    if not torch.backends.mkldnn.is_available():
-        layers = []
-    reorder, product = torch.ops.mkldnn._reorder_linear_weight, torch.ops.mkldnn._linear_pointwise
-    for layer in layers:
-        weight = reorder(layer.weight.detach(), None)
-        layer.forward = lambda x, weight=weight, bias=layer.bias: product(x, weight, bias, "none", [], "")
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward
 
 
 def pick(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:

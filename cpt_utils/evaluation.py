@@ -93,6 +93,8 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
     """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
     import torch
 
+    from cpt_utils.packing import token_logps
+
     model, tokenizer = chat_model.model, chat_model.tokenizer
     total = count = 0.0
     texts = [text for text in texts if text]
@@ -101,12 +103,10 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
             [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
             return_tensors="pt", padding=True, padding_side="right",
         ).to(model.device)
-        labels = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, -100)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)  # every column predicts the next
         with torch.inference_mode():
-            logits = model(**batch).logits[:, :-1].float()
-        total += torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum"
-        ).item()
+            total -= token_logps(model, {**batch, "use_cache": False}, labels).sum().item()
         count += int((labels != -100).sum())
     return math.exp(total / max(count, 1))
 

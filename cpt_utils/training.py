@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils import runtime
+from cpt_utils.frozen import cast_weights
 from cpt_utils.packing import PackedCollator, packed_logps
 
 
@@ -113,6 +115,10 @@ class MirroredDPOTrainer(PairedDPOTrainer):
         args.remove_unused_columns = False
         collator = PackedCollator(processing_class.pad_token_id, args.max_length)
         super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
+
+    def train(self, *args, **kwargs):
+        with cast_weights(self.model, torch.bfloat16) if self.args.bf16 else nullcontext():
+            return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
         with torch.no_grad(), self.accelerator.autocast(), model.disable_adapter():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from cpt_utils.decoding import SHORTLIST, generate, packed_weights, pick
+from cpt_utils.decoding import SHORTLIST, generate, pick
 
 
 @pytest.fixture
@@ -60,16 +60,6 @@ def test_samples_of_one_prompt_share_its_prefill(tiny_model, tokenizer, batch):
     watch.remove()
     torch.testing.assert_close(found, reference(model, batch, [2], max_new_tokens=20).repeat(2, 1)[:, :20])
     assert lengths[:2] == [4, 8]
-
-
-def test_packed_weights_are_the_same_product_and_leave_no_trace(tiny_model):
-    x = torch.randn(2, 3, 32)
-    layer = tiny_model.model.layers[0].mlp.gate_proj
-    expected = layer(x)
-    with torch.no_grad(), packed_weights(tiny_model):
-        assert "forward" in vars(layer)
-        torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-6)
-    assert "forward" not in vars(layer)
 
 
 def test_an_interrupt_leaves_the_model_as_it_was(tiny_model, batch):

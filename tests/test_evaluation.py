@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpt_utils.evaluation import (
-    best_of_n, evaluation_tasks, nearest_target, preference_accuracy, preference_margins, steerability,
+    best_of_n, evaluation_tasks, nearest_target, perplexity, preference_accuracy, preference_margins, steerability,
 )
 from cpt_utils.measures import repetition
 
@@ -76,6 +76,20 @@ def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, r
             sides.append(sum(every[i, sequence[0, i + 1]] for i in range(start - 1, sequence.shape[1] - 1)))
         expected.append((sides[0] - sides[1]).item())
     np.testing.assert_allclose(margins, expected, rtol=0.02, atol=2.0)  # bf16 autocast
+
+
+def test_perplexity_is_that_of_every_token_after_the_first(tiny_model, tokenizer):
+    import torch
+    from cpt_utils.models import ChatModel
+
+    texts = ["A short one.", "", "Another text, which is a good deal longer than the first."]
+    losses = []
+    for text in filter(None, texts):
+        ids = tokenizer(tokenizer.eos_token + text, return_tensors="pt")["input_ids"][0]
+        logits = tiny_model(ids[None]).logits[0, :-1]
+        losses += torch.nn.functional.cross_entropy(logits, ids[1:], reduction="none").tolist()
+    found = perplexity(ChatModel(tiny_model, tokenizer, "tiny"), texts)
+    assert found == pytest.approx(np.exp(np.mean(losses)), rel=1e-4)
 
 
 def test_best_of_n_equals_all_subsets():

@@ -1,12 +1,16 @@
-"""The judge on trial, and a second judge with other eyes: runs of letters instead of style measures."""
+"""The judge on trial, and a second judge with other eyes: runs of letters instead of style measures.
+
+With CPT_ENDPOINT and CPT_MODEL set, a chat model stands trial as the third.
+"""
 
 import functools
+import os
 import random
 
 import numpy as np
 from wordfreq import zipf_frequency
 
-from cpt_utils.judging import Judgement, degeneracy
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, judge_rows
 from cpt_utils.pairs import target_of
 from cpt_utils.prompts import TARGETS, load_responses
 
@@ -53,10 +57,11 @@ def ngram_judge() -> NgramJudge:
 def confusion(judge, rows: list[dict]) -> dict[str, list[list[int]]]:
     """Per rubric, how many texts of each target (rows: 10, 50, 95) are nearest to each target (columns)."""
     from cpt_utils.evaluation import nearest_target
-    from cpt_utils.judging import judge_rows
 
     targets, found = list(TARGETS.values()), {}
     for row in judge_rows(judge, rows):
+        if row["score"] is None:
+            continue
         table = found.setdefault(row["rubric"], [[0] * 3 for _ in targets])
         table[targets.index(target_of(row["qualifier"]))][targets.index(nearest_target(row["score"]))] += 1
     return found
@@ -84,36 +89,48 @@ def tricks(rubric: str, high: list[dict], low: list[dict]) -> dict[str, list[str
     }
 
 
+def judges() -> dict:
+    """Name -> judge: the series' own, the second, and a chat model if there is an endpoint."""
+    found = {"style": embedded_judge(), "letters": ngram_judge()}
+    if url := os.environ.get("CPT_ENDPOINT"):
+        from cpt_utils.teachers import endpoint_teacher
+
+        found["llm"] = LLMJudge(endpoint_teacher(os.environ["CPT_MODEL"], url, temperature=0).answer, workers=8)
+    return found
+
+
 def trial(generations: list[dict]) -> dict:
-    """Both judges on held-out graded texts, on tricks, on length, and against each other on generated texts."""
+    """Every judge on held-out graded texts, on tricks and on length, and its agreement with the first."""
     from scipy.stats import spearmanr
 
-    from cpt_utils.judging import embedded_judge, judge_quality, judge_rows
     from cpt_utils.measures import words_of
 
-    judges, held = {"style": embedded_judge(), "letters": ngram_judge()}, load_responses(heldout=True)
-    found = {"heldout": {n: judge_quality(j, held) for n, j in judges.items()},
-             "confusion": {n: confusion(j, held) for n, j in judges.items()}, "tricks": {}}
+    called, held = judges(), load_responses(heldout=True)
+    found = {"heldout": {n: judge_quality(j, held) for n, j in called.items()},
+             "confusion": {n: confusion(j, held) for n, j in called.items()}, "tricks": {}, "agreement": {}, "length": {}}
     for rubric in sorted({row["rubric"] for row in held}):
         part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}
         for trick, texts in tricks(rubric, part["high"], part["low"]).items():
-            for name, judge in judges.items():
-                judged = [judge.score(rubric, "", text) for text in texts]
-                found["tricks"].setdefault(trick, {}).setdefault(name, {})[rubric] = {
-                    "score": float(np.mean([j.score for j in judged])),
-                    "flagged": float(np.mean([j.degenerate for j in judged]))}
-    judged = {name: judge_rows(judge, generations) for name, judge in judges.items()}
-    found["agreement"], found["length"] = {}, {}
+            rows = [{**row, "response": text} for row, text in zip(part["high"], texts, strict=True)]
+            for name, judge in called.items():
+                judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
+                by_rubric = found["tricks"].setdefault(trick, {}).setdefault(name, {})
+                if judged:
+                    by_rubric[rubric] = {"score": float(np.mean([row["score"] for row in judged])),
+                                         "flagged": float(np.mean([row["degenerate"] for row in judged]))}
+    scores = {name: [row["score"] for row in judge_rows(judge, generations)] for name, judge in called.items()}
+    rho = lambda pairs: float(spearmanr(*zip(*[p for p in pairs if None not in p]))[0])  # noqa: E731
     for model in ("base", "cpt"):
-        places = [i for i, row in enumerate(generations) if row["model"] == model]
-        rubrics = sorted({generations[i]["rubric"] for i in places})
-        found["agreement"][model] = {
-            rubric: float(spearmanr(*([rows[i]["score"] for i in places if rows[i]["rubric"] == rubric]
-                                      for rows in judged.values()))[0]) for rubric in rubrics}
+        mine = [i for i, row in enumerate(generations) if row["model"] == model]
+        for name in list(called)[1:]:
+            found["agreement"].setdefault(name, {})[model] = {
+                rubric: rho([(scores["style"][i], scores[name][i]) for i in mine if generations[i]["rubric"] == rubric])
+                for rubric in sorted({generations[i]["rubric"] for i in mine})}
         # Length within one rubric and target: what is left of it must not move the score.
         cells: dict[tuple, list[tuple]] = {}
-        for i in places:
-            row = judged["style"][i]
-            cells.setdefault((row["rubric"], row["qualifier"]), []).append((len(words_of(row["response"])), row["score"]))
-        found["length"][model] = float(np.mean([spearmanr(*zip(*cell))[0] for cell in cells.values()]))
+        for i in mine:
+            row = generations[i]
+            cell = cells.setdefault((row["rubric"], row["qualifier"]), [])
+            cell.append((len(words_of(row["response"])), scores["style"][i]))
+        found["length"][model] = float(np.mean([rho(cell) for cell in cells.values()]))
     return found

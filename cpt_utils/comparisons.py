@@ -11,6 +11,7 @@ from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
 FULL = "full recipe (notebook 04)"
 SECOND = "#CC79A7"  # Okabe-Ito: the second judge
+JUDGES = {"style": "style judge (the series')", "letters": "second judge (letters)", "llm": "a chat model"}
 RUBRIC_COLOURS = dict(zip(LABELS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
 GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
 
@@ -57,8 +58,8 @@ def draw_methods(methods: dict):
     """Spearman's rho of every method under both judges; bars span one standard deviation over seeds."""
     fig, axis = figure(width=9, height=3.6)
     places = np.arange(len(methods))[::-1]
-    for key, colour, label, shift in (("spearman_rho", TUNED, "style judge (the series')", 0.12),
-                                      ("second_spearman_rho", SECOND, "second judge (letters)", -0.12)):
+    for key, colour, label, shift in (("spearman_rho", TUNED, JUDGES["style"], 0.12),
+                                      ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12)):
         found = [measured[key] for measured in methods.values()]
         axis.errorbar([mean for mean, _ in found], places + shift, xerr=[spread or 0 for _, spread in found],
                       fmt="o", color=colour, capsize=3, label=label)
@@ -151,20 +152,31 @@ def draw_best_of_n(found: dict):
 
 
 def draw_judge(judge: dict):
-    """Scores that tricks get from both judges (mean over rubrics); a hollow dot is mostly flagged as degenerate."""
-    fig, axis = figure(width=9, height=3.6)
-    names = list(judge["tricks"])[::-1]
-    judges = (("style", TUNED, "style judge", 0.12), ("letters", SECOND, "second judge", -0.12))
-    for judged, colour, label, shift in judges:
-        for place, name in enumerate(names):
-            by_rubric = judge["tricks"][name][judged].values()
+    """Scores that tricks get from every judge (mean over rubrics; a hollow dot is mostly flagged as degenerate),
+    and the style judge's confusion on held-out graded texts, per rubric."""
+    fig, axes = figure(1, 5, width=13, height=3.6, width_ratios=[3.2, 1, 1, 1, 1])
+    names, looks = list(judge["tricks"])[::-1], (("style", TUNED), ("letters", SECOND), ("llm", "black"))
+    judged = [look for look in looks if look[0] in judge["heldout"]]
+    for shift, (judge_name, colour) in zip(np.linspace(0.15, -0.15, len(judged)), judged):
+        for place, trick in enumerate(names):
+            by_rubric = judge["tricks"][trick][judge_name].values()
             score, flagged = (np.mean([r[key] for r in by_rubric]) for key in ("score", "flagged"))
-            axis.plot(score, place + shift, "o", color=colour, markersize=8, label=None if place else label,
-                      markerfacecolor=colour if flagged < 0.5 else "white")
-    axis.axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
-    axis.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 105),
-             xlabel="score (dashed: the target of the untouched texts)")
-    axis.legend(loc="lower left")
+            axes[0].plot(score, place + shift, "o", color=colour, markersize=8,
+                         label=None if place else JUDGES[judge_name],
+                         markerfacecolor=colour if flagged < 0.5 else "white")
+    axes[0].axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
+    axes[0].set(yticks=range(len(names)), yticklabels=names, xlim=(0, 105),
+                xlabel="score (dashed: the target of the untouched texts)")
+    axes[0].legend(loc="lower left")
+    for axis, (rubric, label) in zip(axes[1:], LABELS.items()):
+        table = np.array(judge["confusion"]["style"][rubric])
+        axis.imshow(table, cmap="Greys", vmin=0, vmax=1.5 * table.sum(1).max())
+        for (row, column), count in np.ndenumerate(table):
+            axis.text(column, row, count, ha="center", va="center")
+        axis.set(title=label, xticks=range(3), xticklabels=COLOURS, yticks=range(3), yticklabels=[])
+        axis.grid(False)
+    axes[1].set_yticklabels(COLOURS)
+    axes[1].set(ylabel="target", xlabel="judged nearest to")
     return fig
 
 

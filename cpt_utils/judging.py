@@ -153,13 +153,17 @@ def judge_rows(judge, rows: list[dict]) -> list[dict]:
 
 
 def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
-    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric."""
+    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric.
+
+    Rows that the judge could not score are left out, and so is a rubric without any others.
+    """
     from cpt_utils.evaluation import rank_metrics
 
     judged = judge_rows(judge, [{**row, "target": target_of(row["qualifier"])} for row in rows])
+    judged = [row for row in judged if row["score"] is not None]
     return {
         rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
-        for rubric in sorted({row["rubric"] for row in rows})
+        for rubric in sorted({row["rubric"] for row in judged})
     }
 
 

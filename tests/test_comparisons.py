@@ -47,6 +47,32 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
     assert {len(texts) for texts in made.values()} == {6}
 
 
+def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(monkeypatch):
+    import second_judge
+    from cpt_utils.judging import LLMJudge
+
+    monkeypatch.setenv("CPT_ENDPOINT", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("CPT_MODEL", "m")
+    called = second_judge.judges()
+    assert list(called) == ["style", "letters", "llm"]
+
+    def answer(conversations):  # longer texts are better, and texts with a number are too hard to judge
+        text = conversations[0][-1]["content"].split("\n---\n")[1]
+        return ["?" if re.search("[0-9]", text) else f'{{"score": {min(len(text) / 8, 100):.1f}}}']
+
+    called["llm"] = LLMJudge(answer, retries=0)
+    monkeypatch.setattr(second_judge, "judges", lambda: called)
+    held = load_responses(heldout=True)
+    found = second_judge.trial([{**row, "model": model} for row in held for model in ("base", "cpt")])
+    assert found["heldout"]["llm"]["rococo"]["spearman_rho"] < found["heldout"]["style"]["rococo"]["spearman_rho"]
+    asked = sum(not re.search("[0-9]", row["response"]) for row in held if row["rubric"] == "rococo")
+    assert sum(map(sum, found["confusion"]["llm"]["rococo"])) == asked < 18
+    twice = found["tricks"]["two such texts in a row"]["llm"]["rococo"]["score"]
+    assert twice > found["tricks"]["the text itself"]["llm"]["rococo"]["score"]
+    assert set(found["agreement"]) == {"letters", "llm"} and -1 <= found["agreement"]["llm"]["cpt"]["rococo"] <= 1
+    assert len(comparisons.draw_judge(found).axes[0].get_legend().get_texts()) == 3
+
+
 def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
     from units import ShuffledDPOTrainer
 

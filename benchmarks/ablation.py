@@ -16,10 +16,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from cpt_utils import runtime
 from cpt_utils.comparisons import FULL
 from cpt_utils.plotting import LABELS
+from cpt_utils.store import read_jsonl
+from seeds import SEEDS, run_of
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
-SEEDS = (42, 43, 44)
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
@@ -64,21 +65,14 @@ def over_seeds(runs: list[dict]) -> dict:
             if len(flat) > 1 else [flat[0][name], None] for name in flat[0]} | {"runs": len(flat)}
 
 
-def run_of(seed: int):
-    """The folder of a training of `make seeds`, and its generated texts."""
-    folder = runtime.ROOT / "runs" / ("" if seed == SEEDS[0] else f"seed-{seed}") / "embedded"
-    lines = (folder / "generations.jsonl").read_text("utf-8").split("\n")
-    return folder, [json.loads(line) for line in lines if line]
-
-
 def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
     from units import both_judges
 
     runs = []
     for seed in SEEDS:
-        folder, rows = run_of(seed)
-        report = json.loads((folder / "report.json").read_text())
+        report = json.loads((run_of(seed) / "report.json").read_text())
+        rows = read_jsonl(run_of(seed) / "generations.jsonl")
         runs.append(both_judges([r for r in rows if r["model"] == "cpt"]) | {
             "side_effects": report["side_effects"]["cpt"],
             "both_directions": report["preference"]["cpt"]["both_directions"]})
@@ -115,7 +109,7 @@ def assemble() -> dict:
         "generalisation": read("generalisation") | {"left_out": left_out},
         "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
         "best_of_n": {which: found["curve"] for which, found in best.items()},
-        "judge": trial(run_of(SEEDS[0])[1]),
+        "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),
     }
 
 

@@ -8,6 +8,7 @@ import shutil
 from cpt_utils import runtime
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
+from cpt_utils.store import read_jsonl
 
 RUN = runtime.ROOT / "runs" / "embedded"
 EXAMPLE = "Write a short speech for the opening of a village library."
@@ -45,7 +46,7 @@ def results() -> str:
 
 
 def example() -> str:
-    rows = [json.loads(x) for x in (RUN / "generations.jsonl").read_text("utf-8").split("\n") if x]
+    rows = read_jsonl(RUN / "generations.jsonl")
 
     def text(model: str, rubric: str) -> str:
         found = next(r for r in rows if (r["model"], r["rubric"], r["qualifier"], r["prompt"], r["sample"])

@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 from cpt_utils import runtime
 
@@ -16,8 +17,13 @@ SEEDS = (42, 43, 44)
 RUNS = runtime.ROOT / "runs"
 
 
+def run_of(seed: int) -> Path:
+    """The folder of a seed's training."""
+    return (RUNS if seed == SEEDS[0] else RUNS / f"seed-{seed}") / "embedded"
+
+
 def report_of(seed: int) -> dict:
-    folder = (RUNS if seed == SEEDS[0] else RUNS / f"seed-{seed}") / "embedded"
+    folder = run_of(seed)
     if not (folder / "generations.jsonl").exists():
         shutil.rmtree(folder, ignore_errors=True)
         choice = {"CPT_SEED": str(seed), "CPT_RUNS": str(folder.parent), "CPT_PROFILE": "embedded"}

@@ -27,9 +27,10 @@ METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
 def units() -> dict[str, tuple]:
     """Name -> (function of units.py, arguments)."""
-    found = {f"{kind} {which}": (kind, which) for which in ("base", "cpt") for kind in ("dial", "best")}
+    found = {f"dial {which}": ("dial", which) for which in ("base", "cpt")}
+    found |= {f"best cpt {SEEDS[0]}": ("best", "cpt", SEEDS[0])}
     found |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
-    each = {seed: {f"untrained {seed}": ("untrained", seed)}
+    each = {seed: {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
             | {f"method {way} {seed}": ("method", way, seed) for way in TRAINED} for seed in SEEDS}
     found |= each.pop(SEEDS[0])
     found |= {f"left_out {rubric}": ("left_out", rubric) for rubric in LABELS}
@@ -84,13 +85,13 @@ def assemble() -> dict:
     from units import STEPS
 
     read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
-    seeds = [seed for seed in SEEDS if all(path_of(f"method {way} {seed}").exists() for way in TRAINED)
-             and path_of(f"untrained {seed}").exists()]
+    names = [*(f"method {way}" for way in TRAINED), "untrained", "best base"]
+    seeds = [seed for seed in SEEDS if all(path_of(f"{name} {seed}").exists() for name in names)]
     untrained = [read(f"untrained {seed}") for seed in seeds]
     methods = {"base": over_seeds([u["base"] for u in untrained]),
                "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained])}
-    best = {which: read(f"best {which}") for which in ("base", "cpt")}
-    methods |= {f"base, best of {n}": over_seeds(runs) for n, runs in best["base"]["picked"].items()}
+    tried = [read(f"best base {seed}") for seed in seeds]
+    methods |= {f"base, best of {n}": over_seeds([t["picked"][n] for t in tried]) for n in ("4", "16")}
     trained = {way: [read(f"method {way} {seed}") for seed in seeds] for way in TRAINED}
     for way, runs in trained.items():
         methods[way] = over_seeds([r | {"both_directions": r["curve"][-1]["both_directions"]} for r in runs])
@@ -108,7 +109,7 @@ def assemble() -> dict:
         "methods": methods, "curves": curves, "gradients": read("gradients"),
         "generalisation": read("generalisation") | {"left_out": left_out},
         "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
-        "best_of_n": {which: found["curve"] for which, found in best.items()},
+        "best_of_n": {which: read(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
         "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),
     }
 

@@ -147,15 +147,15 @@ def untrained(seed: int) -> dict:
     return {"base": scored(rows, base), "base, 3 examples": scored(taught, base)}
 
 
-def best(which: str, samples: int = 16) -> dict:
+def best(which: str, seed: int, samples: int = 16) -> dict:
     """Best-of-N (arXiv 2506.11702, section 4): distance to the target of the best of N, and what the best score."""
     model = base_model() if which == "base" else tuned_model()
-    rows = answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(), samples)
+    rows = answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(seed), samples)
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
     miss = lambda row: MISS if row["degenerate"] else abs(row["score"] - row["target"])  # noqa: E731
-    counts, found = (1, 2, 4, 8, 16), {"curve": {}, "picked": {}}
+    counts, found = (1, 2, 4, 8, 16), {"curve": {}}
     for rubric in ("all", *RUBRICS):
         mine = [g for key, g in groups.items() if rubric in ("all", key[1])]
         distances, zero = np.array([[miss(row) for row in group] for group in mine]), np.zeros(len(mine))
@@ -168,11 +168,7 @@ def best(which: str, samples: int = 16) -> dict:
                      for _ in range(1000)]
             found["curve"][rubric][n] = [each.mean(), *np.percentile(draws, [2.5, 97.5])]
     base = base_model()
-    for n, parts in ((4, 3), (16, 1)):
-        found["picked"][n] = [
-            scored([min(group[part * n : (part + 1) * n], key=miss) for group in groups.values()], base)
-            for part in range(parts)
-        ]
+    found["picked"] = {n: scored([min(group[:n], key=miss) for group in groups.values()], base) for n in (4, 16)}
     return found
 
 

@@ -107,7 +107,8 @@ def trial(generations: list[dict]) -> dict:
 
     called, held = judges(), load_responses(heldout=True)
     found = {"heldout": {n: judge_quality(j, held) for n, j in called.items()},
-             "confusion": {n: confusion(j, held) for n, j in called.items()}, "tricks": {}, "agreement": {}, "length": {}}
+             "confusion": {n: confusion(j, held) for n, j in called.items()}, "tricks": {},
+             "agreement": {}, "agreement_within": {}, "length": {}}
     for rubric in sorted({row["rubric"] for row in held}):
         part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}
         for trick, texts in tricks(rubric, part["high"], part["low"]).items():
@@ -119,18 +120,24 @@ def trial(generations: list[dict]) -> dict:
                     by_rubric[rubric] = {"score": float(np.mean([row["score"] for row in judged])),
                                          "flagged": float(np.mean([row["degenerate"] for row in judged]))}
     scores = {name: [row["score"] for row in judge_rows(judge, generations)] for name, judge in called.items()}
-    rho = lambda pairs: float(spearmanr(*zip(*[p for p in pairs if None not in p]))[0])  # noqa: E731
+
+    def rho(pairs: list[tuple]) -> float:
+        judged = [pair for pair in pairs if None not in pair]
+        return float(spearmanr(*zip(*judged))[0]) if len(judged) > 2 else float("nan")
+
     for model in ("base", "cpt"):
         mine = [i for i, row in enumerate(generations) if row["model"] == model]
-        for name in list(called)[1:]:
-            found["agreement"].setdefault(name, {})[model] = {
-                rubric: rho([(scores["style"][i], scores[name][i]) for i in mine if generations[i]["rubric"] == rubric])
-                for rubric in sorted({generations[i]["rubric"] for i in mine})}
-        # Length within one rubric and target: what is left of it must not move the score.
-        cells: dict[tuple, list[tuple]] = {}
+        cells: dict[tuple, list[int]] = {}  # texts of one rubric and target
         for i in mine:
-            row = generations[i]
-            cell = cells.setdefault((row["rubric"], row["qualifier"]), [])
-            cell.append((len(words_of(row["response"])), scores["style"][i]))
-        found["length"][model] = float(np.mean([rho(cell) for cell in cells.values()]))
+            cells.setdefault((generations[i]["rubric"], generations[i]["qualifier"]), []).append(i)
+        for name in list(called)[1:]:
+            both = lambda places: rho([(scores["style"][i], scores[name][i]) for i in places])  # noqa: E731,B023
+            found["agreement"].setdefault(name, {})[model] = {
+                rubric: both([i for i in mine if generations[i]["rubric"] == rubric])
+                for rubric in sorted({generations[i]["rubric"] for i in mine})}
+            found["agreement_within"].setdefault(name, {})[model] = float(np.nanmean([both(c) for c in cells.values()]))
+        # What is left of length within one rubric and target must not move the score.
+        found["length"][model] = float(np.nanmean([
+            rho([(len(words_of(generations[i]["response"])), scores["style"][i]) for i in cell])
+            for cell in cells.values()]))
     return found

@@ -10,7 +10,9 @@ import yaml
 from datasets import Dataset
 from peft import LoraConfig
 from torch.utils.data import RandomSampler
-from transformers import set_seed
+from transformers import (
+    LogitsProcessorList, RepetitionPenaltyLogitsProcessor, UnbatchedClassifierFreeGuidanceLogitsProcessor, set_seed,
+)
 
 from cpt_utils import runtime
 from cpt_utils.bestof import MISS
@@ -52,11 +54,13 @@ def options(profile: dict) -> dict:
     return {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"], **profile["sampling"]}
 
 
-def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None):
+def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None,
+          rate: float | None = None):
     """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
     steps = steps or STEPS * ROWS // rows_a_step
     profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 10,
+                                "learning_rate": rate or settings()["learning_rate"],
                                 "max_steps": steps, "eval_steps": steps // 3 if way.startswith("DPO,") else steps}
     rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
     blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
@@ -125,8 +129,8 @@ def method(way: str, seed: int) -> dict:
     return found | scored(written(trainer, f"{way}-{seed}", RUBRICS, seed), base_model())
 
 
-def curve(way: str, rows_a_step: int, seed: int) -> dict:
-    return train(way, seed, rows_a_step)[1]
+def curve(way: str, rows_a_step: int, seed: int, rate: float | None = None) -> dict:
+    return train(way, seed, rows_a_step, rate=rate)[1]
 
 
 def untrained(seed: int) -> dict:
@@ -190,18 +194,27 @@ def generalisation() -> dict:
                for p in PROMPTS for r in RUBRICS for t, words in sorted(
                    [(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))]
     rows = answers(model, between, profile, 2)
-    found["between"] = {r: {t: _mean([x["score"] for x in rows if (x["rubric"], x["target"]) == (r, t)])
+    found["between"] = {r: {t: by_prompt(*zip(*[(x["score"], x["prompt"]) for x in rows
+                                               if (x["rubric"], x["target"]) == (r, t)]))
                             for t in (10, 25, 50, 75, 95)} for r in RUBRICS}
     blends = [{"prompt": p, "rubric": a, "other": b, "system": WORDS["blend"].format(
         one=system_prompt(a, "high"), two=system_prompt(b, "high"))} for p in PROMPTS for a, b in combinations(RUBRICS, 2)]
     alone = [{"prompt": p, "rubric": a, "other": "", "system": system_prompt(a, "high")} for p in PROMPTS for a in RUBRICS]
     rows = answers(model, blends + alone, profile, 2)
-    score = lambda row, rubric: judge.score(rubric, row["prompt"], row["response"]).score  # noqa: E731
-    pure = {a: {r: _mean([score(x, r) for x in rows if x["rubric"] == a and not x["other"]]) for r in RUBRICS}
-            for a in RUBRICS}
-    mixed = {f"{a} + {b}": {r: _mean([score(x, r) for x in rows if (x["rubric"], x["other"]) == (a, b)])
-                            for r in (a, b)} for a, b in combinations(RUBRICS, 2)}
-    return found | {"pure": pure, "blends": mixed}
+
+    def score(one: str, other: str, rubric: str) -> list[float]:
+        mine = [x for x in rows if (x["rubric"], x["other"]) == (one, other)]
+        return by_prompt([judge.score(rubric, x["prompt"], x["response"]).score for x in mine],
+                         [x["prompt"] for x in mine])
+
+    return found | {"pure": {a: {r: score(a, "", r) for r in RUBRICS} for a in RUBRICS},
+                    "blends": {f"{a} + {b}": {r: score(a, b, r) for r in (a, b)} for a, b in combinations(RUBRICS, 2)}}
+
+
+def by_prompt(scores: list[float], prompts: list[str]) -> list[float]:
+    """Mean, and its standard error over prompts: texts about one prompt resemble each other."""
+    means = [np.mean([s for s, p in zip(scores, prompts) if p == prompt]) for prompt in sorted(set(prompts))]
+    return _mean(means)
 
 
 def _mean(values: list[float]) -> list[float]:
@@ -209,60 +222,73 @@ def _mean(values: list[float]) -> list[float]:
     return [float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)]
 
 
+class Guidance(UnbatchedClassifierFreeGuidanceLogitsProcessor):
+    """transformers' guidance, moved back to the scale of logits, so that a repetition penalty acts as it always does.
+
+    Its log-probabilities are all negative, and on those the penalty does next to nothing.
+    """
+
+    def __call__(self, input_ids, scores):
+        return super().__call__(input_ids, scores) + scores.logsumexp(-1, keepdim=True)
+
+
 def dial(which: str) -> dict:
-    """Classifier-free guidance between the low and the high system prompt, by transformers' own processor."""
+    """Classifier-free guidance between the low and the high system prompt, sampled as everywhere else."""
     chat_model, judge = base_model() if which == "base" else tuned_model(), embedded_judge()
     base = chat_model if which == "base" else base_model()
-    model, tokenizer = chat_model.model, chat_model.tokenizer
+    model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings()["sampling"]
     pairs = [(p, r) for p in PROMPTS for r in RUBRICS]
     texts = {q: [templated(tokenizer, messages(p, system_prompt(r, q)), tokenize=False, add_generation_prompt=True)
                  for p, r in pairs] for q in ("low", "high")}
     low, high = (tokenizer(texts[q], return_tensors="pt", padding=True, add_special_tokens=False) for q in texts)
     found = {}
-    for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0001, 1.5):  # at exactly 1 transformers leaves it out
+    for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5):
         torch.manual_seed(0)
+        processors = [Guidance(position, model, low["input_ids"], low["attention_mask"]),
+                      RepetitionPenaltyLogitsProcessor(how["repetition_penalty"])]
         with torch.inference_mode():
-            out = model.generate(**high, guidance_scale=position, negative_prompt_ids=low["input_ids"],
-                                 negative_prompt_attention_mask=low["attention_mask"], max_new_tokens=90,
-                                 do_sample=True, temperature=0.7, top_p=0.9, top_k=0,
-                                 no_repeat_ngram_size=4, pad_token_id=tokenizer.pad_token_id)
+            out = model.generate(**high, logits_processor=LogitsProcessorList(processors), max_new_tokens=90,
+                                 do_sample=True, temperature=how["temperature"], top_p=how["top_p"], top_k=0,
+                                 pad_token_id=tokenizer.pad_token_id)
         written = tokenizer.batch_decode(out[:, high["input_ids"].shape[1] :], skip_special_tokens=True)
-        scores = {r: _mean([judge.score(r, p, t).score for (p, q), t in zip(pairs, written) if q == r]) for r in RUBRICS}
-        found[round(position, 2)] = {"score": _mean([judge.score(r, p, t).score for (p, r), t in zip(pairs, written)]),
-                                     "by_rubric": scores, "perplexity": perplexity(base, written),
-                                     "degenerate": float(np.mean([bool(degeneracy(t)) for t in written]))}
+        scores = [judge.score(r, p, text).score for (p, r), text in zip(pairs, written)]
+        found[position] = {"score": by_prompt(scores, [p for p, _ in pairs]), "perplexity": perplexity(base, written),
+                           "degenerate": float(np.mean([bool(degeneracy(text)) for text in written]))}
     return found
 
 
 def gradients() -> dict:
-    """Do mirrored rows pull against each other, and does a step's gradient point where all rows together do?"""
+    """Do mirrored rows pull against each other, and does a step's gradient point where all pairs together do?"""
     found = {}
-    for steps in (0, 24):  # at the start, and at the end of a training
-        trainer = build("DPO, mirrored batches", 42, steps=steps or 24)
+    for steps in (0, STEPS):  # at the start, and at the end of a training
+        trainer = build("DPO, mirrored batches", 42, steps=STEPS)
         if steps:
             trainer.train()
-        pairs = range(0, 24 * ROWS, ROWS)  # the first pair of every prompt and rubric
-        each = torch.stack([torch.stack([dpo_gradient(trainer, [p]), dpo_gradient(trainer, [p + 1])]) for p in pairs])
-        found[steps] = alignment(each)
+        rows = [dpo_gradient(trainer, [row]) for row in range(len(trainer.train_dataset))]
+        found[steps] = alignment(torch.stack(rows).unflatten(0, (-1, ROWS // 2, 2)))
         del trainer
     return found
 
 
-def alignment(each: torch.Tensor, rows: int = ROWS, draws: int = 200) -> dict:
-    """From gradients (pairs, 2, weights): what the rows of a pair share, and the aim of a step of `rows` rows."""
-    one, other = each.unbind(1)
-    cosine = torch.cosine_similarity(one, other, dim=-1)
+def alignment(each: torch.Tensor, draws: int = 200) -> dict:
+    """From gradients (blocks, pairs, 2, weights): what the rows of a pair share, and the aim of a step.
+
+    A mirrored step takes one block, as in training; a shuffled one as many rows, wherever they come from. The
+    aim is the cosine between the step and the mean of all pairs of which the step holds no row.
+    """
+    pairs = each.flatten(0, 1)
+    one, other = pairs.unbind(1)
     sums = one.square().sum(-1) + other.square().sum(-1)
     unconditional = (one - other).square().sum(-1) / (2 * sums)  # the part that wants one text whatever s says
     chance, aims = torch.Generator().manual_seed(0), {"mirrored": [], "shuffled": []}
+    count, total = each.shape[1], pairs.mean(1).sum(0)
+    for block in range(len(each)):
+        aims["mirrored"].append((list(range(block * count, (block + 1) * count)), each[block].mean((0, 1))))
     for _ in range(draws):
-        order = torch.randperm(len(each), generator=chance)
-        sides = torch.randint(2, (rows,), generator=chance)
-        batches = {"mirrored": (order[: rows // 2], each[order[: rows // 2]].mean((0, 1))),
-                   "shuffled": (order[:rows], each[order[:rows], sides].mean(0))}
-        for name, (used, step) in batches.items():
-            rest = torch.ones(len(each), dtype=torch.bool)
-            rest[used] = False
-            aims[name].append(torch.cosine_similarity(step, each[rest].mean((0, 1)), dim=0).item())
-    return {"pairs": len(each), "cosine": _mean(cosine.tolist()), "unconditional_share": _mean(unconditional.tolist()),
-            "aim": {name: _mean(values) for name, values in aims.items()}}
+        rows = torch.randperm(2 * len(pairs), generator=chance)[: 2 * count]
+        aims["shuffled"].append(((rows // 2).unique().tolist(), pairs.flatten(0, 1)[rows].mean(0)))
+    cosine = lambda used, step: torch.cosine_similarity(  # noqa: E731
+        step, total - pairs[used].mean(1).sum(0), dim=0).item()
+    return {"pairs": len(pairs), "cosine": _mean(torch.cosine_similarity(one, other, dim=-1).tolist()),
+            "unconditional_share": _mean(unconditional.tolist()),
+            "aim": {name: _mean([cosine(*step) for step in steps]) for name, steps in aims.items()}}

@@ -45,11 +45,15 @@ def methods_table(methods: dict) -> str:
 
 
 def judge_dependent(methods: dict) -> list[str]:
-    """Pairs of methods that the two judges put in opposite orders, by more than 0.05 of rho each."""
+    """Pairs of methods that the two judges rank in opposite orders, by more than the spread over seeds each."""
     found = []
     for one, other in combinations(methods, 2):
-        gaps = [methods[one][key][0] - methods[other][key][0] for key in ("spearman_rho", "second_spearman_rho")]
-        if gaps[0] * gaps[1] < 0 and min(map(abs, gaps)) > 0.05:
+        gaps = []
+        for key in ("spearman_rho", "second_spearman_rho"):
+            (mean, spread), (mean_2, spread_2) = methods[one][key], methods[other][key]
+            gap = mean - mean_2
+            gaps.append(gap if abs(gap) > ((spread or 0) ** 2 + (spread_2 or 0) ** 2) ** 0.5 else 0)
+        if gaps[0] * gaps[1] < 0:
             found.append(f"{one} / {other}")
     return found
 
@@ -69,9 +73,10 @@ def draw_methods(methods: dict):
     return fig
 
 
-def draw_curves(curves: dict):
-    """Held-out pairs right in both directions against rows seen; one line per rows a step, seeds thin."""
-    fig, axes = figure(1, 2, width=9, height=3.2, sharey=True)
+def draw_curves(curves: dict, rates: dict):
+    """Held-out pairs right in both directions against rows seen (one line per rows a step, seeds thin), and in the
+    end against the learning rate (6 rows a step)."""
+    fig, axes = figure(1, 3, width=12, height=3.2, sharey=True)
     for axis, (way, by_rows) in zip(axes, curves.items()):
         for rows in sorted(by_rows, key=int):
             runs = by_rows[rows]
@@ -82,19 +87,27 @@ def draw_curves(curves: dict):
         axis.set(title=way, xlabel="rows seen", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("both directions right")
     axes[0].legend(loc="upper left")
+    for (way, by_rate), colour, marker in zip(rates.items(), (BASE, TUNED), "so"):
+        x = sorted(by_rate, key=float)
+        axes[2].semilogx([float(rate) for rate in x], [np.mean(by_rate[rate]) for rate in x], marker + "-",
+                         color=colour, label=way.removeprefix("DPO, "))
+    axes[2].set(title="other learning rates", xlabel="learning rate (6 rows a step)")
+    axes[2].legend(loc="upper left")
     return fig
 
 
 def draw_generalisation(found: dict):
     """What was not trained: prompts, wordings, rubrics; targets in between; two rubrics at once."""
-    fig, axes = figure(1, 3, width=12, height=3.6)
+    fig, axes = figure(1, 3, width=13, height=3.8, width_ratios=[1.25, 1, 1])
     left = [measured["spearman_rho"] for measured in found["left_out"].values()]
     names = ["training prompts", "unseen prompts", "paraphrased"]
-    heights = [found[name]["spearman_rho"] for name in names] + [float(np.mean(left))]
-    axes[0].bar(range(4), heights, color=[TUNED, TUNED, "#56B4E9", BASE], width=0.7)
-    axes[0].scatter([3] * len(left), left, color="black", s=14, zorder=3)
-    axes[0].set(title="rho: seen, unseen, reworded, left out", ylim=(min(0, *left) - 0.05, 1),
-                xticks=range(4), xticklabels=["training\nprompts", "unseen\nprompts", "reworded", "rubric\nleft out"])
+    heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean(left), found["base"]]
+    axes[0].bar([0, 1, 2, 3.4, 4.4, 5.4], heights, color=[TUNED, TUNED, TUNED, "#56B4E9", "#56B4E9", BASE], width=0.7)
+    axes[0].scatter([4.4] * len(left), left, color="black", s=14, zorder=3)
+    axes[0].set(title="rho: full recipe | after 144 rows | base", ylim=(min(0, *left) - 0.05, 1),
+                xticks=[0, 1, 2, 3.4, 4.4, 5.4])
+    axes[0].set_xticklabels(["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained",
+                             "rubric\nleft out", "base"], fontsize=8)
     for rubric, scores in found["between"].items():
         targets = sorted(scores, key=int)
         mean, error = zip(*(scores[t] for t in targets))
@@ -107,9 +120,11 @@ def draw_generalisation(found: dict):
     for place, (pair, scores) in enumerate(found["blends"].items()):
         for rubric, (mean, error) in scores.items():
             axes[2].errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
-            axes[2].plot(found["pure"][rubric][rubric][0], place, "|", color=RUBRIC_COLOURS[rubric], markersize=12)
+            (other,) = set(scores) - {rubric}
+            for alone, mark in ((rubric, "|"), (other, "x")):
+                axes[2].plot(found["pure"][alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
     pairs = [" + ".join(LABELS[part] for part in pair.split(" + ")) for pair in found["blends"]]
-    axes[2].set(title="two styles at once (bars: alone)", xlabel="judged score", yticks=range(len(pairs)),
+    axes[2].set(title="two styles at once (|: alone, x: the other alone)", xlabel="judged score", yticks=range(len(pairs)),
                 yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs], xlim=(0, 105))
     axes[2].tick_params(axis="y", labelsize=8)
     return fig
@@ -196,7 +211,8 @@ def finding_curves(curves: dict) -> str:
 def finding_generalisation(found: dict) -> str:
     left = np.mean([measured["spearman_rho"] for measured in found["left_out"].values()])
     rho = [found[name]["spearman_rho"] for name in ("unseen prompts", "paraphrased")]
-    return f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}"
+    return (f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}, "
+            f"where a trained one has {found['as_many_rows']:.2f}")
 
 
 def finding_dial(dial: dict) -> str:

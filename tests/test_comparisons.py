@@ -23,7 +23,7 @@ def test_gradients_of_mirrored_rows_are_taken_apart():
     torch.manual_seed(0)
     both, alone = torch.randn(64), torch.randn(24, 64) * 3
     each = torch.stack([both + alone, both - alone], 1)  # what the system prompt wants, and what it does not
-    found = alignment(each)
+    found = alignment(each.unflatten(0, (8, 3)))
     expected = alone.square().sum(1) / (alone.square().sum(1) + both.square().sum())
     assert found["unconditional_share"][0] == pytest.approx(expected.mean().item(), abs=0.05)
     assert found["aim"]["mirrored"][0] > 0.999 > 0.8 > found["aim"]["shuffled"][0]
@@ -85,6 +85,26 @@ def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
     assert isinstance(ShuffledDPOTrainer._get_train_sampler(owner), RandomSampler)
 
 
+def test_a_ranking_depends_on_the_judge_only_beyond_the_spread_of_seeds():
+    way = lambda one, two, spread: {"spearman_rho": [one, spread], "second_spearman_rho": [two, spread]}  # noqa: E731
+    assert comparisons.judge_dependent({"a": way(0.8, 0.4, 0.02), "b": way(0.5, 0.6, 0.02)}) == ["a / b"]
+    assert comparisons.judge_dependent({"a": way(0.8, 0.4, 0.2), "b": way(0.5, 0.6, 0.2)}) == []
+    assert comparisons.judge_dependent({"a": way(0.8, 0.7, 0.02), "b": way(0.5, 0.6, 0.02)}) == []
+
+
+def test_guidance_at_one_leaves_the_logits_as_they_are_and_keeps_their_scale(tiny_model):
+    from units import Guidance
+
+    ids, low = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 9]])
+    with torch.no_grad():
+        logits, other = tiny_model(ids).logits[:, -1], tiny_model(low).logits[:, -1]
+        guided = [Guidance(s, tiny_model, low, torch.ones_like(low))(ids, logits) for s in (1.0, 0.0, 0.5)]
+    torch.testing.assert_close(guided[0], logits)
+    torch.testing.assert_close(guided[1].softmax(-1), other.softmax(-1))
+    middle = (logits.log_softmax(-1) + other.log_softmax(-1)) / 2
+    torch.testing.assert_close(guided[2].softmax(-1), middle.softmax(-1))
+
+
 def test_every_measurement_is_committed_with_its_versions():
     from ablation import TRAINED, units
 
@@ -92,7 +112,7 @@ def test_every_measurement_is_committed_with_its_versions():
     assert {name for _, name, *_ in [u for u in units().values() if u[0] == "method"]} == set(TRAINED)
     for way in TRAINED:
         assert f"{FOUND['methods'][way]['runs']} seeds" in FOUND["how"]
-    assert FOUND["methods"]["full recipe (notebook 04)"]["runs"] == 3
+    assert {measured["runs"] for measured in FOUND["methods"].values()} == {3}
     assert set(FOUND["generalisation"]["left_out"]) == set(FOUND["generalisation"]["between"]) == set(LABELS)
     assert set(FOUND["best_of_n"]["cpt"]) == {"all", *LABELS}
 
@@ -111,7 +131,8 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    fig = getattr(comparisons, f"draw_{name}")(FOUND[part])
+    more = [FOUND["rates"]] if name == "curves" else []
+    fig = getattr(comparisons, f"draw_{name}")(FOUND[part], *more)
     numbers = np.concatenate([line.get_xydata().ravel() for axis in fig.axes for line in axis.lines])
     assert np.isfinite(numbers.astype(float)).sum() > 8
     plt.close(fig)

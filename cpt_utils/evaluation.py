@@ -1,6 +1,7 @@
 """Does the model follow its system prompt? Steerability, preferences and side effects."""
 
 import math
+from collections import Counter
 
 import numpy as np
 
@@ -74,10 +75,16 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
     for row in rows:
         by_prompt.setdefault(row["prompt"], []).append(row)
     groups, rng = list(by_prompt.values()), np.random.default_rng(seed)
-    draws = [
-        macro([row for i in rng.integers(len(groups), size=len(groups)) for row in groups[i]])[0]
-        for _ in range(resamples if len(groups) > 1 else 0)
-    ]
+
+    def resample() -> list[dict]:
+        found, copies = [], Counter()
+        for i in rng.integers(len(groups), size=len(groups)):
+            # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
+            found += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
+            copies[i] += 1
+        return found
+
+    draws = [macro(resample())[0] for _ in range(resamples if len(groups) > 1 else 0)]
     ci95 = {
         name: [float(np.percentile([draw[name] for draw in draws], p)) for p in (2.5, 97.5)]
         for name in (mean if draws else ())
@@ -87,6 +94,24 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
         **mean, "ci95": ci95, "by_rubric": by_rubric, "pooled": rank_metrics(rows),
         "degenerate_rate": degenerate, "texts": len(rows), "unjudged": unjudged,
     }
+
+
+def ceiling(rows: list[dict]) -> dict:
+    """Steerability of these rows if they were ranked perfectly: many share a target, so tau and rho stay below 1."""
+    perfect = [{**row, "score": row["target"] + 1e-6 * i, "degenerate": False} for i, row in enumerate(rows)]
+    return steerability(perfect, resamples=0)
+
+
+def copied(texts: list[str], sources: list[str], length: int = 5) -> float:
+    """Share of the texts' runs of `length` words that a source holds too."""
+
+    def runs(text: str) -> list[tuple]:
+        words = words_of(text)
+        return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
+
+    known = {run for source in sources for run in runs(source)}
+    found = [run in known for text in texts for run in runs(text)]
+    return float(np.mean(found)) if found else 0.0
 
 
 def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpt_utils.evaluation import (
-    best_of_n, evaluation_tasks, nearest_target, perplexity, preference_accuracy, preference_margins, steerability,
+    best_of_n, ceiling, copied, evaluation_tasks, nearest_target, perplexity, preference_accuracy, preference_margins, steerability,
 )
 from cpt_utils.measures import repetition
 
@@ -47,6 +47,24 @@ def test_three_tied_targets_have_the_stated_ceiling():
     found = steerability(graded(lambda i, t: t["target"] + jitter[i], prompts=80), resamples=5)
     assert found["spearman_rho"] == pytest.approx(0.943, abs=0.003)
     assert found["kendall_tau"] == pytest.approx(0.82, abs=0.02)
+    few = graded(lambda i, t: t["target"] + jitter[i], prompts=6)
+    assert ceiling(few)["kendall_tau"] == pytest.approx((108 / 153) ** 0.5)  # 18 texts: 108 of 153 pairs differ
+    assert ceiling(few)["accuracy"] == 1 and ceiling(few)["spearman_rho"] == pytest.approx(0.944, abs=0.001)
+
+
+def test_the_interval_of_a_perfect_ranking_stays_at_the_ceiling():
+    """Texts that a bootstrap draws twice are no ties: they would lift its interval above the ceiling."""
+    jitter = np.random.default_rng(0).normal(0, 1, 500)
+    found = steerability(graded(lambda i, t: t["target"] + jitter[i], prompts=6), resamples=50)
+    assert found["ci95"]["kendall_tau"] == [pytest.approx(found["kendall_tau"])] * 2
+    assert found["ci95"]["spearman_rho"] == [pytest.approx(found["spearman_rho"])] * 2
+
+
+def test_copied_counts_runs_of_words_that_a_source_holds():
+    source = "The rain, it fell on the old roof all night."
+    assert copied([source], [source]) == 1 and copied(["the rain it fell on"], [source]) == 1
+    assert copied(["the rain it fell on a new roof"], [source]) == pytest.approx(1 / 4)
+    assert copied(["rain"], [source]) == 0 and copied([source], []) == 0
 
 
 def test_nearest_target():

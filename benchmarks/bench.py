@@ -135,7 +135,6 @@ def train_both(profile, student, rows, repeats: int) -> dict:
     return {
         "train_ratio": middle["stock"] / middle["ours"],
         "reference_ratio": min(reference["stock"]) / min(reference["ours"]),
-        "reference_seconds": {name: min(found) for name, found in reference.items()},
         "tokens_per_second": {name: per_step / seconds for name, seconds in middle.items()},
         "seconds_per_step": middle,
         "max_loss_difference": max(abs(a - b) / abs(a) for a, b in zip(losses["stock"], losses["ours"], strict=True)),

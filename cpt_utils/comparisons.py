@@ -69,14 +69,14 @@ def draw_methods(methods: dict):
                       fmt="o", color=colour, capsize=3, label=label)
     axis.axvline(0.943, color="black", linestyle="--", linewidth=1)
     axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts (dashed: ceiling)")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.62, 1.02))
+    axis.legend(loc="center left", bbox_to_anchor=(0.45, 0.45))
     return fig
 
 
 def draw_curves(curves: dict, rates: dict):
     """Held-out pairs right in both directions against rows seen (one line per rows a step, seeds thin), and in the
     end against the learning rate (6 rows a step)."""
-    fig, axes = figure(1, 3, width=12, height=3.2, sharey=True)
+    fig, axes = figure(1, 3, width=10.5, height=3.2, sharey=True)
     for axis, (way, by_rows) in zip(axes, curves.items()):
         for rows in sorted(by_rows, key=int):
             runs = by_rows[rows]
@@ -124,7 +124,7 @@ def draw_generalisation(found: dict):
             for alone, mark in ((rubric, "|"), (other, "x")):
                 axes[2].plot(found["pure"][alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
     pairs = [" + ".join(LABELS[part] for part in pair.split(" + ")) for pair in found["blends"]]
-    axes[2].set(title="two styles at once (|: alone, x: the other alone)", xlabel="judged score", yticks=range(len(pairs)),
+    axes[2].set(title="two styles at once", xlabel="judged score (|: alone, ×: the other alone)", yticks=range(len(pairs)),
                 yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs], xlim=(0, 105))
     axes[2].tick_params(axis="y", labelsize=8)
     return fig
@@ -169,7 +169,7 @@ def draw_best_of_n(found: dict):
 def draw_judge(judge: dict):
     """Scores that tricks get from every judge (mean over rubrics; a hollow dot is mostly flagged as degenerate),
     and the style judge's confusion on held-out graded texts, per rubric."""
-    fig, axes = figure(1, 5, width=13, height=3.6, width_ratios=[3.2, 1, 1, 1, 1])
+    fig, axes = figure(1, 5, width=12, height=3.4, width_ratios=[3.2, 1, 1, 1, 1])
     names, looks = list(judge["tricks"])[::-1], (("style", TUNED), ("letters", SECOND), ("llm", "black"))
     judged = [look for look in looks if look[0] in judge["heldout"]]
     for shift, (judge_name, colour) in zip(np.linspace(0.15, -0.15, len(judged)), judged):

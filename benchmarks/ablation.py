@@ -83,31 +83,27 @@ def full_recipe() -> list[dict]:
 
 def assemble() -> dict:
     from second_judge import trial
-    from units import STEPS
+    from units import STEPS, settings
 
     read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
-    names = [*(f"method {way}" for way in TRAINED), "untrained", "best base"]
-    seeds = [seed for seed in SEEDS if all(path_of(f"{name} {seed}").exists() for name in names)]
-    untrained = [read(f"untrained {seed}") for seed in seeds]
+    last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
+    untrained = [read(f"untrained {seed}") for seed in SEEDS]
     methods = {"base": over_seeds([u["base"] for u in untrained]),
                "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained])}
-    tried = [read(f"best base {seed}") for seed in seeds]
+    tried = [read(f"best base {seed}") for seed in SEEDS]
     methods |= {f"base, best of {n}": over_seeds([t["picked"][n] for t in tried]) for n in ("4", "16")}
-    trained = {way: [read(f"method {way} {seed}") for seed in seeds] for way in TRAINED}
+    trained = {way: [read(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
     for way, runs in trained.items():
-        methods[way] = over_seeds([r | {"both_directions": r["curve"][-1]["both_directions"]} for r in runs])
+        methods[way] = over_seeds([r | {"both_directions": last(r)} for r in runs])
     methods[FULL] = over_seeds(full_recipe())
-    curves = {way: {"6": [run["curve"] for run in trained[way]]} for way in TRAINED[1:3]}
-    for way in curves:
-        for rows in (2, 12):
-            done = [name for seed in SEEDS if path_of(name := f"curve {way} {rows} {seed}").exists()]
-            curves[way] |= {str(rows): [read(name)["curve"] for name in done]} if done else {}
-    last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
+    curves = {way: {"6": [run["curve"] for run in trained[way]]}
+              | {str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS] for rows in (2, 12)}
+              for way in TRAINED[1:3]}
     rates = {way: {f"{rate:g}": [last(read(f"rate {way} {rate:g}"))] for rate in RATES}
-             | {"0.001": [last(run) for run in trained[way]]} for way in TRAINED[1:3]}
+             | {f"{settings()['learning_rate']:g}": [last(run) for run in trained[way]]} for way in TRAINED[1:3]}
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
-        "how": f"make ablation; {len(seeds)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "
+        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "
                "prompts and targets as in notebook 05; side by side with one thread each, so seconds compare ways only",
         "hardware": runtime.hardware(), "versions": runtime.versions(),
         "methods": methods, "curves": curves, "rates": rates, "gradients": read("gradients"),

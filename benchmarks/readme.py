@@ -6,6 +6,7 @@ import re
 import shutil
 
 from cpt_utils import runtime
+from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.store import read_jsonl
@@ -14,8 +15,8 @@ RUN = runtime.ROOT / "runs" / "embedded"
 EXAMPLE = "Write a short speech for the opening of a village library."
 
 
-METRICS = (("accuracy (guessing: 0.33)", "accuracy"), ("Kendall's τ (ceiling 0.83)", "kendall_tau"),
-           ("Spearman's ρ (ceiling 0.94)", "spearman_rho"), ("degenerate texts", "degenerate_rate"))
+METRICS = (("accuracy (guessing: 0.33)", "accuracy"), ("Kendall's τ (ceiling {kendall_tau:.2f})", "kendall_tau"),
+           ("Spearman's ρ (ceiling {spearman_rho:.2f})", "spearman_rho"), ("degenerate texts", "degenerate_rate"))
 MODELS = ("base", "cpt", "cpt_paraphrased")
 
 
@@ -39,7 +40,8 @@ def results() -> str:
             return f"{measured[name]:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
 
     lines = ["| on 6 held-out prompts | base | tuned | tuned, paraphrased system prompts |", "|---|---|---|---|"]
-    lines += [f"| {label} | " + " | ".join(cell(m, name) for m in MODELS) + " |" for label, name in METRICS]
+    perfect = ceiling([row for row in read_jsonl(RUN / "generations.jsonl") if row["model"] == "cpt"])
+    lines += [f"| {label.format(**perfect)} | " + " | ".join(cell(m, name) for m in MODELS) + " |" for label, name in METRICS]
     versions = ", ".join(f"{name} {told['versions'][name]}" for name in ("torch", "transformers", "trl"))
     lines.append(f"\n{how}. Preferences right in both directions: {both:.3f}. Hardware: {told['hardware']}; {versions}.")
     return "\n".join(lines)
@@ -96,7 +98,7 @@ def speed() -> str:
         for way in measured["ratio"]:
             seconds = measured["seconds"][way]
             rows.append((f"{way}, 32 texts of 64 tokens, {dtype}{note if way == 'greedy' else ''}, seconds "
-                         "(stock: `model.generate`)", [f"{seconds[k]:.1f}" for k in ("plain", "ours")], measured["ratio"][way]))
+                         "(stock: `model.generate`)", [f"{taken:.1f}" for taken in seconds.values()], measured["ratio"][way]))
     lines += [f"| {name} | {' | '.join(cells)} | {ratio:.1f}× |" for name, cells, ratio in rows]
     return "\n".join(lines + [
         f"\nLosses differ by at most {told['max_loss_difference']:.1%} at any step. A training step runs at "

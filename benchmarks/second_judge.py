@@ -10,7 +10,7 @@ import random
 import numpy as np
 from wordfreq import zipf_frequency
 
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, judge_rows
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows, quality_of
 from cpt_utils.pairs import target_of
 from cpt_utils.prompts import TARGETS, load_responses
 
@@ -54,12 +54,12 @@ def ngram_judge() -> NgramJudge:
     return NgramJudge(load_responses(heldout=False))
 
 
-def confusion(judge, rows: list[dict]) -> dict[str, list[list[int]]]:
+def confusion(judged: list[dict]) -> dict[str, list[list[int]]]:
     """Per rubric, how many texts of each target (rows: 10, 50, 95) are nearest to each target (columns)."""
     from cpt_utils.evaluation import nearest_target
 
     targets, found = list(TARGETS.values()), {}
-    for row in judge_rows(judge, rows):
+    for row in judged:
         if row["score"] is None:
             continue
         table = found.setdefault(row["rubric"], [[0] * 3 for _ in targets])
@@ -106,8 +106,9 @@ def trial(generations: list[dict]) -> dict:
     from cpt_utils.measures import words_of
 
     called, held = judges(), load_responses(heldout=True)
-    found = {"heldout": {n: judge_quality(j, held) for n, j in called.items()},
-             "confusion": {n: confusion(j, held) for n, j in called.items()}, "tricks": {},
+    graded = {name: judge_rows(judge, held) for name, judge in called.items()}
+    found = {"heldout": {name: quality_of(rows) for name, rows in graded.items()},
+             "confusion": {name: confusion(rows) for name, rows in graded.items()}, "tricks": {},
              "agreement": {}, "agreement_within": {}, "length": {}}
     for rubric in sorted({row["rubric"] for row in held}):
         part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}

@@ -93,14 +93,11 @@ def train(*arguments, **changes):
     }
 
 
-def both_judges(rows: list[dict]) -> dict:
-    """Steerability, and the same under the second judge."""
-    return steerability(rows) | {"second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0)}
-
-
 def scored(rows: list[dict], base) -> dict:
     """Steerability under both judges, and side effects."""
-    return both_judges(rows) | {"side_effects": side_effects([row["response"] for row in rows], base)}
+    return steerability(rows) | {
+        "second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0),
+        "side_effects": side_effects([row["response"] for row in rows], base)}
 
 
 def tuned_model(adapter=None):

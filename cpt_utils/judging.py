@@ -157,10 +157,14 @@ def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
 
     Rows that the judge could not score are left out, and so is a rubric without any others.
     """
+    return quality_of(judge_rows(judge, rows))
+
+
+def quality_of(judged: list[dict]) -> dict[str, dict[str, float]]:
+    """The same from rows that are judged already (judge_rows)."""
     from cpt_utils.evaluation import rank_metrics
 
-    judged = judge_rows(judge, [{**row, "target": target_of(row["qualifier"])} for row in rows])
-    judged = [row for row in judged if row["score"] is not None]
+    judged = [{**row, "target": target_of(row["qualifier"])} for row in judged if row["score"] is not None]
     return {
         rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
         for rubric in sorted({row["rubric"] for row in judged})

@@ -78,7 +78,8 @@ def check_split(split):
         raise Mistake("8 of 10 questions are in the test for share=0.2: return train first, then test.")
     if held != 2:
         raise Mistake(f"{held} of 10 questions are in the test for share=0.2: there should be 2.")
-    if call(split, rows, 0.2, 0)[1] != test:
+    # Five times: two draws of 2 from 10 questions are the same once in 45 times by luck.
+    if any(call(split, rows, 0.2, 0)[1] != test for _ in range(5)):
         raise Mistake("The same seed gives two different splits: draw with random.Random(seed).")
     if all(call(split, rows, 0.2, seed)[1] == test for seed in range(1, 6)):
         raise Mistake("Every seed gives the same split: draw with random.Random(seed).")

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run test lab notebooks seeds bench ablation readme stamp clean
+.PHONY: run test lab notebooks seeds bench ablation recipe readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -33,6 +33,10 @@ bench: $(VENV)/.run-ready
 # What else one would do, why mirrored batches, does it generalise, is the judge right; an hour or two, resumable.
 ablation: $(VENV)/.run-ready
 	$(PY) benchmarks/ablation.py
+
+# Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
+recipe: $(VENV)/.run-ready
+	$(PY) benchmarks/recipe.py
 
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready

@@ -22,7 +22,7 @@ from seeds import SEEDS, run_of
 FOLDER = runtime.ROOT / "runs" / "ablation"
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
-RATES = (1e-4, 3e-4, 3e-3)  # besides the recipe's 1e-3: was shuffled training given a fair chance?
+RATES = (1e-4, 3e-4, 3e-3)  # besides units.RATE: was shuffled training given a fair chance?
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
 
@@ -83,7 +83,7 @@ def full_recipe() -> list[dict]:
 
 def assemble() -> dict:
     from second_judge import trial
-    from units import STEPS, settings
+    from units import RATE, STEPS
 
     read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
     last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
@@ -100,7 +100,7 @@ def assemble() -> dict:
               | {str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS] for rows in (2, 12)}
               for way in TRAINED[1:3]}
     rates = {way: {f"{rate:g}": [last(read(f"rate {way} {rate:g}"))] for rate in RATES}
-             | {f"{settings()['learning_rate']:g}": [last(run) for run in trained[way]]} for way in TRAINED[1:3]}
+             | {f"{RATE:g}": [last(run) for run in trained[way]]} for way in TRAINED[1:3]}
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
         "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "

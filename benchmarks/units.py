@@ -27,7 +27,7 @@ from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, p
 from second_judge import ngram_judge
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
-STEPS, ROWS = 24, 6  # every trained way sees 144 rows, none twice
+STEPS, ROWS, RATE = 24, 6, 1e-3  # every trained way sees 144 rows, none twice
 WAYS = {  # loss, and whether mirrored rows share a step
     "SFT on the chosen": ({"sigmoid": 0.0, "sft": 1.0}, True),
     "DPO, rows shuffled": ({"sigmoid": 1.0, "sft": 0.0}, False),
@@ -54,29 +54,35 @@ def options(profile: dict) -> dict:
     return {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"], **profile["sampling"]}
 
 
+def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
+    """The trainer of a profile on some rows, without checkpoints."""
+    set_seed(profile["seed"])
+    student, lora = load_student(profile), profile["lora"]
+    arguments = dpo_settings(profile, FOLDER / "scratch")
+    arguments.save_strategy = "no"
+    arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
+    return prepare_trainer(kind(
+        model=student.model, args=arguments, processing_class=student.tokenizer,
+        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+        eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
+        peft_config=LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["modules"],
+                               layers_to_transform=layers, task_type="CAUSAL_LM"),
+    ))
+
+
 def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None,
           rate: float | None = None):
     """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
     steps = steps or STEPS * ROWS // rows_a_step
     profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 10,
-                                "learning_rate": rate or settings()["learning_rate"],
+                                "learning_rate": rate or RATE,
                                 "max_steps": steps, "eval_steps": steps // 3 if way.startswith("DPO,") else steps}
     rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
     blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
     chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
     held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:2]]
-    set_seed(seed)
-    student, lora = load_student(profile), profile["lora"]
-    arguments = dpo_settings(profile, FOLDER / "scratch")
-    arguments.save_strategy, arguments.per_device_eval_batch_size = "no", ROWS
-    return prepare_trainer((MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)(
-        model=student.model, args=arguments, processing_class=student.tokenizer,
-        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, sum(chosen, []))),
-        eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, held)),
-        peft_config=LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["modules"],
-                               task_type="CAUSAL_LM"),
-    ))
+    return trainer_of(profile, sum(chosen, []), held, MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)
 
 
 def train(*arguments, **changes):

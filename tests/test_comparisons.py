@@ -1,5 +1,6 @@
 """The comparisons: what they measure (small, exact cases), and the committed results that notebook 05 draws."""
 
+import json
 import re
 import sys
 
@@ -11,7 +12,7 @@ from torch.utils.data import RandomSampler
 from cpt_utils import comparisons
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_responses
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime import ROOT, load_profile
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 FOUND = comparisons.load_comparisons()
@@ -136,3 +137,16 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
     numbers = np.concatenate([line.get_xydata().ravel() for axis in fig.axes for line in axis.lines])
     assert np.isfinite(numbers.astype(float)).sum() > 8
     plt.close(fig)
+
+
+def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settings():
+    from recipe import RESULT, TRIALS
+
+    from cpt_utils.settings import check_profile
+
+    told = json.loads(RESULT.read_text())["trials"]
+    assert {name: found["settings"] for name, found in told.items()} == TRIALS
+    for changes in TRIALS.values():
+        check_profile(load_profile("embedded") | {k: v for k, v in changes.items() if k != "layers"})
+    for found in told.values():
+        assert 0 <= found["both_directions"] <= 1 and -1 <= found["spearman_rho"] <= 1

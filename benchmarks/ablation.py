@@ -6,21 +6,16 @@ runs/ablation/ and not done again. Then writes benchmarks/results/ablation.json,
 
 import argparse
 import json
-import multiprocessing
-import os
 import statistics
-import sys
-import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from cpt_utils import runtime
 from cpt_utils.comparisons import FULL
 from cpt_utils.plotting import LABELS
 from cpt_utils.store import read_jsonl
+from measured import keep, side_by_side
 from seeds import SEEDS, run_of
 
 FOLDER = runtime.ROOT / "runs" / "ablation"
-RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 RATES = (1e-4, 3e-4, 3e-3)  # besides units.RATE: was shuffled training given a fair chance?
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
@@ -45,19 +40,14 @@ def path_of(name: str):
     return FOLDER / (name.replace(" ", "_").replace(",", "") + ".json")
 
 
-def run(name: str) -> float:
+def run(name: str) -> None:
     import units as measurements
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     runtime.start("embedded")
-    started = time.time()
     function, *arguments = units()[name]
-    found = getattr(measurements, function)(*arguments)
-    partial = path_of(name).with_suffix(".partial")
-    partial.write_text(json.dumps(found, indent=1))
-    partial.rename(path_of(name))
-    return time.time() - started
+    runtime.write_whole(path_of(name), json.dumps(getattr(measurements, function)(*arguments), indent=1))
 
 
 def over_seeds(runs: list[dict]) -> dict:
@@ -105,7 +95,6 @@ def assemble() -> dict:
     return {
         "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "
                "prompts and targets as in notebook 05; side by side with one thread each, so seconds compare ways only",
-        "hardware": runtime.hardware(), "versions": runtime.versions(),
         "methods": methods, "curves": curves, "rates": rates, "gradients": read("gradients"),
         "generalisation": read("generalisation") | {
             "left_out": left_out, "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
@@ -123,24 +112,9 @@ def main() -> None:
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     missing = [n for n in units() if not path_of(n).exists() and n.startswith(options.only or "")]
-    if missing:
-        # Idle OpenMP threads that spin would slow the other process manyfold.
-        threads = max(1, (os.cpu_count() or 1) // options.workers)
-        os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
-        started, failed = time.time(), 0
-        with ProcessPoolExecutor(options.workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-            work = {pool.submit(run, name): name for name in missing}
-            for done, job in enumerate(as_completed(work), 1):
-                failed += job.exception() is not None
-                told = repr(job.exception()) if job.exception() else f"{job.result():.0f} s"
-                print(f"{done}/{len(missing)}, {time.time() - started:.0f} s: {work[job]}: {told}", flush=True)
-        if failed:
-            sys.exit(f"{failed} units failed; the others are kept: run `make ablation` again.")
-    if options.only:
-        return
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(runtime.rounded(assemble()), indent=1) + "\n")
-    print(f"wrote {runtime.shown(RESULT)}")
+    list(side_by_side(run, missing, options.workers))
+    if not options.only:
+        keep("ablation", assemble())
 
 
 if __name__ == "__main__":

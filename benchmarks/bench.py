@@ -31,8 +31,7 @@ from cpt_utils.prompts import load_prompts, load_responses, messages, system_pro
 from cpt_utils.registry import find_model, linear_shapes
 from cpt_utils.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
-
-RESULTS = runtime.ROOT / "benchmarks" / "results"
+from measured import RESULTS, keep
 
 
 class StockInOrder(DPOTrainer):
@@ -233,20 +232,17 @@ def main() -> None:
     if options.peak:
         return train_alone(options.peak)
     profile = runtime.start("embedded", max_steps=options.steps, logging_steps=1)
-    RESULTS.mkdir(exist_ok=True)
-    report = {"hardware": runtime.hardware(), "versions": runtime.versions(),
-              "peak_memory_gib": {name: peak_gib(name) for name in SIDES}}  # before this process holds a model
+    report = {"peak_memory_gib": {name: peak_gib(name) for name in SIDES}}  # before this process holds a model
     student = load_student(profile)
     report |= train_both(profile, student, rows_for(profile, "train")[: 6 * options.steps], options.repeats)
     report["generation"] = {str(d).split(".")[1]: generate_both(d, options.repeats)
                             for d in (torch.float32, torch.bfloat16)}
     report["slider_ms"] = slider_ms()
-    keep = lambda: (RESULTS / "bench.json").write_text(json.dumps(runtime.rounded(report), indent=1) + "\n")  # noqa: E731
-    keep()  # what follows takes longest
+    keep("bench", report)  # what follows takes longest
     runtime.release_memory()
     report["growth"] = growth(profile, student)
     draw(report["growth"])
-    keep()
+    keep("bench", report)
     print(f"training {report['train_ratio']:.2f}x, peak memory "
           + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items()))
     for name, values in report["generation"].items():

@@ -5,34 +5,38 @@ where none is named, two trials at a time with one thread each. Kept in benchmar
 there is not run again.
 """
 
-import json
-import multiprocessing
-import os
-import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from cpt_utils import runtime
+from measured import RESULTS, keep, result, side_by_side
 
-RESULT = runtime.ROOT / "benchmarks" / "results" / "recipe.json"
-BOTH = {"sigmoid": 1.0, "sft": 1.0}
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # all linear layers, by name
-LOW = {"sigmoid": 1.0, "sft": 0.3}
-TRIALS = {  # what differs from 6 rows a step, all linear layers
-    "two epochs": {"loss": BOTH, "learning_rate": 1e-3, "epochs": 2},
-    "two epochs, DPO only": {"loss": {"sigmoid": 1.0}, "learning_rate": 1e-3, "epochs": 2},
-    "two epochs, upper half of the layers": {"loss": BOTH, "learning_rate": 1e-3, "epochs": 2, "layers": [15, 30],
-                                             "lora": {"r": 8, "alpha": 16, "modules": SEVEN}},
-    "one epoch": {"loss": BOTH, "learning_rate": 1e-3, "epochs": 1},
-    "one epoch, 2e-3": {"loss": BOTH, "learning_rate": 2e-3, "epochs": 1},
-    "one epoch, 2e-3, DPO only": {"loss": {"sigmoid": 1.0}, "learning_rate": 2e-3, "epochs": 1},
-    "one epoch, 2e-3, SFT 0.15": {"loss": {"sigmoid": 1.0, "sft": 0.15}, "learning_rate": 2e-3, "epochs": 1},
-    "one epoch, 2e-3, SFT 0.3": {"loss": LOW, "learning_rate": 2e-3, "epochs": 1},
-    "one epoch, 2e-3, SFT 0.3, seed 43": {"loss": LOW, "learning_rate": 2e-3, "epochs": 1, "seed": 43},
-    "one epoch, 3e-3, SFT 0.3": {"loss": LOW, "learning_rate": 3e-3, "epochs": 1},
-    "one epoch, 3e-3, SFT 0.3, seed 43": {"loss": LOW, "learning_rate": 3e-3, "epochs": 1, "seed": 43},
-    "one epoch, 2 rows a step": {"loss": BOTH, "learning_rate": 1e-3, "epochs": 1, "rows_per_batch": 2},
-    "one epoch, 2 rows a step, SFT 0.3": {"loss": LOW, "learning_rate": 1e-3, "epochs": 1, "rows_per_batch": 2},
+ONE, LOW, NONE = ({"sigmoid": 1.0, "sft": 1.0}, {"sigmoid": 1.0, "sft": 0.3}, {"sigmoid": 1.0})
+SIX = {"loss": ONE, "learning_rate": 1e-3, "epochs": 1, "rows_per_batch": 6}
+TWO = SIX | {"loss": LOW, "rows_per_batch": 2}
+FAST = SIX | {"loss": LOW, "learning_rate": 2e-3}
+HALF = FAST | {"epochs": 1.5}
+TRIALS = {  # settings of the profile
+    "one and a half epochs, 2e-3, SFT 0.3": HALF,
+    "one and a half epochs, 2e-3, SFT 0.3, seed 43": HALF | {"seed": 43},
+    "one and a half epochs, 2e-3, DPO only": HALF | {"loss": NONE},
+    "one and a half epochs, 2e-3, DPO only, seed 43": HALF | {"loss": NONE, "seed": 43},
+    "two epochs": SIX | {"epochs": 2},
+    "two epochs, DPO only": SIX | {"epochs": 2, "loss": NONE},
+    "two epochs, upper half of the layers": SIX | {"epochs": 2, "layers": [15, 30],
+                                                   "lora": {"r": 8, "alpha": 16, "modules": SEVEN}},
+    "one epoch": SIX,
+    "one epoch, 2e-3": SIX | {"learning_rate": 2e-3},
+    "one epoch, 2e-3, DPO only": FAST | {"loss": NONE},
+    "one epoch, 2e-3, SFT 0.15": FAST | {"loss": {"sigmoid": 1.0, "sft": 0.15}},
+    "one epoch, 2e-3, SFT 0.3": FAST,
+    "one epoch, 2e-3, SFT 0.3, seed 43": FAST | {"seed": 43},
+    "one epoch, 3e-3, SFT 0.3": FAST | {"learning_rate": 3e-3},
+    "one epoch, 3e-3, SFT 0.3, seed 43": FAST | {"learning_rate": 3e-3, "seed": 43},
+    "one epoch, 2 rows a step": SIX | {"rows_per_batch": 2},
+    "one epoch, 2 rows a step, SFT 0.3": TWO,
+    "one epoch, 2 rows a step, SFT 0.3, seed 43": TWO | {"seed": 43},
+    "two thirds of an epoch, 2 rows a step, SFT 0.3": TWO | {"max_steps": 128},
 }
 
 
@@ -66,24 +70,10 @@ def trial(name: str) -> dict:
 
 
 def main() -> None:
-    told = json.loads(RESULT.read_text()) if RESULT.exists() else {"trials": {}}
-    missing = [name for name in TRIALS if name not in told["trials"]]
-    os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
-    failed = 0
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        work = {pool.submit(trial, name): name for name in missing}
-        for job in as_completed(work):
-            if job.exception():
-                failed += 1
-                print(f"{work[job]}: {job.exception()!r}", flush=True)
-                continue
-            told["trials"][work[job]] = {"settings": TRIALS[work[job]]} | runtime.rounded(job.result())
-            told |= {"how": told.get("how", "make recipe; 16 training prompts, judged on 4 others; one thread a trial"),
-                     "hardware": runtime.hardware(), "versions": runtime.versions()}
-            RESULT.write_text(json.dumps(told, indent=1) + "\n")
-            print(f"{work[job]}: {told['trials'][work[job]]}", flush=True)
-    if failed:
-        sys.exit(f"{failed} trials failed; the others are kept: run it again.")
+    trials = result("recipe")["trials"] if (RESULTS / "recipe.json").exists() else {}
+    for name, found in side_by_side(trial, [name for name in TRIALS if name not in trials]):
+        trials[name] = {"settings": TRIALS[name]} | found
+        keep("recipe", {"how": "make recipe; 16 training prompts, judged on 4 others; one thread a trial", "trials": trials})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from cpt_utils import runtime
+from measured import keep
 
 SEEDS = (42, 43, 44)
 RUNS = runtime.ROOT / "runs"
@@ -48,9 +49,7 @@ def main() -> None:
         "hardware": reports[SEEDS[0]]["hardware"], "versions": reports[SEEDS[0]]["versions"],
         "by_seed": flat, "mean": mean, "standard_deviation": spread,
     }
-    path = runtime.ROOT / "benchmarks" / "results" / "seeds.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    keep("seeds", result)
     for name in mean:
         print(f"{name:28} {mean[name]:7.3f} +- {spread[name]:.3f}")
 

@@ -32,7 +32,7 @@ WAYS = {  # loss, and whether mirrored rows share a step
     "SFT on the chosen": ({"sigmoid": 0.0, "sft": 1.0}, True),
     "DPO, rows shuffled": ({"sigmoid": 1.0, "sft": 0.0}, False),
     "DPO, mirrored batches": ({"sigmoid": 1.0, "sft": 0.0}, True),
-    "DPO mirrored + SFT": ({"sigmoid": 1.0, "sft": 1.0}, True),
+    "DPO mirrored + SFT": ({"sigmoid": 1.0, "sft": 0.3}, True),
 }
 WORDS = yaml.safe_load((runtime.ROOT / "benchmarks" / "between.yaml").read_text("utf-8"))
 PROMPTS = [p["prompt"] for p in load_prompts(heldout=True)]

@@ -1,6 +1,7 @@
 """Hand a training over to `trl dpo` / `accelerate launch`: the same rows and settings, any number of GPUs."""
 
 import json
+import math
 import random
 from pathlib import Path
 
@@ -9,14 +10,14 @@ import yaml
 from cpt_utils.models import weights_of
 
 
-def in_blocks(rows: list[dict], block: int, epochs: int, seed: int) -> list[dict]:
+def in_blocks(rows: list[dict], block: int, epochs: float, seed: int) -> list[dict]:
     """Rows of all epochs in training order: blocks of `block` rows shuffled, rows in a block kept together."""
     blocks = [rows[i : i + block] for i in range(0, len(rows) - block + 1, block)]
     ordered = []
-    for epoch in range(epochs):
+    for epoch in range(math.ceil(epochs)):
         random.Random(seed + epoch).shuffle(blocks)
-        ordered += [row for each in blocks for row in each]
-    return ordered
+        ordered += blocks
+    return [row for each in ordered[: math.ceil(epochs * len(blocks))] for row in each]
 
 
 def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int = 1) -> str:

@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator,
 )
 
+from cpt_utils import runtime
 from cpt_utils.faults import first_fault
 
 MOST_BYTES = 100_000
@@ -144,9 +145,7 @@ class Rubric(Strict):
         """The rubric as YAML text, also written to `path` if one is given."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)  # whole or not at all
+            runtime.write_whole(path, text)
         return text
 
     def to_markdown(self) -> str:

@@ -189,7 +189,12 @@ def update_report(profile: dict, section: str, values: dict) -> dict:
         "profile": profile["name"], "seed": profile["seed"], "hardware": hardware(), "versions": versions()
     }
     report[section] = report.get(section, {}) | rounded(values)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(report, indent=1) + "\n")
-    partial.replace(path)
+    write_whole(path, json.dumps(report, indent=1) + "\n")
     return report
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

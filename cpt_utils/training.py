@@ -5,10 +5,10 @@ import json
 import math
 import shutil
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from peft.helpers import disable_input_dtype_casting
 from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
@@ -117,7 +117,10 @@ class MirroredDPOTrainer(PairedDPOTrainer):
         super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
 
     def train(self, *args, **kwargs):
-        with cast_weights(self.model, torch.bfloat16) if self.args.bf16 else nullcontext():
+        if not self.args.bf16:
+            return super().train(*args, **kwargs)
+        # PEFT would cast every input up to the adapter's float32, and autocast down again.
+        with cast_weights(self.model, torch.bfloat16), disable_input_dtype_casting(self.model):
             return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):

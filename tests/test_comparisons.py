@@ -140,11 +140,12 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
 
 
 def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settings():
-    from recipe import RESULT, TRIALS
+    from measured import result
+    from recipe import TRIALS
 
     from cpt_utils.settings import check_profile
 
-    told = json.loads(RESULT.read_text())["trials"]
+    told = result("recipe")["trials"]
     assert {name: found["settings"] for name, found in told.items()} == TRIALS
     for changes in TRIALS.values():
         check_profile(load_profile("embedded") | {k: v for k, v in changes.items() if k != "layers"})

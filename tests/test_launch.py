@@ -61,6 +61,7 @@ def test_pairs_stay_together_in_every_epoch_and_rows_are_all_there(rows):
         assert first["pair_id"] == second["pair_id"] and first["chosen"] == second["rejected"]
     epochs = [[r["pair_id"] for r in ordered[i * len(rows) : (i + 1) * len(rows) : 2]] for i in range(3)]
     assert all(sorted(e) == sorted(epochs[0]) for e in epochs) and epochs[0] != epochs[1]
+    assert in_blocks(rows, 2, epochs=1.5, seed=5) == ordered[: 3 * len(rows) // 2]
 
 
 def test_shares_that_would_tear_pairs_are_refused(profile, rows, tmp_path):

@@ -1,0 +1,43 @@
+"""How the long measurements run and where their results lie."""
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+from cpt_utils import runtime
+
+RESULTS = runtime.ROOT / "benchmarks" / "results"
+
+
+def result(name: str) -> dict:
+    """What benchmarks/results/`name`.json holds."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def keep(name: str, found: dict) -> None:
+    """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
+    told = {"hardware": runtime.hardware(), "versions": runtime.versions()} | runtime.rounded(found)
+    RESULTS.mkdir(exist_ok=True)
+    runtime.write_whole(RESULTS / f"{name}.json", json.dumps(told, indent=1) + "\n")
+    print(f"wrote {runtime.shown(RESULTS / name)}.json", flush=True)
+
+
+def side_by_side(function, names: list[str], workers: int = 2):
+    """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
+    # Idle OpenMP threads that spin would slow the other process manyfold.
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
+    started, failed = time.time(), 0
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        work = {pool.submit(function, name): name for name in names}
+        for done, job in enumerate(as_completed(work), 1):
+            fault = job.exception()
+            print(f"{done}/{len(names)}, {time.time() - started:.0f} s: {work[job]}: {fault or 'done'!r}", flush=True)
+            failed += fault is not None
+            if fault is None:
+                yield work[job], job.result()
+    if failed:
+        sys.exit(f"{failed} of {len(names)} failed; the others are kept: run it again.")

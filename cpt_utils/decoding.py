@@ -40,15 +40,21 @@ class RoomyLayer(DynamicLayer):
 def pick(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """One token a row from logits (rows, vocabulary): greedy at temperature 0, else top-p sampling.
 
-    The smallest set of tokens with at least `top_p` probability nearly always fits a short list, so the
-    whole vocabulary is sorted only where it does not (Holtzman et al. 2020, section 3.1).
+    The smallest set of tokens with at least `top_p` probability nearly always fits a short list, so the whole
+    vocabulary is sorted only for the rows where it does not (Holtzman et al. 2020, section 3.1).
     """
     if not temperature:
         return logits.argmax(-1)
     probabilities = (logits / temperature).softmax(-1)
     best, tokens = probabilities.topk(min(SHORTLIST, probabilities.shape[-1]))
-    if (best.sum(-1) < top_p).any():
-        best, tokens = probabilities.sort(-1, descending=True)
+    picked, wide = draw(best, tokens, top_p), best.sum(-1) < top_p
+    if wide.any():
+        picked[wide] = draw(*probabilities[wide].sort(-1, descending=True), top_p)
+    return picked
+
+
+def draw(best: torch.Tensor, tokens: torch.Tensor, top_p: float) -> torch.Tensor:
+    """One token a row, from probabilities in falling order and their tokens (rows, n)."""
     before = best.cumsum(-1) - best
     best = best.masked_fill(before >= top_p, 0.0)
     return tokens.gather(-1, torch.multinomial(best, 1)).squeeze(-1)
@@ -68,7 +74,7 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
     out = ids.new_full((len(ids), max_new_tokens), pad_token_id)
     rows, stops = torch.arange(len(ids), device=ids.device), torch.tensor(ends, device=ids.device)
     running = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
-    seen = None
+    seen = ids
     each, copies = torch.cat([ids, mask], 1).unique(dim=0, return_inverse=True)  # samples share their prompt's work
     with attention(model, "one_token"), packed_weights(model):
         for step in range(max_new_tokens):
@@ -80,20 +86,18 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
                 cache.batch_select_indices(copies)
                 logits = logits[copies]
             if repetition_penalty != 1.0:
-                if seen is None:
-                    seen = torch.zeros_like(logits, dtype=torch.bool)
-                seen.scatter_(1, ids, True)
-                lowered = torch.where(logits < 0, logits * repetition_penalty, logits / repetition_penalty)
-                logits = torch.where(seen, lowered, logits)
+                told = logits.gather(1, seen)
+                lowered = torch.where(told < 0, told * repetition_penalty, told / repetition_penalty)
+                logits = logits.scatter(1, seen, lowered)
             token = pick(logits, temperature, top_p).masked_fill(~running, pad_token_id)
             out[rows, step] = token
             running &= ~torch.isin(token, stops)
             if watch and watch(token) or not running.any():
                 break
             ids, mask = token[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+            seen = torch.cat([seen, ids], 1)
             if running.float().mean() < 0.9:  # go on without the ended ones; a smaller change is not worth a copy
                 keep = running.nonzero().squeeze(1)
                 cache.batch_select_indices(keep)
-                ids, mask, rows, running = ids[keep], mask[keep], rows[keep], running[keep]
-                seen = seen if seen is None else seen[keep]
+                ids, mask, seen, rows, running = ids[keep], mask[keep], seen[keep], rows[keep], running[keep]
     return out[:, : step + 1]

@@ -91,6 +91,9 @@ def test_a_flat_distribution_outgrows_the_short_list():
     flat = torch.zeros(1, 4 * SHORTLIST)
     drawn = {pick(flat, 1.0, 0.9).item() for _ in range(3000)}
     assert len(drawn) > 1.5 * SHORTLIST
+    peaked = torch.zeros(1, 4 * SHORTLIST).index_fill(1, torch.tensor([7]), 50.0)
+    both = torch.stack([pick(torch.cat([peaked, flat]), 1.0, 0.9) for _ in range(300)])
+    assert (both[:, 0] == 7).all() and (both[:, 1] >= SHORTLIST).any()  # only the flat row is drawn from all
 
 
 def test_temperature_zero_is_greedy_and_low_temperature_nearly_so():

@@ -35,7 +35,8 @@ def side_by_side(function, names: list[str], workers: int = 2):
         work = {pool.submit(function, name): name for name in names}
         for done, job in enumerate(as_completed(work), 1):
             fault = job.exception()
-            print(f"{done}/{len(names)}, {time.time() - started:.0f} s: {work[job]}: {fault or 'done'!r}", flush=True)
+            told = "done" if fault is None else repr(fault)
+            print(f"{done}/{len(names)}, {time.time() - started:.0f} s: {work[job]}: {told}", flush=True)
             failed += fault is not None
             if fault is None:
                 yield work[job], job.result()

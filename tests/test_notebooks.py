@@ -135,7 +135,7 @@ def test_full_run_meets_the_bars():
     assert report["preference"]["cpt"]["both_directions"] >= 0.95
     cpt = report["steerability"]["cpt"]
     assert cpt["spearman_rho"] >= 0.70 and cpt["accuracy"] >= 0.55
-    assert report["training"]["seconds"] <= 9 * 60 and report["seconds"]["total"] <= 20 * 60
+    assert report["training"]["seconds"] <= 9 * 60 and report["seconds"]["total"] <= 10 * 60
 
 
 def test_a_cell_run_too_early_says_which_cell_comes_first():

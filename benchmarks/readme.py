@@ -15,7 +15,7 @@ from cpt_utils.store import read_jsonl
 from measured import RESULTS, result
 
 RUN = runtime.ROOT / "runs" / "embedded"
-EXAMPLE = "Write a short speech for the opening of a village library."
+EXAMPLE = "Write field notes on the pigeons in a railway station."
 
 
 METRICS = (("accuracy (guessing: 0.33)", "accuracy"), ("Kendall's τ (ceiling {kendall_tau:.2f})", "kendall_tau"),

@@ -19,7 +19,8 @@ TASKS = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteri
 PLAIN = lambda prompt, rubric, qualifier: messages(f"{prompt} {rubric} {qualifier}")  # noqa: E731
 # A process that answers slowly and notes every conversation that it was asked.
 WORKER = """
-import sys, threading, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with it ignored
 from cpt_utils.generation import Teacher, generate_responses, generation_tasks
 from cpt_utils.prompts import messages
 path, log, workers, pause = sys.argv[1], open(sys.argv[2], "a"), int(sys.argv[3]), float(sys.argv[4])

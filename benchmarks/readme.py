@@ -103,7 +103,8 @@ def speed() -> str:
                          "(stock: `model.generate`)", [f"{taken:.1f}" for taken in seconds.values()], measured["ratio"][way]))
     lines += [f"| {name} | {' | '.join(cells)} | {ratio:.1f}× |" for name, cells, ratio in rows]
     return "\n".join(lines + [
-        f"\nLosses differ by at most {told['max_loss_difference']:.1%} at any step. A training step runs at "
+        f"\nLosses differ by at most {told['max_loss_difference']:.1%} at any step, where both sides round to bf16, and by "
+        f"{told['max_loss_difference_float32']:.0e} of their size in float32. A training step runs at "
         f"{told['matmul_share']:.0%} of the rate of one large matrix product alone; four times the rows take "
         f"{told['growth']['rows']['4'] / told['growth']['rows']['1']:.1f} times as long, four times the length "
         f"{told['growth']['length']['4'] / told['growth']['length']['1']:.1f}. {told['hardware']}."])

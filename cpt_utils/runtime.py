@@ -173,12 +173,12 @@ def shown(path: Path) -> str:
 
 
 def rounded(values):
-    """The same nested dicts and lists with floats at four digits, and every key a string, as JSON has them."""
+    """The same nested dicts and lists as JSON has them: every key a string, floats at four digits (tiny ones at one)."""
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
     if isinstance(values, list):
         return [rounded(v) for v in values]
-    return round(values, 4) if isinstance(values, float) else values
+    return round(values, 4) or float(f"{values:.1g}") if isinstance(values, float) else values
 
 
 def update_report(profile: dict, section: str, values: dict) -> dict:

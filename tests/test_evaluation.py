@@ -131,3 +131,9 @@ def test_unjudged_texts_are_left_out_and_counted():
     some = graded(lambda i, t: None if i % 4 == 0 else t["target"])
     found = steerability(some, resamples=5)
     assert found["unjudged"] == 12 and found["texts"] == 36 and found["accuracy"] == 1
+
+
+def test_rounding_keeps_the_size_of_tiny_numbers():
+    from cpt_utils.runtime import rounded
+
+    assert rounded({1: [0.12345, 1.31e-6, 0.0, 7]}) == {"1": [0.1235, 1e-6, 0.0, 7]}

@@ -74,7 +74,6 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
     out = ids.new_full((len(ids), max_new_tokens), pad_token_id)
     rows, stops = torch.arange(len(ids), device=ids.device), torch.tensor(ends, device=ids.device)
     running = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
-    seen = ids
     each, copies = torch.cat([ids, mask], 1).unique(dim=0, return_inverse=True)  # samples share their prompt's work
     with attention(model, "one_token"), packed_weights(model):
         for step in range(max_new_tokens):
@@ -86,6 +85,7 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
                 cache.batch_select_indices(copies)
                 logits = logits[copies]
             if repetition_penalty != 1.0:
+                seen = torch.cat([batch["input_ids"][rows], out[rows, :step]], 1)
                 told = logits.gather(1, seen)
                 lowered = torch.where(told < 0, told * repetition_penalty, told / repetition_penalty)
                 logits = logits.scatter(1, seen, lowered)
@@ -95,9 +95,8 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
             if watch and watch(token) or not running.any():
                 break
             ids, mask = token[:, None], torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
-            seen = torch.cat([seen, ids], 1)
             if running.float().mean() < 0.9:  # go on without the ended ones; a smaller change is not worth a copy
                 keep = running.nonzero().squeeze(1)
                 cache.batch_select_indices(keep)
-                ids, mask, seen, rows, running = ids[keep], mask[keep], seen[keep], rows[keep], running[keep]
+                ids, mask, rows, running = ids[keep], mask[keep], rows[keep], running[keep]
     return out[:, : step + 1]

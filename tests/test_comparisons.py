@@ -1,6 +1,5 @@
 """The comparisons: what they measure (small, exact cases), and the committed results that notebook 05 draws."""
 
-import json
 import re
 import sys
 

@@ -1,0 +1,241 @@
+"""What the series takes a machine to be, and that it goes on where an ability is missing."""
+
+import ctypes
+import os
+import re
+import subprocess
+import sys
+import types
+
+import psutil
+import pytest
+import torch
+
+from cpt_utils import attention, decoding, fast_paths, frozen, machine, packing, runtime
+from cpt_utils.faults import SettingsError
+
+OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+
+
+@pytest.fixture(autouse=True)
+def asked_afresh(monkeypatch):
+    for name in ("CPT_DEVICE", "CPT_PRECISION", "CPT_FAST_PATHS", "ONEDNN_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    fast_paths.forget()
+    yield
+    fast_paths.forget()
+
+
+def broken(*args, **kwargs):
+    raise NotImplementedError("not on this machine")
+
+
+def wrong(layer):
+    return lambda x: torch.nn.functional.linear(x, layer.weight, layer.bias) + 1
+
+
+ABILITIES = {  # name: (object, attribute, what stands there instead)
+    "oneDNN operators": (torch.ops, "mkldnn", types.SimpleNamespace()),
+    "right oneDNN products": (frozen, "onednn_product", wrong),
+    "own attention": (attention, "_next_token", broken),
+    "packed attention": (attention, "_packed_rows", broken),
+    "a cache that grows": (decoding.RoomyLayer, "update", broken),
+    "fused log-probabilities": (packing.TokenLogps, "forward", broken),
+}
+
+
+def take_away(name, monkeypatch):
+    """Make this a machine that lacks one ability, or all of them."""
+    if name == "fast paths":
+        monkeypatch.setenv("CPT_FAST_PATHS", "off")
+    for ability, (place, attribute, instead) in ABILITIES.items():
+        if name in (ability, "all of them"):
+            monkeypatch.setattr(place, attribute, instead)
+    fast_paths.forget()
+
+
+def greedy(model):
+    ids = torch.tensor([[0, 0, 5, 9, 14], [7, 1, 30, 11, 8]])
+    batch = {"input_ids": ids, "attention_mask": (ids > 0).long()}
+    return decoding.generate(model, batch, max_new_tokens=24, ends=[2], pad_token_id=0, repetition_penalty=1.1)
+
+
+def logps_and_gradient(model):
+    rows = [{"prompt_ids": [5, 6, 7], "chosen_ids": [8, 9, 10], "rejected_ids": [11, 12]},
+            {"prompt_ids": [4, 6, 7], "chosen_ids": [11, 12], "rejected_ids": [8, 9, 10]}]
+    model.zero_grad()
+    model.lm_head.requires_grad_(False)
+    logps, _ = packing.packed_logps(model, packing.PackedCollator(0)(rows))
+    logps.pow(2).sum().backward()
+    return logps.detach(), model.model.layers[0].self_attn.q_proj.weight.grad
+
+
+@pytest.mark.parametrize("ability", [*ABILITIES, "all of them", "fast paths"])
+def test_the_same_texts_and_losses_without_each_ability(ability, monkeypatch):
+    model = fast_paths.small_model(seed=3)
+    tokens, numbers = greedy(model), logps_and_gradient(model)
+    take_away(ability, monkeypatch)
+    torch.testing.assert_close(greedy(model), tokens)
+    torch.testing.assert_close(logps_and_gradient(model), numbers, rtol=1e-4, atol=1e-5)
+    assert any(fast_paths.states().values()) or ability == "fast paths"
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_path_that_is_off_is_said_once(monkeypatch, capsys):
+    monkeypatch.setattr(frozen, "onednn_product", broken)
+    for _ in range(3):
+        assert not frozen.layout_works(torch.float32)
+    assert capsys.readouterr().out.count("note: oneDNN's layout of float32 weights is off here (NotImplemented") == 1
+
+
+def test_asking_draws_nothing_from_the_global_generator():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    assert decoding.loop_works("cpu") and attention.attention_works("packed")
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("known, allowed, expected, number", [
+    ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX512", "AVX-512-BF16", "bfloat16"),
+    ({"architecture": "x86_64", "avx512_f": True, "amx_bf16": True}, "AVX512", "AMX-BF16", "bfloat16"),
+    ({"architecture": "x86_64", "avx512_f": True}, "AVX512", "AVX-512", "float32"),
+    ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX2", "AVX2", "float32"),
+    ({"architecture": "x86_64", "avx2": True}, "AVX2", "AVX2", "float32"),
+    ({"architecture": "arm64"}, "DEFAULT", "NEON", "float32"),
+    ({"architecture": "aarch64", "bf16": True}, "SVE256", "NEON with bf16", "bfloat16"),
+])
+def test_bf16_only_where_the_processor_multiplies_it(monkeypatch, known, allowed, expected, number):
+    monkeypatch.setattr(machine, "device", lambda: "cpu")
+    monkeypatch.setattr(machine, "capabilities", lambda: known)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: allowed)
+    assert machine.instruction_set() == expected and machine.number_type() == number
+    assert machine.training_arguments() == {"use_cpu": True, "bf16": number == "bfloat16", "fp16": False}
+    assert machine.hardware().endswith(f"{expected}: {number}")
+
+
+def test_without_onednn_a_processor_has_no_use_for_bf16(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert machine.number_type() == "float32"
+
+
+@pytest.mark.parametrize("native, number", [(True, "bfloat16"), (False, "float16")])
+def test_a_gpu_without_bf16_takes_fp16(monkeypatch, native, number):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: native)
+    assert machine.device() == "cuda" and machine.number_type() == number
+    assert machine.training_arguments() == {"use_cpu": False, "bf16": native, "fp16": not native}
+    monkeypatch.setenv("CPT_DEVICE", "cpu")
+    assert machine.device() == "cpu" and machine.training_arguments()["use_cpu"]
+
+
+def test_an_apple_gpu_that_refuses_is_not_used(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)  # and yet it computes nothing here
+    machine.mps_works.cache_clear()
+    assert machine.device() == "cpu"
+    machine.mps_works.cache_clear()
+
+
+@pytest.mark.parametrize("variables, said", [
+    ({"CPT_DEVICE": "tpu"}, "CPT_DEVICE is 'tpu': set it to cpu, cuda or mps"),
+    ({"CPT_DEVICE": "cuda"}, "PyTorch sees no CUDA GPU"),
+    ({"CPT_DEVICE": "mps"}, "PyTorch cannot compute on an Apple GPU here"),
+    ({"CPT_PRECISION": "int8"}, "CPT_PRECISION is 'int8': set it to float32"),
+    ({"CPT_PRECISION": "fp16"}, "in which a processor cannot train"),
+])
+def test_overrides_that_cannot_work_say_so(monkeypatch, variables, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        machine.training_arguments()
+
+
+@pytest.mark.parametrize("given, number", [("fp32", "float32"), ("BF16", "bfloat16"), ("auto", None)])
+def test_precision_can_be_chosen(monkeypatch, given, number):
+    expected = number or machine.number_type()
+    monkeypatch.setenv("CPT_PRECISION", given)
+    assert machine.number_type() == expected
+
+
+def test_start_and_hardware_need_nothing_that_only_linux_has(monkeypatch, capsys):
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(machine.sys, "platform", "win32")
+    monkeypatch.setattr(machine, "_cpuinfo", lambda field: "")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    machine.capabilities.cache_clear()
+    try:
+        runtime.start("embedded")
+        assert "GiB" in machine.hardware() and machine.hardware() in capsys.readouterr().out
+        machine.keep_freed_memory(), machine.release_memory()
+    finally:
+        machine.capabilities.cache_clear()
+
+
+@pytest.mark.parametrize("library", [OSError, types.SimpleNamespace])
+def test_another_c_library_is_left_alone(monkeypatch, library):
+    def load(name):
+        if library is OSError:
+            raise OSError(name)
+        return library()  # musl: no mallopt
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    machine.keep_freed_memory()
+    machine.release_memory()
+
+
+def test_modules_for_one_system_are_not_imported():
+    for path in (runtime.ROOT / "cpt_utils").glob("**/*.py"):
+        source = path.read_text("utf-8")
+        assert not re.search(r"import (resource|fcntl|pwd|termios)\b|os\.(sysconf|fork|uname)\b", source), path.name
+
+
+def test_little_memory_is_seen(monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(total=2**32, available=2**30))
+    assert machine.total_memory_gib() == 4 and machine.free_memory_gib() == 1
+
+
+def run(code, **variables):
+    keep = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=keep | variables)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+GREEDY = """
+from cpt_utils.models import chat, load_chat_model
+from cpt_utils.prompts import messages
+model = load_chat_model("embedded", dtype="auto")
+print(model.model.dtype, chat(model, [messages("Name a colour.")], temperature=0.0, max_new_tokens=12))
+"""
+
+
+@pytest.mark.skipif("avx512_f" not in machine.capabilities(), reason="not an x86 processor")
+def test_the_embedded_model_writes_the_same_text_without_avx512():
+    here = run(GREEDY, CPT_PRECISION="float32")
+    assert "float32" in here and run(GREEDY, **OLDER_PROCESSOR).splitlines()[-1] == here.splitlines()[-1]
+
+
+def test_offline_is_a_property_of_a_call_and_not_of_the_process():
+    """The embedded profile reaches for nothing, and the Hub is not switched off afterwards."""
+    told = run("""
+import socket
+def refused(*args, **kwargs):
+    print("REACHED OUT", args[:2])
+    raise OSError("no network")
+socket.getaddrinfo = socket.socket.connect = refused
+from cpt_utils import runtime
+profile = runtime.start("embedded")
+from cpt_utils.models import chat, find_adapter, load_chat_model
+from cpt_utils.prompts import messages
+model = load_chat_model(profile, find_adapter(profile)[0])
+print(len(chat(model, [messages("Hello.")], max_new_tokens=3)))
+from huggingface_hub import constants
+print("offline:", constants.HF_HUB_OFFLINE)
+""")
+    assert "REACHED OUT" not in told and "offline: False" in told
+
+
+def test_waiting_threads_do_not_spin():
+    assert run("import cpt_utils, os; print(os.environ['OMP_WAIT_POLICY'])").strip() == "passive"
+    assert run("import cpt_utils, os; print(os.environ['OMP_WAIT_POLICY'])", OMP_WAIT_POLICY="active").strip() == "active"

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 import re
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError
 
 from cpt_utils import runtime
 
-OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -37,6 +37,23 @@ def _tidy(cell) -> None:
             out.text = re.sub(r"[^\n]*\r(?!\n)", "", out.text)
 
 
+def tell_progress(name: str, code: list, over: threading.Event) -> None:
+    """Until `over`, say which cell runs, for how long, and its progress bar: live in a terminal, else now and then."""
+    started, live = time.time(), sys.stdout.isatty()
+    while not over.wait(1 if live else EVERY):
+        begun = [cell for cell in code if cell.execution_count is not None]
+        shown = newest_line(begun[-1]) if begun else "the kernel starts"
+        line = f"  {name}: cell {len(begun)}/{len(code)}, {time.time() - started:.0f} s  {shown}"
+        print(f"\r{line[:100]:100}" if live else line, end="" if live else "\n", flush=True)
+
+
+def newest_line(cell) -> str:
+    """The last line that a cell has shown so far, such as the present state of its progress bar."""
+    shown = [out.text for out in list(cell.outputs) if out.output_type == "stream"]
+    lines = [line.strip() for line in re.split(r"[\r\n]", shown[-1] if shown else "") if line.strip()]
+    return lines[-1] if lines else ""
+
+
 def execute(source: Path, target: Path) -> float:
     """Run one notebook from a fresh kernel and write it to `target`; returns seconds.
 
@@ -44,22 +61,21 @@ def execute(source: Path, target: Path) -> float:
     """
     notebook = nbformat.read(source, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    started, done = time.time(), 0
-
-    def report(cell, cell_index, execute_reply=None):
-        nonlocal done
-        done += cell.cell_type == "code"
-        line = f"  {source.stem}: cell {done}/{len(code)}, {time.time() - started:.0f} s"
-        print(f"\r{line}" if sys.stdout.isatty() else line, end="" if sys.stdout.isatty() else "\n", flush=True)
-
+    for cell in code:  # what an earlier run left must not be taken for this one's
+        cell.outputs, cell.execution_count = [], None
+    started = time.time()
     client = NotebookClient(
         notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}},
-        on_cell_complete=report if sys.stdout.isatty() else None, store_widget_state=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        store_widget_state=False, extra_arguments=["--IPKernelApp.log_level=40"],
     )
+    over = threading.Event()
+    teller = threading.Thread(target=tell_progress, args=(source.stem, code, over), daemon=True)
+    teller.start()
     try:
         client.execute()
     finally:
+        over.set()
+        teller.join()
         for cell in code:
             _tidy(cell)
         notebook.metadata.pop("widgets", None)
@@ -78,8 +94,6 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
     profile = runtime.load_profile() | {"seed": runtime.SEED}
     folder = runtime.run_dir(profile)
-    if profile["student"] == "embedded":
-        os.environ.update(OFFLINE)
     wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
     seconds = {}
     if not options.only:

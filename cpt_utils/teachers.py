@@ -138,5 +138,7 @@ def _failure(error, client) -> EndpointError:
         return EndpointError(f"no answer within {client.timeout:g} s")
     if isinstance(error, APIConnectionError):
         return EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
-    said = " ".join(scrub(error.message, client.api_key).split())[:120]
+    body = getattr(error, "body", None)  # openai 2 puts it into its message as Python writes a dict
+    told = body.get("message") if isinstance(body, dict) else None
+    said = " ".join(scrub(str(told or error.message), client.api_key).split())[:120]
     return EndpointError(f"HTTP {status} ({said})" if status else said)

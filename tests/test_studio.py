@@ -277,7 +277,7 @@ def test_views_of_prompts(studio):
 def test_widgets_do_not_pile_up(studio):
     import ipywidgets
 
-    count = lambda: len(ipywidgets.widgets.widget._instances)  # noqa: E731
+    count = lambda: len(ipywidgets.Widget.widgets)  # noqa: E731
     studio.add.click()
     studio.undo.click()
     before = count()
@@ -288,4 +288,5 @@ def test_widgets_do_not_pile_up(studio):
 
 
 def test_on_pages_without_widgets_there_is_a_sentence(studio):
-    assert "when you run this cell" in studio._repr_mimebundle_()["text/plain"]
+    bundle = getattr(studio, "_repr_mimebundle_", dict)()  # ipywidgets 7 has none: it shows the repr itself
+    assert "when you run this cell" in repr(studio) == bundle.get("text/plain", repr(studio))

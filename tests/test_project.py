@@ -117,6 +117,7 @@ def test_readme_sets_up_without_make_in_three_lines_with_the_pins():
 @pytest.mark.slow
 def test_readme_without_make_is_followed_literally(tmp_path):
     import os
+    import shlex
     import shutil
 
     copy = tmp_path / "series"
@@ -128,6 +129,6 @@ def test_readme_without_make_is_followed_literally(tmp_path):
     own = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CPT_PROFILE": "smoke",
                         "CPT_RUNS": str(tmp_path / "runs"), "MPLBACKEND": "agg"}
     for command in without_make():
-        done = subprocess.run(command.split(), cwd=copy, env=own, capture_output=True, text=True)
+        done = subprocess.run(shlex.split(command), cwd=copy, env=own, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
     assert (tmp_path / "runs" / "smoke" / "report.json").exists()

@@ -7,10 +7,14 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run test lab notebooks seeds bench ablation recipe readme stamp clean
+.PHONY: run try test lab notebooks seeds bench ablation recipe readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
+
+# One prompt under three system prompts, answered in the terminal by the shipped adapter: within a minute.
+try: $(VENV)/.run-ready
+	$(PY) -m cpt_utils try
 
 test: $(VENV)/.test-ready
 	$(PY) -m pytest

@@ -8,13 +8,14 @@ import ipywidgets as w
 
 from cpt_utils import views
 from cpt_utils.controls import button, column, field, row
-from cpt_utils.models import ChatModel, chat
+from cpt_utils.models import ChatModel
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import TARGETS, load_prompts, messages, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime import load_profile
+from cpt_utils.streaming import fault, stream_chat
 
-OWN_WORDS, LONGEST = "own words", 8000
+OWN_WORDS = "own words"
 KEPT = 30
 """Earlier runs shown below the desk; older ones go."""
 
@@ -31,24 +32,6 @@ def steering_desk(
     profile = load_profile(profile) if isinstance(profile, str) else profile
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
     return SteeringDesk(base, tuned, judge, profile, prompt, every)
-
-
-def stream_chat(chat_model: ChatModel, turns: list[dict], show, stop: threading.Event, every=0.0, **options):
-    """models.chat for one conversation: `show` gets the text so far as it grows, `stop` ends it early."""
-    tokens: list[int] = []
-    shown = 0.0
-
-    def watch(new) -> bool:
-        nonlocal shown
-        tokens.extend(new.tolist())
-        if time.monotonic() - shown >= every:
-            shown = time.monotonic()
-            show(chat_model.tokenizer.decode(tokens, skip_special_tokens=True))
-        return stop.is_set()
-
-    (text,) = chat(chat_model, [turns], watch=watch, **options)
-    show(text)
-    return text
 
 
 class SteeringDesk(w.VBox):
@@ -107,12 +90,8 @@ class SteeringDesk(w.VBox):
         if self.thread is not None and self.thread.is_alive():
             return
         prompt, system = self.prompt.value.strip(), self.system.value.strip()
-        if not prompt:
-            self._say("The prompt is empty: write one.", "error")
-            return
-        if len(prompt) + len(system) > LONGEST:
-            size = len(prompt) + len(system)
-            self._say(f"Prompt and system prompt have {size} characters: shorten them to {LONGEST}.", "error")
+        if wrong := fault(prompt, system):
+            self._say(wrong, "error")
             return
         options = self.sampling | {
             "temperature": self.temperature.value, "seed": self.seed.value,

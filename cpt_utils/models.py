@@ -12,6 +12,8 @@ from cpt_utils.prompts import messages
 from cpt_utils.registry import ModelError, find_model
 from cpt_utils.settings import check_four_bit
 
+SHIPPED_ADAPTER = Path(__file__).parent / "data" / "adapter"
+
 
 @dataclass
 class ChatModel:
@@ -223,9 +225,8 @@ def find_adapter(profile: dict) -> tuple[Path, str]:
     trained = runtime.run_dir(profile) / "adapter"
     if (trained / "adapter_config.json").exists():
         return trained, f"trained by notebook 04 ({runtime.shown(trained)})"
-    shipped = Path(__file__).parent / "data" / "adapter"
-    if profile["student"] == "embedded" and (shipped / "adapter_config.json").exists():
-        return shipped, "shipped with the series"
+    if profile["student"] == "embedded" and (SHIPPED_ADAPTER / "adapter_config.json").exists():
+        return SHIPPED_ADAPTER, "shipped with the series"
     raise ModelError(f"There is no adapter in {runtime.shown(trained)}: run notebook 04 first.")
 
 

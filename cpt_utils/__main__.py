@@ -1,0 +1,52 @@
+"""`python -m cpt_utils run` executes the notebooks; `python -m cpt_utils try` answers a prompt in the terminal."""
+
+import argparse
+import sys
+
+
+def parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(prog="python -m cpt_utils", description="Configurable Preference Tuning")
+    commands = whole.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", add_help=False, help="execute the notebooks; `run --help` shows the options")
+    trial = commands.add_parser("try", help="answer one prompt under three system prompts, with the shipped adapter")
+    trial.add_argument("--prompt", help="what to ask (default: a held-out prompt of the series)")
+    trial.add_argument("--system", action="append", metavar="TEXT",
+                       help="a system prompt of your own in place of the three; may be given several times")
+    return whole
+
+
+def main(arguments: list[str] | None = None) -> int:
+    commands = parser()
+    options, rest = commands.parse_known_args(arguments)
+    if options.command == "run":
+        from cpt_utils import series
+
+        return series.main(rest)
+    if rest:
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
+    return answer(options.prompt, options.system)
+
+
+def answer(prompt: str | None, systems: list[str] | None) -> int:
+    """`try`: 0, or 1 with one sentence about what is wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
+    from cpt_utils import trial
+    from cpt_utils.faults import SettingsError
+    from cpt_utils.prompts import PromptError
+    from cpt_utils.registry import ModelError
+
+    try:
+        trial.try_it(prompt, systems)
+    except (PromptError, SettingsError, ModelError) as error:
+        print(f"try stopped: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

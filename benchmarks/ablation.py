@@ -64,7 +64,7 @@ def full_recipe() -> list[dict]:
 
     runs, base = [], base_model()
     for seed in SEEDS:
-        report = json.loads((run_of(seed) / "report.json").read_text())
+        report = json.loads((run_of(seed) / "report.json").read_text("utf-8"))
         rows = [r for r in read_jsonl(run_of(seed) / "generations.jsonl") if r["model"] == "cpt"]
         first = [r for r in rows if r["sample"] == 0]  # one try at every task, as the other ways have
         runs.append(scored(first, base) | {"both_directions": report["preference"]["cpt"]["both_directions"]})
@@ -75,7 +75,7 @@ def assemble() -> dict:
     from second_judge import trial
     from units import RATE, STEPS
 
-    read = lambda name: json.loads(path_of(name).read_text())  # noqa: E731
+    read = lambda name: json.loads(path_of(name).read_text("utf-8"))  # noqa: E731
     last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
     untrained = [read(f"untrained {seed}") for seed in SEEDS]
     methods = {"base": over_seeds([u["base"] for u in untrained]),

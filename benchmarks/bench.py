@@ -23,7 +23,7 @@ from transformers import TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import DPOTrainer
 
-from cpt_utils import runtime
+from cpt_utils import machine, runtime
 from cpt_utils.decoding import generate
 from cpt_utils.judging import embedded_judge
 from cpt_utils.models import fit_rows, load_chat_model, load_student
@@ -203,7 +203,7 @@ def growth(profile, student) -> dict:
                            for side in ("chosen", "rejected")}} for row in rows]
         trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
         trainer.train()
-        runtime.release_memory()
+        machine.release_memory()
         found["length"][times] = statistics.median(trainer.clock.times[1:])
     judge, texts = embedded_judge(), load_responses()
     started = time.perf_counter()
@@ -260,7 +260,7 @@ def main() -> None:
                             for d in (torch.float32, torch.bfloat16)}
     report["slider_ms"] = slider_ms()
     keep("bench", report)  # what follows takes longest
-    runtime.release_memory()
+    machine.release_memory()
     report["growth"] = growth(profile, student)
     draw(report["growth"])
     keep("bench", report)

@@ -7,19 +7,19 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from cpt_utils import runtime
+from cpt_utils import machine, runtime
 
 RESULTS = runtime.ROOT / "benchmarks" / "results"
 
 
 def result(name: str) -> dict:
     """What benchmarks/results/`name`.json holds."""
-    return json.loads((RESULTS / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
 def keep(name: str, found: dict) -> None:
     """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
-    told = {"hardware": runtime.hardware(), "versions": runtime.versions()} | runtime.rounded(found)
+    told = {"hardware": machine.hardware(), "versions": runtime.versions()} | runtime.rounded(found)
     RESULTS.mkdir(exist_ok=True)
     runtime.write_whole(RESULTS / f"{name}.json", json.dumps(told, indent=1) + "\n")
     print(f"wrote {runtime.shown(RESULTS / name)}.json", flush=True)

@@ -31,7 +31,7 @@ def results() -> str:
         cell = lambda model, name: f"{mean[f'{model}_{name}']:.2f} ± {spread[f'{model}_{name}']:.2f}"  # noqa: E731
         both, how = mean["both_directions"], f"Mean ± standard deviation over {len(told['by_seed'])} training seeds"
     else:
-        told = json.loads((RUN / "report.json").read_text())
+        told = json.loads((RUN / "report.json").read_text("utf-8"))
         both, how = told["preference"]["cpt"]["both_directions"], (
             f"One training (seed {told['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
         )
@@ -66,7 +66,7 @@ def example() -> str:
 
 
 def minutes() -> str:
-    report = json.loads((RUN / "report.json").read_text())
+    report = json.loads((RUN / "report.json").read_text("utf-8"))
     names = {"01": "rubric_design", "02": "synthetic_generation", "03": "pair_construction",
              "04": "dpo_training", "05": "inference_comparison", "06": "capstone"}
     told = {
@@ -150,7 +150,7 @@ def ship_adapter() -> None:
     target = runtime.ROOT / "cpt_utils" / "data" / "adapter"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(RUN / "adapter", target)
-    report = json.loads((RUN / "report.json").read_text())
+    report = json.loads((RUN / "report.json").read_text("utf-8"))
     write_card(target, runtime.load_profile("embedded") | {"seed": report["seed"]}, report)
 
 

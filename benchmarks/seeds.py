@@ -31,7 +31,7 @@ def report_of(seed: int) -> dict:
         command = [sys.executable, "-m", "cpt_utils.series", "--only", "03,04,05"]
         if subprocess.run(command, env=os.environ | choice).returncode:
             sys.exit(f"seed {seed} failed; its notebooks are in {runtime.shown(folder)}")
-    return json.loads((folder / "report.json").read_text())
+    return json.loads((folder / "report.json").read_text("utf-8"))
 
 
 def main() -> None:

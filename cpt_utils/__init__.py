@@ -1,6 +1,10 @@
 """Helpers for the Configurable Preference Tuning notebooks. Names load on first use, so import is light."""
 
 import importlib
+import os
+
+# Before PyTorch is loaded: threads that wait must not spin, or one busy neighbour on two cores stops everything.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _PLACES = {
     "Rubric": "rubrics", "RubricError": "rubrics", "load_rubric": "rubrics", "shipped_rubrics": "rubrics",

@@ -3,9 +3,10 @@
 from contextlib import contextmanager
 
 import torch
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from cpt_utils import fast_paths
 
 LONG = 640  # tokens
 
@@ -40,16 +41,16 @@ def packed(module, query, key, value, attention_mask, **kwargs):
     return out.view(batch, heads, length, width).transpose(1, 2), None
 
 
-for name in (one_token, packed):
-    ALL_ATTENTION_FUNCTIONS.register(name.__name__, name)
-    ALL_MASK_ATTENTION_FUNCTIONS.register(name.__name__, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+for way in (one_token, packed):
+    AttentionInterface.register(way.__name__, way)
+    AttentionMaskInterface.register(way.__name__, AttentionMaskInterface()["sdpa"])
 
 
 @contextmanager
 def attention(model, name: str):
-    """Inside, a model that uses SDPA on a CPU uses the attention of that name."""
+    """Inside, a model that uses SDPA on a CPU uses the attention of that name, where that works here."""
     before = model.config._attn_implementation
-    swap = before == "sdpa" and model.device.type == "cpu"
+    swap = before == "sdpa" and model.device.type == "cpu" and name != "sdpa" and attention_works(name)
     if swap:
         model.set_attn_implementation(name)
     try:
@@ -57,3 +58,39 @@ def attention(model, name: str):
     finally:
         if swap:
             model.set_attn_implementation(before)
+
+
+def attention_works(name: str) -> bool:
+    """Whether a small model gives the same logits and gradients with this attention as with SDPA."""
+    answers, label = {
+        "one_token": (_next_token, "attention for one new token"), "packed": (_packed_rows, "attention for packed rows"),
+    }[name]
+
+    def example():
+        return zip(answers(name), answers("sdpa"), strict=True)
+
+    return fast_paths.works(label, example)
+
+
+def _next_token(kind: str) -> list[torch.Tensor]:
+    """A small model's logits of the token after two texts, one of them left-padded, and both whole."""
+    model = fast_paths.small_model()
+    model.set_attn_implementation(kind)
+    ids, found = torch.arange(2 * 12).view(2, 12) % 60 + 3, []
+    for mask in (torch.ones_like(ids), torch.ones_like(ids).index_fill(1, torch.tensor([0, 1]), 0)):
+        with torch.no_grad():
+            cache = model(input_ids=ids[:, :-1], attention_mask=mask[:, :-1], use_cache=True).past_key_values
+            found.append(model(input_ids=ids[:, -1:], attention_mask=mask, past_key_values=cache).logits)
+    return found
+
+
+def _packed_rows(kind: str) -> list[torch.Tensor]:
+    """A small model's logits of two lines with two responses each, and a gradient."""
+    model = fast_paths.small_model()
+    model.set_attn_implementation(kind)
+    ids = torch.arange(2 * 12).view(2, 12) % 60
+    segment = torch.tensor([[0] * 4 + [1] * 4 + [2] * 4, [0] * 2 + [1] * 6 + [2] * 4])
+    visible = ((segment[:, None] == 0) | (segment[:, None] == segment[:, :, None])).tril()[:, None]
+    logits = model(input_ids=ids, attention_mask=visible, use_cache=False).logits
+    logits.pow(2).mean().backward()
+    return [logits.detach(), model.model.layers[0].self_attn.k_proj.weight.grad]

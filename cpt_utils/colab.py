@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from cpt_utils import packages
+from cpt_utils import machine, packages
 from cpt_utils.packages import ROOT, SetupError
 
 DRIVE = Path("/content/drive")
@@ -41,9 +41,7 @@ def prepare(address: str, branch: str = "main", drive: bool = False) -> None:
         if NAMED.setdefault("series", (address, branch)) != (address, branch):
             raise SetupError(f"This session has loaded {' at '.join(NAMED['series'])}: restart it (on Colab: Runtime > "
                              "Restart session) and run this cell again for the other.")
-        import torch
-
-        packages.install(gpu=torch.cuda.is_available())
+        packages.install(gpu=machine.cuda_works())
     else:
         packages.require_packages()
     keep_results(drive)

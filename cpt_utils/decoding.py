@@ -1,9 +1,10 @@
 """Batched generation: the tokens of transformers' generate, with less copying and no work for ended texts."""
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
 from transformers.cache_utils import DynamicLayer
 
+from cpt_utils import fast_paths
 from cpt_utils.attention import attention
 from cpt_utils.frozen import packed_weights
 
@@ -61,13 +62,64 @@ def draw(best: torch.Tensor, tokens: torch.Tensor, top_p: float) -> torch.Tensor
 
 
 @torch.inference_mode()
-def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
-             top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
+def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, watch=None,
+             **sampling) -> torch.Tensor:
     """New tokens (rows, up to max_new_tokens) for a left-padded batch, padded behind each end token.
 
-    Greedy results are those of `model.generate` with the same settings. Sampling draws from torch's global
-    generator. `watch(token of each running row)` is called at every step; True ends the generation.
+    `sampling`: temperature (0: greedy), top_p, repetition_penalty. Greedy results are those of `model.generate`
+    with the same settings. Sampling draws from torch's global generator. `watch(newest tokens)` is called at
+    every step; True ends the generation.
     """
+    ways = own_loop if loop_works(model.device.type) else library_loop
+    return ways(model, batch, max_new_tokens=max_new_tokens, ends=ends, pad_token_id=pad_token_id, watch=watch,
+                **sampling)
+
+
+def loop_works(device: str) -> bool:
+    """Whether our loop gives the tokens of transformers' own on this device."""
+
+    def example():
+        model = fast_paths.small_model(device)
+        ids = torch.tensor([[0, 0, 5, 9], [7, 1, 30, 11], [0, 0, 5, 9]], device=device)
+        batch = {"input_ids": ids, "attention_mask": (ids > 0).long()}
+        for penalty in (1.0, 1.3):
+            asked = {"max_new_tokens": 12, "ends": [2, 40], "pad_token_id": 0, "repetition_penalty": penalty}
+            fast, plain = own_loop(model, batch, **asked), library_loop(model, batch, **asked)
+            yield fast.cpu(), plain.cpu()
+
+    with torch.inference_mode():
+        return fast_paths.works(f"generation on {device}", example)
+
+
+class Watch(StoppingCriteria):
+    """Shows the newest tokens to `watch`, and ends the generation when it says so."""
+
+    def __init__(self, watch):
+        self.watch = watch
+
+    def __call__(self, input_ids, scores, **kwargs):
+        newest = input_ids[:, -1]
+        return torch.full_like(newest, bool(self.watch(newest)), dtype=torch.bool)
+
+
+def library_loop(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
+                 top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
+    """As `generate`, by transformers alone."""
+    drawing = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if temperature:
+        drawing = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
+    watching = StoppingCriteriaList([Watch(watch)] if watch else [])
+    whole = model.generate(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=max_new_tokens,
+        eos_token_id=ends, pad_token_id=pad_token_id, repetition_penalty=repetition_penalty,
+        stopping_criteria=watching, **drawing,
+    )
+    return whole[:, batch["input_ids"].shape[1] :]
+
+
+def own_loop(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
+             top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
+    """As `generate`, with a cache that grows in place, one prefill for equal prompts, and no work for ended rows."""
     ids, mask = batch["input_ids"], batch["attention_mask"]
     cache = DynamicCache(config=model.config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]

@@ -5,6 +5,7 @@ from collections import Counter
 
 import numpy as np
 
+from cpt_utils import machine
 from cpt_utils.measures import repetition, words_of
 from cpt_utils.prompts import TARGETS, messages, system_prompt
 
@@ -165,7 +166,7 @@ def preference_margins(chat_model, rows: list[dict], batch_rows: int = 6) -> np.
             sides = {s: templated(tokenizer, row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
             batch.append({"prompt_ids": prompt, **{f"{s}_ids": v for s, v in sides.items()}})
         packed = {k: v.to(chat_model.model.device) for k, v in collate(batch).items()}
-        with torch.inference_mode(), torch.autocast(chat_model.model.device.type, torch.bfloat16):
+        with torch.inference_mode(), machine.autocast(chat_model.model):
             logps, _ = packed_logps(chat_model.model, packed)
         margins += (logps[packed["chosen"]] - logps[packed["rejected"]]).tolist()
     return np.array(margins)

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpt_utils import runtime
+from cpt_utils import four_bit, machine, runtime
 from cpt_utils.embedded import embedded_source
 from cpt_utils.model_checks import check_adapter, check_weights, loading
 from cpt_utils.prompts import messages
@@ -68,7 +68,6 @@ def load_pair(profile: dict, released: str | None = None, **options) -> tuple[Ch
 
 def load_student(profile: dict, **options) -> ChatModel:
     """Load the profile's student without an adapter, through its engine (see runtime.engine)."""
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_four_bit(profile)
@@ -80,26 +79,34 @@ def load_student(profile: dict, **options) -> ChatModel:
             str(source), max_seq_length=profile["max_length"], load_in_4bit=profile["four_bit"], dtype=None
         )
     else:
-        half = torch.float16 if runtime.precision()["fp16"] else "auto"
-        options.setdefault("dtype", torch.float32 if profile["student"] == "embedded" else half)
-        options.setdefault("device_map", "cuda" if runtime.cuda() else "cpu")
+        options["dtype"] = weights_type(profile, options.get("dtype"))
+        options.setdefault("device_map", machine.device())
+        options.setdefault("local_files_only", isinstance(source, Path))  # what lies here asks no hub
         if profile["four_bit"]:
-            options.setdefault("quantization_config", four_bit_config())
+            options.setdefault("quantization_config", four_bit.config())
         with loading(name, source):
-            tokenizer = AutoTokenizer.from_pretrained(source)
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=options["local_files_only"])
             model, found = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         check_weights(name, found["missing_keys"])
-        for module in model.modules():
-            # bitsandbytes repacks 4-bit weights for CPU inference at the first evaluation, and gradients stop
-            # at repacked weights; a policy is evaluated (its reference) before it is trained.
-            if getattr(module, "support_avx512bf16_for_cpu", False):
-                module.support_avx512bf16_for_cpu = False
+        four_bit.keep_trainable(model)
     if not tokenizer.chat_template:
         raise ModelError(f"{name} has no chat template: choose a model that is "
                          "tuned for chat, often named -Instruct or -it.")
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return ChatModel(model.eval(), tokenizer, name)
+
+
+def weights_type(profile: dict, asked=None):
+    """The dtype to load weights in: as asked for, where "auto" is the machine's number type.
+
+    Unasked, the embedded model is float32, and others are as they were saved where the machine can multiply that.
+    """
+    if asked is not None:
+        return machine.torch_type() if asked == "auto" else asked
+    if profile["student"] == "embedded":
+        return machine.torch_type("float32")
+    return "auto" if machine.number_type() == "bfloat16" else machine.torch_type()
 
 
 def weights_of(profile: dict) -> "str | Path":
@@ -112,18 +119,6 @@ def weights_of(profile: dict) -> "str | Path":
     if profile["student"] == entry.get("tuned"):
         return entry["tuned"]
     return entry.get("four_bit", entry["hub"]) if profile["four_bit"] else entry["hub"]
-
-
-def four_bit_config():
-    """nf4 with double quantisation (Dettmers et al. 2023), computing in the hardware's half precision."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    half = torch.float16 if runtime.precision()["fp16"] else torch.bfloat16
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=half,
-    )
 
 
 def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):

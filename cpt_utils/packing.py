@@ -3,6 +3,7 @@
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from cpt_utils import fast_paths
 from cpt_utils.attention import attention
 
 ROWS = 128  # logits at a time: few enough to stay in a processor's cache
@@ -130,16 +131,35 @@ def token_logps(model, inputs: dict, labels: torch.Tensor) -> torch.Tensor:
     frozen = type(head) is torch.nn.Linear and not (head.weight.requires_grad and torch.is_grad_enabled())
     # Layers that are computed again in the backward pass must meet the same attention there.
     with attention(inner, "sdpa" if inner.is_gradient_checkpointing else "packed"):
-        if not frozen or head.bias is not None or scaled:
-            logits = model(**inputs).logits[kept]
-            return -torch.nn.functional.cross_entropy(
-                logits.to(at_least_float(logits)), labels[kept], reduction="none"
-            )
+        if not frozen or head.bias is not None or scaled or not head_works():
+            return logits_logps(model(**inputs).logits[kept], labels[kept])
         head.forward = forward
         try:
             return model(**inputs).logits
         finally:
             del head.forward
+
+
+def logits_logps(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (n,) of labels (n,) under logits (n, vocabulary)."""
+    return -torch.nn.functional.cross_entropy(logits.to(at_least_float(logits)), labels, reduction="none")
+
+
+def head_works() -> bool:
+    """Whether TokenLogps gives the log-probabilities and gradients of whole logits here."""
+
+    def example():
+        generator = torch.Generator().manual_seed(0)
+        hidden, weight = torch.randn(9, 16, generator=generator), torch.randn(50, 16, generator=generator)
+        labels, found = torch.arange(9) * 5, []
+        for fused in (True, False):
+            own = hidden.clone().requires_grad_()
+            logps = TokenLogps.apply(own, weight, labels) if fused else logits_logps(own @ weight.T, labels)
+            logps.pow(2).sum().backward()
+            found.append((logps.detach(), own.grad))
+        return zip(*found, strict=True)
+
+    return fast_paths.works("log-probabilities without whole logits", example)
 
 
 def packed_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

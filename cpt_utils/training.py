@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from cpt_utils import runtime
+from cpt_utils import machine, runtime
 from cpt_utils.frozen import cast_weights
 from cpt_utils.packing import PackedCollator, packed_logps
 
@@ -61,7 +61,7 @@ class ShortLog(TrainerCallback):
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        runtime.release_memory()
+        machine.release_memory()
         rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
         if rows is not None:
             told = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
@@ -185,7 +185,7 @@ def dpo_settings(profile: dict, folder: Path) -> DPOConfig:
     return DPOConfig(
         output_dir=str(folder),
         seed=profile["seed"],
-        **runtime.precision(),  # half precision under autocast; the trained weights stay float32
+        **machine.training_arguments(),  # half precision under autocast; the trained weights stay float32
         per_device_train_batch_size=profile["rows_per_batch"],
         per_device_eval_batch_size=profile["rows_per_batch"],
         gradient_accumulation_steps=profile["batches_per_step"],

@@ -103,8 +103,9 @@ def test_start_installs_on_colab_only_and_detects_the_profile(image, monkeypatch
     monkeypatch.delenv("CPT_PROFILE", raising=False)
     monkeypatch.setattr(runtime, "versions", lambda: {"torch": "x"})
     assert runtime.start()["name"] == "embedded" and seen == [False]
-    monkeypatch.setattr(runtime, "cuda", lambda: True)
-    assert runtime.load_profile()["name"] == "t4"
+    with monkeypatch.context() as gpu:
+        gpu.setattr(runtime.machine, "device", lambda: "cuda")
+        assert runtime.load_profile()["name"] == "t4"
     monkeypatch.delitem(sys.modules, "google.colab")
     assert runtime.load_profile()["name"] == "embedded"
     assert runtime.start()["name"] == "embedded" and seen == [False]

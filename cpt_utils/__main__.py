@@ -1,4 +1,4 @@
-"""`python -m cpt_utils run` executes the notebooks; `python -m cpt_utils try` answers a prompt in the terminal."""
+"""`python -m cpt_utils run` executes the notebooks; `... try` answers a prompt in the terminal."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m cpt_utils", description="Configurable Preference Tuning")
     commands = whole.add_subparsers(dest="command", required=True)
     commands.add_parser("run", add_help=False, help="execute the notebooks; `run --help` shows the options")
-    trial = commands.add_parser("try", help="answer one prompt under three system prompts, with the shipped adapter")
+    trial = commands.add_parser("try", help="answer a prompt under three system prompts")
     trial.add_argument("--prompt", help="what to ask (default: a held-out prompt of the series)")
     trial.add_argument("--system", action="append", metavar="TEXT",
                        help="a system prompt of your own in place of the three; may be given several times")

@@ -13,8 +13,9 @@ def fault(prompt: str, system: str) -> str:
     """Why a model is not asked this, in one sentence; "" if it can be."""
     if not prompt:
         return "The prompt is empty: write one."
-    if len(prompt) + len(system) > LONGEST:
-        return f"Prompt and system prompt have {len(prompt) + len(system)} characters: shorten them to {LONGEST}."
+    size = len(prompt) + len(system)
+    if size > LONGEST:
+        return f"Prompt and system prompt have {size} characters: shorten them to {LONGEST}."
     return ""
 
 

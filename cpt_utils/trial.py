@@ -9,7 +9,7 @@ from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import PromptError, load_prompts, messages, system_prompt
 from cpt_utils.streaming import fault, stream_chat
 
-STYLES = (("chaos_cinema", "high"), ("rococo", "high"), ("rococo", "low"))
+STYLES = (("rococo", "high"), ("esoteric", "high"), ("chaos_cinema", "low"))
 
 
 def printable(text: str) -> str:
@@ -24,7 +24,7 @@ def printer():
 
     def show(text: str) -> None:
         nonlocal printed
-        # The end waits: half a character decodes as U+FFFD, and white space at the end is not part of an answer.
+        # The end waits: half a character decodes as U+FFFD, and white space may be the answer's last.
         text = printable(text).lstrip().rstrip("\ufffd").rstrip()
         print(text[printed:], end="", flush=True)
         printed = max(printed, len(text))
@@ -41,7 +41,8 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
     started = time.monotonic()
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt.strip()
     asked = [("your own", system.strip()) for system in systems or []]
-    asked = asked or [(f"{LABELS[rubric]}, {target}", system_prompt(rubric, target)) for rubric, target in STYLES]
+    if not asked:
+        asked = [(f"{LABELS[rubric]}, {target}", system_prompt(rubric, target)) for rubric, target in STYLES]
     for _, system in asked:
         if wrong := fault(prompt, system):
             raise PromptError(wrong)

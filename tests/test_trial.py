@@ -134,8 +134,9 @@ def test_the_command_answers_offline(tmp_path):
     paths = os.pathsep.join([str(tmp_path), str(runtime.ROOT)])
     hub = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run(
-        [sys.executable, "-m", "cpt_utils", "try", "--prompt", "Describe a café."], capture_output=True, text=True,
-        cwd=tmp_path, timeout=300, env=hub | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        [sys.executable, "-m", "cpt_utils", "try", "--prompt", "Describe a café."], cwd=tmp_path,
+        capture_output=True, text=True, timeout=300,
+        env=hub | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert not done.stderr and "Prompt: Describe a caf?." in done.stdout

@@ -1,4 +1,4 @@
-"""Execute notebooks 01-05 in order, or those named: `python -m cpt_utils.series [--in-place] [--only 06]`."""
+"""Execute notebooks 01-05 in order, or those named: `python -m cpt_utils run [--in-place] [--only 06]`."""
 
 import argparse
 import json
@@ -87,7 +87,7 @@ def execute(source: Path, target: Path) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cpt_utils run", description=__doc__)
     parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
     parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
     options = parser.parse_args(arguments)

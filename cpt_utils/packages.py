@@ -147,7 +147,8 @@ def _tell_unfit(requirements: list[str]) -> None:
 
 
 def _pip(packages: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *packages]
+    quick = ["--no-compile", "--disable-pip-version-check"]  # most of unsloth is never imported
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *quick, *packages]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]

@@ -79,9 +79,9 @@ class Session:
         return self.distribution(name).requires
 
     def pip(self, command, **_):
-        assert command[1:6] == ["-m", "pip", "install", "--quiet", "--no-deps"]
-        self.calls.append(command[6:])
-        for text in command[6:]:
+        assert command[1:4] == ["-m", "pip", "install"] and "--no-deps" in command
+        self.calls.append([text for text in command[4:] if not text.startswith("-")])
+        for text in self.calls[-1]:
             name = re.split(r"[=<>!,]", text)[0]
             self.write(name, *REGISTRY[name])
         return types.SimpleNamespace(returncode=0, stderr="")

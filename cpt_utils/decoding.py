@@ -70,8 +70,8 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
     with the same settings. Sampling draws from torch's global generator. `watch(newest tokens)` is called at
     every step; True ends the generation.
     """
-    ways = own_loop if loop_works(model.device.type) else library_loop
-    return ways(model, batch, max_new_tokens=max_new_tokens, ends=ends, pad_token_id=pad_token_id, watch=watch,
+    loop = own_loop if loop_works(model.device.type) else library_loop
+    return loop(model, batch, max_new_tokens=max_new_tokens, ends=ends, pad_token_id=pad_token_id, watch=watch,
                 **sampling)
 
 
@@ -84,11 +84,11 @@ def loop_works(device: str) -> bool:
         batch = {"input_ids": ids, "attention_mask": (ids > 0).long()}
         for penalty in (1.0, 1.3):
             asked = {"max_new_tokens": 12, "ends": [2, 40], "pad_token_id": 0, "repetition_penalty": penalty}
-            fast, plain = own_loop(model, batch, **asked), library_loop(model, batch, **asked)
+            with torch.inference_mode():  # as in generate
+                fast, plain = own_loop(model, batch, **asked), library_loop(model, batch, **asked)
             yield fast.cpu(), plain.cpu()
 
-    with torch.inference_mode():
-        return fast_paths.works(f"generation on {device}", example)
+    return fast_paths.works(f"generation on {device}", example)
 
 
 class Watch(StoppingCriteria):

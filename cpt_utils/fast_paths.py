@@ -4,7 +4,7 @@ CPT_FAST_PATHS=off turns them all off; PyTorch's and transformers' own ways are 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
@@ -40,21 +40,27 @@ def forget() -> None:
 
 
 def _fault(example: Callable) -> str:
+    """Why the path is off, or "". The answer does not depend on the caller's gradient mode or autocast."""
     import torch
 
     state = torch.get_rng_state()
     try:
-        for fast, plain in example():
-            if fast.shape != plain.shape:
-                return "its result has another shape"
-            tolerance = TOLERANCE.get(str(plain.dtype).removeprefix("torch."), 0.0)
-            scale = plain.abs().max().item() or 1.0
-            if not (fast.to(plain.dtype) - plain).abs().max().item() <= tolerance * scale:  # nor if it is no number
-                return "its result differs"
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+            return _difference(example())
     except Exception as error:
         return " ".join(f"{type(error).__name__}: {error}".split())[:100]
     finally:
         torch.set_rng_state(state)
+
+
+def _difference(pairs: Iterable) -> str:
+    for fast, plain in pairs:
+        if fast.shape != plain.shape:
+            return "its result has another shape"
+        tolerance = TOLERANCE.get(str(plain.dtype).removeprefix("torch."), 0.0)
+        scale = plain.abs().max().item() or 1.0
+        if not (fast.to(plain.dtype) - plain).abs().max().item() <= tolerance * scale:  # nor if it is no number
+            return "its result differs"
     return ""
 
 

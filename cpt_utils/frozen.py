@@ -51,7 +51,8 @@ def layout_works(dtype: torch.dtype) -> bool:
                 weight.data = torch.randn(weight.shape, generator=generator).to(dtype)
             x = torch.randn(rows, 96, generator=generator).to(dtype)
             with torch.no_grad():
-                yield onednn_product(layer)(x), layer(x)
+                fast, plain = onednn_product(layer)(x), layer(x)
+            yield fast, plain
 
     return fast_paths.works(f"oneDNN's layout of {str(dtype).removeprefix('torch.')} weights", example)
 

@@ -81,6 +81,19 @@ def test_the_same_texts_and_losses_without_each_ability(ability, monkeypatch):
     assert model.config._attn_implementation == "sdpa"
 
 
+@pytest.mark.parametrize("mode", [
+    torch.enable_grad, torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16),
+], ids=["gradients", "no_grad", "inference_mode", "autocast"])
+def test_the_answer_does_not_depend_on_who_asks_first(mode):
+    """A base model is measured under inference_mode before anything is trained."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    with mode():
+        decoding.loop_works("cpu"), packing.head_works(), frozen.layout_works(torch.float32)
+        attention.attention_works("packed"), attention.attention_works("one_token")
+    assert len(fast_paths.states()) == 5 and set(fast_paths.states().values()) == {""}
+
+
 def test_a_path_that_is_off_is_said_once(monkeypatch, capsys):
     monkeypatch.setattr(frozen, "onednn_product", broken)
     for _ in range(3):

@@ -136,6 +136,13 @@ def test_the_series_runs_and_reports(smoke_run):
     assert len(report["judge"]["heldout_spearman"]) == 4
 
 
+def test_no_fast_path_steps_aside_on_a_common_processor(smoke_run):
+    if machine.instruction_set() not in ("AVX2", "AVX-512", "AVX-512-BF16", "AMX-BF16"):
+        pytest.skip("another kind of processor")
+    for path in smoke_run[0].glob("0*.ipynb"):
+        assert "is off here" not in path.read_text("utf-8"), path.name
+
+
 def test_the_first_loss_is_ln_2(smoke_run):
     notebook = nbformat.read(smoke_run[0] / "04_dpo_training.ipynb", as_version=4)
     text = "".join(out.get("text", "") for c in code_cells(notebook) for out in c.outputs)

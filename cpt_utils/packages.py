@@ -37,7 +37,7 @@ def pins() -> dict[str, str]:
 
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {_plain(one.name): str(one.specifier).removeprefix("==") for one in found if _applies(one)}
+    return {plain(one.name): str(one.specifier).removeprefix("==") for one in found if _applies(one)}
 
 
 def version_of(name: str) -> str | None:
@@ -48,7 +48,7 @@ def version_of(name: str) -> str | None:
         return None
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -66,11 +66,11 @@ def missing(requirements: list[str]) -> dict[str, str]:
     from packaging.requirements import Requirement
 
     queue = [one for one in map(Requirement, requirements) if _applies(one)]
-    named = {_plain(one.name) for one in queue}
+    named = {plain(one.name) for one in queue}
     found: dict[str, str] = {}
     seen: set[str] = set()
     for requirement in queue:
-        name = _plain(requirement.name)
+        name = plain(requirement.name)
         if name in HELD:
             continue
         version = version_of(name)
@@ -97,7 +97,7 @@ def waiting_for_restart(requirements: list[str]) -> list[str]:
     from packaging.requirements import Requirement
     from packaging.version import Version
 
-    for name in (_plain(Requirement(text).name) for text in requirements):
+    for name in (plain(Requirement(text).name) for text in requirements):
         if version_of(name) and (modules := _loaded(name)):
             told = [version for module in modules if isinstance(version := getattr(module, "__version__", 0), str)]
             LOADED.setdefault(name, told[0] if told else version_of(name))
@@ -142,7 +142,7 @@ def _tell_unfit(requirements: list[str]) -> None:
 
     for one in map(Requirement, requirements):
         version = version_of(one.name)
-        if _plain(one.name) in HELD and version and not one.specifier.contains(version, prereleases=True):
+        if plain(one.name) in HELD and version and not one.specifier.contains(version, prereleases=True):
             print(f"note: this session has {one.name} {version}; the series was tried with {one.specifier}")
 
 

@@ -48,7 +48,7 @@ def published(gpu: bool) -> dict[str, str]:
     """Versions of Colab's image by name."""
     plain, besides = IMAGE.read_text("utf-8").split("# What an image with a GPU has")
     lines = plain.split("\n") + (besides.split("\n") if gpu else [])
-    return {packages._plain(n): v for n, _, v in (x.partition("==") for x in lines if not x.startswith("#")) if v}
+    return {packages.plain(n): v for n, _, v in (x.partition("==") for x in lines if not x.startswith("#")) if v}
 
 
 class Session:
@@ -305,7 +305,7 @@ def resolve(folder, wanted, python, **files):
     if re.search("dns error|failed to fetch|error sending request|client error", done.stderr, re.I):
         pytest.skip("the package registry cannot be reached")
     assert done.returncode == 0, done.stderr[-2000:]
-    return {packages._plain(n): v for n, v in re.findall(r"^([\w.-]+)==([\w.+]+)$", done.stdout, re.M)}
+    return {packages.plain(n): v for n, v in re.findall(r"^([\w.-]+)==([\w.+]+)$", done.stdout, re.M)}
 
 
 @pytest.mark.parametrize("gpu", [False, True], ids=["cpu", "gpu"])

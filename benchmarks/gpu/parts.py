@@ -6,16 +6,15 @@ It needs nothing but Python and pip, and runs before anything else is there.
 
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from cpt_utils.packages import ROOT, plain, project  # needs Python alone
+
 FOLDER = ROOT / ".gpu"
 PART_BYTES = 50 * 2**20 - 2**16  # of a part; the rest is for its manifest
 HELD = {"torch", "torchvision", "torchaudio", "triton", "numpy"}
@@ -93,16 +92,12 @@ def join(folder: Path) -> tuple[list[Path], list[str]]:
     return whole, missing
 
 
-def plain(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def ranges() -> dict:
     """The series' own requirements: version ranges by package name."""
     from packaging.requirements import Requirement
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    texts = project["dependencies"] + project["optional-dependencies"]["gpu"]
+    table = project()
+    texts = table["dependencies"] + table["optional-dependencies"]["gpu"]
     return {plain(each.name): each.specifier for each in map(Requirement, texts)}
 
 

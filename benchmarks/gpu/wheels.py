@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
 from pathlib import Path
 
-from benchmarks.gpu.parts import FOLDER, HELD, ROOT, plain, split
+from benchmarks.gpu.parts import FOLDER, HELD, split
+from cpt_utils.packages import ROOT, plain, project
 
 PRESENT = ["torch", "torchvision", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
 LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer"}
@@ -43,8 +43,8 @@ def resolve(requirements: list[str], python: str) -> dict[str, str]:
 
 def wanted(python: str) -> dict[str, str]:
     """Versions of the packages to gather, in the order of the parts: what the stages need and PRESENT does not bring."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    needs = project["dependencies"] + project["optional-dependencies"]["gpu"] + ["pytest", "liger-kernel"]
+    table = project()
+    needs = table["dependencies"] + table["optional-dependencies"]["gpu"] + ["pytest", "liger-kernel"]
     without = [text for text in needs if re.match(r"[\w.-]+", text).group() not in FOR_NOTEBOOKS]
     first, everything, there = (resolve(packages + PRESENT, python) for packages in (without, needs, []))
     skipped = LEFT_OUT | HELD | set(there)

@@ -102,7 +102,8 @@ def ranges() -> dict:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    texts = project["dependencies"] + project["optional-dependencies"]["gpu"]
+    extra = project["optional-dependencies"]
+    texts = project["dependencies"] + extra["run"] + extra["gpu"]
     return {plain(each.name): each.specifier for each in map(Requirement, texts)}
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.gpu.parts import FOLDER, HELD, ROOT, plain, split
 
 PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
-LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer"}
-"""What unsloth names but imports only if it is there; the first two would have to match torch's build."""
+LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer", "jedi", "debugpy"}
+"""What unsloth and IPython name but import only if it is there; the first two would have to match torch's build."""
 FOR_NOTEBOOKS = {"matplotlib", "ipywidgets", "ipykernel", "nbclient", "nbformat", "openai"}
 """What stage E alone needs: in the last parts, with the model."""
 NOT_NEEDED = {  # files that nothing here reads, by package

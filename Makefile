@@ -43,8 +43,18 @@ recipe: $(VENV)/.run-ready
 	$(PY) benchmarks/recipe.py
 
 # What only a GPU can show, stage by stage (STAGES="B D"); DRY=1 rehearses on a processor with tiny models.
+# Where .gpu/ holds parts of make gpu-wheels, PYTHON brings its torch, and no network is needed.
+ifdef DRY
 gpu: $(VENV)/.test-ready
 	$(PY) -m benchmarks.gpu
+else ifneq ($(wildcard .gpu/part*),)
+gpu:
+	$(PYTHON) -m benchmarks.gpu.parts
+	PYTHONPATH=$(CURDIR)/.gpu/site $(PYTHON) -m benchmarks.gpu
+else
+gpu: $(VENV)/.gpu-ready
+	$(PY) -m benchmarks.gpu
+endif
 
 # Wheels for a GPU machine without a network, in parts, into .gpu/.
 gpu-wheels: $(VENV)/.test-ready
@@ -73,6 +83,10 @@ $(VENV)/.test-ready: $(VENV)/.run-ready
 	@$(HAS_CHROMIUM) || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	  { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null; } || \
 	  echo "No Chromium: install it for the browser tests (Debian: apt-get install chromium)."
+	touch $@
+
+$(VENV)/.gpu-ready: $(VENV)/.test-ready
+	$(PIP) -c constraints.txt -e '.[gpu]'
 	touch $@
 
 $(VENV)/.lab-ready: $(VENV)/.run-ready

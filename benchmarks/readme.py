@@ -12,6 +12,7 @@ from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.store import read_jsonl
+from gpu.table import gpu
 from measured import RESULTS, result
 
 RUN = runtime.ROOT / "runs" / "embedded"
@@ -158,7 +159,7 @@ def main() -> None:
     ship_adapter()
     path = runtime.ROOT / "README.md"
     text = path.read_text("utf-8")
-    for make in (results, ways, speed, example, minutes, models):
+    for make in (results, ways, speed, gpu, example, minutes, models):
         name = make.__name__
         text, count = re.subn(rf"(?s)<!-- {name} -->.*?<!-- /{name} -->",
                               lambda _: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)

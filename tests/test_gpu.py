@@ -30,7 +30,7 @@ SHAPE = {"layers": 4, "hidden": 256, "intermediate": 512, "heads": 4, "kv_heads"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return students.random_student(tmp_path_factory.mktemp("students") / "small", SHAPE)
+    return students.save_random(tmp_path_factory.mktemp("students") / "small", SHAPE)
 
 
 def profile_of(folder, **changes):

@@ -27,9 +27,8 @@ def run_part(stage: Stage) -> None:
     from cpt_utils import runtime
     from cpt_utils.models import load_student
 
-    folder = stage.folder / "students" / f"{stage.sizes['student']}-nf4"
-    profile = runtime.load_profile("t4") | {"engine": stage.part, "student": students.random_student(
-        folder, shape_of(stage.sizes["student"]), four_bit=True)}
+    student = students.random_student(stage.folder, f"{stage.sizes['student']}-nf4")
+    profile = runtime.load_profile("t4") | {"engine": stage.part, "student": student}
     chat_model = load_student(profile)
     model, tokenizer = chat_model.model, chat_model.tokenizer
     model.generation_config.eos_token_id = None  # every text has its whole length

@@ -7,7 +7,6 @@ import shutil
 
 from benchmarks.gpu import processes, students, trials
 from benchmarks.gpu.stage import Stage
-from benchmarks.gpu.stages import TINY
 
 ON_A_PROCESSOR = ["--use_cpu", "true", "--bf16", "false", "--optim", "adamw_torch"]
 
@@ -21,8 +20,8 @@ def run(stage: Stage) -> None:
     from cpt_utils.pairs import rows_for
 
     profile = runtime.load_profile("t4") | {
-        "student": students.random_student(stage.folder / "students" / "tiny-nf4", TINY, four_bit=True), "seed": 1,
-        "engine": "transformers", "max_steps": 2, "max_length": 512,
+        "student": students.random_student(stage.folder, "tiny-nf4"), "engine": "transformers", "seed": 1,
+        "max_steps": 2, "max_length": 512,
     }
     rows = rows_for(runtime.load_profile("embedded"), "train")[:8]
     folder = stage.folder / "G"

@@ -28,10 +28,8 @@ def run(stage: Stage) -> None:
 
 def run_part(stage: Stage) -> None:
     lengths, paper = stage.sizes["lengths"], stage.sizes["paper_length"]
-    engine = {"student": str(stage.folder / "students" / f"{stage.sizes['student']}-nf4"), "engine": stage.part}
+    engine = {"student": students.random_student(stage.folder, f"{stage.sizes['student']}-nf4"), "engine": stage.part}
     t4 = runtime.start("t4", **engine)  # imports unsloth before transformers, where it is asked for
-    students.random_student(stage.folder / "students" / f"{stage.sizes['student']}-nf4",
-                            shape_of(stage.sizes["student"]), four_bit=True)
     stage.keep(context_gib=used_gib())
     for length in lengths if stage.part == "transformers" else lengths[:1]:
         measure(stage, f"ours_{length}", t4 | {"max_length": length}, T4)

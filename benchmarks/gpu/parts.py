@@ -97,7 +97,8 @@ def ranges() -> dict:
     from packaging.requirements import Requirement
 
     table = project()
-    texts = table["dependencies"] + table["optional-dependencies"]["gpu"]
+    extra = table["optional-dependencies"]
+    texts = table["dependencies"] + extra["run"] + extra["gpu"]
     return {plain(each.name): each.specifier for each in map(Requirement, texts)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import psutil
 
 from cpt_utils.runtime import QUIET, ROOT
 
+ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
 GRACE = 5  # seconds that a stopped process has to end its own children
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
 
@@ -89,6 +91,7 @@ def stop(process: subprocess.Popen) -> None:
 
 
 def last_line(log: Path) -> str:
-    """The last line that a process wrote."""
-    lines = log.read_text("utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else "it wrote nothing"
+    """The last line that names an error, other than that of a command which failed; else the last line."""
+    lines = log.read_text("utf-8", errors="replace").strip().splitlines() or ["it wrote nothing"]
+    errors = [line for line in lines if ERROR.match(line) and "CalledProcessError" not in line]
+    return (errors or lines)[-1][:200]

@@ -9,6 +9,7 @@ from benchmarks.gpu import processes, stages
 from cpt_utils import runtime
 
 RESULTS = runtime.ROOT / "benchmarks" / "results" / "gpu.json"
+PREPARATION = 120  # seconds
 
 
 def work_folder(dry: bool) -> Path:
@@ -29,12 +30,12 @@ def merge(path: Path, hardware: str, letter: str, told: dict) -> None:
     runtime.write_whole(path, json.dumps(runtime.rounded(known), indent=1) + "\n")
 
 
-def probe(dry: bool, folder: Path) -> dict:
-    """The hardware's name, the versions, and what a machine without the embedded model needs (probe.py)."""
-    told = processes.run("probe", "", dry, folder, 60 * stages.REHEARSAL_PATIENCE)
+def prepare(dry: bool, folder: Path) -> dict:
+    """The hardware's name and the versions, when the models that the stages need are there (prepare.py)."""
+    told = processes.run("prepare", "", dry, folder, PREPARATION * (stages.REHEARSAL_PATIENCE if dry else 1))
     if "error" in told:
-        raise SystemExit(f"The machine cannot be asked what it is ({told['error']}): see "
-                         f"{runtime.shown(folder / 'probe.log')}.")
+        raise SystemExit(f"The machine cannot be made ready ({told['error']}): see "
+                         f"{runtime.shown(folder / 'prepare.log')}.")
     if not (dry or told["cuda"]):
         raise SystemExit("PyTorch sees no CUDA GPU here: DRY=1 make gpu tries the stages on the processor.")
     return told
@@ -50,7 +51,7 @@ def main() -> int:
     patience = float(os.environ.get("PATIENCE") or (stages.REHEARSAL_PATIENCE if dry else 1))
     folder = work_folder(dry)
     folder.mkdir(parents=True, exist_ok=True)
-    machine = probe(dry, folder)
+    machine = prepare(dry, folder)
     print(json.dumps({name: machine[name] for name in ("hardware", "versions", "embedded_model", "seconds")}), flush=True)
     failed = []
     for letter in wanted:

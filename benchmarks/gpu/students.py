@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from benchmarks.gpu.stages import shape_of
 from cpt_utils import four_bit as nf4
 from cpt_utils.embedded import HUB_FALLBACK, embedded_source
 from cpt_utils.registry import find_model
@@ -12,16 +13,31 @@ TOKENIZER = ROOT / ".gpu" / "tokenizer"
 """The embedded model's tokenizer, which `make gpu-wheels` gathers too."""
 
 
-def random_student(folder: Path, shape: dict, four_bit: bool = False) -> str:
-    """A random Qwen3 of this shape in bf16 (linear layers in nf4 if `four_bit`) with the embedded tokenizer.
+def needed(sizes: dict, letters: list[str]) -> list[str]:
+    """Names of the students that these stages need."""
+    by_stage = {"C": sizes["fast_student"], "D": f"{sizes['student']}-nf4", "F": f"{sizes['student']}-nf4", "G": "tiny-nf4"}
+    return sorted({name for letter, name in by_stage.items() if letter in letters})
 
-    A folder that is there already is used again. The published 4-bit weights compute in bf16, so these do.
+
+def random_student(work: Path, name: str) -> str:
+    """The folder work/students/`name`: a key of the registry or "tiny", with "-nf4" for linear layers in 4 bits.
+
+    It is made once, before unsloth is imported anywhere, which would change what is saved.
+    """
+    folder = work / "students" / name
+    if not (folder / "config.json").exists():
+        save_random(folder, shape_of(name.removesuffix("-nf4")), name.endswith("-nf4"))
+    return str(folder)
+
+
+def save_random(folder: Path, shape: dict, four_bit: bool = False) -> str:
+    """Save a random Qwen3 of this shape in bf16 with the embedded tokenizer; returns the folder.
+
+    Published 4-bit weights compute in bf16 (their config says so), so these do.
     """
     import torch
     from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
-    if (folder / "config.json").exists():
-        return str(folder)
     config = Qwen3Config(
         hidden_size=shape["hidden"], intermediate_size=shape["intermediate"], num_hidden_layers=shape["layers"],
         num_attention_heads=shape["heads"], num_key_value_heads=shape["kv_heads"], head_dim=shape["head_dim"],

@@ -8,7 +8,6 @@ import time
 
 from benchmarks.gpu import students, trials
 from benchmarks.gpu.stage import Skipped, Stage, check_parts, has
-from benchmarks.gpu.stages import shape_of
 from cpt_utils import runtime
 
 
@@ -23,11 +22,9 @@ def run(stage: Stage) -> None:
 
 def run_part(stage: Stage) -> None:
     started, sizes = time.time(), stage.sizes
-    student = stage.folder / "students" / sizes["fast_student"]
-    # unsloth comes before transformers (runtime.start imports it), so the student is named before it is made.
-    profile = runtime.start("t4", student=str(student), data="recorded", max_steps=sizes["steps"], learning_rate=2e-4)
+    student = students.random_student(stage.folder, sizes["fast_student"])
+    profile = runtime.start("t4", student=student, data="recorded", max_steps=sizes["steps"], learning_rate=2e-4)
     stage.keep(engine=runtime.engine(profile), imported_after=time.time() - started)
-    students.random_student(student, shape_of(sizes["fast_student"]))
 
     from cpt_utils.models import chat, hub_name, load_chat_model, save_adapter
     from cpt_utils.pairs import load_rows

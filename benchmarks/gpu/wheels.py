@@ -17,9 +17,9 @@ from pathlib import Path
 from benchmarks.gpu.parts import FOLDER, HELD, split
 from cpt_utils.packages import ROOT, plain, project
 
-PRESENT = ["torch", "torchvision", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
-LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer"}
-"""What unsloth names but imports only if it is there; the first two would have to match torch's build."""
+PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
+LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer", "jedi", "debugpy"}
+"""What unsloth and IPython name but import only if it is there; the first two would have to match torch's build."""
 FOR_NOTEBOOKS = {"matplotlib", "ipywidgets", "ipykernel", "nbclient", "nbformat", "openai"}
 """What stage E alone needs: in the last parts, with the model."""
 NOT_NEEDED = {  # files that nothing here reads, by package
@@ -44,7 +44,8 @@ def resolve(requirements: list[str], python: str) -> dict[str, str]:
 def wanted(python: str) -> dict[str, str]:
     """Versions of the packages to gather, in the order of the parts: what the stages need and PRESENT does not bring."""
     table = project()
-    needs = table["dependencies"] + table["optional-dependencies"]["gpu"] + ["pytest", "liger-kernel"]
+    extra = table["optional-dependencies"]
+    needs = table["dependencies"] + extra["run"] + extra["gpu"] + ["pytest", "liger-kernel", "pillow"]
     without = [text for text in needs if re.match(r"[\w.-]+", text).group() not in FOR_NOTEBOOKS]
     first, everything, there = (resolve(packages + PRESENT, python) for packages in (without, needs, []))
     skipped = LEFT_OUT | HELD | set(there)

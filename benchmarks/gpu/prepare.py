@@ -1,10 +1,12 @@
-"""What is asked before the first stage: the hardware's name, the versions, and whether the embedded model is there."""
+"""Before the first stage: the hardware's name, the versions, and the models that the stages asked for need."""
 
+import os
 import platform
 from importlib import metadata
 
 from benchmarks.gpu import students
 from benchmarks.gpu.stage import Stage, has
+from benchmarks.gpu.stages import asked
 
 PACKAGES = ("torch", "triton", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "unsloth",
             "unsloth_zoo", "liger_kernel", "numpy", "tokenizers", "huggingface_hub")
@@ -16,7 +18,11 @@ def run(stage: Stage) -> None:
     stage.keep(cuda=torch.cuda.is_available(), hardware="CPU", versions=versions())
     if stage.found["cuda"] and not stage.dry:
         stage.keep(hardware=torch.cuda.get_device_name(0))
+    if not (stage.found["cuda"] or stage.dry):
+        return
     stage.keep(embedded_model=embedded_model(stage))
+    for name in students.needed(stage.sizes, asked(os.environ.get("STAGES", ""))):
+        students.random_student(stage.folder, name)
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,70 @@
+"""The rows of the README's GPU table, from benchmarks/results/gpu.json: one column a machine."""
+
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "gpu.json"
+NOT_RUN = "not run yet"
+ROWS = [  # what the row says, the stage, the way to the figure, and how it is shown
+    ("bf16 product, TFLOP/s", "A", ("product_tflops",), "{:.0f}"),
+    ("copy on the device, GB/s, read and written", "A", ("copy_gb_per_second",), "{:.0f}"),
+    ("tests marked `gpu` that passed", "B", ("passed",), "{}"),
+    ("unsloth as in the notebooks, seconds a step", "C", ("as_it_is", "seconds_per_step"), "{:.2f}"),
+    ("the same in float16, as on a T4", "C", ("as_on_a_t4", "seconds_per_step"), "{:.2f}"),
+    ("`t4`, 4 billion weights, 1,024 tokens: peak by estimate, GiB", "D", ("transformers", "ours_1024", "estimate_gib"), "{:.1f}"),
+    ("peak by the driver, this series", "D", ("transformers", "ours_1024", "driver_gib"), "{:.1f}"),
+    ("peak by the driver, unsloth", "D", ("unsloth", "ours_1024", "driver_gib"), "{:.1f}"),
+    ("peak by the driver, stock TRL", "D", ("transformers", "stock_1024", "driver_gib"), "{:.1f}"),
+    ("seconds a row, this series", "D", ("transformers", "ours_1024", "seconds_per_row"), "{:.2f}"),
+    ("seconds a row, unsloth", "D", ("unsloth", "ours_1024", "seconds_per_row"), "{:.2f}"),
+    ("seconds a row, stock TRL", "D", ("transformers", "stock_1024", "seconds_per_row"), "{:.2f}"),
+    ("512 tokens: peak by the driver, this series", "D", ("transformers", "ours_512", "driver_gib"), "{:.1f}"),
+    ("`paper`, 2,048 tokens: peak by the driver, GiB", "D", ("transformers", "paper_2048", "driver_gib"), "{:.1f}"),
+    ("notebook 04 of the embedded profile, seconds", "E", ("seconds_04",), "{:.0f}"),
+    ("Spearman's ρ after it", "E", ("spearman_rho",), "{:.2f}"),
+    ("one text of 4 billion weights in 4 bits, tokens a second: this series", "F", ("transformers", "ours_1"), "{:.0f}"),
+    ("`model.generate`", "F", ("transformers", "generate_1"), "{:.0f}"),
+    ("unsloth", "F", ("unsloth", "unsloth_1"), "{:.0f}"),
+    ("32 texts: this series", "F", ("transformers", "ours_32"), "{:.0f}"),
+    ("32 texts: `model.generate`", "F", ("transformers", "generate_32"), "{:.0f}"),
+    ("32 texts: unsloth", "F", ("unsloth", "unsloth_32"), "{:.0f}"),
+    ("`trl dpo` with the files of notebook 04", "G", ("outcome",), "{}"),
+]
+
+
+def cell(stages: dict, letter: str, way: tuple, form: str) -> str:
+    """One figure as shown; why it is missing otherwise."""
+    found = stages.get(letter)
+    if found is None:
+        return NOT_RUN
+    if letter == "E" and found.get("weights") == "random" and way[0] in ("spearman_rho",):
+        return "random weights"
+    outcome = found.get("outcome", NOT_RUN)
+    for name in way:
+        if isinstance(found, dict) and "failure" in found:
+            return found["failure"]
+        if not isinstance(found, dict) or name not in found:
+            return NOT_RUN if outcome == "passed" else outcome
+        found = found[name]
+    return form.format(found)
+
+
+def gpu() -> str:
+    """The table: a column for each machine of the results, or one that says that none was run."""
+    machines = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"a GPU": {}}
+    lines = ["| | " + " | ".join(machines) + " |", "|---" * (len(machines) + 1) + "|"]
+    for label, letter, way, form in ROWS:
+        cells = [cell(stages, letter, way, form) for stages in machines.values()]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    shares = [told for name, stages in machines.items() if (told := limits(name, stages))]
+    return "\n".join(lines + [""] * bool(shares) + shares)
+
+
+def limits(name: str, stages: dict) -> str:
+    """How near generation comes to the rate at which the weights can be read, where both were measured."""
+    rate = stages.get("A", {}).get("copy_gb_per_second")
+    generation = stages.get("F", {})
+    speed, size = generation.get("transformers", {}).get("ours_1"), generation.get("bytes_per_step")
+    if not (rate and speed and size):
+        return ""
+    return f"{name}: one text is written at {speed * size / rate / 1e9:.0%} of the rate at which its weights can be read."

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try test lab notebooks seeds bench ablation recipe gpu gpu-wheels readme stamp clean
+.PHONY: run try test lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -41,6 +41,10 @@ ablation: $(VENV)/.run-ready
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
 recipe: $(VENV)/.run-ready
 	$(PY) benchmarks/recipe.py
+
+# The log-probabilities that are shipped: again when responses, system prompts or the embedded model change.
+logps: $(VENV)/.run-ready
+	$(PY) benchmarks/logps.py
 
 # What only a GPU can show, stage by stage (STAGES="B D"); DRY=1 rehearses on a processor with tiny models.
 # Where .gpu/ holds parts of make gpu-wheels, PYTHON brings its torch, and no network is needed.

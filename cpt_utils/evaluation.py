@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from cpt_utils import machine
+from cpt_utils.logps import response_logps
 from cpt_utils.measures import repetition, words_of
 from cpt_utils.prompts import TARGETS, messages, system_prompt
 
@@ -149,27 +149,13 @@ def side_effects(texts: list[str], base_model) -> dict[str, float]:
     }
 
 
-def preference_margins(chat_model, rows: list[dict], batch_rows: int = 6) -> np.ndarray:
-    """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats."""
-    import torch
+def preference_margins(chat_model, rows: list[dict], folder=None) -> np.ndarray:
+    """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats.
 
-    from cpt_utils.models import templated
-    from cpt_utils.packing import PackedCollator, packed_logps
-
-    tokenizer = chat_model.tokenizer
-    collate = PackedCollator(tokenizer.pad_token_id)
-    margins = []
-    for start in range(0, len(rows), batch_rows):
-        batch = []
-        for row in rows[start : start + batch_rows]:
-            prompt = templated(tokenizer, row["prompt"], add_generation_prompt=True)
-            sides = {s: templated(tokenizer, row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
-            batch.append({"prompt_ids": prompt, **{f"{s}_ids": v for s, v in sides.items()}})
-        packed = {k: v.to(chat_model.model.device) for k, v in collate(batch).items()}
-        with torch.inference_mode(), machine.autocast(chat_model.model):
-            logps, _ = packed_logps(chat_model.model, packed)
-        margins += (logps[packed["chosen"]] - logps[packed["rejected"]]).tolist()
-    return np.array(margins)
+    What is computed is kept in `folder` (logps.response_logps), so that no text is asked for twice.
+    """
+    logps = response_logps(chat_model, rows, folder)
+    return logps[:, 0] - logps[:, 1]
 
 
 def preference_accuracy(margins: np.ndarray) -> dict[str, float]:

@@ -106,13 +106,16 @@ class PairedDPOTrainer(DPOTrainer):
 class MirroredDPOTrainer(PairedDPOTrainer):
     """The same loss as PairedDPOTrainer, from packed lines (packing.PackedCollator): less work a step.
 
-    Losses: "sigmoid" (Rafailov et al. 2023, eq. 7) and "sft", weighted.
+    Losses: "sigmoid" (Rafailov et al. 2023, eq. 7) and "sft", weighted. Where the training rows bring
+    `ref_chosen_logps` and `ref_rejected_logps` (logps.with_reference), no reference is computed.
     """
 
     def __init__(self, model, args, train_dataset, processing_class, **kwargs):
         if not set(args.loss_type) <= {"sigmoid", "sft"}:
             raise ValueError(f"loss_type is {args.loss_type}; only 'sigmoid' and 'sft' are packed.")
         args.remove_unused_columns = False
+        if "ref_chosen_logps" in train_dataset.column_names:  # logps.with_reference: nothing is left to compute
+            args.precompute_ref_log_probs = False
         collator = PackedCollator(processing_class.pad_token_id, args.max_length)
         super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
 
@@ -124,15 +127,19 @@ class MirroredDPOTrainer(PairedDPOTrainer):
             return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
-        with torch.no_grad(), self.accelerator.autocast(), model.disable_adapter():
+        with torch.no_grad(), self.accelerator.autocast(), self.accelerator.unwrap_model(model).disable_adapter():
             logps, _ = packed_logps(model, inputs)
         return logps[inputs["chosen"]], logps[inputs["rejected"]]
 
     def _compute_loss(self, model, inputs, return_outputs):
         logps, lengths = packed_logps(model, inputs)
         chosen, rejected = logps[inputs["chosen"]], logps[inputs["rejected"]]
-        chosen_rewards = self.beta * (chosen - inputs["ref_chosen_logps"])
-        rejected_rewards = self.beta * (rejected - inputs["ref_rejected_logps"])
+        if "ref_chosen_logps" in inputs:
+            ref_chosen, ref_rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        else:
+            ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
+        chosen_rewards = self.beta * (chosen - ref_chosen)
+        rejected_rewards = self.beta * (rejected - ref_rejected)
         margins = chosen_rewards - rejected_rewards
         losses = {
             "sigmoid": -torch.nn.functional.logsigmoid(margins).mean(),

@@ -1,0 +1,33 @@
+"""Compute the log-probabilities that are shipped: of the shipped rows under the embedded model, in both number types.
+
+`make logps` writes cpt_utils/data/logps.json; it is needed again when responses, system prompts or the model change.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from cpt_utils import runtime
+from cpt_utils.logps import FILE, response_logps
+from cpt_utils.models import load_chat_model
+from cpt_utils.pairs import rows_for
+
+
+def main() -> None:
+    shipped = runtime.ROOT / "cpt_utils" / "data" / FILE
+    shipped.unlink(missing_ok=True)  # or it would be taken for the answer
+    os.environ["CPT_DEVICE"] = "cpu"
+    with tempfile.TemporaryDirectory() as name:
+        for number_type in ("float32", "bfloat16"):
+            os.environ["CPT_PRECISION"] = number_type
+            profile = runtime.start("embedded")
+            rows = rows_for(profile, "train") + rows_for(profile, "heldout")
+            response_logps(load_chat_model(profile), rows, Path(name), profile["max_length"])
+        found = json.loads((Path(name) / FILE).read_text("utf-8"))
+    runtime.write_whole(shipped, json.dumps(found, indent=0) + "\n")
+    print({under: len(logps) for under, logps in found.items()}, "->", runtime.shown(shipped))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """What each fast path saves on this machine: a small example of the embedded model's sizes, with and without it."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -82,18 +83,19 @@ def seconds(once: Callable[[], float]) -> float:
     return first if first > ENOUGH else min(first, once())
 
 
-def measure() -> Iterator[tuple[str, str, float | None]]:
-    """(name, "" or why it is off, how many times faster the example is with it) of each path that is used here."""
+def measure(until: float = math.inf) -> Iterator[tuple[str, str, float | None]]:
+    """(name, "" or why it is off, how many times as fast the example is with it) of each path that is used here.
+
+    After `until` (on time.monotonic's clock) nothing more is measured: the last is None, as for a path that is off.
+    """
     for example in (training_example, writing_example):
         once = example()
         once()  # warms up; the paths are tried here
         fast_paths.asked.clear()
         with_all = seconds(once)
         for name in sorted(fast_paths.asked):
-            reason = fast_paths.states()[name]
-            if reason:
-                yield name, reason, None
-                continue
-            with fast_paths.without(name):
-                slower = seconds(once)
-            yield name, "", slower / with_all
+            reason, gain = fast_paths.states()[name], None
+            if not reason and time.monotonic() < until:
+                with fast_paths.without(name):
+                    gain = seconds(once) / with_all
+            yield name, reason, gain

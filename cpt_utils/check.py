@@ -121,6 +121,7 @@ def memory(told: dict) -> Lines:
     total, free = machine.total_memory_gib(), machine.free_memory_gib()
     need = max((run["memory_gib"] for run in recorded()["runs"]), default=0.0)
     yield "memory", f"{total:.1f} GiB, {free:.1f} of them free; the training takes about {need:.1f}"
+    told["free"] = free  # before this look fills some of it itself
     if free < need:
         told["little memory"] = True
         mend = "close other programs" if total > need else "use another machine, such as a free one on Colab"
@@ -215,7 +216,7 @@ def minutes(told: dict) -> Lines:
     yield "minutes", "  ".join(f"{number:>5}" for number in run["seconds"]) + "   01-05"
     for name in dict.fromkeys(("embedded", *GPU_PROFILES, wanted)):
         profile = runtime.load_profile(name)
-        if why := why_not(profile):
+        if why := why_not(profile, told.get("free", machine.free_memory_gib())):
             yield f"  {name}", f"not here: {why}"
             if name == wanted:
                 yield MISSING, f"profile {name}: {why}; CPT_PROFILE=embedded runs everywhere."
@@ -229,7 +230,7 @@ def minutes(told: dict) -> Lines:
     yield "", f"estimates, from this look and a recorded run ({run['hardware']}); without downloads"
 
 
-def why_not(profile: dict) -> str:
+def why_not(profile: dict, free: float) -> str:
     """Why a profile cannot run here, in a few words, or ""."""
     from cpt_utils import machine, settings
     from cpt_utils.faults import SettingsError
@@ -240,7 +241,7 @@ def why_not(profile: dict) -> str:
         return "it needs a CUDA GPU"
     try:
         settings.check_four_bit(profile)
-        settings.check_memory(profile, machine.free_memory_gib())
+        settings.check_memory(profile, free)
     except SettingsError as error:
         return str(error).rstrip(".")
     return ""

@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try test lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
+.PHONY: run try check test lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils.series
@@ -15,6 +15,10 @@ run: $(VENV)/.run-ready
 # One prompt under three system prompts, answered in the terminal by the shipped adapter: within a minute.
 try: $(VENV)/.run-ready
 	$(PY) -m cpt_utils try
+
+# What this machine is, what it lacks, and how long each notebook takes on it: at most two minutes.
+check: $(VENV)/.run-ready
+	$(PY) -m cpt_utils check
 
 test: $(VENV)/.test-ready
 	$(PY) -m pytest

@@ -29,6 +29,7 @@ from cpt_utils.judging import embedded_judge
 from cpt_utils.models import fit_rows, load_chat_model, load_student
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.rates import product_rate
 from cpt_utils.registry import find_model, linear_shapes
 from cpt_utils.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
@@ -81,17 +82,6 @@ def reference_seconds(trainer, rows_per_batch: int) -> float:
         with trainer.compute_loss_context_manager():
             trainer.compute_ref_log_probs(trainer.model, inputs)
     return time.perf_counter() - started
-
-
-def matmul_rate(dtype=torch.bfloat16) -> float:
-    """Measured FLOP/s of a product of the student's largest linear layer's shape."""
-    a, b = torch.randn(1200, 576, dtype=dtype), torch.randn(1536, 576, dtype=dtype)
-    times = []
-    for _ in range(60):
-        started = time.perf_counter()
-        torch.nn.functional.linear(a, b)
-        times.append(time.perf_counter() - started)
-    return 2 * 1200 * 576 * 1536 / statistics.median(times)
 
 
 def step_flops(trainer, rows_per_batch: int) -> float:
@@ -158,7 +148,7 @@ def train_both(profile, student, rows, repeats: int) -> dict:
         "seconds_per_step": middle,
         "max_loss_difference": difference(losses),
         "losses": losses,
-        "matmul_share": flops / middle["ours"] / matmul_rate(),
+        "matmul_share": flops / middle["ours"] / product_rate(machine.number_type()),
     }
 
 

@@ -1,4 +1,4 @@
-"""`python -m cpt_utils run` executes the notebooks; `... try` answers a prompt in the terminal."""
+"""`python -m cpt_utils run` executes the notebooks; `... try` answers a prompt; `... check` looks at the machine."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ def parser() -> argparse.ArgumentParser:
     trial.add_argument("--prompt", help="what to ask (default: a held-out prompt of the series)")
     trial.add_argument("--system", action="append", metavar="TEXT",
                        help="a system prompt of your own in place of the three; may be given several times")
+    commands.add_parser("check", help="say what this machine is, what it lacks, and how long the series takes on it")
     return whole
 
 
@@ -24,14 +25,22 @@ def main(arguments: list[str] | None = None) -> int:
         return series.main(rest)
     if rest:
         commands.error(f"unrecognized arguments: {' '.join(rest)}")
-    return answer(options.prompt, options.system)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
+    try:
+        if options.command == "try":
+            return answer(options.prompt, options.system)
+        from cpt_utils import check
+
+        return check.main()
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
 
 
 def answer(prompt: str | None, systems: list[str] | None) -> int:
     """`try`: 0, or 1 with one sentence about what is wrong."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
     from cpt_utils import trial
     from cpt_utils.faults import SettingsError
     from cpt_utils.prompts import PromptError
@@ -42,9 +51,6 @@ def answer(prompt: str | None, systems: list[str] | None) -> int:
     except (PromptError, SettingsError, ModelError) as error:
         print(f"try stopped: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
     return 0
 
 

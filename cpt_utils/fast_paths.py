@@ -5,10 +5,13 @@ CPT_FAST_PATHS=off turns them all off; PyTorch's and transformers' own ways are 
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
 _states: dict[str, str] = {}
+asked: set[str] = set()
+"""The names asked since somebody emptied it: those that a piece of work uses, or would use."""
 
 
 def works(name: str, example: Callable) -> bool:
@@ -17,6 +20,7 @@ def works(name: str, example: Callable) -> bool:
     `example()` returns pairs (fast, plain) of tensors that should agree up to rounding. An error of any kind
     means that the path is not for this machine or these versions: it is never the run's error.
     """
+    asked.add(name)
     if os.environ.get("CPT_FAST_PATHS", "").lower() == "off":
         return False
     if name not in _states:
@@ -30,8 +34,20 @@ def works(name: str, example: Callable) -> bool:
 def states() -> dict[str, str]:
     """The fast paths asked so far: "" where one is on, else why it is off."""
     if os.environ.get("CPT_FAST_PATHS", "").lower() == "off":
-        return {name: "CPT_FAST_PATHS is off" for name in _states}
+        return {name: "CPT_FAST_PATHS is off" for name in sorted({*asked, *_states})}
     return dict(_states)
+
+
+@contextmanager
+def without(name: str):
+    """Inside, this one fast path is off, so that what it saves can be measured."""
+    before = dict(_states)
+    _states[name] = "is off to be measured"
+    try:
+        yield
+    finally:
+        _states.pop(name)
+        _states.update({name: before[name]} if name in before else {})
 
 
 def forget() -> None:

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -86,6 +87,19 @@ def execute(source: Path, target: Path) -> float:
     return seconds
 
 
+def estimate(wanted: list[str]) -> str:
+    """How long these notebooks take here, in a few words, or "" where that cannot be told.
+
+    Measured in a process of its own: PyTorch, and a GPU's memory, are not kept beside the notebooks' kernels.
+    """
+    command = [sys.executable, "-m", "cpt_utils.cost", "--only", ",".join(wanted)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cpt_utils run", description=__doc__)
     parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
@@ -96,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder = runtime.run_dir(profile)
     wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
     seconds = {}
+    if told := estimate(wanted):
+        print(told, flush=True)
     if not options.only:
         (folder / "report.json").unlink(missing_ok=True)
     for number in wanted:

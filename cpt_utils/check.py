@@ -172,7 +172,9 @@ def model(told: dict) -> Lines:
 
 
 def cannot_try(told: dict) -> str:
-    return "the model is not there" if "profile" not in told else "there is too little memory" * ("little memory" in told)
+    if "profile" not in told:
+        return "the model is not there"
+    return "there is too little memory" if "little memory" in told else ""
 
 
 def training(told: dict) -> Lines:

@@ -77,7 +77,9 @@ def estimate(profile: dict) -> tuple[dict[str, float], str]:
 
 def minutes(seconds: float) -> str:
     """A duration in words, as exact as an estimate is."""
-    return "less than a minute" if seconds < 50 else "about a minute" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
+    if seconds < 50:
+        return "less than a minute"
+    return "about a minute" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
 def record(report_path: Path) -> dict:

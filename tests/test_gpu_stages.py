@@ -16,7 +16,7 @@ import pytest
 from cpt_utils.runtime import ROOT
 
 sys.path.insert(0, str(ROOT))
-from benchmarks.gpu import parts, processes, runner, stage, stages, table, wheels  # noqa: E402
+from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels  # noqa: E402
 
 
 # ---- the runner
@@ -145,6 +145,41 @@ def test_the_line_that_tells_the_fault_is_shown(tmp_path):
     assert processes.last_line(log) == "AttributeError: no auto"
     log.write_text("start\nKilled\n")
     assert processes.last_line(log) == "Killed"
+
+
+# ---- the memory that is held against the estimate and a T4
+
+
+FITS = {"trainer": "MirroredDPOTrainer", "first_loss": 0.6931, "estimate_gib": 10.0, "ceiling_gib": memory.T4,
+        "tensors_gib": 9.0, "driver_gib": 11.0}
+
+
+@pytest.mark.parametrize("engine, changes, said", [
+    ("transformers", {}, ""), ("transformers", {"driver_gib": 13.9}, ""), ("transformers", {"driver_gib": 6.1}, ""),
+    ("transformers", {"driver_gib": 14.1}, "14.1 GiB, not within 40% of the estimate, 10.0"),
+    ("transformers", {"driver_gib": 5.9}, "5.9 GiB, not within 40% of the estimate, 10.0"),
+    ("unsloth", {"driver_gib": 5.9}, ""), ("unsloth", {"driver_gib": 14.1}, "not within 40%"),
+    ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "driver_gib": 14.5}, "took 14.0 GiB, and a T4"),
+    ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "ceiling_gib": memory.PAPER}, ""),
+    ("transformers", {"estimate_gib": 14.0, "driver_gib": 14.7}, "took 14.7 GiB of 14.6"),
+    ("transformers", {"failure": "out of memory"}, "ours_1024: out of memory"),
+    ("transformers", {"first_loss": 0.9}, "the first loss of MirroredDPOTrainer is 0.9"),
+])
+def test_measured_peaks_are_held_against_estimate_and_ceiling(tmp_path, engine, changes, said):
+    here = stage.Stage("D", engine, False, tmp_path, time.time() + 10, {
+        "context_gib": 0.5, "ours_1024": FITS | changes, "stock_1024": {"failure": "out of memory"}})
+    if not said:
+        return memory.check(here)
+    with pytest.raises(AssertionError, match=re.escape(said)):
+        memory.check(here)
+
+
+def test_a_rehearsal_compares_no_memory_and_says_so(tmp_path):
+    measured = {name: figure for name, figure in FITS.items() if name not in ("tensors_gib", "driver_gib")}
+    found = {"ours_256": measured | {"process_gib": 99.0}}
+    here = stage.Stage("D", "transformers", True, tmp_path, time.time() + 10, found)
+    memory.check(here)
+    assert json.loads((tmp_path / "D-transformers.json").read_text())["compared"].startswith("nothing")
 
 
 # ---- wheels in parts

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from cpt_utils import machine
 from cpt_utils.models import weights_of
 
 
@@ -42,9 +43,13 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     ordered = in_blocks(rows, 2, epochs, profile["seed"]) if mirrored else rows
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
     lora, modules = profile["lora"], profile["lora"]["modules"]
+    # The command is for GPUs: written on a processor, for one with bf16.
+    half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {
         "model_name_or_path": str(weights_of(profile)),
-        "dtype": "float32" if profile["student"] == "embedded" else "auto",
+        "dtype": _weights_type(profile, half),
+        "bf16": half == "bfloat16",
+        "fp16": half == "float16",
         "datasets": [{"path": "json", "data_files": {"train": str(data)}}],
         "output_dir": str(folder / "trained"),
         "seed": profile["seed"],
@@ -74,3 +79,10 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     spread = f"accelerate launch --num_processes {processes} -m trl.scripts.dpo"
     return f"{spread if processes > 1 else 'trl dpo'} --config dpo.yaml"
+
+
+def _weights_type(profile: dict, half: str) -> str:
+    """The dtype of the file; TRL multiplies 4-bit weights in it, so that "auto" is none for them."""
+    if profile["student"] == "embedded":
+        return "float32"
+    return half if profile["four_bit"] else "auto"

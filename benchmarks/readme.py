@@ -155,15 +155,21 @@ def ship_adapter() -> None:
     write_card(target, runtime.load_profile("embedded") | {"seed": report["seed"]}, report)
 
 
+def filled(text: str, make) -> str:
+    """The README's text with the part that bears the function's name made anew."""
+    name = make.__name__
+    part = f"<!-- {name} -->\n{make()}\n<!-- /{name} -->"
+    text, count = re.subn(rf"(?s)<!-- {name} -->.*?<!-- /{name} -->", lambda _: part, text)
+    assert count == 1, name
+    return text
+
+
 def main() -> None:
-    ship_adapter()
     path = runtime.ROOT / "README.md"
     text = path.read_text("utf-8")
     for make in (results, ways, speed, gpu, example, minutes, models):
-        name = make.__name__
-        text, count = re.subn(rf"(?s)<!-- {name} -->.*?<!-- /{name} -->",
-                              lambda _: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
-        assert count == 1, name
+        text = filled(text, make)
+    ship_adapter()
     path.write_text(text, "utf-8")
 
 

@@ -1,5 +1,6 @@
 """`make gpu`: the runner, the wheels in parts, the README's rows, and a rehearsal of the stages on a processor."""
 
+import importlib
 import json
 import os
 import re
@@ -127,7 +128,8 @@ def test_a_rehearsal_leaves_the_results_alone(fake_machine, monkeypatch):
     monkeypatch.setenv("DRY", "1")
     assert runner.main() == 0
     assert fake_machine.results.read_text() == before
-    assert json.loads((fake_machine.folder / "dry" / "gpu.json").read_text())["Test GPU"]["A"]["rate"] == 1.0
+    told = json.loads((fake_machine.folder / "dry" / "gpu.json").read_text())["Test GPU"]["A"]
+    assert told["rate"] == 1.0 and told["rehearsal"]
 
 
 def test_no_gpu_and_no_rehearsal_is_one_sentence(fake_machine):
@@ -296,8 +298,6 @@ def test_wheels_for_another_python_and_no_wheels_are_one_sentence(tmp_path):
 
 def test_rows_say_what_was_not_run_and_what_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path / "gpu.json")
-    empty = table.gpu().splitlines()
-    assert len(empty) == len(table.ROWS) + 2 and all(line.endswith("| not run yet |") for line in empty[2:])
     machine = {
         "A": {"outcome": "passed", "product_tflops": 788.4, "copy_gb_per_second": 4000},
         "C": {"outcome": "skipped", "skipped": "unsloth is not installed"},
@@ -317,6 +317,40 @@ def test_rows_say_what_was_not_run_and_what_failed(tmp_path, monkeypatch):
     assert rows["Spearman's ρ after it"][0] == "random weights"
     assert rows["`trl dpo` with the files of notebook 04"][0] == "failed"
     assert "written at 5% of the rate" in table.gpu()
+
+
+def test_a_rehearsal_is_never_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path / "gpu.json")
+    runner.merge(table.RESULTS, "GPU one", "A", {"outcome": "passed", "product_tflops": 788.4})
+    runner.merge(table.RESULTS, "CPU", "A", {"outcome": "passed", "product_tflops": 0.1, "rehearsal": True})
+    with pytest.raises(SystemExit, match="gpu.json holds the figures of a rehearsal .CPU., .* delete 'CPU'"):
+        table.gpu()
+
+
+@pytest.fixture
+def readme(monkeypatch):
+    """benchmarks/readme.py, which runs as a script in its folder."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("readme")
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing measured", "measured"])
+def test_the_readme_shows_measured_figures_or_says_that_there_are_none(readme, tmp_path, monkeypatch, there):
+    results = tmp_path / "gpu.json"
+    monkeypatch.setattr(sys.modules[readme.gpu.__module__], "RESULTS", results)
+    if there:
+        runner.merge(results, "GPU one", "A", {"outcome": "passed", "product_tflops": 788.4})
+    text = (ROOT / "README.md").read_text("utf-8")
+    new = readme.filled(text, readme.gpu)
+    assert ("No GPU has been used" in new) == (not there)
+    assert ("| bf16 product, TFLOP/s | 788 |" in new) == there
+    part = re.compile("(?s)<!-- gpu -->.*<!-- /gpu -->")
+    assert part.sub("", new) == part.sub("", text), "the rest stays as it is"
+    if not table.RESULTS.exists() and not there:
+        assert new == text
+    if there:
+        results.unlink()
+        assert readme.filled(new, readme.gpu) == readme.filled(text, readme.gpu), "and back again"
 
 
 def test_every_figure_that_the_table_shows_is_one_that_a_stage_keeps():

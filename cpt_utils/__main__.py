@@ -33,13 +33,11 @@ def answer(prompt: str | None, systems: list[str] | None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a character shows "?"
     from cpt_utils import trial
-    from cpt_utils.faults import SettingsError
-    from cpt_utils.prompts import PromptError
-    from cpt_utils.registry import ModelError
+    from cpt_utils.faults import CptError
 
     try:
         trial.try_it(prompt, systems)
-    except (PromptError, SettingsError, ModelError) as error:
+    except CptError as error:
         print(f"try stopped: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

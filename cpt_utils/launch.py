@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from cpt_utils import machine
+from cpt_utils.faults import SettingsError
 from cpt_utils.models import weights_of
 
 
@@ -34,7 +35,7 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     mirrored = profile["mirrored"]
     batch = 2 if mirrored else 1
     if per_step % (batch * processes):
-        raise ValueError(
+        raise SettingsError(
             f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )

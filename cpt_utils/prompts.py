@@ -6,13 +6,14 @@ from importlib import resources
 
 import yaml
 
+from cpt_utils.faults import CptError
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 
 TARGETS = {"low": 10, "mid": 50, "high": 95}
 """Target scores out of 100, by the qualifier that the data sets use."""
 
 
-class PromptError(ValueError):
+class PromptError(CptError, ValueError):
     """There is no such system prompt or target; the message lists what there is."""
 
 

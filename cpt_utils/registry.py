@@ -1,9 +1,10 @@
 """The models that the series knows: names, licences, shapes, and how much memory a training needs."""
 
+from cpt_utils.faults import CptError
 from cpt_utils.prompts import load_data
 
 
-class ModelError(RuntimeError):
+class ModelError(CptError, RuntimeError):
     """A model cannot be used; the message says what to do about it."""
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cpt_utils.faults import CptError
 from cpt_utils.prompts import messages
 from cpt_utils.rubrics import shipped_rubrics
 
@@ -9,7 +10,7 @@ RESPONSES = "vicgalle/creative-rubrics"
 PREFERENCES = "vicgalle/creative-rubrics-preferences"
 
 
-class DataError(ValueError):
+class DataError(CptError, ValueError):
     """A data set breaks the contract; the message names the row, the column and the mend."""
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from cpt_utils.faults import CptError
 
-class PairError(ValueError):
+
+class PairError(CptError, ValueError):
     """Responses cannot be paired, or rows cannot be trained on; the message names the row and the mend."""
 
 

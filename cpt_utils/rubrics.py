@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from cpt_utils import runtime
-from cpt_utils.faults import first_fault
+from cpt_utils.faults import CptError, first_fault
 
 MOST_BYTES = 100_000
 """A longer file is no rubric, and would fill a teacher's context many times."""
@@ -36,7 +36,7 @@ LEVEL_SCORES = (100, 75, 50, 25, 0)
 """What a criterion is worth at each of its five levels, best first."""
 
 
-class RubricError(ValueError):
+class RubricError(CptError, ValueError):
     """A rubric is not valid; the message says which one, where and how to mend it."""
 
 

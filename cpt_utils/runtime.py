@@ -77,14 +77,19 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
 
 
 def _warn_of_memory(profile: dict) -> None:
-    """Say so where a GPU is likely too small: only training needs that much, so nothing is refused."""
-    if machine.device() == "cuda":
-        from cpt_utils.settings import check_memory
+    """Say so where memory is likely too small: only training needs that much, so nothing is refused."""
+    from cpt_utils.settings import check_memory, measured_memory
 
-        try:
-            check_memory(profile, machine.free_memory_gib())
-        except SettingsError as error:
-            print(f"note: {error}")
+    free = machine.free_memory_gib()
+    if machine.device() != "cuda":
+        if (peak := measured_memory(profile)) and peak > free:
+            print(f"note: {free:.1f} GiB of memory are free, and this training took {peak:.1f} where it was measured: "
+                  "close other programs, or choose a smaller rows_per_batch.")
+        return
+    try:
+        check_memory(profile, free)
+    except SettingsError as error:
+        print(f"note: {error}")
 
 
 def engine(profile: dict) -> str:

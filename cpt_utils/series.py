@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from nbclient.exceptions import CellExecutionError
 from cpt_utils import runtime
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
+QUIET_KERNEL = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # ipykernel 6's debugger would warn of frozen modules
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -73,7 +75,7 @@ def execute(source: Path, target: Path) -> float:
     teller = threading.Thread(target=tell_progress, args=(source.stem, code, over), daemon=True)
     teller.start()
     try:
-        client.execute()
+        client.execute(env=QUIET_KERNEL | os.environ)
     finally:
         over.set()
         teller.join()

@@ -1,10 +1,12 @@
 """What a profile may hold, and whether this machine can do it."""
 
 import importlib.util
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cpt_utils import runtime
 from cpt_utils.faults import SettingsError, first_fault
 
 Whole = Annotated[int, Field(gt=0)]
@@ -122,6 +124,16 @@ def check_memory(profile: dict, available_gib: float) -> float | None:
             f"GPU memory, and {available_gib:.0f} are free: choose {', '.join(mends[:-1])} or {mends[-1]}."
         )
     return need
+
+
+def measured_memory(profile: dict) -> float | None:
+    """GiB that `make bench` saw the embedded model's training take on a processor; None if this one is another."""
+    result = runtime.ROOT / "benchmarks" / "results" / "bench.json"
+    measured = runtime.load_profile("embedded")
+    smaller = any(profile[name] < measured[name] for name in ("rows_per_batch", "max_length"))
+    if profile["student"] != measured["student"] or smaller or not result.exists():
+        return None
+    return json.loads(result.read_text("utf-8"))["peak_memory_gib"]["ours"]
 
 
 def check_four_bit(profile: dict) -> None:

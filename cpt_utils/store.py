@@ -7,13 +7,15 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cpt_utils.faults import CptError
+
 COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
 KEY = ("prompt", "rubric", "qualifier", "model")
 ASKED = "asked"
 """The column that follows the five: a hash of the messages that the response answers."""
 
 
-class StoreError(ValueError):
+class StoreError(CptError, ValueError):
     """A file of rows cannot be read or written; the message names the line and the mend."""
 
 

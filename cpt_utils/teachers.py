@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from cpt_utils.faults import CptError
+
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
 
@@ -20,7 +22,7 @@ class Teacher:
     workers: int = 1
 
 
-class EndpointError(RuntimeError):
+class EndpointError(CptError, RuntimeError):
     """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
 
     def __init__(self, kind: str, fatal: bool = False):

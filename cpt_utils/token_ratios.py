@@ -1,5 +1,7 @@
 """Where in a text does tuning act? The log-ratio of two models, token by token."""
 
+from cpt_utils.registry import ModelError
+
 
 def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tuple[str, float]]:
     """log p_tuned - log p_base of each token of a response to a conversation, in nats, with its text.
@@ -9,7 +11,7 @@ def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tupl
     must share their tokenizer.
     """
     if tuned.tokenizer.get_vocab() != base.tokenizer.get_vocab():
-        raise ValueError("The two models have different vocabularies: compare a model with its own base.")
+        raise ModelError("The two models have different vocabularies: compare a model with its own base.")
     prompt, answer = _token_ids(tuned.tokenizer, turns, response)
     ratios = _log_probs(tuned.model, prompt, answer) - _log_probs(base.model, prompt, answer)
     pieces, done, waiting = [], "", 0.0
@@ -30,7 +32,7 @@ def _token_ids(tokenizer, turns: list[dict], response: str) -> tuple[list[int], 
     prompt = templated(tokenizer, turns, add_generation_prompt=True)
     whole = templated(tokenizer, [*turns, {"role": "assistant", "content": response}])
     if whole[: len(prompt)] != prompt:
-        raise ValueError("The chat template changes the prompt once an answer follows: use another model.")
+        raise ModelError("The chat template changes the prompt once an answer follows: use another model.")
     answer = whole[len(prompt) :]
     if tokenizer.eos_token_id in answer:  # what templates add after the mark is never generated
         answer = answer[: answer.index(tokenizer.eos_token_id) + 1]

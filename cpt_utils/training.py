@@ -15,11 +15,12 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils import machine, runtime
+from cpt_utils.faults import CptError, SettingsError
 from cpt_utils.frozen import cast_weights
 from cpt_utils.packing import PackedCollator, packed_logps
 
 
-class TrainingError(RuntimeError):
+class TrainingError(CptError, RuntimeError):
     """A training cannot go on; the message says why and what to change."""
 
 
@@ -80,12 +81,12 @@ class PairedDPOTrainer(DPOTrainer):
 
     def __init__(self, model, args, train_dataset, processing_class, **kwargs):
         if args.per_device_train_batch_size % 2 or args.per_device_eval_batch_size % 2:
-            raise ValueError("Mirrored pairs need even batch sizes: set both to a multiple of 2.")
+            raise SettingsError("Mirrored pairs need even batch sizes: set both to a multiple of 2.")
         super().__init__(
             model=model, args=args, train_dataset=train_dataset, processing_class=processing_class, **kwargs
         )
         if len(self.train_dataset) != len(train_dataset):
-            raise ValueError(
+            raise SettingsError(
                 f"{len(train_dataset) - len(self.train_dataset)} rows have prompts longer than "
                 f"max_length={args.max_length}, which would tear their pairs apart: raise max_length."
             )
@@ -112,7 +113,7 @@ class MirroredDPOTrainer(PairedDPOTrainer):
 
     def __init__(self, model, args, train_dataset, processing_class, **kwargs):
         if not set(args.loss_type) <= {"sigmoid", "sft"}:
-            raise ValueError(f"loss_type is {args.loss_type}; only 'sigmoid' and 'sft' are packed.")
+            raise SettingsError(f"loss_type is {args.loss_type}; only 'sigmoid' and 'sft' are packed.")
         args.remove_unused_columns = False
         if "ref_chosen_logps" in train_dataset.column_names:  # logps.with_reference: nothing is left to compute
             args.precompute_ref_log_probs = False

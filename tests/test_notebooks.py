@@ -14,7 +14,7 @@ import time
 import nbformat
 import pytest
 
-from cpt_utils import machine
+from cpt_utils import machine, series
 from cpt_utils.runtime import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -106,8 +106,8 @@ def test_the_series_runs_and_reports(smoke_run):
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]
     assert set(report["seconds"]) == {"01", "02", "03", "04", "05", "06", "total"}
-    series = [report["seconds"][n] for n in ("01", "02", "03", "04", "05")]
-    assert report["seconds"]["total"] == pytest.approx(sum(series), abs=0.5)  # 06 is not in it
+    numbered = [report["seconds"][n] for n in ("01", "02", "03", "04", "05")]
+    assert report["seconds"]["total"] == pytest.approx(sum(numbered), abs=0.5)  # 06 is not in it
     assert set(report["data"]) == {"responses", "train_rows", "heldout_prompts", "length_target_spearman"}
     assert report["training"]["steps"] == 3 and report["training"]["tokens_per_second"] > 0
     for model in ("base", "cpt"):
@@ -196,6 +196,19 @@ def test_a_cell_run_too_early_says_which_cell_comes_first():
     told = first_to_run("trainer", train)
     assert "'trainer'" in told and "under 'The trainer' that begins with `started = time.time()`" in told
     assert first_to_run("no_such_name", train) == "" and first_to_run("trainer", "my = cell") == ""
+
+
+@pytest.mark.parametrize("told", [None, "0"])
+def test_kernels_do_not_warn_of_frozen_modules_unless_asked_to(tmp_path, monkeypatch, told):
+    name = "PYDEVD_DISABLE_FILE_VALIDATION"
+    monkeypatch.setenv(name, told) if told else monkeypatch.delenv(name, raising=False)
+    source, target = tmp_path / "source.ipynb", tmp_path / "target.ipynb"
+    cell = nbformat.v4.new_code_cell(f"import os\nprint(os.environ[{name!r}], os.environ['PATH'] != '')")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), source)
+    series.execute(source, target)
+    (shown,) = code_cells(nbformat.read(target, as_version=4))
+    assert shown.outputs[0].text == f"{told or '1'} True\n"
+    assert os.environ.get(name) == told, "only the kernel's"
 
 
 @pytest.mark.slow

@@ -220,7 +220,8 @@ done = subprocess.run(["git", "-C", {str(origin)!r}, *{author}, "commit", "-qam"
 
 
 def test_errors_of_the_set_up_show_in_a_notebook_as_their_lines_alone(content, origin):
-    shutil.copy(ROOT / "cpt_utils" / "packages.py", origin / "cpt_utils")
+    for name in ("faults.py", "packages.py"):
+        shutil.copy(ROOT / "cpt_utils" / name, origin / "cpt_utils")
     commit(origin, "failing", colab="from cpt_utils.packages import SetupError\n\n\ndef prepare(*choices):\n"
            "    raise SetupError('Restart needed: it was so.\\nRestart it.')\n")
     status, told = run(content, cell(origin.as_uri()), shell="notebook")

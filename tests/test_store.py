@@ -130,6 +130,7 @@ except store.StoreError as error:
 
 @pytest.mark.parametrize("kind", ["limit", "tmpfs"])
 def test_a_full_disk_keeps_whole_rows_and_says_what_to_do(tmp_path, kind):
+    pytest.importorskip("resource")  # not on Windows
     folder, limit = tmp_path / "small", "40000" if kind == "limit" else "0"
     folder.mkdir()
     if kind == "tmpfs":

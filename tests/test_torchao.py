@@ -1,4 +1,4 @@
-"""A torchao that peft refuses, as Colab's image has it: hidden at the start, and only then."""
+"""A torchao that peft refuses, as Colab's image has it: hidden at the start or by loading a model, else left."""
 
 import os
 import subprocess
@@ -62,6 +62,25 @@ def test_without_the_start_peft_refuses_every_lora_layer_and_after_it_none(run):
 def test_the_start_asks_without_importing_peft(run):
     told = run("0.10.0", TINY + "asked = False" + START)
     assert told.count("is hidden") == 1 and "adapted: 1 3 32" in told
+
+
+@pytest.mark.parametrize("code", [
+    """
+from peft import PeftModel  # a script may have loaded it already
+from cpt_utils.models import SHIPPED_ADAPTER, load_chat_model
+print(load_chat_model("embedded", SHIPPED_ADAPTER).name)
+""", """
+from cpt_utils.models import load_student, prepare_for_lora
+from cpt_utils.runtime import load_profile
+from peft import LoraConfig, get_peft_model
+profile = load_profile("embedded") | {"seed": 1}
+model, lora = prepare_for_lora(load_student(profile), LoraConfig(r=2, target_modules=["q_proj"]), profile)
+print(type(get_peft_model(model, lora)).__name__)
+"""], ids=["an adapter", "a training"])
+def test_what_loads_a_model_without_the_start_is_guarded_too(run, code):
+    told = run("0.10.0", code).splitlines()
+    assert told[0].startswith("note: torchao 0.10.0 is hidden, as peft")
+    assert told[-1] in ("SmolLM2-135M-Instruct+cpt", "PeftModel")
 
 
 def test_a_torchao_that_peft_accepts_stays(run):

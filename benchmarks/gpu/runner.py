@@ -57,7 +57,7 @@ def main() -> int:
     for letter in wanted:
         limit = stages.LIMITS[letter] * patience
         told = {"outcome": "", **processes.run(letter, "", dry, folder, limit)}
-        told |= {"outcome": outcome(told), "limit": limit}
+        told |= {"outcome": outcome(told), "limit": limit} | ({"rehearsal": True} if dry else {})
         print(json.dumps({"stage": letter, "what": stages.WHAT[letter]} | told), flush=True)
         merge(results_file(dry), machine["hardware"], letter, told | {"versions": machine["versions"]})
         if told["outcome"] == "failed":

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from importlib import resources
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -127,13 +128,13 @@ def check_memory(profile: dict, available_gib: float) -> float | None:
 
 
 def measured_memory(profile: dict) -> float | None:
-    """GiB that `make bench` saw the embedded model's training take on a processor; None if this one is another."""
-    result = runtime.ROOT / "benchmarks" / "results" / "bench.json"
+    """GiB that the embedded model's training took on a processor (data/timings.json); None if this one is smaller."""
+    timings = resources.files("cpt_utils").joinpath("data/timings.json")
     measured = runtime.load_profile("embedded")
     smaller = any(profile[name] < measured[name] for name in ("rows_per_batch", "max_length"))
-    if profile["student"] != measured["student"] or smaller or not result.exists():
+    if profile["student"] != measured["student"] or smaller:
         return None
-    return json.loads(result.read_text("utf-8"))["peak_memory_gib"]["ours"]
+    return max(run["memory_gib"] for run in json.loads(timings.read_text("utf-8"))["runs"])
 
 
 def check_four_bit(profile: dict) -> None:

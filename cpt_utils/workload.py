@@ -104,17 +104,23 @@ def generation(profile: dict) -> dict[str, float]:
 
 
 def pairs(profile: dict) -> dict[str, float]:
-    """Notebook 03: half of the held-out rows."""
-    return {"reading": part_tokens(profile, "heldout")[1] / 2}
+    """Notebook 03: half of the held-out rows, unless their log-probabilities are shipped."""
+    return {"reading": 0.0 if shipped(profile) else part_tokens(profile, "heldout")[1] / 2}
+
+
+def shipped(profile: dict) -> bool:
+    """Whether the log-probabilities of the profile's rows under its student come with the series (logps.py)."""
+    return profile["data"] == "recorded" and profile["student"] == "embedded"
 
 
 def training(profile: dict) -> dict[str, float]:
-    """Notebook 04: the steps, and log-probabilities of the reference and of the evaluations."""
+    """Notebook 04: the steps, the evaluations, and log-probabilities of the reference where none are shipped."""
     rows, tokens = part_tokens(profile, "train")
     held = part_tokens(profile, "heldout")[1]
     steps = steps_of(profile, rows)
     passes = steps * profile["rows_per_batch"] * profile["batches_per_step"] / rows
-    return {"training": passes * tokens, "reading": tokens + held * (1 + steps // profile["eval_steps"])}
+    reference = 0.0 if shipped(profile) else tokens + held
+    return {"training": passes * tokens, "reading": reference + held * (steps // profile["eval_steps"])}
 
 
 def comparison(profile: dict) -> dict[str, float]:

@@ -225,7 +225,7 @@ def start_says(capsys, profile="embedded", **changes):
     return [line for line in capsys.readouterr().out.splitlines() if "memory" in line]
 
 
-def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys, monkeypatch, tmp_path):
+def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys):
     measured = settings.measured_memory(runtime.load_profile("embedded"))
     assert 1 < measured < 8
     free_memory(measured + 0.1)
@@ -237,8 +237,6 @@ def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys,
     assert start_says(capsys, rows_per_batch=2) == [], "the mend that it names"
     assert len(start_says(capsys, rows_per_batch=12)) == 1
     assert start_says(capsys, "t4", student="qwen3-0.6b") == [], "nothing was measured for it"
-    monkeypatch.setattr(runtime, "ROOT", tmp_path)
-    assert start_says(capsys) == [], "a copy without the results"
 
 
 def run(code, **variables):

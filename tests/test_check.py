@@ -358,7 +358,7 @@ def test_more_steps_and_fewer_texts_change_the_minutes(runs):
     speeds = cost.speeds_for(profile, runs[0]["product"], runs[0], {})
     plain, longer, fewer = (cost.seconds_by_notebook(profile | change, speeds, runs[0])
                             for change in ({}, {"epochs": 2 * profile["epochs"]}, {"samples_per_prompt": 1}))
-    assert 1.3 * plain["04"] < longer["04"] < 2 * plain["04"] and longer["05"] == plain["05"]
+    assert 1.3 * plain["04"] < longer["04"] <= 2.001 * plain["04"] and longer["05"] == plain["05"]
     assert fewer["05"] < plain["05"] and fewer["04"] == plain["04"]
     smoke = workload.work(runtime.load_profile("smoke"))
     assert all(smoke[n][kind] <= workload.work(profile)[n][kind] for n in OURS for kind in workload.KINDS)

@@ -94,7 +94,7 @@ def converter() -> Path:
 def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:
     """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it."""
     command = [sys.executable, str(converter()), str(merged), "--outfile", str(file), "--outtype", kind]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode or not file.exists():
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise ExportError(f"The conversion to {file.name} failed: {last}")

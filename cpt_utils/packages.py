@@ -148,7 +148,7 @@ def _tell_unfit(requirements: list[str]) -> None:
 def _pip(packages: list[str]) -> None:
     quick = ["--no-compile", "--disable-pip-version-check"]  # most of unsloth is never imported
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", *quick, *packages]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode:
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise SetupError(f"pip could not install {', '.join(packages)}: {last}")

@@ -96,7 +96,7 @@ def estimate(wanted: list[str]) -> str:
     """
     command = [sys.executable, "-m", "cpt_utils.cost", "--only", ",".join(wanted)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120)
     except subprocess.TimeoutExpired:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

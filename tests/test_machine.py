@@ -201,6 +201,7 @@ def test_modules_for_one_system_are_not_imported():
     for path in (runtime.ROOT / "cpt_utils").glob("**/*.py"):
         source = path.read_text("utf-8")
         assert not re.search(r"import (resource|fcntl|pwd|termios)\b|os\.(sysconf|fork|uname)\b", source), path.name
+        assert "text=True" not in source, f"{path.name}: name the encoding of what a program says"
 
 
 def test_little_memory_is_seen(monkeypatch):

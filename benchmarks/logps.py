@@ -16,7 +16,22 @@ from cpt_utils.pairs import rows_for
 
 def main() -> None:
     shipped = runtime.ROOT / "cpt_utils" / "data" / FILE
-    shipped.unlink(missing_ok=True)  # or it would be taken for the answer
+    aside = shipped.with_name(FILE + ".before")
+    if shipped.exists():
+        shipped.replace(aside)  # or it would be taken for the answer
+    try:
+        found = computed()
+    except BaseException:
+        if aside.exists():
+            aside.replace(shipped)
+        raise
+    runtime.write_whole(shipped, json.dumps(found, indent=0) + "\n")
+    aside.unlink(missing_ok=True)
+    print({under: len(logps) for under, logps in found.items()}, "->", runtime.shown(shipped))
+
+
+def computed() -> dict:
+    """{"weights number type": {tokens: log-probability}} of all shipped rows."""
     os.environ["CPT_DEVICE"] = "cpu"
     with tempfile.TemporaryDirectory() as name:
         for number_type in ("float32", "bfloat16"):
@@ -24,9 +39,7 @@ def main() -> None:
             profile = runtime.start("embedded")
             rows = rows_for(profile, "train") + rows_for(profile, "heldout")
             response_logps(load_chat_model(profile), rows, Path(name), profile["max_length"])
-        found = json.loads((Path(name) / FILE).read_text("utf-8"))
-    runtime.write_whole(shipped, json.dumps(found, indent=0) + "\n")
-    print({under: len(logps) for under, logps in found.items()}, "->", runtime.shown(shipped))
+        return json.loads((Path(name) / FILE).read_text("utf-8"))
 
 
 if __name__ == "__main__":

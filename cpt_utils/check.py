@@ -116,10 +116,11 @@ def processor(told: dict) -> Lines:
 
 def memory(told: dict) -> Lines:
     from cpt_utils import machine
-    from cpt_utils.workload import recorded
+    from cpt_utils.runtime import load_profile
+    from cpt_utils.settings import measured_memory
 
     total, free = machine.total_memory_gib(), machine.free_memory_gib()
-    need = max((run["memory_gib"] for run in recorded()["runs"]), default=0.0)
+    need = measured_memory(load_profile("embedded"))
     yield "memory", f"{total:.1f} GiB, {free:.1f} of them free; the training takes about {need:.1f}"
     told["free"] = free  # before this look fills some of it itself
     if free < need:

@@ -2,7 +2,7 @@
 
 from packaging.requirements import Requirement
 
-from cpt_utils.packages import WEIGHTS_ONLY, pins, plain, project, version_of
+from cpt_utils.packages import WEIGHTS_ONLY, applies, pins, plain, project, version_of
 
 
 def needed() -> list[Requirement]:
@@ -10,11 +10,6 @@ def needed() -> list[Requirement]:
     table = project()
     lines = table["dependencies"] + table["optional-dependencies"]["run"]
     return [Requirement(line) for line in lines] + [Requirement(f"{n}=={pins()[n]}") for n in sorted(WEIGHTS_ONLY)]
-
-
-def applies(requirement: Requirement, extras: set[str]) -> bool:
-    marker = requirement.marker
-    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
 
 
 def faults() -> tuple[list[str], list[str]]:
@@ -26,7 +21,7 @@ def faults() -> tuple[list[str], list[str]]:
     from importlib import metadata
 
     ours = {plain(one.name): one.specifier for one in needed()}
-    queue = [(one, "the series") for one in needed() if applies(one, set())]
+    queue = [(one, "the series") for one in needed() if applies(one)]
     wrong, notes, seen = {}, {}, set()
     while queue:
         requirement, asker = queue.pop(0)
@@ -49,6 +44,6 @@ def at_pins() -> tuple[int, int]:
     """How many of the needed packages are of the tested version, and how many there are."""
     from packaging.version import Version
 
-    fixed, installed = pins(), {plain(one.name): version_of(one.name) for one in needed() if applies(one, set())}
+    fixed, installed = pins(), {plain(one.name): version_of(one.name) for one in needed() if applies(one)}
     same = [name for name, version in installed.items() if version and Version(version).public == fixed.get(name)]
     return len(same), len(installed)

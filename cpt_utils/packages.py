@@ -36,7 +36,7 @@ def pins() -> dict[str, str]:
 
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {plain(one.name): str(one.specifier).removeprefix("==") for one in found if _applies(one)}
+    return {plain(one.name): str(one.specifier).removeprefix("==") for one in found if applies(one)}
 
 
 def version_of(name: str) -> str | None:
@@ -51,8 +51,10 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _applies(requirement) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+def applies(requirement, extras: set[str] = frozenset()) -> bool:
+    """Whether a requirement holds on this machine, for these extras of the package that asks."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in extras or {""})
 
 
 def missing(requirements: list[str]) -> dict[str, str]:
@@ -64,7 +66,7 @@ def missing(requirements: list[str]) -> dict[str, str]:
     """
     from packaging.requirements import Requirement
 
-    queue = [one for one in map(Requirement, requirements) if _applies(one)]
+    queue = [one for one in map(Requirement, requirements) if applies(one)]
     named = {plain(one.name) for one in queue}
     found: dict[str, str] = {}
     seen: set[str] = set()
@@ -78,7 +80,7 @@ def missing(requirements: list[str]) -> dict[str, str]:
         if version is None or not fits and decides and (name in named or not _loaded(name)):
             found[name] = f"{found.get(name, '')},{requirement.specifier}".strip(",")
         elif name not in seen | WEIGHTS_ONLY:
-            queue += [one for one in map(Requirement, metadata.requires(name) or []) if _applies(one)]
+            queue += [one for one in map(Requirement, metadata.requires(name) or []) if applies(one)]
         seen.add(name)
     return found
 
@@ -161,7 +163,7 @@ def require_packages() -> None:
     except ModuleNotFoundError:
         absent = ["packaging"]
     else:
-        needed = [one for one in map(Requirement, project()["dependencies"]) if _applies(one)]
+        needed = [one for one in map(Requirement, project()["dependencies"]) if applies(one)]
         absent = [one.name for one in needed if version_of(one.name) is None]
     if absent:
         raise SetupError(

@@ -60,7 +60,7 @@ def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
 
     settings = dpo_settings(profile | {"max_steps": STEPS, "logging_steps": 1}, folder)
     settings.save_strategy = settings.eval_strategy = "no"
-    settings.precompute_ref_log_probs = False  # any numbers will do for the time that a step takes
+    # Any reference will do for the time that a step takes.
     rows = [row | {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0} for row in rows]
     lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
                       target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")

@@ -99,7 +99,7 @@ def measure(tokens: int = 20, repeats: int = 3) -> dict:
 
 def in_own_process(**sizes: int) -> dict:
     """`measure` with these sizes, in a process of its own and with the series' own environment."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     told = subprocess.run([sys.executable, "-m", "benchmarks.neighbour", json.dumps(sizes)], cwd=runtime.ROOT, env=ours,
                           check=True, capture_output=True, text=True)
     return json.loads(told.stdout.splitlines()[-1])

@@ -241,7 +241,8 @@ def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys)
 
 
 def run(code, **variables):
-    keep = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")}
+    ours = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    keep = {k: v for k, v in os.environ.items() if k not in ours}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=keep | variables)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
@@ -303,6 +304,8 @@ print("offline:", constants.HF_HUB_OFFLINE)
     assert "REACHED OUT" not in told and "offline: False" in told
 
 
-def test_waiting_threads_do_not_spin():
-    assert run("import cpt_utils, os; print(os.environ['OMP_WAIT_POLICY'])").strip() == "passive"
-    assert run("import cpt_utils, os; print(os.environ['OMP_WAIT_POLICY'])", OMP_WAIT_POLICY="active").strip() == "active"
+def test_waiting_threads_do_not_spin_for_long():
+    waiting = "import cpt_utils, os; print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'))"
+    assert run(waiting).split() == ["passive", "3000"]
+    assert run(waiting, GOMP_SPINCOUNT="7").split() == ["passive", "7"]
+    assert run(waiting, OMP_WAIT_POLICY="active").split() == ["active", "None"]  # what a user sets is all that is set

@@ -1,6 +1,7 @@
 """Execute notebooks 01-05 in order, or those named: `python -m cpt_utils run [--in-place] [--only 06]`."""
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -25,19 +26,28 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def _tidy(cell) -> None:
     """Drop what is not a result: timings, widgets without state, and a progress bar's former states."""
     cell.metadata.pop("execution", None)
-    outputs, cell.outputs = cell.outputs, []
-    for out in outputs:
-        if WIDGET in out.get("data", {}):
-            continue
-        if out.output_type == "stream":
-            out.name = "stdout"
-            if cell.outputs and cell.outputs[-1].output_type == "stream":
-                cell.outputs[-1].text += out.text
-                continue
-        cell.outputs.append(out)
-    for out in cell.outputs:
-        if out.output_type == "stream":
-            out.text = re.sub(r"[^\n]*\r(?!\n)", "", out.text)
+    outputs, cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})], []
+    for streams, group in itertools.groupby(outputs, key=is_stream):
+        cell.outputs += [nbformat.v4.new_output("stream", text=one_text(group))] if streams else list(group)
+
+
+def is_stream(out) -> bool:
+    return out.output_type == "stream"
+
+
+def one_text(streams) -> str:
+    """The text of stdout and stderr in turn: no line of the one, such as a progress bar, is continued by the other."""
+    lines, unfinished = [], {}
+    for out in streams:
+        for piece in re.findall(r"[^\n]*\n|[^\n]+", out.text):
+            if out.name not in unfinished:
+                unfinished[out.name] = len(lines)
+                lines.append("")
+            lines[unfinished[out.name]] += piece
+            if piece.endswith("\n"):
+                del unfinished[out.name]
+    whole = [line.removesuffix("\n") for line in lines]
+    return re.sub(r"[^\n]*\r(?!\n)", "", "\n".join(whole)) + ("\n" if lines and lines[-1].endswith("\n") else "")
 
 
 def tell_progress(name: str, code: list, over: threading.Event) -> None:

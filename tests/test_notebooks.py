@@ -184,8 +184,8 @@ def test_full_run_meets_the_bars():
     report = json.loads((ROOT / "runs" / "embedded" / "report.json").read_text())
     assert report["preference"]["cpt"]["both_directions"] >= 0.95
     cpt = report["steerability"]["cpt"]
-    assert cpt["spearman_rho"] >= 0.70 and cpt["accuracy"] >= 0.55
-    minutes = 10 if report["hardware"].endswith("bfloat16") else 60  # float32: what it took before any saving
+    assert cpt["spearman_rho"] >= 0.90 and cpt["accuracy"] >= 0.80
+    minutes = 9 if report["hardware"].endswith("bfloat16") else 40
     assert report["seconds"]["total"] <= minutes * 60
 
 
@@ -209,6 +209,26 @@ def test_kernels_do_not_warn_of_frozen_modules_unless_asked_to(tmp_path, monkeyp
     (shown,) = code_cells(nbformat.read(target, as_version=4))
     assert shown.outputs[0].text == f"{told or '1'} True\n"
     assert os.environ.get(name) == told, "only the kernel's"
+
+
+def test_a_finished_progress_bar_shares_no_line_with_what_is_printed(tmp_path):
+    source, target = tmp_path / "source.ipynb", tmp_path / "target.ipynb"
+    work = """
+import sys, time
+def turn(name):
+    for step in range(3):
+        sys.stderr.write(f"\\r{name}: {step}/2"); sys.stderr.flush(); time.sleep(0.1)
+    print(name, "is done", flush=True); time.sleep(0.3)
+    sys.stderr.write("\\n"); sys.stderr.flush(); time.sleep(0.3)
+print("begun")
+turn("one"); turn("two")
+"""
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(work)]), source)
+    series.execute(source, target)
+    (shown,) = code_cells(nbformat.read(target, as_version=4))
+    lines = shown.outputs[0].text.splitlines()
+    assert sorted(lines) == ["begun", "one is done", "one: 2/2", "two is done", "two: 2/2"]
+    assert len(shown.outputs) == 1
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.store import read_jsonl
+from cpt_utils.workload import recorded
 from gpu.table import gpu
 from measured import RESULTS, result
 
@@ -67,7 +68,8 @@ def example() -> str:
 
 
 def minutes() -> str:
-    report = json.loads((RUN / "report.json").read_text("utf-8"))
+    """What happens in each notebook, and how long it took in each recorded run (data/timings.json)."""
+    runs = recorded()["runs"]
     names = {"01": "rubric_design", "02": "synthetic_generation", "03": "pair_construction",
              "04": "dpo_training", "05": "inference_comparison", "06": "capstone"}
     told = {
@@ -78,13 +80,19 @@ def minutes() -> str:
         "05": "base and tuned side by side; steerability, side effects, paraphrases, limits",
         "06": "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     }
-    lines = ["| notebook | what happens | on 2 CPU cores |", "|---|---|---|"]
+    columns = [f"{run['instruction_set']}, {run['product'] / 1e9:.0f} GFLOPS in {run['number_type']}" for run in runs]
+    lines = [f"| notebook | what happens | {' | '.join(columns)} |", "|---|---|" + "---|" * len(runs)]
     for number, name in names.items():
-        seconds = report["seconds"].get(number)  # 06 runs by itself: series --only 06
-        shown = "by itself" if seconds is None else f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-        lines.append(f"| [{number} · {name.replace('_', ' ')}](notebooks/{number}_{name}.ipynb) | {told[number]} "
-                     f"| {shown} |")
+        spent = [run["seconds"].get(number) for run in runs]
+        link = f"[{number} · {name.replace('_', ' ')}](notebooks/{number}_{name}.ipynb)"
+        lines.append(f"| {link} | {told[number]} | {' | '.join(map(duration, spent))} |")
     return "\n".join(lines)
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "by itself"  # 06: python -m cpt_utils.series --only 06
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def speed() -> str:

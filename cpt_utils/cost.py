@@ -94,7 +94,7 @@ def record(report_path: Path) -> dict:
         "command": "make run, then python -m cpt_utils.cost --record",
         "product": rates.product_rate(machine.number_type(), seconds=2.0), "training": trained["flops"],
         "writing": rates.writing(profile)["flops"], "memory_gib": trained["memory_gib"],
-        "seconds": {name: spent for name, spent in report["seconds"].items() if name != "total"},
+        "seconds": {name: spent for name, spent in report["seconds"].items() if name in SERIES},
     }
     told, same = recorded(), ("instruction_set", "number_type")
     others = [one for one in told["runs"] if any(one[name] != run[name] for name in same)]

@@ -4,7 +4,8 @@ import importlib
 import os
 
 # Before PyTorch is loaded: threads that wait must not spin, or one busy neighbour on two cores stops everything.
-# On Linux they spin for some microseconds first: a tenth to a quarter faster alone, half as slow again beside one.
+# On Linux they spin for some microseconds first: up to a quarter faster alone, and beside one still within a factor
+# of three (benchmarks/neighbour.py).
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ["OMP_WAIT_POLICY"] = "passive"
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")

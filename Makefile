@@ -10,7 +10,7 @@ HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command 
 .PHONY: run try check test lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
-	$(PY) -m cpt_utils.series
+	$(PY) -m cpt_utils run
 
 # One prompt under three system prompts, answered in the terminal by the shipped adapter: within a minute.
 try: $(VENV)/.run-ready
@@ -30,8 +30,8 @@ lab: $(VENV)/.lab-ready
 # put aside: texts that it wrote would be taken as they are, and no bar would show how long they take.
 notebooks: $(VENV)/.run-ready
 	@if [ -d runs/embedded ]; then mv runs/embedded runs/embedded-before-$$(date +%Y%m%d-%H%M%S); fi
-	CPT_FIGURES=figures $(PY) -m cpt_utils.series --in-place
-	CPT_FIGURES=figures $(PY) -m cpt_utils.series --in-place --only 06
+	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place
+	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place --only 06
 
 # Three seeds of training and evaluation; about half an hour on 2 cores.
 seeds: $(VENV)/.run-ready
@@ -77,7 +77,7 @@ readme: $(VENV)/.run-ready
 
 # Point badges and setup cells at another copy of the series: make stamp REPOSITORY=https://github.com/you/yours
 stamp: $(VENV)/.run-ready
-	$(PY) -m cpt_utils.colab $(REPOSITORY)
+	$(PY) -m cpt_utils.runtime.colab $(REPOSITORY)
 
 # torch comes first and by its exact version: a range would bring the newest CUDA build.
 $(VENV)/.run-ready: $(PINS)

@@ -23,15 +23,16 @@ from transformers.utils import logging as transformers_logging
 from trl import DPOTrainer
 
 import neighbour
-from cpt_utils import machine, runtime
-from cpt_utils.decoding import generate
+from cpt_utils import runtime
+from cpt_utils.runtime import machine
+from cpt_utils.fast.decoding import generate
 from cpt_utils.judging import embedded_judge
 from cpt_utils.models import fit_rows, load_chat_model, load_student
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
-from cpt_utils.rates import product_rate
-from cpt_utils.registry import find_model, linear_shapes
-from cpt_utils.studio import rubric_studio
+from cpt_utils.commands.rates import product_rate
+from cpt_utils.runtime.catalogue import find_model, linear_shapes
+from cpt_utils.widgets.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
 from measured import RESULTS, keep, peak_memory_gib
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from cpt_utils import runtime
-from cpt_utils.logps import FILE, response_logps
+from cpt_utils.models.logps import FILE, response_logps
 from cpt_utils.models import load_chat_model
 from cpt_utils.pairs import rows_for
 

@@ -7,7 +7,8 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from cpt_utils import machine, runtime
+from cpt_utils import runtime
+from cpt_utils.runtime import machine
 
 RESULTS = runtime.ROOT / "benchmarks" / "results"
 

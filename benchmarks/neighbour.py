@@ -53,7 +53,7 @@ def median_seconds(work: Callable[[], None], repeats: int) -> float:
 
 def generation(tokens: int) -> Callable[[], None]:
     """Generates so many tokens of one answer with the embedded model, greedily."""
-    from cpt_utils.decoding import generate
+    from cpt_utils.fast.decoding import generate
     from cpt_utils.models import load_chat_model, templated
     from cpt_utils.prompts import load_prompts, messages, system_prompt
 

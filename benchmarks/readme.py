@@ -12,7 +12,7 @@ from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.store import read_jsonl
-from cpt_utils.workload import recorded
+from cpt_utils.commands.workload import recorded
 from gpu.table import gpu
 from measured import RESULTS, result
 
@@ -91,7 +91,7 @@ def minutes() -> str:
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "by itself"  # 06: python -m cpt_utils.series --only 06
+        return "by itself"  # 06: python -m cpt_utils run --only 06
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
@@ -151,7 +151,7 @@ def ways() -> str:
 
 
 def models() -> str:
-    from cpt_utils.registry import known_models, training_memory
+    from cpt_utils.runtime.catalogue import known_models, training_memory
 
     t4 = runtime.load_profile("t4")
     lines = ["| key | base | release's tuned model | parameters | training, estimate | licence |", "|---|---|---|---|---|---|"]

@@ -28,7 +28,7 @@ def report_of(seed: int) -> dict:
     if not (folder / "generations.jsonl").exists():
         shutil.rmtree(folder, ignore_errors=True)
         choice = {"CPT_SEED": str(seed), "CPT_RUNS": str(folder.parent), "CPT_PROFILE": "embedded"}
-        command = [sys.executable, "-m", "cpt_utils.series", "--only", "03,04,05"]
+        command = [sys.executable, "-m", "cpt_utils", "run", "--only", "03,04,05"]
         if subprocess.run(command, env=os.environ | choice).returncode:
             sys.exit(f"seed {seed} failed; its notebooks are in {runtime.shown(folder)}")
     return json.loads((folder / "report.json").read_text("utf-8"))

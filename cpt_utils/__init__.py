@@ -17,7 +17,7 @@ _PLACES = {
     "generate_responses": "generation", "build_mirrored_pairs": "pairs",
     "load_chat_model": "models", "chat": "models",
     "MirroredDPOTrainer": "training", "steerability": "evaluation",
-    "rubric_studio": "studio", "steering_desk": "desk", "token_log_ratios": "token_ratios",
+    "rubric_studio": "widgets.studio", "steering_desk": "widgets.desk", "token_log_ratios": "models.token_ratios",
 }
 __all__ = sorted(_PLACES)
 

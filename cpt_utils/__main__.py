@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser()
     options, rest = commands.parse_known_args(arguments)
     if options.command == "run":
-        from cpt_utils import series
+        from cpt_utils.commands import series
 
         return series.main(rest)
     if rest:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "try":
             return answer(options.prompt, options.system)
-        from cpt_utils import check
+        from cpt_utils.commands import check
 
         return check.main()
     except KeyboardInterrupt:
@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def answer(prompt: str | None, systems: list[str] | None) -> int:
     """`try`: 0, or 1 with one sentence about what is wrong."""
-    from cpt_utils import trial
-    from cpt_utils.faults import CptError
+    from cpt_utils.commands import trial
+    from cpt_utils.runtime.errors import CptError
 
     try:
         trial.try_it(prompt, systems)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 
-from cpt_utils.logps import response_logps
+from cpt_utils.models.logps import response_logps
 from cpt_utils.measures import repetition, words_of
 from cpt_utils.prompts import TARGETS, messages, system_prompt
 
@@ -119,7 +119,7 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
     """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
     import torch
 
-    from cpt_utils.packing import token_logps
+    from cpt_utils.fast.packing import token_logps
 
     model, tokenizer = chat_model.model, chat_model.tokenizer
     total = count = 0.0

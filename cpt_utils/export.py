@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from cpt_utils import runtime
-from cpt_utils.embedded import sha256
-from cpt_utils.faults import CptError
+from cpt_utils.models.embedded import sha256
+from cpt_utils.runtime.errors import CptError
 from cpt_utils.models import hub_name
-from cpt_utils.registry import find_model
+from cpt_utils.runtime.catalogue import find_model
 
 
 class ExportError(CptError, RuntimeError):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from cpt_utils import store
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.store import read_jsonl  # noqa: F401  for those who look for it here
 from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher, scrub  # noqa: F401

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 from cpt_utils.measures import repetition, style_measures, words_of
 from cpt_utils.pairs import target_of
 from cpt_utils.rubrics import Rubric, load_rubric

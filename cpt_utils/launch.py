@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from cpt_utils import machine
-from cpt_utils.faults import SettingsError
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.models import weights_of
 
 

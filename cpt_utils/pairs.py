@@ -93,7 +93,7 @@ def rows_for(profile: dict, part: str) -> list[dict]:
         limit = profile["heldout_prompts" if heldout else "train_prompts"]  # null: all of them
         prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
         return build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
-    from cpt_utils.release import load_preferences
+    from cpt_utils.hub_data import load_preferences
 
     rows, alone = load_preferences(profile["data"])
     if profile["mirrored"]:

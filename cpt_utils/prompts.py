@@ -6,7 +6,7 @@ from importlib import resources
 
 import yaml
 
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 
 TARGETS = {"low": 10, "mid": 50, "high": 95}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 
 
 class PairError(CptError, ValueError):

@@ -12,7 +12,7 @@ from pydantic import (
 )
 
 from cpt_utils import runtime
-from cpt_utils.faults import CptError, first_fault
+from cpt_utils.runtime.errors import CptError, first_fault
 
 MOST_BYTES = 100_000
 """A longer file is no rubric, and would fill a teacher's context many times."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 
 COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
 KEY = ("prompt", "rubric", "qualifier", "model")

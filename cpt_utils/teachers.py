@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
@@ -32,7 +32,7 @@ class EndpointError(CptError, RuntimeError):
 
 def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
     """The key from the environment or Colab's secrets, or typed into a hidden field if `ask`; else None."""
-    from cpt_utils import colab
+    from cpt_utils.runtime import colab
 
     found = os.environ.get(name)
     if not found and colab.here():

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from cpt_utils import machine, runtime
-from cpt_utils.faults import CptError, SettingsError
-from cpt_utils.frozen import cast_weights
-from cpt_utils.packing import PackedCollator, packed_logps
+from cpt_utils import runtime
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.errors import CptError, SettingsError
+from cpt_utils.fast.weights import cast_weights
+from cpt_utils.fast.packing import PackedCollator, packed_logps
 
 
 class TrainingError(CptError, RuntimeError):

@@ -28,7 +28,7 @@ def no_network(monkeypatch):
 def tokenizer():
     from transformers import AutoTokenizer
 
-    from cpt_utils.embedded import embedded_model_path
+    from cpt_utils.models.embedded import embedded_model_path
 
     return AutoTokenizer.from_pretrained(embedded_model_path())
 

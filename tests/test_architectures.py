@@ -11,8 +11,9 @@ from tokenizers import Regex, pre_tokenizers
 from transformers import AutoModelForCausalLM, Gemma2Config, MistralConfig, Phi3Config, Qwen3Config, set_seed
 from trl import DPOConfig
 
-from cpt_utils import models, registry
-from cpt_utils.embedded import embedded_model_path
+from cpt_utils import models
+from cpt_utils.runtime import catalogue
+from cpt_utils.models.embedded import embedded_model_path
 from cpt_utils.prompts import messages
 from cpt_utils.runtime import load_profile
 from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, prepare_trainer
@@ -171,14 +172,14 @@ def test_a_model_without_chat_template_is_refused(student):
     for file in Path(student["student"]).glob("chat_template*"):
         file.unlink()
     tokenizer.save_pretrained(student["student"])
-    with pytest.raises(registry.ModelError, match="has no chat template"):
+    with pytest.raises(catalogue.ModelError, match="has no chat template"):
         models.load_chat_model(student)
 
 
-@pytest.mark.parametrize("key", registry.known_models())
+@pytest.mark.parametrize("key", catalogue.known_models())
 def test_registry_shapes_match_transformers_own_count(key):
     """Parameters counted from our shapes equal those of the architecture built without memory."""
-    entry = registry.known_models()[key]
+    entry = catalogue.known_models()[key]
     kind = {"smollm2": "LlamaConfig", "qwen3": "Qwen3Config", "phi4": "Phi3Config", "mistral": "MistralConfig",
             "rocinante": "MistralConfig", "gemma2": "Gemma2Config"}[key.split("-")[0]]
     import transformers
@@ -196,17 +197,17 @@ def test_registry_shapes_match_transformers_own_count(key):
 
 def test_the_t4_profile_fits_15_gib_by_estimate():
     t4 = load_profile("t4")
-    need = {k: registry.training_memory(m["shape"], t4)["total"] for k, m in registry.known_models().items()}
+    need = {k: catalogue.training_memory(m["shape"], t4)["total"] for k, m in catalogue.known_models().items()}
     assert need["qwen3-4b"] < 13 and need["qwen3-0.6b"] < need["qwen3-1.7b"] < need["qwen3-4b"]
     assert need["phi4"] > 15 and need["mistral-nemo-12b"] > 15
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(registry.ModelError, match="no model 'qwen'.*qwen3-4b"):
-        registry.find_model("qwen")
-    assert registry.find_model("some/model") == {"key": "some/model", "hub": "some/model"}
-    assert registry.find_model("vicgalle/configurable-preference-phi4")["key"] == "phi4"
-    with pytest.raises(registry.ModelError, match="no tuned version of 'qwen3-0.6b'"):
+    with pytest.raises(catalogue.ModelError, match="no model 'qwen'.*qwen3-4b"):
+        catalogue.find_model("qwen")
+    assert catalogue.find_model("some/model") == {"key": "some/model", "hub": "some/model"}
+    assert catalogue.find_model("vicgalle/configurable-preference-phi4")["key"] == "phi4"
+    with pytest.raises(catalogue.ModelError, match="no tuned version of 'qwen3-0.6b'"):
         models.load_released("qwen3-0.6b")
 
 

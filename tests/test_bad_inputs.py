@@ -7,14 +7,16 @@ import shutil
 import pytest
 import torch
 
-from cpt_utils import embedded, models, pairs, release, runtime, settings
+from cpt_utils import hub_data, models, pairs, runtime
+from cpt_utils.models import embedded
+from cpt_utils.runtime import profiles
 from cpt_utils.generation import GenerationError, Teacher, generate_responses
 from cpt_utils.pairs import PairError, build_mirrored_pairs
 from cpt_utils.prompts import PromptError, load_responses, system_prompt, teacher_messages
-from cpt_utils.registry import ModelError
-from cpt_utils.release import DataError
+from cpt_utils.runtime.catalogue import ModelError
+from cpt_utils.hub_data import DataError
 from cpt_utils.rubrics import Rubric, RubricError, load_rubric
-from cpt_utils.settings import SettingsError, check_profile
+from cpt_utils.runtime.profiles import SettingsError, check_profile
 from cpt_utils.store import StoreError
 
 EMBEDDED = runtime.load_profile("embedded") | {"seed": 1}
@@ -190,23 +192,23 @@ def build(change):
 
 
 DATA = {
-    "no file": (lambda f, t: of(release.load_preferences, f / "x.jsonl"), DataError, "x.jsonl"),
-    "an empty file": (lambda f, t: of(release.load_preferences, write(f, "e.jsonl", [])), DataError, "e.jsonl"),
-    "an empty table": (lambda f, t: of(release.load_preferences, put(f / "e.csv", "prompt,chosen,rejected\n")), DataError,
+    "no file": (lambda f, t: of(hub_data.load_preferences, f / "x.jsonl"), DataError, "x.jsonl"),
+    "an empty file": (lambda f, t: of(hub_data.load_preferences, write(f, "e.jsonl", [])), DataError, "e.jsonl"),
+    "an empty table": (lambda f, t: of(hub_data.load_preferences, put(f / "e.csv", "prompt,chosen,rejected\n")), DataError,
                        "e.csv"),
-    "torn JSON": (lambda f, t: of(release.load_preferences, put(f / "t.jsonl", '{"prompt": ')), DataError, "t.jsonl"),
-    "a picture": (lambda f, t: of(release.load_preferences, put(f / "p.parquet", "PNG")), DataError, "p.parquet"),
-    "an unknown data set": (lambda f, t: of(release.load_preferences, "nobody/nothing"), DataError, "'nobody/nothing'"),
-    "a missing column": (lambda f, t: of(release.load_release_responses, responses(f, rubric="gone")), DataError, "'rubric'"),
-    "a null response": (lambda f, t: of(release.load_release_responses, responses(f, response=None)), DataError,
+    "torn JSON": (lambda f, t: of(hub_data.load_preferences, put(f / "t.jsonl", '{"prompt": ')), DataError, "t.jsonl"),
+    "a picture": (lambda f, t: of(hub_data.load_preferences, put(f / "p.parquet", "PNG")), DataError, "p.parquet"),
+    "an unknown data set": (lambda f, t: of(hub_data.load_preferences, "nobody/nothing"), DataError, "'nobody/nothing'"),
+    "a missing column": (lambda f, t: of(hub_data.load_release_responses, responses(f, rubric="gone")), DataError, "'rubric'"),
+    "a null response": (lambda f, t: of(hub_data.load_release_responses, responses(f, response=None)), DataError,
                         ("Row 2", "'response'")),
-    "an unknown qualifier": (lambda f, t: of(release.load_release_responses, responses(f, qualifier="huge")), DataError,
+    "an unknown qualifier": (lambda f, t: of(hub_data.load_release_responses, responses(f, qualifier="huge")), DataError,
                              ("Row 2", "'huge'")),
-    "wrong roles": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+    "wrong roles": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
         lambda rows: rows[1]["chosen"][0].update(role="user")))), DataError, ("Row 2", "'chosen'", "'user'")),
-    "an empty system prompt": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+    "an empty system prompt": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
         lambda rows: rows[1]["prompt"][0].update(content="")))), DataError, ("Row 2", "system prompt")),
-    "chosen as rejected": (lambda f, t: of(release.load_preferences, write(f, "p.jsonl", preferences(
+    "chosen as rejected": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
         lambda rows: rows[3].update(chosen=rows[3]["rejected"])))), DataError, ("Row 4", "same text")),
     "no responses": (lambda f, t: build(lambda rows: []), PairError, "no responses"),
     "rows as text": (lambda f, t: build(lambda rows: ["text"]), PairError, "Response 1"),
@@ -337,7 +339,7 @@ def test_the_unharmed_student_loads_with_its_adapter(student):
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
-    from cpt_utils.model_checks import check_adapter
+    from cpt_utils.models.checks import check_adapter
 
     shutil.copytree(student / "adapter", tmp_path / "adapter")
     edit(tmp_path / "adapter" / "adapter_config.json", base_model_name_or_path="unsloth/qwen3-4b-unsloth-bnb-4bit")
@@ -387,9 +389,9 @@ SETTINGS = {
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
-        of(settings.check_memory, runtime.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
+        of(profiles.check_memory, runtime.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
     "weights too big without 4 bits": (
-        of(settings.check_memory, runtime.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
+        of(profiles.check_memory, runtime.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
     "4 bits without bitsandbytes": (
         lambda m: m.setattr("importlib.util.find_spec", lambda name: None) or
         models.load_student(runtime.load_profile("t4")), ("bitsandbytes", "four_bit=False")),
@@ -408,5 +410,5 @@ def test_settings(case, monkeypatch):
 @pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])
 def test_the_shipped_profiles_pass(name):
     whole = runtime.load_profile(name)
-    assert check_profile(whole | {"seed": 1}) and settings.check_memory(whole, 24.0) > 1
-    assert settings.check_memory(whole | {"student": "nobody/unknown"}, 0.1) is None
+    assert check_profile(whole | {"seed": 1}) and profiles.check_memory(whole, 24.0) > 1
+    assert profiles.check_memory(whole | {"student": "nobody/unknown"}, 0.1) is None

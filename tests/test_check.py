@@ -15,10 +15,12 @@ import pytest
 import torch
 
 from cpt_utils import __main__ as commands
-from cpt_utils import (
-    check, cost, embedded, fast_paths, fit, frozen, gains, machine, packages, rates, runtime, series, settings, workload,
-)
-from cpt_utils.faults import SettingsError
+from cpt_utils import runtime
+from cpt_utils.commands import check, cost, fit, gains, rates, series, workload
+from cpt_utils.fast import switch, weights
+from cpt_utils.models import embedded
+from cpt_utils.runtime import machine, packages, profiles
+from cpt_utils.runtime.errors import SettingsError
 
 TINY = {"layers": 2, "hidden": 32, "intermediate": 48, "heads": 4, "kv_heads": 2, "head_dim": 8, "vocab": 40_960,
         "tied": True}
@@ -29,9 +31,9 @@ OURS = ("01", "02", "03", "04", "05")
 def asked_afresh(monkeypatch):
     for name in ("CPT_DEVICE", "CPT_PRECISION", "CPT_FAST_PATHS", "CPT_PROFILE", "CPT_RUNS"):
         monkeypatch.delenv(name, raising=False)
-    fast_paths.forget()
+    switch.forget()
     yield
-    fast_paths.forget()
+    switch.forget()
 
 
 @pytest.fixture
@@ -254,11 +256,11 @@ def test_every_path_that_is_used_has_a_gain(small):
     assert {"attention for packed rows", "log-probabilities without whole logits", "attention for one new token",
             "generation on cpu", layout} == set(found)
     assert all(not reason and gain > 0 for reason, gain in found.values())
-    assert set(fast_paths.states().values()) == {""}
+    assert set(switch.states().values()) == {""}
 
 
 def test_a_path_that_is_slow_has_a_small_gain(small, monkeypatch):
-    own = frozen.onednn_product
+    own = weights.onednn_product
 
     def slow(layer):
         forward = own(layer)
@@ -269,7 +271,7 @@ def test_a_path_that_is_slow_has_a_small_gain(small, monkeypatch):
 
         return wait
 
-    monkeypatch.setattr(frozen, "onednn_product", slow)
+    monkeypatch.setattr(weights, "onednn_product", slow)
     (gain,) = [gain for name, _, gain in gains.measure() if "layout" in name]
     assert gain < 0.8
 
@@ -278,7 +280,7 @@ def test_a_path_that_is_off_is_said_with_its_reason(small, monkeypatch, told):
     def broken(*args):
         raise NotImplementedError("not on this machine")
 
-    monkeypatch.setattr(frozen, "onednn_product", broken)
+    monkeypatch.setattr(weights, "onednn_product", broken)
     said, missing = lines_of(check.fast_paths, told)
     assert "weights: off (NotImplementedError: not on this machine)" in said and not missing
     assert re.search(r"generation on cpu: on, \d+\.\d times as fast", said)
@@ -297,13 +299,13 @@ def test_no_gain_is_measured_when_time_is_up(small, told):
 
 def test_without_switches_one_path_off_and_on_again():
     example = lambda: []  # noqa: E731
-    assert fast_paths.works("one", example) and fast_paths.works("other", example)
-    with fast_paths.without("one"):
-        assert not fast_paths.works("one", example) and fast_paths.works("other", example)
-    assert fast_paths.works("one", example)
-    with pytest.raises(ValueError), fast_paths.without("never asked"):
+    assert switch.works("one", example) and switch.works("other", example)
+    with switch.without("one"):
+        assert not switch.works("one", example) and switch.works("other", example)
+    assert switch.works("one", example)
+    with pytest.raises(ValueError), switch.without("never asked"):
         raise ValueError
-    assert fast_paths.states() == {"one": "", "other": ""}
+    assert switch.states() == {"one": "", "other": ""}
 
 
 # Minutes
@@ -405,7 +407,7 @@ def test_a_gpu_runs_the_profiles_that_fit_its_memory(monkeypatch, told):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(machine, "number_type", lambda: "float16")
     monkeypatch.setattr(machine, "free_memory_gib", lambda: 80.0)
-    monkeypatch.setattr(settings, "check_four_bit", lambda profile: None)
+    monkeypatch.setattr(profiles, "check_four_bit", lambda profile: None)
     said, missing = minute_lines(told | {"speeds": {"training": 1e13, "writing": 1e13}}, monkeypatch)
     assert "not here" not in said and not missing
     numbers = [float(word) for line in said.splitlines() if line.startswith("  t4") for word in line.split()[1:]]
@@ -436,7 +438,7 @@ def test_the_series_begins_with_the_estimate_and_runs_without_one(monkeypatch, c
     monkeypatch.setattr(series.subprocess, "run", lambda command, **options: commands_run.append(command) or told.pop(0))
     assert series.main(["--only", "01,02"]) == 0
     assert capsys.readouterr().out.startswith("about 9 minutes here\n01_rubric_design ...\n")
-    assert commands_run[0][1:] == ["-m", "cpt_utils.cost", "--only", "01,02"]
+    assert commands_run[0][1:] == ["-m", "cpt_utils.commands.cost", "--only", "01,02"]
     assert series.main(["--only", "01"]) == 0
     assert capsys.readouterr().out.startswith("01_rubric_design ...\n")
 

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from packaging.version import Version
 
-from cpt_utils import colab, machine, packages, runtime
+from cpt_utils import runtime
+from cpt_utils.runtime import colab, machine, packages
 
 IMAGE = Path(__file__).parent / "data" / "colab_2026_08.txt"
 REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the packages' own metadata have it

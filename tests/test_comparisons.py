@@ -142,7 +142,7 @@ def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settin
     from measured import result
     from recipe import TRIALS
 
-    from cpt_utils.settings import check_profile
+    from cpt_utils.runtime.profiles import check_profile
 
     told = result("recipe")["trials"]
     assert {name: found["settings"] for name, found in told.items()} == TRIALS

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from cpt_utils.decoding import SHORTLIST, generate, pick
+from cpt_utils.fast.decoding import SHORTLIST, generate, pick
 
 
 @pytest.fixture

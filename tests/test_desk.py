@@ -7,15 +7,15 @@ import time
 import pytest
 import torch
 
-from cpt_utils.desk import OWN_WORDS, steering_desk
+from cpt_utils.widgets.desk import OWN_WORDS, steering_desk
 from cpt_utils.evaluation import preference_margins
 from cpt_utils.judging import Judgement
 from cpt_utils.models import ChatModel, chat
 from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_figure
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.runtime import load_profile
-from cpt_utils.streaming import stream_chat
-from cpt_utils.token_ratios import token_log_ratios
+from cpt_utils.models.streaming import stream_chat
+from cpt_utils.models.token_ratios import token_log_ratios
 
 EVIL = "<script>alert(1)</script> <b>bold</b> application/vnd.jupyter.widget-view+json"
 

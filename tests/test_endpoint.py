@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from cpt_utils.embedded import embedded_model_path
+from cpt_utils.models.embedded import embedded_model_path
 from cpt_utils.generation import endpoint_teacher, generate_responses, generation_tasks, read_jsonl
 from cpt_utils.judging import LLMJudge
 

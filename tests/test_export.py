@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from cpt_utils import export, models
-from cpt_utils.embedded import sha256
+from cpt_utils.models.embedded import sha256
 from cpt_utils.runtime import load_profile
 
 REPORT = {

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import cpt_utils
-from cpt_utils.faults import CptError
+from cpt_utils.runtime.errors import CptError
 
 ONE_SENTENCE = "There is no profile 'huge': use one of embedded, smoke, paper, t4."
 FORESEEN = "from cpt_utils import runtime\ndef deep():\n    runtime.load_profile('huge')\ndeep()"
@@ -80,4 +80,4 @@ def test_a_bug_keeps_its_traceback(shown, code, kind):
 def test_plain_python_shows_where():
     done = subprocess.run([sys.executable, "-c", FORESEEN], capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" in done.stderr and "in deep" in done.stderr
-    assert done.stderr.strip().endswith(f"cpt_utils.faults.SettingsError: {ONE_SENTENCE}")
+    assert done.stderr.strip().endswith(f"cpt_utils.runtime.errors.SettingsError: {ONE_SENTENCE}")

@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.helpers import disable_input_dtype_casting
 
-from cpt_utils.frozen import cast_weights, packed_weights
+from cpt_utils.fast.weights import cast_weights, packed_weights
 
 
 def test_packed_weights_are_the_same_product_and_leave_no_trace(tiny_model):

@@ -13,8 +13,9 @@ import sys
 import pytest
 import torch
 
-from cpt_utils import machine, models, runtime
-from cpt_utils.decoding import generate
+from cpt_utils import models, runtime
+from cpt_utils.runtime import machine
+from cpt_utils.fast.decoding import generate
 
 sys.path.insert(0, str(runtime.ROOT))
 from benchmarks.gpu import students, trials  # noqa: E402

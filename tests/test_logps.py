@@ -7,8 +7,9 @@ from datasets import Dataset
 from peft import LoraConfig
 from transformers import set_seed
 
-from cpt_utils import logps, runtime
-from cpt_utils.logps import response_logps, row_tokens, weights_hash, with_reference
+from cpt_utils import runtime
+from cpt_utils.models import logps
+from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
 from cpt_utils.models import ChatModel, load_chat_model
 from cpt_utils.pairs import rows_for
 from cpt_utils.training import MirroredDPOTrainer

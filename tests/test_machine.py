@@ -11,8 +11,10 @@ import psutil
 import pytest
 import torch
 
-from cpt_utils import attention, decoding, fast_paths, frozen, machine, packing, runtime, settings
-from cpt_utils.faults import SettingsError
+from cpt_utils import runtime
+from cpt_utils.fast import attention, decoding, packing, switch, weights
+from cpt_utils.runtime import machine, profiles
+from cpt_utils.runtime.errors import SettingsError
 
 OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 
@@ -21,9 +23,9 @@ OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 def asked_afresh(monkeypatch):
     for name in ("CPT_DEVICE", "CPT_PRECISION", "CPT_FAST_PATHS", "ONEDNN_MAX_CPU_ISA"):
         monkeypatch.delenv(name, raising=False)
-    fast_paths.forget()
+    switch.forget()
     yield
-    fast_paths.forget()
+    switch.forget()
 
 
 def broken(*args, **kwargs):
@@ -36,7 +38,7 @@ def wrong(layer):
 
 ABILITIES = {  # name: (object, attribute, what stands there instead)
     "oneDNN operators": (torch.ops, "mkldnn", types.SimpleNamespace()),
-    "right oneDNN products": (frozen, "onednn_product", wrong),
+    "right oneDNN products": (weights, "onednn_product", wrong),
     "own attention": (attention, "_next_token", broken),
     "packed attention": (attention, "_packed_rows", broken),
     "a cache that grows": (decoding.RoomyLayer, "update", broken),
@@ -51,7 +53,7 @@ def take_away(name, monkeypatch):
     for ability, (place, attribute, instead) in ABILITIES.items():
         if name in (ability, "all of them"):
             monkeypatch.setattr(place, attribute, instead)
-    fast_paths.forget()
+    switch.forget()
 
 
 def greedy(model):
@@ -72,12 +74,12 @@ def logps_and_gradient(model):
 
 @pytest.mark.parametrize("ability", [*ABILITIES, "all of them", "fast paths"])
 def test_the_same_texts_and_losses_without_each_ability(ability, monkeypatch):
-    model = fast_paths.small_model(seed=3)
+    model = switch.small_model(seed=3)
     tokens, numbers = greedy(model), logps_and_gradient(model)
     take_away(ability, monkeypatch)
     torch.testing.assert_close(greedy(model), tokens)
     torch.testing.assert_close(logps_and_gradient(model), numbers, rtol=1e-4, atol=1e-5)
-    assert any(fast_paths.states().values()) or ability == "fast paths"
+    assert any(switch.states().values()) or ability == "fast paths"
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -89,15 +91,15 @@ def test_the_answer_does_not_depend_on_who_asks_first(mode):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     with mode():
-        decoding.loop_works("cpu"), packing.head_works(), frozen.layout_works(torch.float32)
+        decoding.loop_works("cpu"), packing.head_works(), weights.layout_works(torch.float32)
         attention.attention_works("packed"), attention.attention_works("one_token")
-    assert len(fast_paths.states()) == 5 and set(fast_paths.states().values()) == {""}
+    assert len(switch.states()) == 5 and set(switch.states().values()) == {""}
 
 
 def test_a_path_that_is_off_is_said_once(monkeypatch, capsys):
-    monkeypatch.setattr(frozen, "onednn_product", broken)
+    monkeypatch.setattr(weights, "onednn_product", broken)
     for _ in range(3):
-        assert not frozen.layout_works(torch.float32)
+        assert not weights.layout_works(torch.float32)
     assert capsys.readouterr().out.count("note: oneDNN's layout of float32 weights is off here (NotImplemented") == 1
 
 
@@ -227,7 +229,7 @@ def start_says(capsys, profile="embedded", **changes):
 
 
 def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys):
-    measured = settings.measured_memory(runtime.load_profile("embedded"))
+    measured = profiles.measured_memory(runtime.load_profile("embedded"))
     assert 1 < measured < 8
     free_memory(measured + 0.1)
     assert start_says(capsys) == []

@@ -3,10 +3,11 @@ import shutil
 import pytest
 import torch
 
-from cpt_utils import embedded, models
+from cpt_utils import models
+from cpt_utils.models import embedded
 from cpt_utils.models import ChatModel, chat
 from cpt_utils.prompts import messages
-from cpt_utils.registry import ModelError
+from cpt_utils.runtime.catalogue import ModelError
 from cpt_utils.runtime import load_profile
 
 

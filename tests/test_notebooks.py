@@ -14,7 +14,8 @@ import time
 import nbformat
 import pytest
 
-from cpt_utils import machine, series
+from cpt_utils.commands import series
+from cpt_utils.runtime import machine
 from cpt_utils.runtime import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -89,7 +90,7 @@ def smoke_run(request, tmp_path_factory):
     printed = ""
     for only in ([], ["--only", "06"]):  # the series as `make run` runs it, then the capstone
         done = subprocess.run(
-            [sys.executable, "-m", "cpt_utils.series", *only], capture_output=True, text=True, cwd=ROOT,
+            [sys.executable, "-m", "cpt_utils", "run", *only], capture_output=True, text=True, cwd=ROOT,
             env=online | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -190,7 +191,7 @@ def test_full_run_meets_the_bars():
 
 
 def test_a_cell_run_too_early_says_which_cell_comes_first():
-    from cpt_utils.order import first_to_run, notebooks
+    from cpt_utils.runtime.cell_order import first_to_run, notebooks
 
     train = next(text for _, text in notebooks()[3] if "trainer.train(" in text)
     told = first_to_run("trainer", train)

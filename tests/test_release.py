@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cpt_utils import pairs, release
+from cpt_utils import hub_data, pairs
 from cpt_utils.pairs import build_mirrored_pairs, split_by_prompt
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric
@@ -28,7 +28,7 @@ def responses(**changes):
 
 
 def test_responses_become_mirrored_pairs(tmp_path):
-    rows = release.load_release_responses(write(tmp_path / "r.jsonl", responses()))
+    rows = hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses()))
     assert rows[0] == {"prompt": "Review film 0", "rubric": "rococo", "qualifier": "a very high score",
                        "response": "text 0 a very high score", "model": "o3"}
     assert len(build_mirrored_pairs(rows)) == 3 * 6
@@ -41,19 +41,19 @@ def test_responses_become_mirrored_pairs(tmp_path):
     ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
 ])
 def test_bad_responses_name_row_and_column(tmp_path, changes, named):
-    with pytest.raises(release.DataError, match=named):
-        release.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
+    with pytest.raises(hub_data.DataError, match=named):
+        hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
 
 
 def test_missing_columns_and_files_are_named(tmp_path):
     rows = [{k: v for k, v in row.items() if k != "rubric"} for row in responses()]
-    with pytest.raises(release.DataError, match="r.jsonl has no column 'rubric', only .*prompt"):
-        release.load_release_responses(write(tmp_path / "r.jsonl", rows))
-    with pytest.raises(release.DataError, match="no data file nowhere.jsonl"):
-        release.load_release_responses(tmp_path / "nowhere.jsonl")
+    with pytest.raises(hub_data.DataError, match="r.jsonl has no column 'rubric', only .*prompt"):
+        hub_data.load_release_responses(write(tmp_path / "r.jsonl", rows))
+    with pytest.raises(hub_data.DataError, match="no data file nowhere.jsonl"):
+        hub_data.load_release_responses(tmp_path / "nowhere.jsonl")
     (tmp_path / "torn.jsonl").write_text('{"prompt": "a", ')
-    with pytest.raises(release.DataError, match="torn.jsonl cannot be read"):
-        release.load_release_responses(tmp_path / "torn.jsonl")
+    with pytest.raises(hub_data.DataError, match="torn.jsonl cannot be read"):
+        hub_data.load_release_responses(tmp_path / "torn.jsonl")
 
 
 def preferences(shape):
@@ -76,7 +76,7 @@ def preferences(shape):
 
 @pytest.mark.parametrize("shape", ["messages", "strings", "mixed", "whole"])
 def test_preferences_of_every_shape_are_matched_into_pairs(tmp_path, shape):
-    rows, alone = release.load_preferences(write(tmp_path / "p.jsonl", preferences(shape)))
+    rows, alone = hub_data.load_preferences(write(tmp_path / "p.jsonl", preferences(shape)))
     assert len(rows) == 25 and alone == 1
     for first, second in zip(rows[0:24:2], rows[1:24:2]):
         assert first["pair_id"] == second["pair_id"]
@@ -89,12 +89,12 @@ def test_preferences_of_every_shape_are_matched_into_pairs(tmp_path, shape):
 def test_same_texts_twice_and_wrong_roles_are_refused(tmp_path):
     rows = preferences("messages")
     rows[3]["rejected"] = rows[3]["chosen"]
-    with pytest.raises(release.DataError, match="Row 4: chosen and rejected are the same"):
-        release.load_preferences(write(tmp_path / "p.jsonl", rows))
+    with pytest.raises(hub_data.DataError, match="Row 4: chosen and rejected are the same"):
+        hub_data.load_preferences(write(tmp_path / "p.jsonl", rows))
     rows = preferences("messages")
     rows[2]["chosen"] = [{"role": "user", "content": "hi"}]
-    with pytest.raises(release.DataError, match="Row 3, column 'chosen': the last message is by 'user'"):
-        release.load_preferences(write(tmp_path / "p.jsonl", rows))
+    with pytest.raises(hub_data.DataError, match="Row 3, column 'chosen': the last message is by 'user'"):
+        hub_data.load_preferences(write(tmp_path / "p.jsonl", rows))
 
 
 def test_hub_profiles_split_by_prompt_and_drop_lone_rows_when_mirrored(tmp_path):
@@ -122,6 +122,6 @@ def test_one_prompt_cannot_be_split():
 
 
 def test_the_release_rubrics_names_are_recognised():
-    assert release.rubric_name(load_rubric("esoteric").title) == "esoteric"
-    assert release.rubric_name("creative_chaos") == "creative_chaos"
-    assert release.rubric_name("Haiku\nmore") == "Haiku\nmore"
+    assert hub_data.rubric_name(load_rubric("esoteric").title) == "esoteric"
+    assert hub_data.rubric_name("creative_chaos") == "creative_chaos"
+    assert hub_data.rubric_name("Haiku\nmore") == "Haiku\nmore"

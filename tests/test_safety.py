@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cpt_utils.embedded import cache_dir, embedded_model_path
+from cpt_utils.models.embedded import cache_dir, embedded_model_path
 from cpt_utils.runtime import ROOT
 
 # What the notebooks call, in a process that refuses all sockets and notes each file it opens to write.

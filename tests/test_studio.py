@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from cpt_utils import drafts, live
+from cpt_utils.widgets import drafts, live
 from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.prompts import load_prompts
 from cpt_utils.rubrics import Rubric, RubricError, load_rubric
-from cpt_utils.studio import rubric_studio
+from cpt_utils.widgets.studio import rubric_studio
 
 EVIL = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> </td></table> "

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from cpt_utils import packages
+from cpt_utils.runtime import packages
 
 TINY = """
 import sys, torch

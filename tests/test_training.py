@@ -7,7 +7,7 @@ from peft import LoraConfig
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from cpt_utils.packing import PackedCollator, packed_logps
+from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient, prepare_trainer
 
 

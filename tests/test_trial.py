@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from cpt_utils import __main__ as commands
-from cpt_utils import models, runtime, series, trial
+from cpt_utils import models, runtime
+from cpt_utils.commands import series, trial
 from cpt_utils.models import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
 

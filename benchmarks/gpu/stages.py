@@ -50,6 +50,6 @@ def asked(text: str) -> list[str]:
 
 def shape_of(student: str) -> dict:
     """The shape of a model of the registry, or of the rehearsal's tiny one."""
-    from cpt_utils.registry import find_model
+    from cpt_utils.runtime.catalogue import find_model
 
     return TINY if student == "tiny" else find_model(student)["shape"]

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 from benchmarks.gpu.stages import shape_of
-from cpt_utils import four_bit as nf4
-from cpt_utils.embedded import HUB_FALLBACK, embedded_source
-from cpt_utils.registry import find_model
+from cpt_utils.models import four_bit as nf4
+from cpt_utils.models.embedded import HUB_FALLBACK, embedded_source
+from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime import ROOT
 
 TOKENIZER = ROOT / ".gpu" / "tokenizer"

@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.gpu.parts import FOLDER, HELD, split
-from cpt_utils.packages import ROOT, plain, project
+from cpt_utils.runtime.packages import ROOT, plain, project
 
 PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
 LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer", "jedi", "debugpy"}
@@ -84,7 +84,7 @@ def pack_tokenizer(path: Path) -> Path:
     """The embedded model's tokenizer as a zip file, for stages with random weights."""
     from transformers import AutoTokenizer
 
-    from cpt_utils.embedded import embedded_model_path
+    from cpt_utils.models.embedded import embedded_model_path
 
     with tempfile.TemporaryDirectory() as folder:
         AutoTokenizer.from_pretrained(embedded_model_path()).save_pretrained(folder)

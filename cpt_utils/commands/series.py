@@ -1,0 +1,147 @@
+"""Execute notebooks 01-05 in order, or those named: `python -m cpt_utils run [--in-place] [--only 06]`."""
+
+import argparse
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from cpt_utils import runtime
+
+EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
+QUIET_KERNEL = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # ipykernel 6's debugger would warn of frozen modules
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def _tidy(cell) -> None:
+    """Drop what is not a result: timings, widgets without state, and a progress bar's former states."""
+    cell.metadata.pop("execution", None)
+    outputs, cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})], []
+    for streams, group in itertools.groupby(outputs, key=is_stream):
+        cell.outputs += [nbformat.v4.new_output("stream", text=one_text(group))] if streams else list(group)
+
+
+def is_stream(out) -> bool:
+    return out.output_type == "stream"
+
+
+def one_text(streams) -> str:
+    """The text of stdout and stderr in turn: no line of the one, such as a progress bar, is continued by the other."""
+    lines, unfinished = [], {}
+    for out in streams:
+        for piece in re.findall(r"[^\n]*\n|[^\n]+", out.text):
+            if out.name not in unfinished:
+                unfinished[out.name] = len(lines)
+                lines.append("")
+            lines[unfinished[out.name]] += piece
+            if piece.endswith("\n"):
+                del unfinished[out.name]
+    whole = [line.removesuffix("\n") for line in lines]
+    return re.sub(r"[^\n]*\r(?!\n)", "", "\n".join(whole)) + ("\n" if lines and lines[-1].endswith("\n") else "")
+
+
+def tell_progress(name: str, code: list, over: threading.Event) -> None:
+    """Until `over`, say which cell runs, for how long, and its progress bar: live in a terminal, else now and then."""
+    started, live = time.time(), sys.stdout.isatty()
+    while not over.wait(1 if live else EVERY):
+        begun = [cell for cell in code if cell.execution_count is not None]
+        shown = newest_line(begun[-1]) if begun else "the kernel starts"
+        line = f"  {name}: cell {len(begun)}/{len(code)}, {time.time() - started:.0f} s  {shown}"
+        print(f"\r{line[:100]:100}" if live else line, end="" if live else "\n", flush=True)
+
+
+def newest_line(cell) -> str:
+    """The last line that a cell has shown so far, such as the present state of its progress bar."""
+    shown = [out.text for out in list(cell.outputs) if out.output_type == "stream"]
+    lines = [line.strip() for line in re.split(r"[\r\n]", shown[-1] if shown else "") if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def execute(source: Path, target: Path) -> float:
+    """Run one notebook from a fresh kernel and write it to `target`; returns seconds.
+
+    A failing notebook is written too, up to its error, before the error is raised.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in code:  # what an earlier run left must not be taken for this one's
+        cell.outputs, cell.execution_count = [], None
+    started = time.time()
+    client = NotebookClient(
+        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}},
+        store_widget_state=False, extra_arguments=["--IPKernelApp.log_level=40"],
+    )
+    over = threading.Event()
+    teller = threading.Thread(target=tell_progress, args=(source.stem, code, over), daemon=True)
+    teller.start()
+    try:
+        client.execute(env=QUIET_KERNEL | os.environ)
+    finally:
+        over.set()
+        teller.join()
+        for cell in code:
+            _tidy(cell)
+        notebook.metadata.pop("widgets", None)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, target)
+    seconds = time.time() - started
+    print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {runtime.shown(target)}", flush=True)
+    return seconds
+
+
+def estimate(wanted: list[str]) -> str:
+    """How long these notebooks take here, in a few words, or "" where that cannot be told.
+
+    Measured in a process of its own: PyTorch, and a GPU's memory, are not kept beside the notebooks' kernels.
+    """
+    command = [sys.executable, "-m", "cpt_utils.commands.cost", "--only", ",".join(wanted)]
+    try:
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120)
+    except subprocess.TimeoutExpired:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m cpt_utils run", description=__doc__)
+    parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
+    parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
+    profile = runtime.load_profile() | {"seed": runtime.SEED}
+    folder = runtime.run_dir(profile)
+    wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
+    seconds = {}
+    if told := estimate(wanted):
+        print(told, flush=True)
+    if not options.only:
+        (folder / "report.json").unlink(missing_ok=True)
+    for number in wanted:
+        (source,) = (runtime.ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        print(f"{source.stem} ...", flush=True)
+        try:
+            seconds[number] = execute(source, source if options.in_place else folder / source.name)
+        except CellExecutionError as error:
+            print(f"{source.stem} stopped: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            return 1
+    total = sum(seconds.values())
+    if not options.only:  # the report's total is that of the whole series
+        seconds["total"] = total
+    report = runtime.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
+    print(f"total {total:.0f} s; report: {runtime.shown(folder / 'report.json')}")
+    print(json.dumps({k: report.get(k) for k in ("preference", "steerability") if k in report})[:400])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""One prompt under several system prompts, answered in the terminal by the embedded model and its adapter."""
+
+import threading
+import time
+import unicodedata
+
+from cpt_utils import models, runtime
+from cpt_utils.plotting import LABELS
+from cpt_utils.prompts import PromptError, load_prompts, messages, system_prompt
+from cpt_utils.models.streaming import fault, stream_chat
+
+STYLES = (("rococo", "high"), ("esoteric", "high"), ("chaos_cinema", "low"))
+
+
+def printable(text: str) -> str:
+    """Text that cannot steer a terminal: of all control and format characters, only line breaks stay."""
+    spaced = text.replace("\t", " ")
+    return "".join(c for c in spaced if c == "\n" or not unicodedata.category(c).startswith("C"))
+
+
+def printer():
+    """A function that is called with the whole of a growing text, and prints what is new."""
+    printed = 0
+
+    def show(text: str) -> None:
+        nonlocal printed
+        # The end waits: half a character decodes as U+FFFD, and white space may be the answer's last.
+        text = printable(text).lstrip().rstrip("\ufffd").rstrip()
+        print(text[printed:], end="", flush=True)
+        printed = max(printed, len(text))
+
+    return show
+
+
+def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[str]:
+    """Print the answers to one prompt under each system prompt, token by token, and return them.
+
+    By default a held-out prompt and the three shipped system prompts of STYLES. Raises PromptError for what
+    cannot be asked, before the model is loaded.
+    """
+    started = time.monotonic()
+    prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt.strip()
+    asked = [("your own", system.strip()) for system in systems or []]
+    if not asked:
+        asked = [(f"{LABELS[rubric]}, {target}", system_prompt(rubric, target)) for rubric, target in STYLES]
+    for _, system in asked:
+        if wrong := fault(prompt, system):
+            raise PromptError(wrong)
+    profile = runtime.start("embedded")
+    sampling = {name: value for name, value in profile["sampling"].items() if name != "batch_size"}
+    options = sampling | {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"]}
+    print("loading the model and the adapter shipped with the series ...", flush=True)
+    tuned = models.load_chat_model(profile, models.SHIPPED_ADAPTER, dtype="auto")
+    print(f"\nPrompt: {printable(prompt)}")
+    answers = []
+    for label, system in asked:
+        print(f"\nSystem prompt ({label}): {printable(system) or 'none'}\n", flush=True)
+        answers.append(stream_chat(tuned, messages(prompt, system), printer(), threading.Event(), **options))
+        print()
+    print(f"\n{len(answers)} answers in {time.monotonic() - started:.0f} s, loading included.")
+    return answers

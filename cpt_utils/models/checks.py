@@ -1,0 +1,109 @@
+"""Whether weights and adapters on the disk are whole and belong together, before they are used."""
+
+import contextlib
+import json
+from pathlib import Path
+
+from cpt_utils.models.embedded import HUB_FALLBACK
+from cpt_utils.runtime.catalogue import ModelError, known_models
+
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+
+
+@contextlib.contextmanager
+def loading(name: str, source: "str | Path"):
+    """Turn the errors of transformers and safetensors while loading a model into a ModelError."""
+    from safetensors import SafetensorError
+
+    again = "delete them and download or write them again"
+    # Without folders of this machine.
+    line = lambda error: _line(error).replace(str(source), name)[:160]  # noqa: E731
+    try:
+        yield
+        return
+    except SafetensorError:
+        said = f"The weights of {name} are damaged or cut off: {again}."
+    except OSError as error:
+        said = f"{name} cannot be loaded ({line(error)}): check the name or folder, and the connection."
+    except ImportError as error:
+        said = f"{name} cannot be loaded ({line(error)}): install what is missing, or change the settings."
+    except RuntimeError as error:
+        if isinstance(error, ModelError):
+            raise
+        if "out of memory" in str(error).lower():
+            said = f"{name} does not fit into memory: set four_bit=True, or choose a smaller model."
+        elif "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
+            said = f"The weights of {name} do not fit its config.json: {again}, both from one place."
+        else:
+            said = f"{name} cannot be loaded ({line(error)}): {again}."
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        said = f"{name} cannot be loaded ({line(error)}): choose a causal language model that is whole."
+    raise ModelError(said)
+
+
+def check_weights(name: str, missing: "list[str] | set[str]") -> None:
+    """Raise a ModelError if the weights lack some of the architecture's, which would be left at random."""
+    if missing:
+        raise ModelError(
+            f"The weights of {name} lack {len(missing)} of its architecture's, such as {min(missing)}: its "
+            "config.json belongs to another model; download or write it again."
+        )
+
+
+def check_adapter(folder: "str | Path", profile: dict, model) -> None:
+    """Raise a ModelError unless `folder` holds a whole LoRA adapter of this base model."""
+    folder = Path(folder)
+    config, shapes = _read_adapter(folder)
+    base, student = config.get("base_model_name_or_path"), profile["student"]
+    if base and not Path(student).is_dir() and _known(base) != _known(student):
+        raise ModelError(
+            f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base."
+        )
+    modules = dict(model.named_modules())
+    for name, shape in shapes.items():
+        place, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
+        if not part:
+            continue
+        module, inward = modules.get(place), part.startswith("A")
+        size = getattr(module, "in_features" if inward else "out_features", None)
+        if module is None or size not in (None, shape[1 if inward else 0]):
+            raise ModelError(
+                f"The adapter {folder.name} does not fit {Path(student).name}: {place} has another size or is "
+                "not there; load it on the model it was trained on."
+            )
+
+
+def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
+    """An adapter's config, and the shapes of its weights by name."""
+    from safetensors import SafetensorError, safe_open
+
+    again = "run notebook 04 again, or copy the whole folder again"
+    if absent := [name for name in ADAPTER_FILES if not (folder / name).is_file()]:
+        raise ModelError(f"The adapter folder {folder.name} has no {absent[0]}: {again}.")
+    try:
+        config = json.loads((folder / ADAPTER_FILES[0]).read_text("utf-8"))
+        if config["peft_type"] != "LORA":
+            kind = config["peft_type"]
+            raise ModelError(f"The adapter {folder.name} is of type {kind!r}: train one of type LORA.")
+    except (ValueError, KeyError, TypeError):
+        raise ModelError(f"The adapter's {ADAPTER_FILES[0]} in {folder.name} is damaged: {again}.") from None
+    try:
+        with safe_open(folder / ADAPTER_FILES[1], "pt") as weights:
+            return config, {name: weights.get_slice(name).get_shape() for name in weights.keys()}
+    except (SafetensorError, OSError):
+        raise ModelError(f"The weights in {folder.name} are damaged or cut off: {again}.") from None
+
+
+def _known(name: str) -> str:
+    """One name for a model of the registry, whichever is given; else the name without its owner."""
+    name = HUB_FALLBACK if name == "embedded" else name
+    for entry in known_models().values():
+        names = (entry["key"], entry["hub"], entry.get("four_bit", ""), entry.get("tuned", ""))
+        if name.lower() in map(str.lower, names):  # unsloth writes its own names in small letters
+            return entry["key"]
+    return Path(name).name.lower()
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". :")

@@ -1,0 +1,120 @@
+"""Log-probabilities of the responses in preference rows: each is computed once and kept.
+
+Notebook 03's measure of the untrained model and the reference of notebook 04 are the same numbers. They lie in
+`logps.json` of the run's folder, under a hash of the weights, the number type, and a hash of the tokens; those of
+the shipped rows under the embedded model are shipped too (`make logps`).
+"""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from cpt_utils import runtime
+from cpt_utils.runtime import machine
+
+SIDES = ("chosen", "rejected")
+FILE = "logps.json"
+ROWS = 6  # rows a batch: those of one prompt and rubric share most of their tokens
+
+
+def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max_length: int | None = None):
+    """Summed log-probability of each row's chosen and rejected response under the model: (rows, 2), in nats.
+
+    What `folder` or the package knows is taken from there; what had to be computed is kept in `folder`.
+    Sequences are cut at max_length tokens, as in training.
+    """
+    under = f"{weights_hash(chat_model.model)} {machine.number_type()}"
+    stored = _read(folder / FILE) if folder else {}
+    known = _read(resources.files("cpt_utils").joinpath("data", FILE)).get(under, {}) | stored.get(under, {})
+    tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
+    keys = [[_key(row["prompt_ids"], row[f"{side}_ids"]) for side in SIDES] for row in tokens]
+    missing = [i for i, pair in enumerate(keys) if not known.keys() >= set(pair)]
+    for batch in _batches(missing):
+        found = _computed(chat_model, [tokens[i] for i in batch])
+        new = {key: round(value, 4) for i, pair in zip(batch, found) for key, value in zip(keys[i], pair)}
+        known |= new
+        if folder:  # at once: an interrupted run keeps what it has
+            stored[under] = stored.get(under, {}) | new
+            runtime.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
+    return np.array([[known[key] for key in pair] for pair in keys]).reshape(-1, 2)
+
+
+def with_reference(chat_model, rows: list[dict], profile: dict) -> list[dict]:
+    """Rows with `ref_chosen_logps` and `ref_rejected_logps`, which MirroredDPOTrainer takes as they are.
+
+    For models whose weights are as loaded; engines and trainers that change them first (4-bit ones, unsloth)
+    compute their reference themselves, and get the rows unchanged.
+    """
+    if not profile["mirrored"] or profile["four_bit"] or runtime.engine(profile) == "unsloth":
+        return rows
+    logps = response_logps(chat_model, rows, runtime.run_dir(profile), profile["max_length"])
+    return [
+        {**row, **{f"ref_{side}_logps": float(value) for side, value in zip(SIDES, pair)}}
+        for row, pair in zip(rows, logps)
+    ]
+
+
+def row_tokens(tokenizer, row: dict, max_length: int | None = None) -> dict[str, list[int]]:
+    """`prompt_ids`, `chosen_ids`, `rejected_ids` of a row: the tokens that TRL's DPOTrainer trains on.
+
+    A response starts where the conversation with it departs from the prompt alone.
+    """
+    from cpt_utils.models import templated
+
+    prompt = templated(tokenizer, row["prompt"], add_generation_prompt=True)
+    whole = {side: templated(tokenizer, row["prompt"] + row[side]) for side in SIDES}
+    shared = min(_common(prompt, ids) for ids in whole.values())
+    return {"prompt_ids": prompt[:shared]} | {f"{side}_ids": ids[shared:max_length] for side, ids in whole.items()}
+
+
+def _common(first: list[int], second: list[int]) -> int:
+    """Length of the longest common beginning."""
+    pairs = enumerate(zip(first, second))
+    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def weights_hash(model) -> str:
+    """A short hash of a model's weights, their names and types."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _key(prompt: list[int], response: list[int]) -> str:
+    return hashlib.sha256(json.dumps([prompt, response]).encode()).hexdigest()[:16]
+
+
+def _read(path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except json.JSONDecodeError:
+        print(f"note: {path.name} is broken; its log-probabilities are computed again")
+        return {}
+
+
+def _batches(rows: list[int]):
+    from tqdm import tqdm
+
+    starts = range(0, len(rows), ROWS)
+    return (rows[i : i + ROWS] for i in tqdm(starts, desc="log-probabilities", disable=len(starts) < 2))
+
+
+def _computed(chat_model, rows: list[dict]) -> list[list[float]]:
+    import torch
+
+    from cpt_utils.fast.packing import PackedCollator, packed_logps
+
+    batch = PackedCollator(chat_model.tokenizer.pad_token_id)(rows)
+    batch = {name: tensor.to(chat_model.model.device) for name, tensor in batch.items()}
+    with torch.inference_mode(), machine.autocast(chat_model.model):
+        logps, _ = packed_logps(chat_model.model, batch)
+    return torch.stack([logps[batch[side]] for side in SIDES], 1).tolist()

@@ -1,0 +1,72 @@
+"""The models that the series knows: names, licences, shapes, and how much memory a training needs."""
+
+from cpt_utils.runtime.errors import CptError
+from cpt_utils.prompts import load_data
+
+
+class ModelError(CptError, RuntimeError):
+    """A model cannot be used; the message says what to do about it."""
+
+
+def known_models() -> dict[str, dict]:
+    """The entries of data/models.yaml by key, each with its "parameters" counted from its shape."""
+    return {key: {"key": key, **entry, "parameters": parameters(entry["shape"])}
+            for key, entry in load_data("models.yaml").items()}
+
+
+def find_model(name: str) -> dict:
+    """The entry whose key, hub, four_bit or tuned name is `name`; {"key": name, "hub": name} if unknown.
+
+    "embedded" is smollm2-135m. A short name that is nowhere raises, since it cannot be a Hub address.
+    """
+    models = known_models()
+    for entry in models.values():
+        if name in (entry["key"], entry["hub"], entry.get("four_bit"), entry.get("tuned")):
+            return entry
+    if name == "embedded":
+        return models["smollm2-135m"]
+    if "/" not in name:
+        raise ModelError(f"There is no model {name!r}: use one of {', '.join(models)}, or owner/name of the Hub.")
+    return {"key": name, "hub": name}
+
+
+def linear_shapes(shape: dict) -> list[tuple[int, int]]:
+    """(in, out) of the seven linear layers of one decoder block: q, k, v, o, gate, up, down."""
+    hidden, inner = shape["hidden"], shape["intermediate"]
+    q, kv = shape["heads"] * shape["head_dim"], shape["kv_heads"] * shape["head_dim"]
+    return [(hidden, q), (hidden, kv), (hidden, kv), (q, hidden),
+            (hidden, inner), (hidden, inner), (inner, hidden)]
+
+
+def parameters(shape: dict) -> int:
+    """Number of weights of a decoder of this shape (embeddings once if tied; norms included)."""
+    norms = 2 * shape["hidden"] + (2 * shape["head_dim"] if shape.get("qk_norm") else 0)
+    block = sum(i * o for i, o in linear_shapes(shape)) + norms
+    embeddings = shape["vocab"] * shape["hidden"] * (1 if shape["tied"] else 2)
+    return shape["layers"] * block + embeddings + shape["hidden"]
+
+
+def training_memory(shape: dict, profile: dict) -> dict[str, float]:
+    """Estimated GPU memory of LoRA training, in GiB by part, and the total: a formula, not a measurement.
+
+    Weights: 0.53 byte in nf4 with double quantisation (2 otherwise), embeddings 2 bytes. Adapters: float32
+    weights and gradients, 8-bit Adam moments. Activations with checkpointing: each block's input in 2 bytes
+    plus one block recomputed (about 34 x hidden + 4 x intermediate bytes a token). Logits: 2 + 4 + 4 bytes
+    for each kept token and vocabulary entry. Tokens: both responses of every row of a batch, all at
+    max_length, the worst case. Overhead: 1 GiB for CUDA, kernels and fragments.
+    """
+    lora, gib = profile["lora"], 2**30
+    linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
+    embeddings = parameters(shape) - linear
+    adapter = shape["layers"] * lora["r"] * sum(i + o for i, o in linear_shapes(shape))
+    tokens = 2 * profile["rows_per_batch"] * profile["max_length"]
+    block = tokens * (34 * shape["hidden"] + 4 * shape["intermediate"])
+    kept = 1 if profile["gradient_checkpointing"] else shape["layers"]
+    parts = {
+        "weights": linear * (0.53 if profile["four_bit"] else 2) + embeddings * 2,
+        "adapters": adapter * (4 + 4 + 2),
+        "activations": shape["layers"] * tokens * shape["hidden"] * 2 + kept * block,
+        "logits": tokens * shape["vocab"] * 10,
+        "overhead": gib,
+    }
+    return {name: size / gib for name, size in parts.items()} | {"total": sum(parts.values()) / gib}

@@ -1,0 +1,1 @@
+"""What moves under a notebook: the rubric studio and the steering desk, with their parts."""

@@ -1,0 +1,207 @@
+"""The rubric studio: edit a rubric with widgets and see at once what it does, without a language model."""
+
+import copy
+from functools import partial, reduce
+from pathlib import Path
+
+import ipywidgets as w
+
+from cpt_utils import runtime
+from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets.controls import button, column, criterion_panel, discard, field, row, weight_row
+from cpt_utils.widgets.live import LiveViews, SHIPPED
+from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
+
+
+def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
+    """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
+
+    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
+    run's folder. No language model is used: scores come from the offline judge.
+    """
+    rubric = rubric if isinstance(rubric, Rubric) else load_rubric(rubric)
+    return RubricStudio(rubric, Path(folder) if folder else runtime.run_dir(runtime.load_profile("auto")))
+
+
+class RubricStudio(w.VBox):
+    """The widget behind `rubric_studio`. `draft` is what was typed, `valid` the last valid rubric."""
+
+    def __init__(self, rubric: Rubric, folder: Path):
+        self.folder, self.history, self.quiet = folder, drafts.History(), False
+        self._build()
+        editor = column([
+            self.title, self.objective, w.HTML("<b>Weights</b> (they always sum to 100)"), self.weights,
+            self.add, w.HTML("<b>Criteria</b>: names, descriptions, levels"), self.criteria,
+        ], "380px")
+        super().__init__([
+            row(self.source, self.undo, self.reset, self.file, self.save, self.load), self.state,
+            row(editor, column([self.live], "440px", "1.3")),
+        ])
+        self._open(rubric.model_dump(), rubric.name)
+        self._list_files()
+
+    def __repr__(self) -> str:
+        """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
+        return "The rubric studio opens here when you run this cell."
+
+    def _build(self) -> None:
+        """All widgets, in the order of the page."""
+        part = lambda kind, **kw: kind(layout=w.Layout(width="260px"), **kw)  # noqa: E731
+        self.source = part(w.Dropdown, options=SHIPPED, description="Start from")
+        self.undo = button("Undo", "Take the last change back", self._undo)
+        self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)
+        self.file = part(w.Combobox, value="my_rubric.yaml", description="File")
+        self.save = button("Save", "Write the rubric to this file", self._save)
+        self.load = button("Load", "Read a rubric from this file", self._load)
+        self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
+
+        self.title, self.objective = field("Title"), field("Objective", w.Textarea, rows=4)
+        self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
+        add = partial(self._edit, drafts.add_criterion)
+        self.add = button("Add a criterion", "A new criterion of average weight", add)
+
+        self.live = LiveViews()
+        self.title.observe(lambda c: self._typed(("title",), c["new"]), "value")
+        self.objective.observe(lambda c: self._typed(("objective",), c["new"]), "value")
+        self.source.observe(self._pick_source, "value")
+
+    def _fill(self) -> None:
+        """Put the draft into the fields: after anything but typing."""
+        self.quiet = True
+        old = [*self.weights.children, *self.criteria.children]
+        draft, shipped = self.draft, self.opened in shipped_rubrics()
+        self.source.options = SHIPPED if shipped else [*SHIPPED, (self.opened, self.opened)]
+        self.source.value = self.opened
+        self.title.value, self.objective.value = draft["title"], draft["objective"]
+        rows = [
+            weight_row(c["weight"], drafts.STEP, partial(self._weighed, i), partial(self._remove, i))
+            for i, c in enumerate(draft["criteria"])
+        ]
+        panels = [
+            criterion_panel(c, draft["levels"], partial(self._typed_in, i))
+            for i, c in enumerate(draft["criteria"])
+        ]
+        index = self.criteria.selected_index
+        self.criteria.selected_index = None
+        self.weights.children, self.criteria.children = rows, panels
+        self.criteria.selected_index = index if index is not None and index < len(panels) else None
+        self._name_rows()
+        for box in old:
+            discard(box)
+        self.quiet = False
+
+    def _name_rows(self) -> None:
+        for i, (line, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"])):
+            line.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
+            self.criteria.set_title(i, criterion["name"] or f"criterion {i + 1}")
+
+    def _open(self, data: dict, source: str) -> None:
+        self.draft, self.original, self.opened = copy.deepcopy(data), copy.deepcopy(data), source
+        self.live.start_with(Rubric.checked(data))
+        self._fill()
+        self._changed()
+
+    def _remember(self, key: str | None = None) -> None:
+        kept = ("draft", "original", "opened")
+        self.history.remember({name: getattr(self, name) for name in kept}, key)
+
+    def _pick_source(self, change: dict) -> None:
+        if not self.quiet and change["new"] in shipped_rubrics():
+            self._remember()
+            self._open(load_rubric(change["new"]).model_dump(), change["new"])
+
+    def _typed(self, path: tuple, value: str) -> None:
+        if self.quiet:
+            return
+        self._remember()
+        self.draft = copy.deepcopy(self.draft)
+        reduce(lambda data, key: data[key], path[:-1], self.draft)[path[-1]] = value
+        self._name_rows()
+        self._changed()
+
+    def _typed_in(self, index: int, path: tuple, value: str) -> None:
+        self._typed(("criteria", index, *path), value)
+
+    def _weighed(self, index: int, value: float) -> None:
+        # Browsers send a slider's value back when they first draw it, a little off: that is no move.
+        if self.quiet or abs(value - self.draft["criteria"][index]["weight"]) < drafts.STEP / 2:
+            return
+        self._remember(f"weight {index}")
+        # From where the move began: else a slider pulled to its end and back would level all others.
+        began = drafts.weights_of(self.history.states[-1]["draft"])
+        weights = drafts.rebalance(began, index, value)
+        self.draft = drafts.with_weights(self.draft, weights)
+        self.quiet = True
+        for line, weight in zip(self.weights.children, weights):
+            line.children[1].value = weight
+        self.quiet = False
+        self._changed()
+
+    def _edit(self, change) -> None:
+        """Apply a function of the draft that may refuse with a RubricError."""
+        try:
+            draft = change(self.draft)
+        except RubricError as error:
+            self.state.value = views.status(str(error), "error")
+            return
+        self._remember()
+        self.draft = copy.deepcopy(draft)
+        self._fill()
+        self._changed()
+
+    def _remove(self, index: int) -> None:
+        self._edit(lambda draft: drafts.remove_criterion(draft, index))
+
+    def _reset(self) -> None:
+        self._edit(lambda draft: self.original)
+
+    def _undo(self) -> None:
+        if (state := self.history.back()) is None:
+            self.state.value = views.status("There is nothing to undo.")
+            return
+        reopened = state["opened"] != self.opened
+        for name, value in state.items():
+            setattr(self, name, value)
+        if reopened:
+            self.live.start_with(Rubric.checked(self.original))
+        self._fill()
+        self._changed()
+
+    def _save(self) -> None:
+        try:
+            path = drafts.yaml_path(self.folder, self.file.value)
+            there = path.exists()
+            rubric = drafts.save_draft(self.draft, path)
+        except RubricError as error:
+            self.state.value = views.status(f"Not saved. {error}", "error")
+            return
+        self._list_files()
+        words = f"Saved {runtime.shown(path)}{' (replaced)' if there else ''}, as the rubric {rubric.name!r}."
+        self.state.value = views.status(words, "ok")
+
+    def _load(self) -> None:
+        try:
+            path = drafts.yaml_path(self.folder, self.file.value)
+            rubric = drafts.load_draft(path)
+        except RubricError as error:
+            self.state.value = views.status(f"Not loaded. {error}", "error")
+            return
+        self._remember()
+        self._open(rubric.model_dump(), path.name)
+        self.state.value = views.status(f"Loaded {path.name}.", "ok")
+
+    def _list_files(self) -> None:
+        self.file.options = sorted(path.name for path in self.folder.glob("*.y*ml"))
+
+    def _changed(self) -> None:
+        """The draft changed: check it, say so, and show it if it is valid."""
+        self.undo.disabled, self.reset.disabled = not self.history.states, self.draft == self.original
+        try:
+            self.valid = drafts.checked(self.draft)
+        except RubricError as error:
+            words = f"{error} Your text is kept; the views show the last valid state."
+            self.state.value = views.status(words, "error")
+            return
+        edited = " (edited)" if self.draft != self.original else ""
+        self.state.value = views.status(f"{self.valid.title}{edited}: valid, weights sum to 100.", "ok")
+        self.live.show(self.valid, Rubric.checked(self.original))

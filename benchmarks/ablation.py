@@ -8,14 +8,16 @@ import argparse
 import json
 import statistics
 
-from cpt_utils import runtime
-from cpt_utils.comparisons import FULL
-from cpt_utils.plotting import LABELS
-from cpt_utils.store import read_jsonl
 from measured import keep, side_by_side
 from seeds import SEEDS, run_of
 
-FOLDER = runtime.ROOT / "runs" / "ablation"
+from cpt_utils import runtime
+from cpt_utils.comparisons import FULL
+from cpt_utils.plotting import LABELS
+from cpt_utils.runtime import files
+from cpt_utils.runtime.files import read_jsonl
+
+FOLDER = files.ROOT / "runs" / "ablation"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 RATES = (1e-4, 3e-4, 3e-3)  # besides units.RATE: was shuffled training given a fair chance?
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
@@ -47,7 +49,7 @@ def run(name: str) -> None:
     transformers_logging.set_verbosity_error()
     runtime.start("embedded")
     function, *arguments = units()[name]
-    runtime.write_whole(path_of(name), json.dumps(getattr(measurements, function)(*arguments), indent=1))
+    files.write_whole(path_of(name), json.dumps(getattr(measurements, function)(*arguments), indent=1))
 
 
 def over_seeds(runs: list[dict]) -> dict:

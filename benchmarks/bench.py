@@ -15,26 +15,27 @@ import tempfile
 import time
 from pathlib import Path
 
+import neighbour
 import torch
 from datasets import Dataset
+from measured import RESULTS, keep, peak_memory_gib
 from peft import LoraConfig
 from transformers import TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 from trl import DPOTrainer
 
-import neighbour
 from cpt_utils import runtime
-from cpt_utils.runtime import machine
+from cpt_utils.commands.rates import product_rate
 from cpt_utils.fast.decoding import generate
 from cpt_utils.judging import embedded_judge
-from cpt_utils.models import fit_rows, load_chat_model, load_student
+from cpt_utils.models.conversation import fit_rows
+from cpt_utils.models.loading import load_chat_model, load_student
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
-from cpt_utils.commands.rates import product_rate
+from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model, linear_shapes
-from cpt_utils.widgets.studio import rubric_studio
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
-from measured import RESULTS, keep, peak_memory_gib
+from cpt_utils.widgets.studio import rubric_studio
 
 
 class StockInOrder(DPOTrainer):
@@ -60,7 +61,7 @@ class StepTimes(TrainerCallback):
 
 def build(kind, profile, student, rows, **changes):
     set_seed(profile["seed"])
-    settings = dataclasses.replace(dpo_settings(profile, runtime.ROOT / "runs" / "bench"), **changes)
+    settings = dataclasses.replace(dpo_settings(profile, files.ROOT / "runs" / "bench"), **changes)
     settings.save_strategy = settings.eval_strategy = "no"
     lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
                       target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")

@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 
 from cpt_utils import runtime
+from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import FILE, response_logps
-from cpt_utils.models import load_chat_model
 from cpt_utils.pairs import rows_for
+from cpt_utils.runtime import files
 
 
 def main() -> None:
-    shipped = runtime.ROOT / "cpt_utils" / "data" / FILE
+    shipped = files.ROOT / "cpt_utils" / "data" / FILE
     aside = shipped.with_name(FILE + ".before")
     if shipped.exists():
         shipped.replace(aside)  # or it would be taken for the answer
@@ -25,9 +26,9 @@ def main() -> None:
         if aside.exists():
             aside.replace(shipped)
         raise
-    runtime.write_whole(shipped, json.dumps(found, indent=0) + "\n")
+    files.write_whole(shipped, json.dumps(found, indent=0) + "\n")
     aside.unlink(missing_ok=True)
-    print({under: len(logps) for under, logps in found.items()}, "->", runtime.shown(shipped))
+    print({under: len(logps) for under, logps in found.items()}, "->", files.shown(shipped))
 
 
 def computed() -> dict:

@@ -7,10 +7,9 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from cpt_utils import runtime
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import files, machine
 
-RESULTS = runtime.ROOT / "benchmarks" / "results"
+RESULTS = files.ROOT / "benchmarks" / "results"
 
 
 def result(name: str) -> dict:
@@ -20,10 +19,10 @@ def result(name: str) -> dict:
 
 def keep(name: str, found: dict) -> None:
     """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
-    told = {"hardware": machine.hardware(), "versions": runtime.versions()} | runtime.rounded(found)
+    told = {"hardware": machine.hardware(), "versions": files.versions()} | files.rounded(found)
     RESULTS.mkdir(exist_ok=True)
-    runtime.write_whole(RESULTS / f"{name}.json", json.dumps(told, indent=1) + "\n")
-    print(f"wrote {runtime.shown(RESULTS / name)}.json", flush=True)
+    files.write_whole(RESULTS / f"{name}.json", json.dumps(told, indent=1) + "\n")
+    print(f"wrote {files.shown(RESULTS / name)}.json", flush=True)
 
 
 def peak_memory_gib() -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from cpt_utils import runtime
+from cpt_utils.runtime import files
 
 CORES = 2
 SPIN = "while True: pass"
@@ -54,7 +55,8 @@ def median_seconds(work: Callable[[], None], repeats: int) -> float:
 def generation(tokens: int) -> Callable[[], None]:
     """Generates so many tokens of one answer with the embedded model, greedily."""
     from cpt_utils.fast.decoding import generate
-    from cpt_utils.models import load_chat_model, templated
+    from cpt_utils.models.conversation import templated
+    from cpt_utils.models.loading import load_chat_model
     from cpt_utils.prompts import load_prompts, messages, system_prompt
 
     chat_model = load_chat_model("embedded", dtype="auto")
@@ -100,7 +102,7 @@ def measure(tokens: int = 20, repeats: int = 3) -> dict:
 def in_own_process(**sizes: int) -> dict:
     """`measure` with these sizes, in a process of its own and with the series' own environment."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    told = subprocess.run([sys.executable, "-m", "benchmarks.neighbour", json.dumps(sizes)], cwd=runtime.ROOT, env=ours,
+    told = subprocess.run([sys.executable, "-m", "benchmarks.neighbour", json.dumps(sizes)], cwd=files.ROOT, env=ours,
                           check=True, capture_output=True, text=True)
     return json.loads(told.stdout.splitlines()[-1])
 

@@ -6,17 +6,18 @@ import re
 import shutil
 import statistics
 
-from cpt_utils import runtime
+from gpu.table import gpu
+from measured import RESULTS, result
+
+from cpt_utils.commands.workload import recorded
 from cpt_utils.comparisons import FULL
 from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
-from cpt_utils.store import read_jsonl
-from cpt_utils.commands.workload import recorded
-from gpu.table import gpu
-from measured import RESULTS, result
+from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.files import read_jsonl
 
-RUN = runtime.ROOT / "runs" / "embedded"
+RUN = files.ROOT / "runs" / "embedded"
 EXAMPLE = "Write field notes on the pigeons in a railway station."
 
 
@@ -153,7 +154,7 @@ def ways() -> str:
 def models() -> str:
     from cpt_utils.runtime.catalogue import known_models, training_memory
 
-    t4 = runtime.load_profile("t4")
+    t4 = profiles.load_profile("t4")
     lines = ["| key | base | release's tuned model | parameters | training, estimate | licence |", "|---|---|---|---|---|---|"]
     for key, entry in known_models().items():
         need = training_memory(entry["shape"], t4)["total"]
@@ -165,11 +166,11 @@ def models() -> str:
 
 
 def ship_adapter() -> None:
-    target = runtime.ROOT / "cpt_utils" / "data" / "adapter"
+    target = files.ROOT / "cpt_utils" / "data" / "adapter"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(RUN / "adapter", target)
     report = json.loads((RUN / "report.json").read_text("utf-8"))
-    write_card(target, runtime.load_profile("embedded") | {"seed": report["seed"]}, report)
+    write_card(target, profiles.load_profile("embedded") | {"seed": report["seed"]}, report)
 
 
 def filled(text: str, make) -> str:
@@ -182,7 +183,7 @@ def filled(text: str, make) -> str:
 
 
 def main() -> None:
-    path = runtime.ROOT / "README.md"
+    path = files.ROOT / "README.md"
     text = path.read_text("utf-8")
     for make in (results, ways, speed, gpu, example, minutes, models):
         text = filled(text, make)

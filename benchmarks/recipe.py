@@ -7,8 +7,9 @@ there is not run again.
 
 import time
 
-from cpt_utils import runtime
 from measured import RESULTS, keep, result, side_by_side
+
+from cpt_utils import runtime
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # all linear layers, by name
 ONE, LOW, NONE = ({"sigmoid": 1.0, "sft": 1.0}, {"sigmoid": 1.0, "sft": 0.3}, {"sigmoid": 1.0})
@@ -42,8 +43,10 @@ TRIALS = {  # settings of the profile
 
 def trial(name: str) -> dict:
     import units
+
     from cpt_utils.evaluation import evaluation_tasks
-    from cpt_utils.models import hub_name, save_adapter
+    from cpt_utils.models.adapters import save_adapter
+    from cpt_utils.models.loading import hub_name
     from cpt_utils.pairs import rows_for
     from cpt_utils.prompts import load_prompts
 

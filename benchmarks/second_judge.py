@@ -10,9 +10,9 @@ import random
 import numpy as np
 from wordfreq import zipf_frequency
 
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows, quality_of
-from cpt_utils.pairs import target_of
-from cpt_utils.prompts import TARGETS, load_responses
+from cpt_utils.evaluation import quality_of
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows
+from cpt_utils.prompts import TARGETS, load_responses, target_of
 
 
 class NgramJudge:

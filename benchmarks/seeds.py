@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cpt_utils import runtime
 from measured import keep
 
+from cpt_utils.runtime import files
+
 SEEDS = (42, 43, 44)
-RUNS = runtime.ROOT / "runs"
+RUNS = files.ROOT / "runs"
 
 
 def run_of(seed: int) -> Path:
@@ -30,7 +31,7 @@ def report_of(seed: int) -> dict:
         choice = {"CPT_SEED": str(seed), "CPT_RUNS": str(folder.parent), "CPT_PROFILE": "embedded"}
         command = [sys.executable, "-m", "cpt_utils", "run", "--only", "03,04,05"]
         if subprocess.run(command, env=os.environ | choice).returncode:
-            sys.exit(f"seed {seed} failed; its notebooks are in {runtime.shown(folder)}")
+            sys.exit(f"seed {seed} failed; its notebooks are in {files.shown(folder)}")
     return json.loads((folder / "report.json").read_text("utf-8"))
 
 

@@ -9,24 +9,28 @@ import torch
 import yaml
 from datasets import Dataset
 from peft import LoraConfig
+from second_judge import ngram_judge
 from torch.utils.data import RandomSampler
 from transformers import (
-    LogitsProcessorList, RepetitionPenaltyLogitsProcessor, UnbatchedClassifierFreeGuidanceLogitsProcessor, set_seed,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    UnbatchedClassifierFreeGuidanceLogitsProcessor,
+    set_seed,
 )
 
-from cpt_utils import runtime
 from cpt_utils.bestof import MISS
-from cpt_utils.evaluation import answer_tasks, best_of_n, evaluation_tasks, perplexity, side_effects, steerability
+from cpt_utils.evaluation import answer_tasks, best_of_n, evaluation_tasks, side_effects, steerability
 from cpt_utils.judging import degeneracy, embedded_judge, judge_rows
-from cpt_utils.models import (
-    chat, find_adapter, fit_rows, hub_name, load_chat_model, load_student, save_adapter, templated,
-)
+from cpt_utils.models.adapters import find_adapter, save_adapter
+from cpt_utils.models.conversation import chat, fit_rows, templated
+from cpt_utils.models.loading import hub_name, load_chat_model, load_student
+from cpt_utils.models.logps import perplexity
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
+from cpt_utils.runtime import files, profiles
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
-from second_judge import ngram_judge
 
-FOLDER = runtime.ROOT / "runs" / "ablation"
+FOLDER = files.ROOT / "runs" / "ablation"
 STEPS, ROWS, RATE = 24, 6, 1e-3  # every trained way sees 144 rows, none twice
 WAYS = {  # loss, and whether mirrored rows share a step
     "SFT on the chosen": ({"sigmoid": 0.0, "sft": 1.0}, True),
@@ -34,7 +38,7 @@ WAYS = {  # loss, and whether mirrored rows share a step
     "DPO, mirrored batches": ({"sigmoid": 1.0, "sft": 0.0}, True),
     "DPO mirrored + SFT": ({"sigmoid": 1.0, "sft": 0.3}, True),
 }
-WORDS = yaml.safe_load((runtime.ROOT / "benchmarks" / "between.yaml").read_text("utf-8"))
+WORDS = yaml.safe_load((files.ROOT / "benchmarks" / "between.yaml").read_text("utf-8"))
 PROMPTS = [p["prompt"] for p in load_prompts(heldout=True)]
 RUBRICS = sorted(WORDS["between"])
 
@@ -47,7 +51,7 @@ class ShuffledDPOTrainer(MirroredDPOTrainer):
 
 
 def settings(seed: int = 42) -> dict:
-    return runtime.load_profile("embedded") | {"seed": seed}
+    return profiles.load_profile("embedded") | {"seed": seed}
 
 
 def options(profile: dict) -> dict:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cpt_utils.generation import Teacher, generate_responses
+from cpt_utils.generation import generate_responses
 from cpt_utils.judging import judge_rows
-from cpt_utils.pairs import target_of
-from cpt_utils.prompts import teacher_messages
-from cpt_utils.row_checks import PairError
+from cpt_utils.prompts import target_of, teacher_messages
+from cpt_utils.runtime.errors import PairError
+from cpt_utils.teachers import Teacher
 
 MISS = 100.0
 """The distance that a degenerate text counts as, in points: it has missed every target."""

@@ -5,11 +5,11 @@ from itertools import combinations
 
 import numpy as np
 
-from cpt_utils import runtime
 from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
-from cpt_utils.store import StoreError
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import StoreError
 
-RESULT = runtime.ROOT / "benchmarks" / "results" / "ablation.json"
+RESULT = files.ROOT / "benchmarks" / "results" / "ablation.json"
 FULL = "full recipe (notebook 04)"
 SECOND = "#CC79A7"  # Okabe-Ito: the second judge
 JUDGES = {"style": "style judge (the series')", "letters": "second judge (letters)", "llm": "a chat model"}
@@ -20,7 +20,7 @@ GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
 def load_comparisons() -> dict:
     """The committed results of `make ablation`."""
     if not RESULT.exists():
-        where = runtime.shown(RESULT)
+        where = files.shown(RESULT)
         raise StoreError(f"{where} is not there: run `make ablation`, or fetch the series anew.")
     return json.loads(RESULT.read_text("utf-8"))
 

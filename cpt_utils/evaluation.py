@@ -5,9 +5,10 @@ from collections import Counter
 
 import numpy as np
 
-from cpt_utils.models.logps import response_logps
+from cpt_utils.judging import judge_rows
 from cpt_utils.measures import repetition, words_of
-from cpt_utils.prompts import TARGETS, messages, system_prompt
+from cpt_utils.models.logps import perplexity, response_logps
+from cpt_utils.prompts import TARGETS, messages, system_prompt, target_of
 
 
 def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[dict]:
@@ -23,8 +24,7 @@ def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=syst
 
 def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: int = 0, **options):
     """Generate `samples` answers to every task and judge them: rows with response, score, degenerate."""
-    from cpt_utils.judging import judge_rows
-    from cpt_utils.models import chat
+    from cpt_utils.models.conversation import chat
 
     tasks = [{**task, "sample": sample} for task in tasks for sample in range(samples)]  # one prompt, one prefill
     texts = chat(
@@ -115,28 +115,6 @@ def copied(texts: list[str], sources: list[str], length: int = 5) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
-def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
-    """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
-    import torch
-
-    from cpt_utils.fast.packing import token_logps
-
-    model, tokenizer = chat_model.model, chat_model.tokenizer
-    total = count = 0.0
-    texts = [text for text in texts if text]
-    for start in range(0, len(texts), batch_size):
-        batch = tokenizer(
-            [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
-            return_tensors="pt", padding=True, padding_side="right",
-        ).to(model.device)
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)  # every column predicts the next
-        with torch.inference_mode():
-            total -= token_logps(model, {**batch, "use_cache": False}, labels).sum().item()
-        count += int((labels != -100).sum())
-    return math.exp(total / max(count, 1))
-
-
 def side_effects(texts: list[str], base_model) -> dict[str, float]:
     """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length."""
     words = [words_of(text) for text in texts]
@@ -176,3 +154,20 @@ def best_of_n(scores: np.ndarray, targets: np.ndarray, n: int) -> float:
     total = distances.shape[1]
     weights = [math.comb(total - 1 - i, n - 1) / math.comb(total, n) for i in range(total)]
     return float((distances * weights).sum(1).mean())
+
+
+def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
+    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric.
+
+    Rows that the judge could not score are left out, and so is a rubric without any others.
+    """
+    return quality_of(judge_rows(judge, rows))
+
+
+def quality_of(judged: list[dict]) -> dict[str, dict[str, float]]:
+    """The same from rows that are judged already (judge_rows)."""
+    judged = [{**row, "target": target_of(row["qualifier"])} for row in judged if row["score"] is not None]
+    return {
+        rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
+        for rubric in sorted({row["rubric"] for row in judged})
+    }

@@ -1,21 +1,21 @@
 """Keep what was trained: model card, merged weights, GGUF for Ollama, the Hub."""
 
+import json
+import math
 import os
+import random
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from cpt_utils import runtime
+import yaml
+
 from cpt_utils.models.embedded import sha256
-from cpt_utils.runtime.errors import CptError
-from cpt_utils.models import hub_name
+from cpt_utils.models.loading import hub_name, weights_of
+from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model
-
-
-class ExportError(CptError, RuntimeError):
-    """Something trained could not be written or sent; the message says what to do."""
-
+from cpt_utils.runtime.errors import ExportError, SettingsError
 
 CARD = """---
 base_model: {base}
@@ -43,7 +43,7 @@ sha256 of adapter_model.safetensors: {digest}
 
 
 def write_card(folder: Path, profile: dict, report: dict) -> Path:
-    """Write README.md beside an adapter from the run's report (runtime.update_report); returns its path."""
+    """Write README.md beside an adapter from the run's report (files.update_report); returns its path."""
     entry = find_model(profile["student"])
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows = report.get("data", {}).get("train_rows", "?")
@@ -70,7 +70,7 @@ def merge(profile: dict, adapter: Path, folder: Path) -> Path:
 
     The base is loaded without 4-bit, since merging into rounded weights would lose the adapter.
     """
-    from cpt_utils.models import load_chat_model
+    from cpt_utils.models.loading import load_chat_model
 
     chat_model = load_chat_model(profile | {"four_bit": False}, adapter)
     partial = folder.with_name(folder.name + ".partial")
@@ -107,14 +107,91 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     The token is huggingface_hub's own (`hf auth login`, or HF_TOKEN). Returns what was, or would be, done.
     """
-    files = sorted(file.name for file in folder.iterdir() if file.is_file())
-    if "README.md" not in files or not any(name.endswith(".safetensors") for name in files):
-        raise ExportError(f"{runtime.shown(folder)} has no model card or no weights: save and write_card first.")
+    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    if "README.md" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise ExportError(f"{files.shown(folder)} has no model card or no weights: save and write_card first.")
     if not really:
-        return f"would upload {', '.join(files)} to {repository}: call again with really=True"
+        return f"would upload {', '.join(names)} to {repository}: call again with really=True"
     from huggingface_hub import HfApi
 
     api = HfApi()
     api.create_repo(repository, private=True, exist_ok=True)
     api.upload_folder(folder_path=str(folder), repo_id=repository)
-    return f"uploaded {', '.join(files)} to {repository} (private)"
+    return f"uploaded {', '.join(names)} to {repository} (private)"
+
+
+def in_blocks(rows: list[dict], block: int, epochs: float, seed: int) -> list[dict]:
+    """Rows of all epochs in training order: blocks of `block` rows shuffled, rows in a block kept together."""
+    blocks = [rows[i : i + block] for i in range(0, len(rows) - block + 1, block)]
+    ordered = []
+    for epoch in range(math.ceil(epochs)):
+        random.Random(seed + epoch).shuffle(blocks)
+        ordered += blocks
+    return [row for each in ordered[: math.ceil(epochs * len(blocks))] for row in each]
+
+
+def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int = 1) -> str:
+    """Write `rows.jsonl` and `dpo.yaml` into `folder` and return the command that trains from them.
+
+    TRL's command shuffles rows one by one, which would tear mirrored pairs apart. So the shuffling (by
+    pairs, for every epoch) is done here, and the file is read in order. Each process takes whole batches of
+    two rows, so a pair never straddles two processes; rows per step stay those of the profile.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    per_step = profile["rows_per_batch"] * profile["batches_per_step"]
+    mirrored = profile["mirrored"]
+    batch = 2 if mirrored else 1
+    if per_step % (batch * processes):
+        raise SettingsError(
+            f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
+            f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
+        )
+    epochs = profile["epochs"] if mirrored else 1
+    data = folder / "rows.jsonl"
+    ordered = in_blocks(rows, 2, epochs, profile["seed"]) if mirrored else rows
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
+    lora, modules = profile["lora"], profile["lora"]["modules"]
+    # The command is for GPUs: written on a processor, for one with bf16.
+    half = "float16" if machine.number_type() == "float16" else "bfloat16"
+    config = {
+        "model_name_or_path": str(weights_of(profile)),
+        "dtype": _weights_type(profile, half),
+        "bf16": half == "bfloat16",
+        "fp16": half == "float16",
+        "datasets": [{"path": "json", "data_files": {"train": str(data)}}],
+        "output_dir": str(folder / "trained"),
+        "seed": profile["seed"],
+        "use_peft": True,
+        "lora_r": lora["r"],
+        "lora_alpha": lora["alpha"],
+        "lora_dropout": 0.0,
+        "lora_target_modules": modules,
+        "load_in_4bit": profile["four_bit"],
+        "beta": profile["beta"],
+        "loss_type": list(profile["loss"]),
+        "loss_weights": list(profile["loss"].values()),
+        "max_length": profile["max_length"],
+        "learning_rate": profile["learning_rate"],
+        "lr_scheduler_type": profile["scheduler"],
+        "warmup_steps": profile["warmup"],
+        "optim": profile["optimizer"],
+        "gradient_checkpointing": profile["gradient_checkpointing"],
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": per_step // (batch * processes),
+        "num_train_epochs": 1 if mirrored else profile["epochs"],
+        "max_steps": profile["max_steps"],
+        "train_sampling_strategy": "sequential" if mirrored else "random",
+        "logging_steps": profile["logging_steps"],
+        "report_to": "none",
+    }
+    (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    spread = f"accelerate launch --num_processes {processes} -m trl.scripts.dpo"
+    return f"{spread if processes > 1 else 'trl dpo'} --config dpo.yaml"
+
+
+def _weights_type(profile: dict, half: str) -> str:
+    """The dtype of the file; TRL multiplies 4-bit weights in it, so that "auto" is none for them."""
+    if profile["student"] == "embedded":
+        return "float32"
+    return half if profile["four_bit"] else "auto"

@@ -1,5 +1,7 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
+import hashlib
+import json
 import os
 import threading
 from collections import Counter
@@ -7,18 +9,64 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from cpt_utils import store
-from cpt_utils.runtime.errors import CptError
 from cpt_utils.prompts import teacher_messages
-from cpt_utils.store import read_jsonl  # noqa: F401  for those who look for it here
-from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher, scrub  # noqa: F401
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import GenerationError, StoreError
+from cpt_utils.runtime.files import read_jsonl
+from cpt_utils.teachers import Teacher, scrub
+
+COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
+
+
+KEY = ("prompt", "rubric", "qualifier", "model")
+
+
+ASKED = "asked"
+"""The column that follows the five: a hash of the messages that the response answers."""
+
+
+def digest(messages: list[dict]) -> str:
+    """A hash of a conversation: it changes with any word of the rubric or prompt that was sent."""
+    told = json.dumps(messages, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def read_responses(path: Path) -> list[dict]:
+    """Rows {prompt, rubric, qualifier, response, model} of a file, all versions, oldest first, checked."""
+    rows = read_jsonl(path)
+    for number, row in enumerate(rows, 1):
+        if wrong := [c for c in COLUMNS if not isinstance(row.get(c), str)]:
+            place = f"{Path(path).name}, row {number}"
+            raise StoreError(f"{place}: no text in column {wrong[0]!r}; mend or delete the row.")
+    return rows
+
+
+def key(row: dict) -> tuple:
+    return tuple(row[column] for column in KEY)
+
+
+def finder(rows: list[dict]) -> Callable[[dict], dict | None]:
+    """A function that finds the row answering a request {*KEY, asked}, or None.
+
+    That is the newest row with the request's hash; failing that, the newest of its key if it has no hash
+    (shipped data, older files), since nothing can be told about what it answers.
+    """
+    exact, newest = {}, {}
+    for row in rows:
+        newest[key(row)] = row
+        exact[key(row), row.get(ASKED)] = row
+
+    def find(request: dict) -> dict | None:
+        if same := exact.get((key(request), request[ASKED])):
+            return same
+        last = newest.get(key(request))
+        return None if last is None or last.get(ASKED) else last
+
+    return find
+
 
 GIVE_UP = 20
 """So many failed requests in a row end the asking: the next ones would fail too."""
-
-
-class GenerationError(CptError, RuntimeError):
-    """Some responses are missing; the message counts the reasons and says how to ask for the rest."""
 
 
 def generation_tasks(prompts: list[str], rubrics: list[str], qualifiers=("low", "mid", "high")) -> list:
@@ -40,12 +88,12 @@ def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messa
     """
     path = Path(path)
     requests = [_request(number, task, teacher.name, to_messages) for number, task in enumerate(tasks, 1)]
-    find = store.finder(store.read_responses(path))
+    find = finder(read_responses(path))
     if not all(map(find, requests)):
-        with store.writing(path):
-            rows = store.read_responses(path)  # again: another process may just have answered
+        with files.writing(path):
+            rows = read_responses(path)  # again: another process may just have answered
             faults = _ask_for_missing(teacher, requests, rows, path)
-        find = store.finder(store.read_responses(path))
+        find = finder(read_responses(path))
     if missing := [request for request in requests if find(request) is None]:
         first = missing[0]
         raise GenerationError(
@@ -53,25 +101,25 @@ def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messa
             f"{first['prompt'][:40]!r} ({first['rubric']}, {first['qualifier']}), after {_counted(faults)}: "
             "what arrived is kept; mend the cause and run the same call again to ask for the rest."
         )
-    return [{column: find(request)[column] for column in store.COLUMNS} for request in requests]
+    return [{column: find(request)[column] for column in COLUMNS} for request in requests]
 
 
 def _request(number: int, task: dict, model: str, to_messages: Callable) -> dict:
     """A task as the store looks for it, with the conversation to send."""
-    columns = store.KEY[:3]
+    columns = KEY[:3]
     if wrong := [c for c in columns if not isinstance(task.get(c), str) or not task[c].strip()]:
         raise GenerationError(f"Task {number} has no text in {wrong[0]!r}: fill or drop it.")
     turns = to_messages(*(task[c] for c in columns))
-    return {**{c: task[c] for c in columns}, "model": model, store.ASKED: store.digest(turns), "turns": turns}
+    return {**{c: task[c] for c in columns}, "model": model, ASKED: digest(turns), "turns": turns}
 
 
 def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], path: Path) -> list[Exception]:
     """Ask for what has no row yet, append what comes, and return the faults, one for each response."""
     from tqdm import tqdm
 
-    find, known = store.finder(rows), {store.key(row) for row in rows}
-    todo = list({store.key(request): request for request in requests if find(request) is None}.values())
-    if changed := sum(store.key(request) in known for request in todo):
+    find, known = finder(rows), {key(row) for row in rows}
+    todo = list({key(request): request for request in requests if find(request) is None}.values())
+    if changed := sum(key(request) in known for request in todo):
         print(f"{changed} rows of {path.name} answer an older text of their rubric or prompt: asking again")
     batches = [todo[i : i + teacher.batch_size] for i in range(0, len(todo), teacher.batch_size)]
     faults, in_a_row, stop = [], 0, threading.Event()
@@ -96,13 +144,13 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], p
             in_a_row = 0
             whole = [(request, text) for request, text in zip(batch, map(_clean, outcome)) if text]
             if whole:
-                store.append(path, [_row(request, text) for request, text in whole])
+                files.append(path, [_row(request, text) for request, text in whole])
             faults.extend([ValueError("an empty response")] * (len(batch) - len(whole)))
             bar.update(len(whole))
 
     def keep_late(batch: list[dict], outcome: "list[str] | Exception | None") -> None:
         """As `handle`, after an interrupt that may have come before, in or after it."""
-        find = store.finder(store.read_responses(path))
+        find = finder(read_responses(path))
         if any(find(request) is None for request in batch):
             handle(batch, outcome)
 
@@ -151,8 +199,8 @@ def _clean(text: str | None) -> str:
 
 
 def _row(request: dict, text: str) -> dict:
-    row = {column: request.get(column) for column in store.COLUMNS}
-    return row | {"response": text, store.ASKED: request[store.ASKED]}
+    row = {column: request.get(column) for column in COLUMNS}
+    return row | {"response": text, ASKED: request[ASKED]}
 
 
 def _counted(faults: list[Exception]) -> str:

@@ -2,16 +2,12 @@
 
 from pathlib import Path
 
-from cpt_utils.runtime.errors import CptError
-from cpt_utils.prompts import messages
+from cpt_utils.prompts import messages, target_of
 from cpt_utils.rubrics import shipped_rubrics
+from cpt_utils.runtime.errors import DataError, PairError
 
 RESPONSES = "vicgalle/creative-rubrics"
 PREFERENCES = "vicgalle/creative-rubrics-preferences"
-
-
-class DataError(CptError, ValueError):
-    """A data set breaks the contract; the message names the row, the column and the mend."""
 
 
 def read_table(source: "str | Path", split: str = "train") -> list[dict]:
@@ -79,11 +75,9 @@ def rubric_name(text: str) -> str:
 def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train") -> list[dict]:
     """Responses as {prompt, rubric, qualifier, response, model}, ready for pairs.build_mirrored_pairs.
 
-    `qualifier` is free text that names a target (pairs.target_of); `rubric` becomes one of our names where
+    `qualifier` is free text that names a target (prompts.target_of); `rubric` becomes one of our names where
     it is one of the release's four. Any column whose name starts with "model" or "generat" names the model.
     """
-    from cpt_utils.pairs import PairError, target_of
-
     rows = read_table(source, split)
     _need(rows, ("prompt", "rubric", "qualifier", "response"), source)
     writer = next((c for c in rows[0] if c.lower().startswith(("model", "generat"))), None)

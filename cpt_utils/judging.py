@@ -9,14 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpt_utils.runtime.errors import CptError
 from cpt_utils.measures import repetition, style_measures, words_of
-from cpt_utils.pairs import target_of
+from cpt_utils.prompts import target_of
 from cpt_utils.rubrics import Rubric, load_rubric
-
-
-class JudgeError(CptError, ValueError):
-    """A judge cannot be made so, or does not know this rubric; the message says what it knows."""
+from cpt_utils.runtime.errors import JudgeError
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class StyleJudge:
     """
 
     def __init__(self, rows: list[dict], alpha: float = 30.0):
-        from cpt_utils.prompts import load_data
+        from cpt_utils.runtime.files import load_data
 
         self.parts: dict[str, dict[str, list[str]]] = load_data("judge_measures.yaml")
         self.models = {}
@@ -155,25 +151,6 @@ def judge_rows(judge, rows: list[dict]) -> list[dict]:
     with ThreadPoolExecutor(getattr(judge, "workers", 1)) as pool:
         judged = list(pool.map(lambda row: judge.score(row["rubric"], row["prompt"], row["response"]), rows))
     return [{**row, "score": j.score, "degenerate": j.degenerate} for row, j in zip(rows, judged)]
-
-
-def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
-    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric.
-
-    Rows that the judge could not score are left out, and so is a rubric without any others.
-    """
-    return quality_of(judge_rows(judge, rows))
-
-
-def quality_of(judged: list[dict]) -> dict[str, dict[str, float]]:
-    """The same from rows that are judged already (judge_rows)."""
-    from cpt_utils.evaluation import rank_metrics
-
-    judged = [{**row, "target": target_of(row["qualifier"])} for row in judged if row["score"] is not None]
-    return {
-        rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
-        for rubric in sorted({row["rubric"] for row in judged})
-    }
 
 
 def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cpt_utils import runtime
 from cpt_utils.prompts import TARGETS
+from cpt_utils.runtime import files
 
 COLOURS = {"low": "#0072B2", "mid": "#E69F00", "high": "#D55E00"}  # Okabe-Ito: safe for colour-blind readers
 BASE, TUNED = "#7F7F7F", "#009E73"
@@ -35,8 +35,8 @@ def save(fig, profile: dict, name: str, title: str) -> None:
     from IPython.display import display
 
     fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    folder = Path(os.environ.get("CPT_FIGURES", runtime.run_dir(profile) / "figures"))
-    folder = folder if folder.is_absolute() else runtime.ROOT / folder
+    folder = Path(os.environ.get("CPT_FIGURES", files.run_dir(profile) / "figures"))
+    folder = folder if folder.is_absolute() else files.ROOT / folder
     folder.mkdir(parents=True, exist_ok=True)
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(_small_picture(fig))
@@ -110,7 +110,7 @@ def _heat_marks(limit: float) -> list[float]:
 
 
 def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = None):
-    """Texts with each token on the colour of its log-ratio (token_ratios.token_log_ratios), as HTML.
+    """Texts with each token on the colour of its log-ratio (logps.token_log_ratios), as HTML.
 
     `views`: label -> tokens, shown one above the other on one scale. Likelier tokens are underlined and
     less likely ones overlined (dashed), so that the sign does not hang on colour. All text is escaped.

@@ -1,29 +1,15 @@
 """The shipped prompts, system prompts and recorded responses, and the words that we send to teachers."""
 
-import functools
-import json
-from importlib import resources
 
-import yaml
 
-from cpt_utils.runtime.errors import CptError
+import re
+
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.runtime.errors import PairError, PromptError
+from cpt_utils.runtime.files import load_data
 
 TARGETS = {"low": 10, "mid": 50, "high": 95}
 """Target scores out of 100, by the qualifier that the data sets use."""
-
-
-class PromptError(CptError, ValueError):
-    """There is no such system prompt or target; the message lists what there is."""
-
-
-@functools.cache
-def load_data(name: str):
-    """A shipped YAML or JSONL file under data/, read once."""
-    text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
-    if name.endswith(".jsonl"):
-        return [json.loads(line) for line in text.split("\n") if line]
-    return yaml.safe_load(text)
 
 
 def load_prompts(heldout: bool | None = None) -> list[dict]:
@@ -79,3 +65,12 @@ def summary_messages(rubric: str | Rubric, qualifier: str) -> list[dict]:
         f"text scoring {_target(qualifier)} out of 100 reads. Describe the style itself; name neither the "
         "rubric nor the score. Give the system prompt only."
     )
+
+
+def target_of(qualifier: str) -> int:
+    """Target score of a qualifier: ours ("low"), or free text with "high", "low" or "50/100" in it."""
+    words = {"mid": r"\b50\s*/\s*100\b|\bmid\b|\bmedium\b", "high": r"\bhigh(er|est|ly)?\b", "low": r"\blow(er|est)?\b"}
+    for name, pattern in words.items():
+        if re.search(pattern, qualifier.lower()):
+            return TARGETS[name]
+    raise PairError(f"Qualifier {qualifier!r} names no target: it needs 'low', 'high' or '50/100'.")

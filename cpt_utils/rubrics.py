@@ -8,11 +8,17 @@ from typing import Annotated
 
 import yaml
 from pydantic import (
-    AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator,
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
 )
 
-from cpt_utils import runtime
-from cpt_utils.runtime.errors import CptError, first_fault
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import RubricError, first_fault
 
 MOST_BYTES = 100_000
 """A longer file is no rubric, and would fill a teacher's context many times."""
@@ -34,10 +40,6 @@ Text = Annotated[str, Field(max_length=5000), AfterValidator(_visible)]
 Note = Annotated[str, Field(max_length=5000), AfterValidator(_writable)]
 LEVEL_SCORES = (100, 75, 50, 25, 0)
 """What a criterion is worth at each of its five levels, best first."""
-
-
-class RubricError(CptError, ValueError):
-    """A rubric is not valid; the message says which one, where and how to mend it."""
 
 
 class Strict(BaseModel):
@@ -145,7 +147,7 @@ class Rubric(Strict):
         """The rubric as YAML text, also written to `path` if one is given."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            runtime.write_whole(path, text)
+            files.write_whole(path, text)
         return text
 
     def to_markdown(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.errors import EndpointError
 
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
@@ -20,14 +20,6 @@ class Teacher:
     answer: Callable[[list[list[dict]]], list[str]]
     batch_size: int = 1
     workers: int = 1
-
-
-class EndpointError(CptError, RuntimeError):
-    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
-
-    def __init__(self, kind: str, fatal: bool = False):
-        super().__init__(kind)
-        self.kind, self.fatal = kind, fatal
 
 
 def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
@@ -58,8 +50,8 @@ def scrub(text: str, key: str | None) -> str:
 
 
 def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
-    """A teacher that runs a loaded chat model (models.load_chat_model) in this process."""
-    from cpt_utils.models import chat
+    """A teacher that runs a loaded chat model (loading.load_chat_model) in this process."""
+    from cpt_utils.models.conversation import chat
 
     return Teacher(
         chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size

@@ -14,15 +14,11 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from cpt_utils import runtime
-from cpt_utils.runtime import machine
-from cpt_utils.runtime.errors import CptError, SettingsError
-from cpt_utils.fast.weights import cast_weights
+from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
 from cpt_utils.fast.packing import PackedCollator, packed_logps
-
-
-class TrainingError(CptError, RuntimeError):
-    """A training cannot go on; the message says why and what to change."""
+from cpt_utils.fast.weights import cast_weights
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.errors import SettingsError, TrainingError
 
 
 class BlockSampler(Sampler):
@@ -108,7 +104,7 @@ class PairedDPOTrainer(DPOTrainer):
 class MirroredDPOTrainer(PairedDPOTrainer):
     """The same loss as PairedDPOTrainer, from packed lines (packing.PackedCollator): less work a step.
 
-    Losses: "sigmoid" (Rafailov et al. 2023, eq. 7) and "sft", weighted. Where the training rows bring
+    Losses: "sigmoid" (dpo.dpo_loss) and "sft", weighted. Where the training rows bring
     `ref_chosen_logps` and `ref_rejected_logps` (logps.with_reference), no reference is computed.
     """
 
@@ -140,23 +136,17 @@ class MirroredDPOTrainer(PairedDPOTrainer):
             ref_chosen, ref_rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         else:
             ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
-        chosen_rewards = self.beta * (chosen - ref_chosen)
-        rejected_rewards = self.beta * (rejected - ref_rejected)
-        margins = chosen_rewards - rejected_rewards
         losses = {
-            "sigmoid": -torch.nn.functional.logsigmoid(margins).mean(),
+            "sigmoid": dpo_loss(chosen, rejected, ref_chosen, ref_rejected, self.beta),
             "sft": -chosen.sum() / lengths[inputs["chosen"]].sum(),
         }
         loss = sum(w * losses[name] for name, w in zip(self.loss_types, self.loss_weights))
 
-        right = (margins > 0).float()
-        metrics = {f"loss/{name}": losses[name] for name in self.loss_types} | {
-            "rewards/chosen": chosen_rewards.mean(),
-            "rewards/rejected": rejected_rewards.mean(),
-            "rewards/margins": margins.mean(),
-            "rewards/accuracies": right.mean(),
-            "rewards/both_directions": (right[0::2] * right[1::2]).mean(),
-        }
+        rewards = (
+            implicit_reward(chosen.detach(), ref_chosen, self.beta),
+            implicit_reward(rejected.detach(), ref_rejected, self.beta),
+        )
+        metrics = {f"loss/{name}": losses[name] for name in self.loss_types} | pair_metrics(*rewards)
         mode = "train" if self.model.training else "eval"
         for name, value in metrics.items():
             gathered = self.accelerator.gather(value.detach().reshape(1))
@@ -186,7 +176,7 @@ def trainer_for(profile: dict) -> type[DPOTrainer]:
     """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
     if not profile["mirrored"]:
         return DPOTrainer
-    return PairedDPOTrainer if runtime.engine(profile) == "unsloth" else MirroredDPOTrainer
+    return PairedDPOTrainer if machine.engine(profile) == "unsloth" else MirroredDPOTrainer
 
 
 def dpo_settings(profile: dict, folder: Path) -> DPOConfig:

@@ -11,11 +11,11 @@ from tokenizers import Regex, pre_tokenizers
 from transformers import AutoModelForCausalLM, Gemma2Config, MistralConfig, Phi3Config, Qwen3Config, set_seed
 from trl import DPOConfig
 
-from cpt_utils import models
-from cpt_utils.runtime import catalogue
+from cpt_utils.models import adapters, conversation, loading
 from cpt_utils.models.embedded import embedded_model_path
 from cpt_utils.prompts import messages
-from cpt_utils.runtime import load_profile
+from cpt_utils.runtime import catalogue, errors
+from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, prepare_trainer
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
@@ -76,11 +76,11 @@ def settings(tmp_path, **changes):
 
 
 def train(profile, rows, tmp_path, kind=MirroredDPOTrainer, **changes):
-    chat_model = models.load_student(profile)
+    chat_model = loading.load_student(profile)
     lora = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
     set_seed(1)
-    model, peft_config = models.prepare_for_lora(chat_model, lora, profile)
-    data = Dataset.from_list(models.fit_rows(chat_model.tokenizer, rows))
+    model, peft_config = adapters.prepare_for_lora(chat_model, lora, profile)
+    data = Dataset.from_list(conversation.fit_rows(chat_model.tokenizer, rows))
     trainer = kind(model=model, args=settings(tmp_path, **changes), train_dataset=data, eval_dataset=data.select(range(4)),
                    processing_class=chat_model.tokenizer, peft_config=peft_config)
     prepare_trainer(trainer).train()
@@ -99,23 +99,23 @@ def test_training_and_chat_with_each_template(student, rows, tmp_path, caplog):
     turns = rows[0]["prompt"]
     prompt = tokenizer.decode(row["prompt_ids"])
     used = tokenizer.apply_chat_template(
-        models.fit_turns(tokenizer, turns), tokenize=False, add_generation_prompt=True, enable_thinking=False
+        conversation.fit_turns(tokenizer, turns), tokenize=False, add_generation_prompt=True, enable_thinking=False
     )
     assert prompt == used and turns[0]["content"] in prompt and turns[1]["content"] in prompt
     assert "not a prefix" not in caplog.text
     if profile["kind"] == "qwen3":
         assert prompt.endswith("<think>\n\n</think>\n\n"), "thinking is off in training and use"
-    assert models.takes_system(tokenizer) == (profile["kind"] != "gemma2")
+    assert conversation.takes_system(tokenizer) == (profile["kind"] != "gemma2")
 
-    models.save_adapter(trainer.model, tmp_path / "adapter", models.hub_name(profile))
-    tuned = models.load_chat_model(profile, tmp_path / "adapter")
-    base = models.load_chat_model(profile)
+    adapters.save_adapter(trainer.model, tmp_path / "adapter", loading.hub_name(profile))
+    tuned = loading.load_chat_model(profile, tmp_path / "adapter")
+    base = loading.load_chat_model(profile)
     ids = torch.tensor([row["prompt_ids"]])
     with torch.no_grad():
         trained, merged, plain = (m(ids).logits for m in (trainer.model.eval(), tuned.model, base.model))
     torch.testing.assert_close(trained, merged, rtol=0.05, atol=0.02)  # bf16 on disk
     assert (trained - plain).abs().max() > 1e-3
-    (answer,) = models.chat(tuned, [turns], max_new_tokens=5, temperature=0)
+    (answer,) = conversation.chat(tuned, [turns], max_new_tokens=5, temperature=0)
     assert isinstance(answer, str)
 
 
@@ -159,9 +159,9 @@ def test_a_qlora_step_on_the_cpu(student, rows, tmp_path):
     dequantised = gradients(quantised.base_model.model.dequantize() and quantised, ids)
     for name, gradient in dequantised.items():
         assert torch.cosine_similarity(found[name].flatten(), gradient.flatten(), dim=0) > 0.98, name
-    models.save_adapter(trainer.model, tmp_path / "adapter", "x/y")
-    tuned = models.load_chat_model(profile, tmp_path / "adapter")
-    assert models.chat(tuned, [messages("hello", "be brief")], max_new_tokens=3, temperature=0)
+    adapters.save_adapter(trainer.model, tmp_path / "adapter", "x/y")
+    tuned = loading.load_chat_model(profile, tmp_path / "adapter")
+    assert conversation.chat(tuned, [messages("hello", "be brief")], max_new_tokens=3, temperature=0)
 
 
 def test_a_model_without_chat_template_is_refused(student):
@@ -172,8 +172,8 @@ def test_a_model_without_chat_template_is_refused(student):
     for file in Path(student["student"]).glob("chat_template*"):
         file.unlink()
     tokenizer.save_pretrained(student["student"])
-    with pytest.raises(catalogue.ModelError, match="has no chat template"):
-        models.load_chat_model(student)
+    with pytest.raises(errors.ModelError, match="has no chat template"):
+        loading.load_chat_model(student)
 
 
 @pytest.mark.parametrize("key", catalogue.known_models())
@@ -203,21 +203,21 @@ def test_the_t4_profile_fits_15_gib_by_estimate():
 
 
 def test_unknown_models_are_named():
-    with pytest.raises(catalogue.ModelError, match="no model 'qwen'.*qwen3-4b"):
+    with pytest.raises(errors.ModelError, match="no model 'qwen'.*qwen3-4b"):
         catalogue.find_model("qwen")
     assert catalogue.find_model("some/model") == {"key": "some/model", "hub": "some/model"}
     assert catalogue.find_model("vicgalle/configurable-preference-phi4")["key"] == "phi4"
-    with pytest.raises(catalogue.ModelError, match="no tuned version of 'qwen3-0.6b'"):
-        models.load_released("qwen3-0.6b")
+    with pytest.raises(errors.ModelError, match="no tuned version of 'qwen3-0.6b'"):
+        loading.load_released("qwen3-0.6b")
 
 
 def test_released_models_load_in_one_call(monkeypatch):
     seen = []
-    monkeypatch.setattr(models, "load_student", lambda profile, **o: seen.append(profile) or models.ChatModel(0, 0, ""))
+    monkeypatch.setattr(loading, "load_student", lambda profile, **o: seen.append(profile) or conversation.ChatModel(0, 0, ""))
     for key in ("qwen3-4b", "phi4", "mistral-nemo-12b", "rocinante-12b"):
-        assert models.load_released(key).name == f"configurable-preference-{key}"
-    assert [models.weights_of(p) for p in seen] == [f"vicgalle/configurable-preference-{p}" for p in (
+        assert loading.load_released(key).name == f"configurable-preference-{key}"
+    assert [loading.weights_of(p) for p in seen] == [f"vicgalle/configurable-preference-{p}" for p in (
         "qwen3-4b", "phi4", "mistral-nemo-12b", "rocinante-12b")]
     t4 = load_profile("t4")
-    assert models.weights_of(t4) == "unsloth/Qwen3-4B-unsloth-bnb-4bit"
-    assert models.weights_of(t4 | {"four_bit": False}) == "Qwen/Qwen3-4B"
+    assert loading.weights_of(t4) == "unsloth/Qwen3-4B-unsloth-bnb-4bit"
+    assert loading.weights_of(t4 | {"four_bit": False}) == "Qwen/Qwen3-4B"

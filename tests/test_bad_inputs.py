@@ -7,19 +7,18 @@ import shutil
 import pytest
 import torch
 
-from cpt_utils import hub_data, models, pairs, runtime
-from cpt_utils.models import embedded
-from cpt_utils.runtime import profiles
-from cpt_utils.generation import GenerationError, Teacher, generate_responses
+from cpt_utils import hub_data, pairs, runtime
+from cpt_utils.generation import generate_responses
+from cpt_utils.models import adapters, embedded, loading
 from cpt_utils.pairs import PairError, build_mirrored_pairs
-from cpt_utils.prompts import PromptError, load_responses, system_prompt, teacher_messages
-from cpt_utils.runtime.catalogue import ModelError
-from cpt_utils.hub_data import DataError
-from cpt_utils.rubrics import Rubric, RubricError, load_rubric
+from cpt_utils.prompts import load_responses, system_prompt, teacher_messages
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime import profiles
+from cpt_utils.runtime.errors import DataError, GenerationError, ModelError, PromptError, RubricError, StoreError
 from cpt_utils.runtime.profiles import SettingsError, check_profile
-from cpt_utils.store import StoreError
+from cpt_utils.teachers import Teacher
 
-EMBEDDED = runtime.load_profile("embedded") | {"seed": 1}
+EMBEDDED = profiles.load_profile("embedded") | {"seed": 1}
 
 
 def one_sentence(error, named):
@@ -273,7 +272,7 @@ def student(tmp_path_factory):
     for part in (tokenizer, model):
         part.save_pretrained(folder / "student")
     lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
-    models.save_adapter(get_peft_model(model, lora), folder / "adapter", "student")
+    adapters.save_adapter(get_peft_model(model, lora), folder / "adapter", "student")
     return folder
 
 
@@ -329,13 +328,13 @@ def test_models(case, tmp_path, student):
     harm(tmp_path)
     before = snapshot(tmp_path)
     with pytest.raises(ModelError) as caught:
-        models.load_chat_model(EMBEDDED | {"student": str(tmp_path / "student")}, tmp_path / "adapter")
+        loading.load_chat_model(EMBEDDED | {"student": str(tmp_path / "student")}, tmp_path / "adapter")
     one_sentence(caught.value, named)
     assert snapshot(tmp_path) == before
 
 
 def test_the_unharmed_student_loads_with_its_adapter(student):
-    assert models.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name == "student+cpt"
+    assert loading.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name == "student+cpt"
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
@@ -364,7 +363,7 @@ def profile(**changes):
 
 
 SETTINGS = {
-    "unknown profile": (lambda m: runtime.load_profile("huge"), "'huge'"),
+    "unknown profile": (lambda m: profiles.load_profile("huge"), "'huge'"),
     "unknown setting": (lambda m: runtime.start("embedded", learing_rate=1), "'learing_rate'"),
     "unknown student": (profile(student="gpt-9"), "'gpt-9'"),
     "empty student": (profile(student=""), "student: is empty"),
@@ -389,12 +388,12 @@ SETTINGS = {
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
-        of(profiles.check_memory, runtime.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
+        of(profiles.check_memory, profiles.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
     "weights too big without 4 bits": (
-        of(profiles.check_memory, runtime.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
+        of(profiles.check_memory, profiles.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
     "4 bits without bitsandbytes": (
         lambda m: m.setattr("importlib.util.find_spec", lambda name: None) or
-        models.load_student(runtime.load_profile("t4")), ("bitsandbytes", "four_bit=False")),
+        loading.load_student(profiles.load_profile("t4")), ("bitsandbytes", "four_bit=False")),
     "a seed in words": (of(runtime._seed, "lucky"), "'lucky'"),
 }
 
@@ -409,6 +408,6 @@ def test_settings(case, monkeypatch):
 
 @pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])
 def test_the_shipped_profiles_pass(name):
-    whole = runtime.load_profile(name)
+    whole = profiles.load_profile(name)
     assert check_profile(whole | {"seed": 1}) and profiles.check_memory(whole, 24.0) > 1
     assert profiles.check_memory(whole | {"student": "nobody/unknown"}, 0.1) is None

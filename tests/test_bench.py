@@ -8,7 +8,7 @@ import types
 import psutil
 import pytest
 
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 sys.path.insert(0, str(ROOT))
 from benchmarks import measured, neighbour  # noqa: E402

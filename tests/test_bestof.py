@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from cpt_utils.bestof import best_of_n, fingerprint, nearest, score_table, whole_sentences
-from cpt_utils.generation import Teacher, generation_tasks
+from cpt_utils.generation import generation_tasks
 from cpt_utils.judging import AnchorJudge, Judgement
 from cpt_utils.rubrics import Rubric
+from cpt_utils.teachers import Teacher
 
 RUBRIC = Rubric.checked({
     "name": "diary", "title": "Diary", "objective": "Short and doubtful.", "levels": list("abcde"),

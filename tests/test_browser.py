@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from cpt_utils.rubrics import load_rubric
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 pytestmark = pytest.mark.browser
 FLAGS = (

@@ -15,11 +15,10 @@ import pytest
 import torch
 
 from cpt_utils import __main__ as commands
-from cpt_utils import runtime
 from cpt_utils.commands import check, cost, fit, gains, rates, series, workload
 from cpt_utils.fast import switch, weights
 from cpt_utils.models import embedded
-from cpt_utils.runtime import machine, packages, profiles
+from cpt_utils.runtime import files, machine, packages, profiles
 from cpt_utils.runtime.errors import SettingsError
 
 TINY = {"layers": 2, "hidden": 32, "intermediate": 48, "heads": 4, "kv_heads": 2, "head_dim": 8, "vocab": 40_960,
@@ -210,7 +209,7 @@ def without_modules(tmp_path, *names):
         "socket.socket.connect = socket.getaddrinfo = refused\n"
         f"sys.modules.update(dict.fromkeys({names!r}))\n"
     )
-    paths = os.pathsep.join([str(tmp_path), str(runtime.ROOT)])
+    paths = os.pathsep.join([str(tmp_path), str(files.ROOT)])
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "cpt_utils", "check"], cwd=tmp_path, capture_output=True, text=True,
                           timeout=600, env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
@@ -328,7 +327,7 @@ def runs(request, monkeypatch):
 
 
 def estimated(run, factor=1.0, profile="embedded"):
-    profile = runtime.load_profile(profile)
+    profile = profiles.load_profile(profile)
     speeds = cost.speeds_for(profile, factor * run["product"], run, {})
     return cost.seconds_by_notebook(profile, speeds, run)
 
@@ -349,20 +348,20 @@ def test_half_the_rate_takes_about_twice_as_long(runs):
 
 
 def test_what_was_measured_here_counts_before_the_recorded_share(runs):
-    profile, run = runtime.load_profile("embedded"), runs[0]
+    profile, run = profiles.load_profile("embedded"), runs[0]
     speeds = cost.speeds_for(profile, run["product"], run, {"training": run["training"] / 3})
     found, before = cost.seconds_by_notebook(profile, speeds, run), estimated(run)
     assert found["04"] > 2 * before["04"] and found["02"] < 1.5 * before["02"]
 
 
 def test_more_steps_and_fewer_texts_change_the_minutes(runs):
-    profile = runtime.load_profile("embedded")
+    profile = profiles.load_profile("embedded")
     speeds = cost.speeds_for(profile, runs[0]["product"], runs[0], {})
     plain, longer, fewer = (cost.seconds_by_notebook(profile | change, speeds, runs[0])
                             for change in ({}, {"epochs": 2 * profile["epochs"]}, {"samples_per_prompt": 1}))
     assert 1.3 * plain["04"] < longer["04"] <= 2.001 * plain["04"] and longer["05"] == plain["05"]
     assert fewer["05"] < plain["05"] and fewer["04"] == plain["04"]
-    smoke = workload.work(runtime.load_profile("smoke"))
+    smoke = workload.work(profiles.load_profile("smoke"))
     assert all(smoke[n][kind] <= workload.work(profile)[n][kind] for n in OURS for kind in workload.KINDS)
 
 
@@ -371,7 +370,7 @@ def test_the_work_of_a_packed_step_is_counted_from_what_is_read():
     row = lambda s, a, b: {"prompt": [{"content": s * 10}], "chosen": [{"content": a * 100}],  # noqa: E731
                            "rejected": [{"content": b * 100}]}
     rows = [row(*case) for case in ("xab", "yba", "xac", "zca", "ybc", "zcb")]
-    profile = runtime.load_profile("embedded")
+    profile = profiles.load_profile("embedded")
     assert workload.characters(profile, rows) == 3 * 10 + 9 * 100
     assert workload.characters(profile | {"mirrored": False}, rows) == 12 * 10 + 12 * 100
 

@@ -12,8 +12,7 @@ import nbformat
 import pytest
 from packaging.version import Version
 
-from cpt_utils import runtime
-from cpt_utils.runtime import colab, machine, packages
+from cpt_utils.runtime import colab, errors, files, machine, packages, profiles
 
 IMAGE = Path(__file__).parent / "data" / "colab_2026_08.txt"
 REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the packages' own metadata have it
@@ -160,7 +159,7 @@ def test_a_needed_restart_is_asked_for_until_it_has_happened(session, told):
     made.write("transformers", "6.1.0")
     made.loaded = {"transformers": [module(told)]}
     for _ in range(3):
-        with pytest.raises(packages.SetupError, match="loaded transformers in another version") as raised:
+        with pytest.raises(errors.SetupError, match="loaded transformers in another version") as raised:
             packages.install(gpu=False)
         assert len(str(raised.value).splitlines()) == 2 and "Runtime > Restart session" in str(raised.value)
     assert sum("transformers==" in text for text in made.asked) == 1, "installed once"
@@ -173,13 +172,13 @@ def test_a_package_that_the_user_moved_under_the_kernel_asks_for_it_too(session)
     made = session()
     packages.install(gpu=False)
     made.loaded = {"peft": [module("0.19.0")]}
-    with pytest.raises(packages.SetupError, match="peft"):
+    with pytest.raises(errors.SetupError, match="peft"):
         packages.install(gpu=False)
 
 
 def test_here_nothing_waits_for_a_restart():
     """The loaded modules of this environment bear the versions of their metadata, local builds among them."""
-    import accelerate, datasets, matplotlib, peft, pydantic, sklearn, torch, transformers, trl, yaml  # noqa: E401, F401
+    import accelerate  # noqa: E401, F401
 
     assert packages.waiting_for_restart(packages.project()["dependencies"]) == []
     assert {"torch", "pyyaml", "scikit-learn", "trl"} <= set(packages.LOADED)
@@ -189,7 +188,7 @@ def test_a_failing_pip_is_reported_in_one_line(session, monkeypatch):
     session()
     failed = types.SimpleNamespace(returncode=1, stderr="noise\nERROR: no such version\n")
     monkeypatch.setattr(packages.subprocess, "run", lambda *a, **k: failed)
-    with pytest.raises(packages.SetupError, match="could not install .*: ERROR: no such version") as raised:
+    with pytest.raises(errors.SetupError, match="could not install .*: ERROR: no such version") as raised:
         packages.install(gpu=False)
     assert raised.value._render_traceback_() == [str(raised.value)]
 
@@ -222,22 +221,22 @@ def test_prepare_installs_on_hosted_sessions_only(on_colab, monkeypatch):
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     colab.prepare("https://github.com/a/b")
     assert seen == [True, True]
-    with pytest.raises(packages.SetupError, match="restart"):
+    with pytest.raises(errors.SetupError, match="restart"):
         colab.prepare("https://github.com/a/b", "another-branch")
 
 
 def test_the_profile_is_t4_on_colab_with_a_gpu_only(on_colab, monkeypatch):
     monkeypatch.delenv("CPT_PROFILE", raising=False)
-    assert runtime.load_profile()["name"] == "embedded"
+    assert profiles.load_profile()["name"] == "embedded"
     monkeypatch.setattr(machine, "device", lambda: "cuda")
-    assert runtime.load_profile()["name"] == "t4"
+    assert profiles.load_profile()["name"] == "t4"
     monkeypatch.delitem(sys.modules, "google.colab")
-    assert runtime.load_profile()["name"] == "embedded"
+    assert profiles.load_profile()["name"] == "embedded"
 
 
 def test_elsewhere_what_is_absent_is_named_and_nothing_is_installed(session):
     made = session()
-    with pytest.raises(packages.SetupError, match="lacks trl, gguf, wordfreq. .*pip install -c constraints.txt -e") as told:
+    with pytest.raises(errors.SetupError, match="lacks trl, gguf, wordfreq. .*pip install -c constraints.txt -e") as told:
         packages.require_packages()
     assert "\n" not in str(told.value) and not made.calls
 
@@ -255,7 +254,7 @@ def test_results_go_to_drive_if_asked_and_come_back(on_colab, tmp_path, monkeypa
     on_colab.drive.mount = mount
     for _ in range(2):  # the second run finds it mounted
         colab.keep_results(True)
-        assert runtime.run_dir({"name": "embedded"}) == tmp_path / "drive" / "MyDrive" / "cpt-runs" / "embedded"
+        assert files.run_dir({"name": "embedded"}) == tmp_path / "drive" / "MyDrive" / "cpt-runs" / "embedded"
     assert mounted == [str(tmp_path / "drive")] and "your Drive" in capsys.readouterr().out
     colab.keep_results(False)
     assert "CPT_RUNS" not in colab.os.environ
@@ -268,7 +267,7 @@ def test_a_refused_drive_and_a_drive_elsewhere_are_one_sentence(on_colab, tmp_pa
         raise ValueError("mount failed")
 
     on_colab.drive.mount = mount
-    with pytest.raises(packages.SetupError, match=r"Drive was not mounted \(mount failed\): .* DRIVE = False"):
+    with pytest.raises(errors.SetupError, match=r"Drive was not mounted \(mount failed\): .* DRIVE = False"):
         colab.keep_results(True)
     monkeypatch.delitem(sys.modules, "google.colab")
     colab.keep_results(True)

@@ -11,7 +11,8 @@ from torch.utils.data import RandomSampler
 from cpt_utils import comparisons
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_responses
-from cpt_utils.runtime import ROOT, load_profile
+from cpt_utils.runtime.files import ROOT
+from cpt_utils.runtime.profiles import load_profile
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 FOUND = comparisons.load_comparisons()
@@ -31,10 +32,10 @@ def test_gradients_of_mirrored_rows_are_taken_apart():
 
 
 def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
-    from second_judge import ngram_judge, tricks
     from scipy.stats import spearmanr
+    from second_judge import ngram_judge, tricks
 
-    from cpt_utils.pairs import target_of
+    from cpt_utils.prompts import target_of
 
     held = load_responses(heldout=True)
     for rubric in LABELS:
@@ -49,6 +50,7 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
 
 def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(monkeypatch):
     import second_judge
+
     from cpt_utils.judging import LLMJudge
 
     monkeypatch.setenv("CPT_ENDPOINT", "http://127.0.0.1:9/v1")

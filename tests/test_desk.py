@@ -7,15 +7,16 @@ import time
 import pytest
 import torch
 
-from cpt_utils.widgets.desk import OWN_WORDS, steering_desk
 from cpt_utils.evaluation import preference_margins
 from cpt_utils.judging import Judgement
-from cpt_utils.models import ChatModel, chat
+from cpt_utils.models import streaming
+from cpt_utils.models.conversation import ChatModel, chat
+from cpt_utils.models.logps import token_log_ratios
+from cpt_utils.models.streaming import stream_chat
 from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_figure
 from cpt_utils.prompts import messages, system_prompt
-from cpt_utils.runtime import load_profile
-from cpt_utils.models.streaming import stream_chat
-from cpt_utils.models.token_ratios import token_log_ratios
+from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.widgets.desk import OWN_WORDS, steering_desk
 
 EVIL = "<script>alert(1)</script> <b>bold</b> application/vnd.jupyter.widget-view+json"
 
@@ -129,9 +130,7 @@ def test_system_prompt_follows_rubric_and_target_until_own_words(desk):
 
 
 def test_all_text_is_shown_as_text(desk, monkeypatch):
-    import cpt_utils.streaming
-
-    monkeypatch.setattr(cpt_utils.streaming, "chat", lambda *a, **k: [EVIL])
+    monkeypatch.setattr(streaming, "chat", lambda *a, **k: [EVIL])
     desk.prompt.value = EVIL
     desk.generate()
     desk.wait(60)

@@ -11,9 +11,11 @@ import urllib.request
 
 import pytest
 
-from cpt_utils.models.embedded import embedded_model_path
-from cpt_utils.generation import endpoint_teacher, generate_responses, generation_tasks, read_jsonl
+from cpt_utils.generation import generate_responses, generation_tasks
 from cpt_utils.judging import LLMJudge
+from cpt_utils.models.embedded import embedded_model_path
+from cpt_utils.runtime.files import read_jsonl
+from cpt_utils.teachers import endpoint_teacher
 
 
 @pytest.fixture(scope="module")

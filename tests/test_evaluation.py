@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from cpt_utils.evaluation import (
-    best_of_n, ceiling, copied, evaluation_tasks, nearest_target, perplexity, preference_accuracy, preference_margins, steerability,
+    best_of_n,
+    ceiling,
+    copied,
+    evaluation_tasks,
+    nearest_target,
+    preference_accuracy,
+    preference_margins,
+    steerability,
 )
 from cpt_utils.measures import repetition
+from cpt_utils.models.logps import perplexity
 
 
 def graded(score, rubrics=("rococo", "esoteric"), prompts=8, degenerate=False):
@@ -79,7 +87,7 @@ def test_preference_accuracy_needs_both_rows_of_a_pair():
 def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, rows):
     import torch
 
-    from cpt_utils.models import ChatModel
+    from cpt_utils.models.conversation import ChatModel
 
     margins = preference_margins(ChatModel(tiny_model, tokenizer, "tiny"), rows[:4])
     expected = []
@@ -98,7 +106,8 @@ def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, r
 
 def test_perplexity_is_that_of_every_token_after_the_first(tiny_model, tokenizer):
     import torch
-    from cpt_utils.models import ChatModel
+
+    from cpt_utils.models.conversation import ChatModel
 
     texts = ["A short one.", "", "Another text, which is a good deal longer than the first."]
     losses = []
@@ -134,6 +143,6 @@ def test_unjudged_texts_are_left_out_and_counted():
 
 
 def test_rounding_keeps_the_size_of_tiny_numbers():
-    from cpt_utils.runtime import rounded
+    from cpt_utils.runtime.files import rounded
 
     assert rounded({1: [0.12345, 1.31e-6, 0.0, 7]}) == {"1": [0.1235, 1e-6, 0.0, 7]}

@@ -6,9 +6,11 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from cpt_utils import export, models
+from cpt_utils import export
+from cpt_utils.models import adapters, loading
 from cpt_utils.models.embedded import sha256
-from cpt_utils.runtime import load_profile
+from cpt_utils.runtime import errors
+from cpt_utils.runtime.profiles import load_profile
 
 REPORT = {
     "hardware": "a test", "versions": {"torch": "1"}, "data": {"train_rows": 480, "heldout_prompts": 6},
@@ -27,7 +29,7 @@ def trained(tiny_model, tokenizer, tmp_path):
     for name, weight in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
-    models.save_adapter(peft_model, tmp_path / "adapter", "owner/student")
+    adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/student")
     return load_profile("t4") | {"student": str(student), "four_bit": False, "seed": 1}, tmp_path / "adapter", peft_model
 
 
@@ -45,7 +47,7 @@ def test_merged_weights_answer_as_the_adapter_does(trained):
     profile, adapter, peft_model = trained
     merged = export.merge(profile, adapter, adapter.parent / "merged")
     assert list(merged.glob("*.safetensors")) and not list(merged.glob("*.bin"))
-    again = models.load_chat_model(profile | {"student": str(merged)}, dtype=torch.float32)
+    again = loading.load_chat_model(profile | {"student": str(merged)}, dtype=torch.float32)
     ids = torch.arange(30)[None]
     torch.testing.assert_close(again.model(ids).logits, peft_model.eval()(ids).logits, rtol=0.05, atol=0.05)
 
@@ -53,7 +55,7 @@ def test_merged_weights_answer_as_the_adapter_does(trained):
 def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
     monkeypatch.delenv("LLAMA_CPP", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(export.ExportError, match="set LLAMA_CPP to its folder"):
+    with pytest.raises(errors.ExportError, match="set LLAMA_CPP to its folder"):
         export.export_gguf(tmp_path, tmp_path / "m.gguf")
     script = tmp_path / "convert_hf_to_gguf.py"
     script.write_text("import sys\nopen(sys.argv[sys.argv.index('--outfile') + 1], 'w').write(sys.argv[-1])\n")
@@ -62,7 +64,7 @@ def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
     assert export.export_gguf(tmp_path, tmp_path / "m.gguf").read_text() == "q8_0"
     assert (tmp_path / "Modelfile").read_text() == "FROM ./m.gguf\n"
     script.write_text("import sys\nsys.exit('Model Foo is not supported')")
-    with pytest.raises(export.ExportError, match="Foo is not supported"):
+    with pytest.raises(errors.ExportError, match="Foo is not supported"):
         export.export_gguf(tmp_path, tmp_path / "n.gguf")
 
 
@@ -80,7 +82,7 @@ def test_nothing_is_uploaded_without_a_clear_yes(trained, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     _, adapter, _ = trained
-    with pytest.raises(export.ExportError, match="no model card"):
+    with pytest.raises(errors.ExportError, match="no model card"):
         export.push(adapter, "me/mine")
     export.write_card(adapter, load_profile("embedded") | {"seed": 1}, REPORT)
     assert "would upload README.md, adapter_config.json, adapter_model.safetensors" in export.push(adapter, "me/mine")

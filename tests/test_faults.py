@@ -13,7 +13,7 @@ import cpt_utils
 from cpt_utils.runtime.errors import CptError
 
 ONE_SENTENCE = "There is no profile 'huge': use one of embedded, smoke, paper, t4."
-FORESEEN = "from cpt_utils import runtime\ndef deep():\n    runtime.load_profile('huge')\ndeep()"
+FORESEEN = "from cpt_utils.runtime import profiles\ndef deep():\n    profiles.load_profile('huge')\ndeep()"
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def shown(capsys):
 
 
 def own_errors():
-    for part in pkgutil.iter_modules(cpt_utils.__path__):
-        if part.name == "__main__":
+    for part in pkgutil.walk_packages(cpt_utils.__path__, "cpt_utils."):
+        if part.name == "cpt_utils.__main__":
             continue
-        module = importlib.import_module(f"cpt_utils.{part.name}")
+        module = importlib.import_module(part.name)
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, BaseException) and kind.__module__.startswith("cpt_utils."):
                 yield kind
@@ -56,9 +56,9 @@ def test_a_notebook_shows_the_sentence_alone(shown):
 
 @pytest.mark.parametrize("code", [
     "from cpt_utils.prompts import system_prompt\nsystem_prompt('rococo', 'huge')",
-    "from cpt_utils.registry import find_model\nfind_model('huge')",
+    "from cpt_utils.runtime.catalogue import find_model\nfind_model('huge')",
     "from cpt_utils import load_rubric\nload_rubric('huge')",
-    "from cpt_utils.store import read_jsonl\nread_jsonl('.')",
+    "from cpt_utils.runtime.files import read_jsonl\nread_jsonl('.')",
     "from cpt_utils import embedded_judge\nembedded_judge().score('huge', '', 'text')",
     "from cpt_utils.teachers import endpoint_teacher\nendpoint_teacher('model', 'localhost')",
 ])
@@ -69,7 +69,7 @@ def test_so_do_the_other_faults_that_were_foreseen(shown, code):
 
 @pytest.mark.parametrize("code, kind", [
     ("from cpt_utils.prompts import messages\nmessages()", "TypeError"),
-    ("from cpt_utils.settings import check_memory\ncheck_memory({}, 1)", "KeyError"),
+    ("from cpt_utils.runtime.profiles import check_memory\ncheck_memory({}, 1)", "KeyError"),
     ("raise ValueError('mine')", "ValueError"),
 ])
 def test_a_bug_keeps_its_traceback(shown, code, kind):

@@ -4,7 +4,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cpt_utils.generation import Teacher, endpoint_teacher, generate_responses, generation_tasks, read_jsonl
+from cpt_utils.generation import generate_responses, generation_tasks
+from cpt_utils.runtime.files import read_jsonl
+from cpt_utils.teachers import Teacher, endpoint_teacher
 
 TASKS = generation_tasks(["one", "two"], ["rococo", "esoteric"])
 

@@ -13,11 +13,11 @@ import sys
 import pytest
 import torch
 
-from cpt_utils import models, runtime
-from cpt_utils.runtime import machine
 from cpt_utils.fast.decoding import generate
+from cpt_utils.models import adapters, loading
+from cpt_utils.runtime import files, machine, profiles
 
-sys.path.insert(0, str(runtime.ROOT))
+sys.path.insert(0, str(files.ROOT))
 from benchmarks.gpu import students, trials  # noqa: E402
 
 REHEARSED = bool(os.environ.get("DRY"))
@@ -37,7 +37,7 @@ def small(tmp_path_factory):
 def profile_of(folder, **changes):
     optimizer = {"optimizer": "adamw_torch"} if REHEARSED else {}  # the 8-bit one is for GPUs
     short = {"max_steps": 4, "learning_rate": 1e-4, "seed": 1, "engine": "transformers"}
-    return runtime.load_profile("t4") | {"student": folder} | short | optimizer | changes
+    return profiles.load_profile("t4") | {"student": folder} | short | optimizer | changes
 
 
 def train(profile, rows, folder, kind=None):
@@ -91,7 +91,7 @@ def answers(chat_model, temperature, **options):
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
 def test_our_loop_writes_what_generate_writes(small, penalty):
     """In float32, where ties are rare, every greedy token is the same."""
-    chat_model = models.load_student(profile_of(small, four_bit=False), dtype=torch.float32)
+    chat_model = loading.load_student(profile_of(small, four_bit=False), dtype=torch.float32)
     with torch.no_grad():
         for weight in chat_model.model.parameters():
             if weight.dim() > 1:
@@ -101,7 +101,7 @@ def test_our_loop_writes_what_generate_writes(small, penalty):
 
 
 def test_sampling_from_four_bits_stays_in_the_vocabulary(small, half):
-    chat_model = models.load_chat_model(profile_of(small))
+    chat_model = loading.load_chat_model(profile_of(small))
     ours, library = answers(chat_model, 0.7)
     assert ours.shape == library.shape == (2, 40) and ours.device.type == machine.device()
     assert 0 <= int(ours.min()) and int(ours.max()) < SHAPE["vocab"] and len(ours.unique()) > 20
@@ -109,9 +109,9 @@ def test_sampling_from_four_bits_stays_in_the_vocabulary(small, half):
 
 def test_an_adapter_trained_here_answers_on_the_processor(small, rows, tmp_path, monkeypatch):
     trainer, _ = train(profile_of(small, four_bit=False), rows[:16], tmp_path)
-    models.save_adapter(trainer.model, tmp_path / "adapter", "x/y")
+    adapters.save_adapter(trainer.model, tmp_path / "adapter", "x/y")
     monkeypatch.setenv("CPT_DEVICE", "cpu")
-    tuned = models.load_chat_model(profile_of(small, four_bit=False), tmp_path / "adapter")
+    tuned = loading.load_chat_model(profile_of(small, four_bit=False), tmp_path / "adapter")
     assert tuned.model.device.type == "cpu"
     ids = torch.tensor([trainer.train_dataset[0]["prompt_ids"]])
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_unsloth_path_agrees_with_the_plain_one(small, rows, tmp_path):
         pytest.skip("needs unsloth and a GPU")
     data = tmp_path / "rows.json"
     data.write_text(json.dumps(rows[:16]))
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu.trials", small, str(data)], cwd=runtime.ROOT,
+    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu.trials", small, str(data)], cwd=files.ROOT,
                           capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])

@@ -14,11 +14,10 @@ import zipfile
 import psutil
 import pytest
 
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 sys.path.insert(0, str(ROOT))
 from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels  # noqa: E402
-
 
 # ---- the runner
 

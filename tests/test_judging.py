@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_quality, judge_rows, parse_judgement
+from cpt_utils.evaluation import judge_quality
+from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows, parse_judgement
 from cpt_utils.measures import style_measures
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric, shipped_rubrics

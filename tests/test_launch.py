@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cpt_utils.launch import in_blocks, write_launch
-from cpt_utils.models import fit_rows
-from cpt_utils.runtime import load_profile
+from cpt_utils.export import in_blocks, write_launch
+from cpt_utils.models.conversation import fit_rows
+from cpt_utils.runtime.profiles import load_profile
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_shares_that_would_tear_pairs_are_refused(profile, rows, tmp_path):
 def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
     import yaml
 
-    from cpt_utils import launch
+    from cpt_utils import export
 
-    monkeypatch.setattr(launch, "weights_of", lambda profile: Path("x"))
+    monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
     write_launch(load_profile("paper") | {"seed": 42}, rows, tmp_path, processes=1)
     config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
     wanted = {
@@ -92,10 +92,10 @@ def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monk
     """A T4 gets float16. TRL hands the dtype on to bitsandbytes, which knows no "auto"."""
     import yaml
 
-    from cpt_utils import launch
+    from cpt_utils import export
 
-    monkeypatch.setattr(launch, "weights_of", lambda profile: Path("x"))
-    monkeypatch.setattr(launch.machine, "number_type", lambda: number)
+    monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
+    monkeypatch.setattr(export.machine, "number_type", lambda: number)
     for four_bit, dtype in ((True, half), (False, "auto")):
         write_launch(load_profile("t4") | {"seed": 1, "four_bit": four_bit}, rows, tmp_path)
         config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())

@@ -5,15 +5,16 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from test_training import LORA, settings
 from transformers import set_seed
 
-from cpt_utils import runtime
 from cpt_utils.models import logps
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
-from cpt_utils.models import ChatModel, load_chat_model
 from cpt_utils.pairs import rows_for
+from cpt_utils.runtime import profiles
 from cpt_utils.training import MirroredDPOTrainer
-from test_training import LORA, settings
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_response_starts_where_its_conversation_departs_from_the_prompt(model,
         side = next((s for s in whole if turns[-1:] == row[s]), None)
         return whole[side] if side else prompt
 
-    monkeypatch.setattr("cpt_utils.models.templated", templated)
+    monkeypatch.setattr("cpt_utils.models.conversation.templated", templated)
     assert row_tokens(None, row) == {"prompt_ids": [1, 2, 3], "chosen_ids": [4, 5], "rejected_ids": [9, 6, 7]}
 
 
@@ -122,7 +123,7 @@ def test_an_interrupted_pass_keeps_what_it_has(model, rows, tmp_path, monkeypatc
 def test_a_trainer_takes_the_reference_from_the_rows(model, rows, tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_PRECISION", "float32")
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
-    profile = runtime.load_profile("smoke")
+    profile = profiles.load_profile("smoke")
     plain = trainer_of(ChatModel(_copy(model.model), model.tokenizer, "tiny"), rows[:12], tmp_path)
     plain.train()
     late = trainer_of(ChatModel(_copy(model.model), model.tokenizer, "tiny"), rows[:12], tmp_path,
@@ -150,7 +151,7 @@ def _copy(model):
 
 @pytest.mark.parametrize("changes", [{"four_bit": True}, {"mirrored": False}])
 def test_where_the_trainer_changes_the_weights_first_it_computes_the_reference(model, rows, changes, computed):
-    assert with_reference(model, rows, runtime.load_profile("smoke") | changes) == rows and not computed
+    assert with_reference(model, rows, profiles.load_profile("smoke") | changes) == rows and not computed
 
 
 @pytest.mark.parametrize("number_type", ["float32", "bfloat16"])
@@ -159,13 +160,13 @@ def test_all_shipped_rows_are_known(number_type, tmp_path, computed, monkeypatch
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
     embedded = load_chat_model("embedded")
     for part in ("train", "heldout"):
-        with_reference(embedded, rows_for(runtime.load_profile("embedded"), part), runtime.load_profile("embedded"))
+        with_reference(embedded, rows_for(profiles.load_profile("embedded"), part), profiles.load_profile("embedded"))
     assert not computed, "make logps computes them anew"
 
 
 def test_shipped_values_are_those_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_PRECISION", "float32")
-    embedded, some = load_chat_model("embedded"), rows_for(runtime.load_profile("embedded"), "heldout")[:6]
+    embedded, some = load_chat_model("embedded"), rows_for(profiles.load_profile("embedded"), "heldout")[:6]
     shipped = response_logps(embedded, some)
     monkeypatch.setattr(logps, "_read", lambda path: {})
     np.testing.assert_allclose(response_logps(embedded, some), shipped, rtol=1e-4)

@@ -13,7 +13,7 @@ import torch
 
 from cpt_utils import runtime
 from cpt_utils.fast import attention, decoding, packing, switch, weights
-from cpt_utils.runtime import machine, profiles
+from cpt_utils.runtime import files, machine, profiles
 from cpt_utils.runtime.errors import SettingsError
 
 OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -200,7 +200,7 @@ def test_another_c_library_is_left_alone(monkeypatch, library):
 
 
 def test_modules_for_one_system_are_not_imported():
-    for path in (runtime.ROOT / "cpt_utils").glob("**/*.py"):
+    for path in (files.ROOT / "cpt_utils").glob("**/*.py"):
         source = path.read_text("utf-8")
         assert not re.search(r"import (resource|fcntl|pwd|termios)\b|os\.(sysconf|fork|uname)\b", source), path.name
         assert "text=True" not in source, f"{path.name}: name the encoding of what a program says"
@@ -229,7 +229,7 @@ def start_says(capsys, profile="embedded", **changes):
 
 
 def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys):
-    measured = profiles.measured_memory(runtime.load_profile("embedded"))
+    measured = profiles.measured_memory(profiles.load_profile("embedded"))
     assert 1 < measured < 8
     free_memory(measured + 0.1)
     assert start_says(capsys) == []
@@ -251,7 +251,8 @@ def run(code, **variables):
 
 
 GREEDY = """
-from cpt_utils.models import chat, load_chat_model
+from cpt_utils.models.conversation import chat
+from cpt_utils.models.loading import load_chat_model
 from cpt_utils.prompts import messages
 model = load_chat_model("embedded", dtype="auto")
 print(model.model.dtype, chat(model, [messages("Name a colour.")], temperature=0.0, max_new_tokens=12))
@@ -296,7 +297,9 @@ def refused(*args, **kwargs):
 socket.getaddrinfo = socket.socket.connect = refused
 from cpt_utils import runtime
 profile = runtime.start("embedded")
-from cpt_utils.models import chat, find_adapter, load_chat_model
+from cpt_utils.models.adapters import find_adapter
+from cpt_utils.models.conversation import chat
+from cpt_utils.models.loading import load_chat_model
 from cpt_utils.prompts import messages
 model = load_chat_model(profile, find_adapter(profile)[0])
 print(len(chat(model, [messages("Hello.")], max_new_tokens=3)))

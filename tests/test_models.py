@@ -3,23 +3,22 @@ import shutil
 import pytest
 import torch
 
-from cpt_utils import models
-from cpt_utils.models import embedded
-from cpt_utils.models import ChatModel, chat
+from cpt_utils.models import adapters, embedded, loading
+from cpt_utils.models.conversation import ChatModel, chat
 from cpt_utils.prompts import messages
-from cpt_utils.runtime.catalogue import ModelError
-from cpt_utils.runtime import load_profile
+from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.profiles import load_profile
 
 
 def test_embedded_model_loads_and_talks():
-    model = models.load_chat_model("embedded")
+    model = loading.load_chat_model("embedded")
     assert model.model.num_parameters() == 134515008 and model.name == "SmolLM2-135M-Instruct"
     (answer,) = chat(model, [messages("What is the capital of France?")], max_new_tokens=12, temperature=0)
     assert "Paris" in answer and "<|im" not in answer
 
 
 def test_batched_answers_equal_single_ones_when_greedy():
-    model = models.load_chat_model("embedded")
+    model = loading.load_chat_model("embedded")
     asked = [messages("Name a colour."), messages("Describe the sea in one long sentence, please.", "Be brief.")]
     together = chat(model, asked, max_new_tokens=10, temperature=0)
     alone = [chat(model, [turns], max_new_tokens=10, temperature=0)[0] for turns in asked]
@@ -56,7 +55,7 @@ def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
     for name, weight in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
-    size = models.save_adapter(peft_model, tmp_path / "adapter", "hub/name")
+    size = adapters.save_adapter(peft_model, tmp_path / "adapter", "hub/name")
     files = {f.name for f in (tmp_path / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"} and size > 1000
     config = (tmp_path / "adapter" / "adapter_config.json").read_text()
@@ -77,16 +76,16 @@ def test_find_adapter_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
     profile = load_profile("embedded") | {"student": "some/model"}
     with pytest.raises(ModelError, match="run notebook 04 first"):
-        models.find_adapter(profile)
-    path, which = models.find_adapter(load_profile("embedded"))
+        adapters.find_adapter(profile)
+    path, which = adapters.find_adapter(load_profile("embedded"))
     assert "shipped" in which
     shutil.copytree(path, tmp_path / "embedded" / "adapter")
-    assert "notebook 04" in models.find_adapter(load_profile("embedded"))[1]
+    assert "notebook 04" in adapters.find_adapter(load_profile("embedded"))[1]
 
 
 def test_the_shipped_adapter_is_small_and_is_the_one_of_its_card(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
-    folder, _ = models.find_adapter(load_profile("embedded"))
+    folder, _ = adapters.find_adapter(load_profile("embedded"))
     assert sum(f.stat().st_size for f in folder.iterdir()) <= 6 * 2**20
     card = (folder / "README.md").read_text("utf-8")
     assert embedded.sha256(folder / "adapter_model.safetensors") in card
@@ -102,8 +101,8 @@ def test_the_shipped_adapter_steers(tmp_path, monkeypatch):
 
     profile = load_profile("embedded")
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
-    folder, _ = models.find_adapter(profile)
-    tuned = models.load_chat_model(profile, folder, dtype="bfloat16")
+    folder, _ = adapters.find_adapter(profile)
+    tuned = loading.load_chat_model(profile, folder, dtype="bfloat16")
     tasks = evaluation_tasks([p["prompt"] for p in load_prompts(heldout=True)][:3], shipped_rubrics())
     rows = answer_tasks(tuned, tasks, embedded_judge(), **profile["sampling"])
     assert steerability(rows, resamples=0)["spearman_rho"] > 0.7

@@ -16,7 +16,7 @@ import pytest
 
 from cpt_utils.commands import series
 from cpt_utils.runtime import machine
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -1,7 +1,7 @@
 import pytest
 
-from cpt_utils.pairs import PairError, build_mirrored_pairs, target_of
-from cpt_utils.prompts import load_responses, system_prompt
+from cpt_utils.pairs import PairError, build_mirrored_pairs
+from cpt_utils.prompts import load_responses, system_prompt, target_of
 
 
 def responses(**changes):

@@ -11,7 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from cpt_utils.runtime import ROOT, load_profile
+from cpt_utils.runtime.files import ROOT
+from cpt_utils.runtime.profiles import load_profile
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOWEST = os.environ.get("CPT_TEST_OLD_PACKAGES")  # set where the lower ends of the ranges are tried on purpose

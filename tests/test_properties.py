@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from cpt_utils import store
-from cpt_utils.pairs import PairError, build_mirrored_pairs, split_by_prompt
-from cpt_utils.row_checks import check_leaks, check_rows, prompts_of
-from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
 from test_rubrics import release_text
+
+from cpt_utils.pairs import PairError, build_mirrored_pairs, check_leaks, check_rows, prompts_of, split_by_prompt
+from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import RubricError
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 many = settings(few, max_examples=250)
@@ -163,16 +163,16 @@ def test_a_store_torn_at_any_byte_reads_a_prefix_and_goes_on(batches, data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "r.jsonl"
         for batch in batches:
-            store.append(path, batch)
+            files.append(path, batch)
         rows = [r for batch in batches for r in batch]
-        assert store.read_jsonl(path) == rows
+        assert files.read_jsonl(path) == rows
         whole = path.read_bytes()
         cut = data.draw(st.integers(0, len(whole)))
         path.write_bytes(whole[:cut] + data.draw(st.sampled_from([b"", b"\x00" * 9])) * (whole[cut - 1 : cut] != b"\n"))
-        kept = store.read_jsonl(path)
+        kept = files.read_jsonl(path)
         assert kept == rows[: len(kept)] and len(kept) >= whole[:cut].count(b"\n")
-        store.append(path, [{"new": 1}])
-        assert store.read_jsonl(path) == kept + [{"new": 1}]
+        files.append(path, [{"new": 1}])
+        assert files.read_jsonl(path) == kept + [{"new": 1}]
 
 
 @few
@@ -187,6 +187,6 @@ def test_appends_of_two_writers_interleave_without_loss(steps, data):
                 with open(path, "ab") as file:
                     file.write(line[: data.draw(st.integers(0, len(line) - 1))])
             else:
-                store.append(path, batch)
+                files.append(path, batch)
                 expected += batch
-            assert store.read_jsonl(path) == expected
+            assert files.read_jsonl(path) == expected

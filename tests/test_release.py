@@ -8,7 +8,8 @@ from cpt_utils import hub_data, pairs
 from cpt_utils.pairs import build_mirrored_pairs, split_by_prompt
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric
-from cpt_utils.runtime import load_profile
+from cpt_utils.runtime import errors
+from cpt_utils.runtime.profiles import load_profile
 
 
 def write(path, rows):
@@ -41,18 +42,18 @@ def test_responses_become_mirrored_pairs(tmp_path):
     ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
 ])
 def test_bad_responses_name_row_and_column(tmp_path, changes, named):
-    with pytest.raises(hub_data.DataError, match=named):
+    with pytest.raises(errors.DataError, match=named):
         hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
 
 
 def test_missing_columns_and_files_are_named(tmp_path):
     rows = [{k: v for k, v in row.items() if k != "rubric"} for row in responses()]
-    with pytest.raises(hub_data.DataError, match="r.jsonl has no column 'rubric', only .*prompt"):
+    with pytest.raises(errors.DataError, match="r.jsonl has no column 'rubric', only .*prompt"):
         hub_data.load_release_responses(write(tmp_path / "r.jsonl", rows))
-    with pytest.raises(hub_data.DataError, match="no data file nowhere.jsonl"):
+    with pytest.raises(errors.DataError, match="no data file nowhere.jsonl"):
         hub_data.load_release_responses(tmp_path / "nowhere.jsonl")
     (tmp_path / "torn.jsonl").write_text('{"prompt": "a", ')
-    with pytest.raises(hub_data.DataError, match="torn.jsonl cannot be read"):
+    with pytest.raises(errors.DataError, match="torn.jsonl cannot be read"):
         hub_data.load_release_responses(tmp_path / "torn.jsonl")
 
 
@@ -89,11 +90,11 @@ def test_preferences_of_every_shape_are_matched_into_pairs(tmp_path, shape):
 def test_same_texts_twice_and_wrong_roles_are_refused(tmp_path):
     rows = preferences("messages")
     rows[3]["rejected"] = rows[3]["chosen"]
-    with pytest.raises(hub_data.DataError, match="Row 4: chosen and rejected are the same"):
+    with pytest.raises(errors.DataError, match="Row 4: chosen and rejected are the same"):
         hub_data.load_preferences(write(tmp_path / "p.jsonl", rows))
     rows = preferences("messages")
     rows[2]["chosen"] = [{"role": "user", "content": "hi"}]
-    with pytest.raises(hub_data.DataError, match="Row 3, column 'chosen': the last message is by 'user'"):
+    with pytest.raises(errors.DataError, match="Row 3, column 'chosen': the last message is by 'user'"):
         hub_data.load_preferences(write(tmp_path / "p.jsonl", rows))
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
+from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.runtime.errors import RubricError
 
 
 @pytest.mark.parametrize("name", shipped_rubrics())

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from cpt_utils.models.embedded import cache_dir, embedded_model_path
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 # What the notebooks call, in a process that refuses all sockets and notes each file it opens to write.
 CALLS = """
@@ -26,7 +26,9 @@ def watch(event, arguments):
         written.update(os.path.abspath(place) for place in arguments[:1 + (event != "os.mkdir")])
 sys.addaudithook(watch)
 
-from cpt_utils import evaluation, exercises, generation, models, pairs, prompts, rubrics, runtime
+from cpt_utils import evaluation, generation, pairs, prompts, rubrics, runtime, teachers
+from cpt_utils.exercises import nb01, nb06
+from cpt_utils.models import loading
 from cpt_utils.judging import embedded_judge
 profile = runtime.start("smoke")
 rubric = rubrics.load_rubric("rococo")
@@ -34,8 +36,8 @@ folder = runtime.run_dir(profile)
 rubrics.Rubric.checked(rubric.model_dump() | {"name": "mine"}).to_yaml(folder / "mine.yaml")
 judge = embedded_judge()
 judge.score("rococo", "", prompts.load_responses()[0]["response"])
-small = models.load_chat_model(profile)
-teacher = generation.local_teacher(small, batch_size=3, max_new_tokens=2)
+small = loading.load_chat_model(profile)
+teacher = teachers.local_teacher(small, batch_size=3, max_new_tokens=2)
 tasks = generation.generation_tasks(["Describe a chair."], ["rococo"], ["low"])
 live = generation.generate_responses(teacher, tasks, folder / "responses_live.jsonl", lambda *task: prompts.messages(task[0]))
 from datasets import Dataset
@@ -86,7 +88,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("pattern", FORBIDDEN)
 def test_nothing_runs_code_out_of_files(pattern):
-    sources = [*(ROOT / "cpt_utils").glob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "benchmarks").glob("*.py")]
+    sources = [*(ROOT / "cpt_utils").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "benchmarks").glob("*.py")]
     assert len(sources) > 30
     for path in sources:
         text = path.read_text("utf-8")

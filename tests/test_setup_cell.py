@@ -7,12 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 CELL = nbformat.read(ROOT / "notebooks" / "01_rubric_design.ipynb", as_version=4).cells[1].source
 ADDRESS = '"https://github.com/cpt-notebooks/cpt-notebooks", "main"'
@@ -42,10 +41,10 @@ def git(folder, *words):
 def commit(folder, mark, **modules):
     """Write modules of a stand-in series, whose start prints `mark`, and commit them."""
     package = folder / "cpt_utils"
-    package.mkdir(exist_ok=True)
+    (package / "runtime").mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()
-    (package / "colab.py").write_text(modules.get("colab", COLAB))
-    (package / "runtime.py").write_text(f'def start(profile):\n    print("started {mark}", profile)\n')
+    (package / "runtime" / "colab.py").write_text(modules.get("colab", COLAB))
+    (package / "runtime" / "__init__.py").write_text(f'def start(profile):\n    print("started {mark}", profile)\n')
     git(folder, "add", "-A")
     git(folder, "commit", "-q", "-m", mark)
 
@@ -119,13 +118,13 @@ def test_a_clone_of_an_earlier_session_is_brought_up_to_date(origin, content, de
 def test_changes_made_in_the_session_are_kept_and_the_clone_is_said_to_be_old(origin, content):
     run(content, cell(origin.as_uri()))
     clone = content / "owner-series-main"
-    mine = (clone / "cpt_utils" / "runtime.py").read_text().replace("first", "my own")
-    (clone / "cpt_utils" / "runtime.py").write_text(mine)
+    mine = (clone / "cpt_utils" / "runtime" / "__init__.py").read_text().replace("first", "my own")
+    (clone / "cpt_utils" / "runtime" / "__init__.py").write_text(mine)
     commit(origin, "second")
     status, told = run(content, cell(origin.as_uri()))
     assert status == 0 and "started my own auto" in told
     assert "owner-series-main may be old; git says: error: Your local changes" in told.split("\n")[0]
-    assert (clone / "cpt_utils" / "runtime.py").read_text() == mine
+    assert (clone / "cpt_utils" / "runtime" / "__init__.py").read_text() == mine
 
 
 def test_commits_made_in_the_session_are_kept(origin, content):
@@ -212,17 +211,17 @@ def test_run_again_in_the_same_kernel_the_clone_is_not_changed_under_it(origin, 
     author = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
     meanwhile = f"""
 import pathlib
-pathlib.Path({str(origin / "cpt_utils" / "runtime.py")!r}).write_text("broken(")
+pathlib.Path({str(origin / "cpt_utils" / "runtime" / "__init__.py")!r}).write_text("broken(")
 done = subprocess.run(["git", "-C", {str(origin)!r}, *{author}, "commit", "-qam", "second"], check=True)"""
     status, told = run(content, source, meanwhile, source, shell="notebook")
     assert status == 0 and told.count("started first auto") == 2 and told.count("is up to date") == 1
-    assert "broken(" not in (content / "owner-series-main" / "cpt_utils" / "runtime.py").read_text()
+    assert "broken(" not in (content / "owner-series-main" / "cpt_utils" / "runtime" / "__init__.py").read_text()
 
 
 def test_errors_of_the_set_up_show_in_a_notebook_as_their_lines_alone(content, origin):
-    for name in ("faults.py", "packages.py"):
-        shutil.copy(ROOT / "cpt_utils" / name, origin / "cpt_utils")
-    commit(origin, "failing", colab="from cpt_utils.packages import SetupError\n\n\ndef prepare(*choices):\n"
+    for name in ("errors.py", "packages.py"):
+        shutil.copy(ROOT / "cpt_utils" / "runtime" / name, origin / "cpt_utils" / "runtime")
+    commit(origin, "failing", colab="from cpt_utils.runtime.errors import SetupError\n\n\ndef prepare(*choices):\n"
            "    raise SetupError('Restart needed: it was so.\\nRestart it.')\n")
     status, told = run(content, cell(origin.as_uri()), shell="notebook")
     assert status == 1 and told.strip().split("\n")[1:] == ["Restart needed: it was so.", "Restart it."]
@@ -241,17 +240,16 @@ def test_the_real_series_is_fetched_and_starts(content, tmp_path, where):
     if where == "colab":
         before += '\nsys.modules["google.colab"] = types.ModuleType("google.colab")'
     check = "import os; assert os.environ['OMP_WAIT_POLICY'] == 'passive' and profile['name'] == 'embedded'\n" \
-            "assert 'owner-real-main' in runtime.__file__ and (runtime.ROOT / 'pyproject.toml').exists()"
+            "assert 'owner-real-main' in runtime.__file__ and (runtime.files.ROOT / 'pyproject.toml').exists()"
     status, told = run(content, before, cell(source.as_uri()), check, shell="notebook", env={"CPT_PROFILE": "embedded"})
     assert status == 0 and "profile embedded | CPU" in told and "installing" not in told, told
 
 
 def test_alone_on_a_machine_without_the_packages_one_sentence_says_what_to_do(content, origin):
-    for name in ("colab", "packages", "machine", "faults"):
-        shutil.copy(ROOT / "cpt_utils" / f"{name}.py", origin / "cpt_utils")
+    shutil.copytree(ROOT / "cpt_utils" / "runtime", origin / "cpt_utils" / "runtime", dirs_exist_ok=True)
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, origin)
-    commit(origin, "real", colab=(ROOT / "cpt_utils" / "colab.py").read_text("utf-8"))
+    commit(origin, "real", colab=(ROOT / "cpt_utils" / "runtime" / "colab.py").read_text("utf-8"))
     hide = "import sys, importlib.metadata as m\nreal = m.version\ndef version(name):\n" \
            "    if name in ('trl', 'gguf'): raise m.PackageNotFoundError(name)\n    return real(name)\nm.version = version"
     status, told = run(content, hide, cell(origin.as_uri()), shell="notebook")

@@ -10,10 +10,12 @@ import time
 
 import pytest
 
-from cpt_utils import store
-from cpt_utils.generation import Teacher, generate_responses, generation_tasks
+from cpt_utils import generation
+from cpt_utils.generation import generate_responses, generation_tasks
 from cpt_utils.pairs import build_mirrored_pairs
 from cpt_utils.prompts import messages, teacher_messages
+from cpt_utils.runtime import errors, files
+from cpt_utils.teachers import Teacher
 
 TASKS = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteric"])
 PLAIN = lambda prompt, rubric, qualifier: messages(f"{prompt} {rubric} {qualifier}")  # noqa: E731
@@ -51,7 +53,7 @@ def teacher(asked, name="t", batch_size=5):
 
 
 def keys(rows):
-    return [store.key(row) for row in rows]
+    return [generation.key(row) for row in rows]
 
 
 def test_killed_at_random_moments_and_resumed(tmp_path):
@@ -59,19 +61,19 @@ def test_killed_at_random_moments_and_resumed(tmp_path):
     kept = []
     for _ in range(6):
         process = worker(path, log)
-        while process.poll() is None and len(store.read_jsonl(path)) < len(kept) + chance.randint(1, 18):
+        while process.poll() is None and len(files.read_jsonl(path)) < len(kept) + chance.randint(1, 18):
             time.sleep(0.005)
         time.sleep(chance.random() * 0.02)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        found = store.read_responses(path)
+        found = generation.read_responses(path)
         assert found[: len(kept)] == kept and len(set(keys(found))) == len(found)
         kept = found
     before = len(log.read_text().splitlines())
     asked = []
     rows = generate_responses(teacher(asked), TASKS, path, PLAIN)
     assert 6 < len(kept) < 120 and len(asked) == 120 - len(kept) and len(rows) == 120
-    assert len(set(keys(store.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
+    assert len(set(keys(generation.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
     assert before - len(kept) <= 6 * 8  # lost: at most what was under way at each kill
 
 
@@ -81,33 +83,33 @@ def test_two_processes_on_one_file_ask_nothing_twice(tmp_path):
     said = [process.communicate(timeout=60) for process in processes]
     assert [p.returncode for p in processes] == [0, 0], said
     assert sum(len(log.read_text().splitlines()) for log in logs) == 120
-    assert len(set(keys(store.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
+    assert len(set(keys(generation.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
     assert sum("another process writes to r.jsonl" in out for out, _ in said) == 1
 
 
 def test_the_second_process_takes_over_when_the_first_is_killed(tmp_path):
     path, logs = tmp_path / "r.jsonl", [tmp_path / "a", tmp_path / "b"]
     first = worker(path, logs[0], workers=1, pause=0.05)
-    while len(store.read_jsonl(path)) < 3:
+    while len(files.read_jsonl(path)) < 3:
         time.sleep(0.01)
     second = worker(path, logs[1], workers=2)
     time.sleep(0.3)
     first.kill()
     first.communicate()
     assert second.wait(60) == 0, second.communicate()
-    assert len(set(keys(store.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
+    assert len(set(keys(generation.read_responses(path)))) == 120 == path.read_bytes().count(b"\n")
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_an_interrupt_from_outside_keeps_every_finished_response(tmp_path, workers):
     path, log = tmp_path / "r.jsonl", tmp_path / "log"
     process = worker(path, log, workers)
-    while len(store.read_jsonl(path)) < 5:
+    while len(files.read_jsonl(path)) < 5:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=20)
     assert process.returncode and "KeyboardInterrupt" in error
-    rows = store.read_responses(path)
+    rows = generation.read_responses(path)
     assert len(set(keys(rows))) == len(rows) >= 5
     answered = len(log.read_text().splitlines())
     assert answered - len(rows) <= 2 * workers  # under way at the interrupt, or begun in that moment
@@ -115,14 +117,15 @@ def test_an_interrupt_from_outside_keeps_every_finished_response(tmp_path, worke
 
 FULL = """
 import resource, sys
-from cpt_utils import store
-from cpt_utils.generation import Teacher, generate_responses, generation_tasks
+from cpt_utils.generation import generate_responses, generation_tasks
+from cpt_utils.runtime.errors import StoreError
+from cpt_utils.teachers import Teacher
 if sys.argv[2] != "0":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 tasks = generation_tasks([f"p{n}" for n in range(50)], ["rococo"])
 try:
     generate_responses(Teacher("t", lambda asked: ["x" * 900] * len(asked), 3), tasks, sys.argv[1])
-except store.StoreError as error:
+except StoreError as error:
     print(error)
     sys.exit(3)
 """
@@ -142,7 +145,7 @@ def test_a_full_disk_keeps_whole_rows_and_says_what_to_do(tmp_path, kind):
         assert out.returncode == 3, out.stderr
         reason = "File too large" if kind == "limit" else "No space left on device"
         assert out.stdout.startswith(f"r.jsonl cannot be written ({reason}): free some space")
-        kept = store.read_responses(folder / "r.jsonl")
+        kept = generation.read_responses(folder / "r.jsonl")
         assert len(kept) > 20 and len(kept) % 3 == 0 and (folder / "r.jsonl").read_bytes().endswith(b"\n")
         roomy = tmp_path / "roomy.jsonl"
         roomy.write_bytes((folder / "r.jsonl").read_bytes())
@@ -156,10 +159,10 @@ def test_a_full_disk_keeps_whole_rows_and_says_what_to_do(tmp_path, kind):
 
 def test_places_that_cannot_be_written_are_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(store.StoreError, match="r.jsonl cannot be .*: (free|check)"):
+    with pytest.raises(errors.StoreError, match="r.jsonl cannot be .*: (free|check)"):
         generate_responses(teacher([]), TASKS[:1], tmp_path / "file" / "r.jsonl", PLAIN)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(store.StoreError, match=r"folder cannot be read \(Is a directory\)"):
+    with pytest.raises(errors.StoreError, match=r"folder cannot be read \(Is a directory\)"):
         generate_responses(teacher([]), TASKS[:1], tmp_path / "folder", PLAIN)
 
 
@@ -169,13 +172,13 @@ def test_a_changed_rubric_is_asked_again_and_the_newest_counts(tmp_path, capsys)
     changed = lambda p, r, q: teacher_messages(p, r, q) + messages("more" if r == "rococo" else "")  # noqa: E731
     capsys.readouterr()
     new = generate_responses(teacher(asked), TASKS[:6], path, lambda p, r, q: changed(p, r, q)[: 2 + (r == "rococo")])
-    assert len(asked) == 9 and len(store.read_jsonl(path)) == 9
+    assert len(asked) == 9 and len(files.read_jsonl(path)) == 9
     said = capsys.readouterr().out.splitlines()
     assert said == ["3 rows of r.jsonl answer an older text of their rubric or prompt: asking again"]
     for before, after in zip(old, new):
         assert (before == after) == (before["rubric"] == "esoteric")
     assert generate_responses(teacher(asked), TASKS[:6], path) == old and len(asked) == 9  # changed back
-    pairs = build_mirrored_pairs(store.read_responses(path))  # a reader of the file sees the newest, too
+    pairs = build_mirrored_pairs(generation.read_responses(path))  # a reader of the file sees the newest, too
     texts = {row["chosen"][0]["content"] for row in pairs}
     assert texts == {row["response"] for row in new}
 
@@ -194,7 +197,7 @@ def test_a_last_line_without_its_end_counts_if_it_is_whole(tmp_path):
     first = generate_responses(teacher(asked), TASKS[:3], path)
     path.write_bytes(path.read_bytes()[:-1])
     assert generate_responses(teacher(asked), TASKS[:5], path)[:3] == first and len(asked) == 5
-    assert len(store.read_jsonl(path)) == 5
+    assert len(files.read_jsonl(path)) == 5
 
 
 @pytest.mark.parametrize("line, named", [
@@ -208,7 +211,7 @@ def test_a_bad_line_within_is_named_and_the_file_left_alone(tmp_path, line, name
     lines = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([lines[0], line, *lines[1:]]))
     before = path.read_bytes()
-    with pytest.raises(store.StoreError, match=named):
+    with pytest.raises(errors.StoreError, match=named):
         generate_responses(teacher([]), TASKS[:5], path, PLAIN)
     assert path.read_bytes() == before
 

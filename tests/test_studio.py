@@ -6,10 +6,11 @@ import time
 
 import pytest
 
-from cpt_utils.widgets import drafts, live
 from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.prompts import load_prompts
-from cpt_utils.rubrics import Rubric, RubricError, load_rubric
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import RubricError
+from cpt_utils.widgets import drafts, live
 from cpt_utils.widgets.studio import rubric_studio
 
 EVIL = (

@@ -9,11 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cpt_utils import store, teachers
-from cpt_utils.generation import GIVE_UP, GenerationError, endpoint_teacher, generate_responses, generation_tasks
+from cpt_utils import generation, teachers
+from cpt_utils.generation import GIVE_UP, generate_responses, generation_tasks
 from cpt_utils.judging import LLMJudge
 from cpt_utils.prompts import load_responses, messages
-from cpt_utils.teachers import EndpointError, api_key
+from cpt_utils.runtime.errors import EndpointError, GenerationError
+from cpt_utils.teachers import api_key, endpoint_teacher
 
 KEY = "sk-very-secret-123"
 PLAIN = lambda prompt, rubric, qualifier: messages(f"{prompt} | {rubric} | {qualifier}")  # noqa: E731
@@ -136,7 +137,7 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
         assert part in said, (part, said)
     assert "\n" not in said and KEY not in said
     assert KEY not in "".join(traceback.format_exception(caught.value)) + "".join(capsys.readouterr())
-    assert len(store.read_responses(tmp_path / "r.jsonl")) == 192
+    assert len(generation.read_responses(tmp_path / "r.jsonl")) == 192
     endpoint.fault, before = lambda *_: None, endpoint.count
     assert len(generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)) == 210
     assert endpoint.count - before == 18
@@ -148,7 +149,7 @@ def test_a_bad_key_or_model_name_ends_the_asking(tmp_path, status, named):
     with pytest.raises(GenerationError, match=f"HTTP {status} .*{named}") as caught:
         generate_responses(endpoint_teacher("m", endpoint.url, workers=4), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert endpoint.count <= 5 + 4 and KEY not in str(caught.value)
-    assert len(store.read_responses(tmp_path / "r.jsonl")) == 5
+    assert len(generation.read_responses(tmp_path / "r.jsonl")) == 5
 
 
 def test_a_server_that_is_down_is_not_asked_for_ever(tmp_path):

@@ -67,11 +67,13 @@ def test_the_start_asks_without_importing_peft(run):
 @pytest.mark.parametrize("code", [
     """
 from peft import PeftModel  # a script may have loaded it already
-from cpt_utils.models import SHIPPED_ADAPTER, load_chat_model
+from cpt_utils.models.adapters import SHIPPED_ADAPTER
+from cpt_utils.models.loading import load_chat_model
 print(load_chat_model("embedded", SHIPPED_ADAPTER).name)
 """, """
-from cpt_utils.models import load_student, prepare_for_lora
-from cpt_utils.runtime import load_profile
+from cpt_utils.models.adapters import prepare_for_lora
+from cpt_utils.models.loading import load_student
+from cpt_utils.runtime.profiles import load_profile
 from peft import LoraConfig, get_peft_model
 profile = load_profile("embedded") | {"seed": 1}
 model, lora = prepare_for_lora(load_student(profile), LoraConfig(r=2, target_modules=["q_proj"]), profile)

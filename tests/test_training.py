@@ -226,7 +226,8 @@ def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_with_a_reason(tiny_model, tokenizer, rows, tmp_path):
-    from cpt_utils.training import TrainingError, prepare_trainer
+    from cpt_utils.runtime.errors import TrainingError
+    from cpt_utils.training import prepare_trainer
 
     trainer = MirroredDPOTrainer(
         tiny_model, settings(tmp_path, max_steps=4, logging_nan_inf_filter=False), Dataset.from_list(rows[:18]), tokenizer,

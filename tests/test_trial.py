@@ -9,8 +9,10 @@ import pytest
 from cpt_utils import __main__ as commands
 from cpt_utils import models, runtime
 from cpt_utils.commands import series, trial
-from cpt_utils.models import ChatModel
+from cpt_utils.models import adapters, loading
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
+from cpt_utils.runtime import files, profiles
 
 SHIPPED = [system_prompt(rubric, target) for rubric, target in trial.STYLES]
 EVIL = "\x1b[2J\x1b]0;title\x07\x9b31mred\r\x08\u202eback\x00"
@@ -26,9 +28,9 @@ def loaded(tiny_model, tokenizer, monkeypatch):
         calls.append((profile["name"], adapter, options))
         return ChatModel(tiny_model.eval(), tokenizer, "tiny")
 
-    smoke = runtime.load_profile("smoke")  # its texts are short
+    smoke = profiles.load_profile("smoke")  # its texts are short
     monkeypatch.setattr(runtime, "start", lambda name: smoke | {"name": name, "seed": 1})
-    monkeypatch.setattr(models, "load_chat_model", load)
+    monkeypatch.setattr(loading, "load_chat_model", load)
     return calls
 
 
@@ -51,8 +53,8 @@ def test_three_shipped_system_prompts_with_the_shipped_adapter(loaded, monkeypat
     printed = capsys.readouterr().out
     assert [turns[0]["content"] for turns, _ in asked] == SHIPPED and len(set(SHIPPED)) == 3
     assert {turns[1]["content"] for turns, _ in asked} == {load_prompts(heldout=True)[0]["prompt"]}
-    assert loaded == [("embedded", models.SHIPPED_ADAPTER, {"dtype": "auto"})]
-    assert (models.SHIPPED_ADAPTER / "adapter_model.safetensors").exists()
+    assert loaded == [("embedded", adapters.SHIPPED_ADAPTER, {"dtype": "auto"})]
+    assert (adapters.SHIPPED_ADAPTER / "adapter_model.safetensors").exists()
     places = [printed.index(words) for words in SHIPPED]
     assert places == sorted(places) and printed.rstrip().endswith("s, loading included.")
     assert "3 answers in " in printed
@@ -107,7 +109,7 @@ def test_a_missing_model_is_one_sentence(loaded, monkeypatch, capsys):
     def missing(*_, **__):
         raise models.ModelError("The embedded model is not installed: install it.")
 
-    monkeypatch.setattr(models, "load_chat_model", missing)
+    monkeypatch.setattr(loading, "load_chat_model", missing)
     assert commands.main(["try"]) == 1
     assert capsys.readouterr().err == "try stopped: The embedded model is not installed: install it.\n"
 
@@ -132,7 +134,7 @@ def test_the_command_answers_offline(tmp_path):
         "import socket\n\ndef refused(*_):\n    raise OSError('the network is refused')\n\n"
         "socket.socket.connect = socket.getaddrinfo = refused\n"
     )
-    paths = os.pathsep.join([str(tmp_path), str(runtime.ROOT)])
+    paths = os.pathsep.join([str(tmp_path), str(files.ROOT)])
     hub = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run(
         [sys.executable, "-m", "cpt_utils", "try", "--prompt", "Describe a café."], cwd=tmp_path,

@@ -24,11 +24,11 @@ def run_part(stage: Stage) -> None:
         import unsloth  # noqa: F401  it must come before transformers
     import torch
 
-    from cpt_utils import runtime
-    from cpt_utils.models import load_student
+    from cpt_utils.models.loading import load_student
+    from cpt_utils.runtime import profiles
 
     student = students.random_student(stage.folder, f"{stage.sizes['student']}-nf4")
-    profile = runtime.load_profile("t4") | {"engine": stage.part, "student": student}
+    profile = profiles.load_profile("t4") | {"engine": stage.part, "student": student}
     chat_model = load_student(profile)
     model, tokenizer = chat_model.model, chat_model.tokenizer
     model.generation_config.eos_token_id = None  # every text has its whole length
@@ -55,7 +55,7 @@ def run_part(stage: Stage) -> None:
 
 def questions(tokenizer, count: int):
     """That many different conversations, left-padded."""
-    from cpt_utils.models import templated
+    from cpt_utils.models.conversation import templated
     from cpt_utils.prompts import load_prompts, messages, system_prompt
 
     asked = [messages(p["prompt"], system_prompt("rococo", q)) for p in load_prompts() for q in ("low", "high")][:count]

@@ -14,16 +14,17 @@ ON_A_PROCESSOR = ["--use_cpu", "true", "--bf16", "false", "--optim", "adamw_torc
 def run(stage: Stage) -> None:
     import torch
 
-    from cpt_utils import runtime
-    from cpt_utils.launch import write_launch
-    from cpt_utils.models import fit_rows, load_student
+    from cpt_utils.export import write_launch
+    from cpt_utils.models.conversation import fit_rows
+    from cpt_utils.models.loading import load_student
     from cpt_utils.pairs import rows_for
+    from cpt_utils.runtime import profiles
 
-    profile = runtime.load_profile("t4") | {
+    profile = profiles.load_profile("t4") | {
         "student": students.random_student(stage.folder, "tiny-nf4"), "engine": "transformers", "seed": 1,
         "max_steps": 2, "max_length": 512,
     }
-    rows = rows_for(runtime.load_profile("embedded"), "train")[:8]
+    rows = rows_for(profiles.load_profile("embedded"), "train")[:8]
     folder = stage.folder / "G"
     shutil.rmtree(folder, ignore_errors=True)
     processors = max(1, min(2, torch.cuda.device_count()))

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 from benchmarks.gpu import processes
 from benchmarks.gpu.stage import Stage
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 
 def run(stage: Stage) -> None:

@@ -13,6 +13,7 @@ from benchmarks.gpu.stage import Stage, check_parts, has
 from benchmarks.gpu.stages import shape_of
 from benchmarks.gpu.unsloth_path import optimizer
 from cpt_utils import runtime
+from cpt_utils.runtime import profiles
 from cpt_utils.runtime.catalogue import training_memory
 
 T4 = 14.6  # GiB that PyTorch sees on one
@@ -37,7 +38,7 @@ def run_part(stage: Stage) -> None:
         measure(stage, f"ours_{length}", t4 | {"max_length": length}, T4)
         if stage.part == "transformers":
             measure(stage, f"stock_{length}", t4 | {"max_length": length}, T4, **stock())
-    measure(stage, f"paper_{paper}", runtime.load_profile("paper") | {"seed": 42, "max_length": paper} | engine, PAPER)
+    measure(stage, f"paper_{paper}", profiles.load_profile("paper") | {"seed": 42, "max_length": paper} | engine, PAPER)
     check(stage)
 
 
@@ -84,7 +85,7 @@ def rows(profile: dict, count: int) -> list[dict]:
     """Mirrored rows of the recorded responses, each longer than max_length."""
     from cpt_utils.pairs import rows_for
 
-    short = rows_for(runtime.load_profile("embedded"), "train")[:count]
+    short = rows_for(profiles.load_profile("embedded"), "train")[:count]
     return trials.long_rows(short, profile["max_length"])
 
 

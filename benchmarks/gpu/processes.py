@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from cpt_utils.runtime import QUIET, ROOT
+from cpt_utils.runtime import QUIET
+from cpt_utils.runtime.files import ROOT
 
 ERROR = re.compile(r"[\w.]+(Error|Exception)\b")
 GRACE = 5  # seconds that a stopped process has to end its own children

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 from benchmarks.gpu import processes, stages
-from cpt_utils import runtime
+from cpt_utils.runtime import files
 
-RESULTS = runtime.ROOT / "benchmarks" / "results" / "gpu.json"
+RESULTS = files.ROOT / "benchmarks" / "results" / "gpu.json"
 PREPARATION = 120  # seconds
 
 
 def work_folder(dry: bool) -> Path:
     """Where logs, models and a rehearsal's results lie."""
-    return runtime.ROOT / "runs" / ("gpu-dry" if dry else "gpu")
+    return files.ROOT / "runs" / ("gpu-dry" if dry else "gpu")
 
 
 def results_file(dry: bool) -> Path:
@@ -27,7 +27,7 @@ def merge(path: Path, hardware: str, letter: str, told: dict) -> None:
     known.setdefault(hardware, {})[letter] = told
     known[hardware] = dict(sorted(known[hardware].items()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    runtime.write_whole(path, json.dumps(runtime.rounded(known), indent=1) + "\n")
+    files.write_whole(path, json.dumps(files.rounded(known), indent=1) + "\n")
 
 
 def prepare(dry: bool, folder: Path) -> dict:
@@ -35,7 +35,7 @@ def prepare(dry: bool, folder: Path) -> dict:
     told = processes.run("prepare", "", dry, folder, PREPARATION * (stages.REHEARSAL_PATIENCE if dry else 1))
     if "error" in told:
         raise SystemExit(f"The machine cannot be made ready ({told['error']}): see "
-                         f"{runtime.shown(folder / 'prepare.log')}.")
+                         f"{files.shown(folder / 'prepare.log')}.")
     if not (dry or told["cuda"]):
         raise SystemExit("PyTorch sees no CUDA GPU here: DRY=1 make gpu tries the stages on the processor.")
     return told
@@ -62,7 +62,7 @@ def main() -> int:
         merge(results_file(dry), machine["hardware"], letter, told | {"versions": machine["versions"]})
         if told["outcome"] == "failed":
             failed.append(letter)
-    print(f"figures: {runtime.shown(results_file(dry))}; logs: {runtime.shown(folder)}/*.log", flush=True)
+    print(f"figures: {files.shown(results_file(dry))}; logs: {files.shown(folder)}/*.log", flush=True)
     if failed:
         print(f"failed: {' '.join(failed)}", file=sys.stderr)
     return int(bool(failed))

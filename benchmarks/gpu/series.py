@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.gpu import processes
 from benchmarks.gpu.stage import Stage, check_parts, has
-from cpt_utils.runtime import shown
+from cpt_utils.runtime.files import shown
 
 SERIES = ["-m", "cpt_utils", "run"]
 BARS = {"accuracy": 0.80, "spearman_rho": 0.90, "both_directions": 0.95}
@@ -52,13 +52,15 @@ def run_part(stage: Stage) -> None:
     import torch
 
     from cpt_utils import runtime
-    from cpt_utils.models import chat, load_chat_model
+    from cpt_utils.models.conversation import chat
+    from cpt_utils.models.loading import load_chat_model
     from cpt_utils.prompts import load_prompts, messages, system_prompt
+    from cpt_utils.runtime import files
 
     if torch.cuda.is_available():
         raise AssertionError("the GPU is still seen")
     profile = runtime.start(stage.sizes["profile"])
-    adapter = runtime.run_dir(profile) / "adapter"
+    adapter = files.run_dir(profile) / "adapter"
     tuned = load_chat_model(profile, adapter)
     started = time.time()
     turns = messages(load_prompts()[0]["prompt"], system_prompt("rococo", "high"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.gpu import processes, stages
-from cpt_utils import runtime
+from cpt_utils.runtime import files
 
 MARGIN = 2  # seconds that a stage keeps for itself, so that it still tells what a stopped part had found
 
@@ -40,8 +40,8 @@ class Stage:
     def keep(self, **figures) -> None:
         """Add figures to what the runner will find, even if this process is stopped later."""
         self.found |= figures
-        text = json.dumps(runtime.rounded(self.found), indent=1)
-        runtime.write_whole(processes.result_file(self.folder, self.letter, self.part), text + "\n")
+        text = json.dumps(files.rounded(self.found), indent=1)
+        files.write_whole(processes.result_file(self.folder, self.letter, self.part), text + "\n")
 
     def run_part(self, name: str, share: float = 1.0, **environment: str) -> None:
         """Run this stage's part `name` in a process of its own, in that share of the time left, and keep what it found."""

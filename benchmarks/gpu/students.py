@@ -7,7 +7,7 @@ from benchmarks.gpu.stages import shape_of
 from cpt_utils.models import four_bit as nf4
 from cpt_utils.models.embedded import HUB_FALLBACK, embedded_source
 from cpt_utils.runtime.catalogue import find_model
-from cpt_utils.runtime import ROOT
+from cpt_utils.runtime.files import ROOT
 
 TOKENIZER = ROOT / ".gpu" / "tokenizer"
 """The embedded model's tokenizer, which `make gpu-wheels` gathers too."""

@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 from cpt_utils import runtime
-from cpt_utils.models import fit_rows, load_student, prepare_for_lora
+from cpt_utils.models.adapters import prepare_for_lora
+from cpt_utils.models.conversation import fit_rows
+from cpt_utils.models.loading import load_student
+from cpt_utils.runtime import machine
 
 
 def build(profile: dict, rows: list[dict], folder: Path, held: list[dict] | None = None, kind=None, **changes):
@@ -108,7 +111,7 @@ def main() -> None:
     rows = json.loads(Path(data).read_text("utf-8"))
     trainer = build(profile, rows, Path(data).parent / "unsloth")
     trainer.train()
-    print(json.dumps({"engine": runtime.engine(profile), "losses": losses(trainer)}))
+    print(json.dumps({"engine": machine.engine(profile), "losses": losses(trainer)}))
 
 
 if __name__ == "__main__":

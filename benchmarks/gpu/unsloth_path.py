@@ -9,6 +9,7 @@ import time
 from benchmarks.gpu import students, trials
 from benchmarks.gpu.stage import Skipped, Stage, check_parts, has
 from cpt_utils import runtime
+from cpt_utils.runtime import machine
 
 
 def run(stage: Stage) -> None:
@@ -24,9 +25,11 @@ def run_part(stage: Stage) -> None:
     started, sizes = time.time(), stage.sizes
     student = students.random_student(stage.folder, sizes["fast_student"])
     profile = runtime.start("t4", student=student, data="recorded", max_steps=sizes["steps"], learning_rate=2e-4)
-    stage.keep(engine=runtime.engine(profile), imported_after=time.time() - started)
+    stage.keep(engine=machine.engine(profile), imported_after=time.time() - started)
 
-    from cpt_utils.models import chat, hub_name, load_chat_model, save_adapter
+    from cpt_utils.models.adapters import save_adapter
+    from cpt_utils.models.conversation import chat
+    from cpt_utils.models.loading import hub_name, load_chat_model
     from cpt_utils.pairs import load_rows
 
     count = sizes["steps"] * profile["rows_per_batch"] * profile["batches_per_step"]

@@ -82,8 +82,8 @@ def system(told: dict) -> Lines:
 
 def packages(told: dict) -> Lines:
     from cpt_utils.commands import fit
-    from cpt_utils.runtime.packages import hide_refused_torchao, version_of
     from cpt_utils.commands.rates import quietly
+    from cpt_utils.runtime.packages import hide_refused_torchao, version_of
 
     wrong, notes = fit.faults()
     same, all_of_them = fit.at_pins()
@@ -117,8 +117,7 @@ def processor(told: dict) -> Lines:
 
 def memory(told: dict) -> Lines:
     from cpt_utils.runtime import machine
-    from cpt_utils.runtime import load_profile
-    from cpt_utils.runtime.profiles import measured_memory
+    from cpt_utils.runtime.profiles import load_profile, measured_memory
 
     total, free = machine.total_memory_gib(), machine.free_memory_gib()
     need = measured_memory(load_profile("embedded"))
@@ -133,7 +132,7 @@ def memory(told: dict) -> Lines:
 def disk(told: dict) -> Lines:
     from cpt_utils.models.embedded import cache_dir
     from cpt_utils.runtime.catalogue import find_model, parameters, training_memory
-    from cpt_utils.runtime import load_profile
+    from cpt_utils.runtime.profiles import load_profile
 
     shape = find_model("embedded")["shape"]
     written = sum(path.stat().st_size for path in (ROOT / "notebooks").glob("*")) / 2**30
@@ -162,8 +161,8 @@ def converted() -> bool:
 
 def model(told: dict) -> Lines:
     from cpt_utils import runtime
-    from cpt_utils.models.embedded import embedded_model_path
     from cpt_utils.commands.rates import quietly
+    from cpt_utils.models.embedded import embedded_model_path
 
     started, before = time.monotonic(), converted()
     with quietly():
@@ -211,17 +210,16 @@ def fast_paths(told: dict) -> Lines:
 
 
 def minutes(told: dict) -> Lines:
-    from cpt_utils import runtime
     from cpt_utils.commands import cost, rates
-    from cpt_utils.runtime import machine
+    from cpt_utils.runtime import machine, profiles
 
-    wanted = runtime.load_profile()["name"]
+    wanted = profiles.load_profile()["name"]
     number_type = machine.number_type()
     product = told["rates"][number_type]
     run = cost.likeliest(product, number_type)
     yield "minutes", "  ".join(f"{number:>5}" for number in run["seconds"]) + "   01-05"
     for name in dict.fromkeys(("embedded", *GPU_PROFILES, wanted)):
-        profile = runtime.load_profile(name)
+        profile = profiles.load_profile(name)
         if why := why_not(profile, told.get("free", machine.free_memory_gib())):
             yield f"  {name}", f"not here: {why}"
             if name == wanted:

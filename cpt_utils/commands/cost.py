@@ -17,11 +17,11 @@ from pathlib import Path
 
 from cpt_utils import runtime
 from cpt_utils.commands import rates
-from cpt_utils.runtime import machine
-from cpt_utils.runtime.errors import SettingsError
-from cpt_utils.prompts import load_responses
-from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.commands.workload import KINDS, TIMINGS, pass_flops, recorded, weights, work
+from cpt_utils.prompts import load_responses
+from cpt_utils.runtime import files, machine, profiles
+from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.errors import SettingsError
 
 SERIES = ("01", "02", "03", "04", "05")  # what `make run` runs
 
@@ -47,7 +47,7 @@ def speeds_for(profile: dict, product: float, run: dict, measured: dict[str, flo
     if profile["student"] == "embedded":
         return speeds | measured
     if "writing" in measured:
-        known = runtime.load_profile("embedded")
+        known = profiles.load_profile("embedded")
         speeds["writing"] = min(speeds["writing"], measured["writing"] * step_size(profile) / step_size(known))
     return speeds
 
@@ -59,7 +59,7 @@ def step_size(profile: dict) -> float:
 
 def seconds_by_notebook(profile: dict, speeds: dict[str, float], run: dict) -> dict[str, float]:
     """{notebook: seconds} at these speeds (operations a second by kind), for the notebooks of a recorded run."""
-    there, here, found = work(runtime.load_profile(run["profile"])), work(profile), {}
+    there, here, found = work(profiles.load_profile(run["profile"])), work(profile), {}
     for number, measured in run["seconds"].items():
         explained = sum(there[number][kind] / run[kind] for kind in KINDS)
         counted = min(1.0, measured / explained) if explained else 1.0
@@ -100,12 +100,12 @@ def record(report_path: Path) -> dict:
     }
     told, same = recorded(), ("instruction_set", "number_type")
     others = [one for one in told["runs"] if any(one[name] != run[name] for name in same)]
-    write_timings(told | {"runs": [*others, runtime.rounded(run)]})
+    write_timings(told | {"runs": [*others, files.rounded(run)]})
     return run
 
 
 def write_timings(told: dict) -> None:
-    runtime.write_whole(TIMINGS, json.dumps(told, indent=1) + "\n")
+    files.write_whole(TIMINGS, json.dumps(told, indent=1) + "\n")
 
 
 def characters_per_token() -> float:
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         print(json.dumps(record(options.record), indent=1))
         return 0
-    seconds, measured = estimate(runtime.load_profile())
+    seconds, measured = estimate(profiles.load_profile())
     total = sum(seconds.get(number, 0.0) for number in options.only.split(","))
     print(f"{minutes(total)} here (measured: {measured})")
     return 0

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from cpt_utils.fast import switch
-from cpt_utils.runtime import machine
-from cpt_utils.fast.decoding import generate
-from cpt_utils.fast.weights import cast_weights
-from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.commands.rates import synchronize
+from cpt_utils.fast import switch
+from cpt_utils.fast.decoding import generate
+from cpt_utils.fast.packing import PackedCollator, packed_logps
+from cpt_utils.fast.weights import cast_weights
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model
 
 PROMPT, RESPONSE = 48, 96  # tokens, about those of the recorded data

@@ -55,7 +55,7 @@ def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
     from datasets import Dataset
     from peft import LoraConfig
 
-    from cpt_utils.models import fit_rows
+    from cpt_utils.models.conversation import fit_rows
     from cpt_utils.training import MirroredDPOTrainer, dpo_settings, prepare_trainer
 
     settings = dpo_settings(profile | {"max_steps": STEPS, "logging_steps": 1}, folder)
@@ -79,7 +79,7 @@ def training(profile: dict, step_flops) -> dict[str, float]:
     import psutil
     from transformers import TrainerCallback
 
-    from cpt_utils.models import load_student
+    from cpt_utils.models.loading import load_student
     from cpt_utils.pairs import rows_for
 
     times = []
@@ -114,7 +114,9 @@ def writing(profile: dict) -> dict[str, float]:
 
     From the first new token on: reading the prompts is work of another kind.
     """
-    from cpt_utils.models import SHIPPED_ADAPTER, chat, load_chat_model
+    from cpt_utils.models.adapters import SHIPPED_ADAPTER
+    from cpt_utils.models.conversation import chat
+    from cpt_utils.models.loading import load_chat_model
     from cpt_utils.prompts import load_prompts, messages, system_prompt
 
     times = []

@@ -17,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from cpt_utils import runtime
+from cpt_utils.runtime import files, profiles
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
 QUIET_KERNEL = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # ipykernel 6's debugger would warn of frozen modules
@@ -95,7 +96,7 @@ def execute(source: Path, target: Path) -> float:
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, target)
     seconds = time.time() - started
-    print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {runtime.shown(target)}", flush=True)
+    print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {files.shown(target)}", flush=True)
     return seconds
 
 
@@ -118,8 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
-    profile = runtime.load_profile() | {"seed": runtime.SEED}
-    folder = runtime.run_dir(profile)
+    profile = profiles.load_profile() | {"seed": runtime.SEED}
+    folder = files.run_dir(profile)
     wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
     seconds = {}
     if told := estimate(wanted):
@@ -127,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.only:
         (folder / "report.json").unlink(missing_ok=True)
     for number in wanted:
-        (source,) = (runtime.ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        (source,) = (files.ROOT / "notebooks").glob(f"{number}_*.ipynb")
         print(f"{source.stem} ...", flush=True)
         try:
             seconds[number] = execute(source, source if options.in_place else folder / source.name)
@@ -137,8 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
     total = sum(seconds.values())
     if not options.only:  # the report's total is that of the whole series
         seconds["total"] = total
-    report = runtime.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
-    print(f"total {total:.0f} s; report: {runtime.shown(folder / 'report.json')}")
+    report = files.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
+    print(f"total {total:.0f} s; report: {files.shown(folder / 'report.json')}")
     print(json.dumps({k: report.get(k) for k in ("preference", "steerability") if k in report})[:400])
     return 0
 

@@ -4,10 +4,12 @@ import threading
 import time
 import unicodedata
 
-from cpt_utils import models, runtime
-from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import PromptError, load_prompts, messages, system_prompt
+from cpt_utils import runtime
+from cpt_utils.models import adapters, loading
 from cpt_utils.models.streaming import fault, stream_chat
+from cpt_utils.plotting import LABELS
+from cpt_utils.prompts import load_prompts, messages, system_prompt
+from cpt_utils.runtime.errors import PromptError
 
 STYLES = (("rococo", "high"), ("esoteric", "high"), ("chaos_cinema", "low"))
 
@@ -50,7 +52,7 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
     sampling = {name: value for name, value in profile["sampling"].items() if name != "batch_size"}
     options = sampling | {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"]}
     print("loading the model and the adapter shipped with the series ...", flush=True)
-    tuned = models.load_chat_model(profile, models.SHIPPED_ADAPTER, dtype="auto")
+    tuned = loading.load_chat_model(profile, adapters.SHIPPED_ADAPTER, dtype="auto")
     print(f"\nPrompt: {printable(prompt)}")
     answers = []
     for label, system in asked:

@@ -8,11 +8,11 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from cpt_utils import runtime
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses
-from cpt_utils.runtime.catalogue import find_model, parameters
 from cpt_utils.rubrics import shipped_rubrics
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.catalogue import find_model, parameters
 
 TIMINGS = Path(str(resources.files("cpt_utils").joinpath("data/timings.json")))
 HUB_ROWS = 900  # of vicgalle/creative-rubrics-preferences, which are not here to be counted
@@ -31,7 +31,7 @@ def prompt_of(row: dict) -> str:
 def characters(profile: dict, rows: list[dict]) -> int:
     """What one pass over rows reads, in characters; in packed batches each prompt and response is read once."""
     total, step = 0, profile["rows_per_batch"]
-    packed = profile["mirrored"] and runtime.engine(profile) == "transformers"
+    packed = profile["mirrored"] and machine.engine(profile) == "transformers"
     for start in range(0, len(rows), step):
         batch = rows[start : start + step]
         prompts = [prompt_of(row) for row in batch for _ in range(2)]

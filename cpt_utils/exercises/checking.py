@@ -8,14 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.errors import Mistake
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 70
-
-
-class Mistake(CptError):
-    """An answer is wrong; the message says what is likely to be behind it."""
 
 
 def exercise(todo: str, lesson: str) -> Callable:

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from cpt_utils.models.embedded import HUB_FALLBACK
-from cpt_utils.runtime.catalogue import ModelError, known_models
+from cpt_utils.runtime.catalogue import known_models
+from cpt_utils.runtime.errors import ModelError
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 

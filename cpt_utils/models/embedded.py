@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from cpt_utils.runtime.catalogue import ModelError
+from cpt_utils.runtime.errors import ModelError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

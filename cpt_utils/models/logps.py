@@ -7,13 +7,14 @@ the shipped rows under the embedded model are shipped too (`make logps`).
 
 import hashlib
 import json
+import math
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-from cpt_utils import runtime
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import files, machine
+from cpt_utils.runtime.errors import ModelError
 
 SIDES = ("chosen", "rejected")
 FILE = "logps.json"
@@ -38,7 +39,7 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
         known |= new
         if folder:  # at once: an interrupted run keeps what it has
             stored[under] = stored.get(under, {}) | new
-            runtime.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
+            files.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
     return np.array([[known[key] for key in pair] for pair in keys]).reshape(-1, 2)
 
 
@@ -48,9 +49,9 @@ def with_reference(chat_model, rows: list[dict], profile: dict) -> list[dict]:
     For models whose weights are as loaded; engines and trainers that change them first (4-bit ones, unsloth)
     compute their reference themselves, and get the rows unchanged.
     """
-    if not profile["mirrored"] or profile["four_bit"] or runtime.engine(profile) == "unsloth":
+    if not profile["mirrored"] or profile["four_bit"] or machine.engine(profile) == "unsloth":
         return rows
-    logps = response_logps(chat_model, rows, runtime.run_dir(profile), profile["max_length"])
+    logps = response_logps(chat_model, rows, files.run_dir(profile), profile["max_length"])
     return [
         {**row, **{f"ref_{side}_logps": float(value) for side, value in zip(SIDES, pair)}}
         for row, pair in zip(rows, logps)
@@ -62,7 +63,7 @@ def row_tokens(tokenizer, row: dict, max_length: int | None = None) -> dict[str,
 
     A response starts where the conversation with it departs from the prompt alone.
     """
-    from cpt_utils.models import templated
+    from cpt_utils.models.conversation import templated
 
     prompt = templated(tokenizer, row["prompt"], add_generation_prompt=True)
     whole = {side: templated(tokenizer, row["prompt"] + row[side]) for side in SIDES}
@@ -118,3 +119,71 @@ def _computed(chat_model, rows: list[dict]) -> list[list[float]]:
     with torch.inference_mode(), machine.autocast(chat_model.model):
         logps, _ = packed_logps(chat_model.model, batch)
     return torch.stack([logps[batch[side]] for side in SIDES], 1).tolist()
+
+
+def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tuple[str, float]]:
+    """log p_tuned - log p_base of each token of a response to a conversation, in nats, with its text.
+
+    The last token is the end-of-turn mark. Summed, the ratios are DPO's implicit reward divided by beta.
+    A character that takes several tokens comes as one entry with their sum. Both models (conversation.ChatModel)
+    must share their tokenizer.
+    """
+    if tuned.tokenizer.get_vocab() != base.tokenizer.get_vocab():
+        raise ModelError("The two models have different vocabularies: compare a model with its own base.")
+    prompt, answer = _token_ids(tuned.tokenizer, turns, response)
+    ratios = _log_probs(tuned.model, prompt, answer) - _log_probs(base.model, prompt, answer)
+    pieces, done, waiting = [], "", 0.0
+    for end, ratio in enumerate(ratios.tolist(), 1):
+        waiting += ratio
+        text = tuned.tokenizer.decode(answer[:end])
+        if text.endswith("\ufffd") and end < len(answer):  # part of a character: its other bytes follow
+            continue
+        pieces.append((text[len(done) :], waiting))
+        done, waiting = text, 0.0
+    return pieces
+
+
+def _token_ids(tokenizer, turns: list[dict], response: str) -> tuple[list[int], list[int]]:
+    """Ids of the conversation up to the answer, and of the answer with its end mark."""
+    from cpt_utils.models.conversation import templated
+
+    prompt = templated(tokenizer, turns, add_generation_prompt=True)
+    whole = templated(tokenizer, [*turns, {"role": "assistant", "content": response}])
+    if whole[: len(prompt)] != prompt:
+        raise ModelError("The chat template changes the prompt once an answer follows: use another model.")
+    answer = whole[len(prompt) :]
+    if tokenizer.eos_token_id in answer:  # what templates add after the mark is never generated
+        answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
+    return prompt, answer
+
+
+def _log_probs(model, prompt: list[int], answer: list[int]):
+    """Log-probability of each token of the answer, (len(answer),), in float32 on the CPU."""
+    import torch
+
+    ids = torch.tensor([prompt + answer], device=model.device)
+    with torch.inference_mode():
+        logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+        return logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])[:, 0].cpu()
+
+
+def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
+    """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
+    import torch
+
+    from cpt_utils.fast.packing import token_logps
+
+    model, tokenizer = chat_model.model, chat_model.tokenizer
+    total = count = 0.0
+    texts = [text for text in texts if text]
+    for start in range(0, len(texts), batch_size):
+        batch = tokenizer(
+            [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
+            return_tensors="pt", padding=True, padding_side="right",
+        ).to(model.device)
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)  # every column predicts the next
+        with torch.inference_mode():
+            total -= token_logps(model, {**batch, "use_cache": False}, labels).sum().item()
+        count += int((labels != -100).sum())
+    return math.exp(total / max(count, 1))

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from cpt_utils.models import ChatModel, chat
+from cpt_utils.models.conversation import ChatModel, chat
 
 LONGEST = 8000
 """Characters that a prompt and its system prompt may have together."""
@@ -20,7 +20,7 @@ def fault(prompt: str, system: str) -> str:
 
 
 def stream_chat(chat_model: ChatModel, turns: list[dict], show, stop: threading.Event, every=0.0, **options):
-    """models.chat for one conversation: `show` gets the text so far as it grows, `stop` ends it early."""
+    """conversation.chat for one conversation: `show` gets the text so far as it grows, `stop` ends it early."""
     tokens: list[int] = []
     shown = 0.0
 

@@ -1,11 +1,7 @@
 """The models that the series knows: names, licences, shapes, and how much memory a training needs."""
 
-from cpt_utils.runtime.errors import CptError
-from cpt_utils.prompts import load_data
-
-
-class ModelError(CptError, RuntimeError):
-    """A model cannot be used; the message says what to do about it."""
+from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.files import load_data
 
 
 def known_models() -> dict[str, dict]:

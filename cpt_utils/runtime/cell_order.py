@@ -4,7 +4,7 @@ import ast
 import functools
 import json
 
-from cpt_utils import runtime
+from cpt_utils.runtime import files
 
 
 def bound_names(source: str) -> set[str]:
@@ -26,7 +26,7 @@ def bound_names(source: str) -> set[str]:
 def notebooks() -> list[list[tuple[str, str]]]:
     """The code cells of every notebook of the series as (heading above, source)."""
     found = []
-    for path in sorted((runtime.ROOT / "notebooks").glob("*.ipynb")):
+    for path in sorted((files.ROOT / "notebooks").glob("*.ipynb")):
         heading, cells = "the title", []
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
             source = "".join(cell["source"])

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from cpt_utils.runtime import machine, packages
-from cpt_utils.runtime.packages import ROOT, SetupError
+from cpt_utils.runtime.errors import SetupError
+from cpt_utils.runtime.packages import ROOT
 
 DRIVE = Path("/content/drive")
 NAMED: dict[str, tuple] = {}  # the address and branch that this kernel's first setup cell named

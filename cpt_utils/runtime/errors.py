@@ -1,6 +1,9 @@
 """The series' own errors, and what pydantic found wrong, in words that say how to mend it."""
 
 
+
+
+
 class CptError(Exception):
     """What was foreseen went wrong; the message says what, where and the mend. A notebook shows nothing else."""
 
@@ -46,3 +49,59 @@ def _words(error: dict) -> str:
         "invalid_key": "keys have to be words; put it in quotes or delete it",
     }
     return words.get(error["type"]) or " ".join(error["msg"].removeprefix("Value error, ").split())
+
+
+class SetupError(CptError, RuntimeError):
+    """The set-up could not finish; the message says what to do."""
+
+
+class ModelError(CptError, RuntimeError):
+    """A model cannot be used; the message says what to do about it."""
+
+
+class GenerationError(CptError, RuntimeError):
+    """Some responses are missing; the message counts the reasons and says how to ask for the rest."""
+
+
+class DataError(CptError, ValueError):
+    """A data set breaks the contract; the message names the row, the column and the mend."""
+
+
+class ExportError(CptError, RuntimeError):
+    """Something trained could not be written or sent; the message says what to do."""
+
+
+class PairError(CptError, ValueError):
+    """Responses cannot be paired, or rows cannot be trained on; the message names the row and the mend."""
+
+
+class TrainingError(CptError, RuntimeError):
+    """A training cannot go on; the message says why and what to change."""
+
+
+class RubricError(CptError, ValueError):
+    """A rubric is not valid; the message says which one, where and how to mend it."""
+
+
+class PromptError(CptError, ValueError):
+    """There is no such system prompt or target; the message lists what there is."""
+
+
+class EndpointError(CptError, RuntimeError):
+    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
+
+    def __init__(self, kind: str, fatal: bool = False):
+        super().__init__(kind)
+        self.kind, self.fatal = kind, fatal
+
+
+class JudgeError(CptError, ValueError):
+    """A judge cannot be made so, or does not know this rubric; the message says what it knows."""
+
+
+class StoreError(CptError, ValueError):
+    """A file of rows cannot be read or written; the message names the line and the mend."""
+
+
+class Mistake(CptError):
+    """An answer is wrong; the message says what is likely to be behind it."""

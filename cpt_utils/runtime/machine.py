@@ -6,6 +6,7 @@ Two variables override what is found: CPT_DEVICE ("cpu", "cuda", "mps") and CPT_
 
 import ctypes
 import functools
+import importlib.util
 import os
 import platform
 import sys
@@ -223,3 +224,9 @@ def release_memory() -> None:
     """Give freed blocks back after all (see keep_freed_memory): holes of many sizes would pile up over a long run."""
     if library := _glibc():
         library.malloc_trim(0)
+
+
+def engine(profile: dict) -> str:
+    """ "unsloth" where the profile asks for it and it can run, else "transformers"."""
+    wanted = profile["engine"] == "unsloth" and device() == "cuda" and importlib.util.find_spec("unsloth")
+    return "unsloth" if wanted else "transformers"

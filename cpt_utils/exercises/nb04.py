@@ -1,110 +1,11 @@
-"""Checks of the exercises in notebooks 03 and 04: mirrored pairs and the DPO loss."""
+"""Checks of the exercises in notebook 04: the DPO loss."""
 
-import copy
 import math
-from collections import Counter
-from itertools import combinations, product
 
 import numpy as np
 
-from cpt_utils.exercises.checking import Mistake, call, compare, exercise, same
-from cpt_utils.prompts import messages
-
-# ---------------------------------------------------------------- 03 · pair construction
-
-
-def example_row(prompt="Describe a bridge.", rubric="rococo", chosen=10, rejected=95, pair_id="7") -> dict:
-    """A preference row in the format of the series, with short texts."""
-    said = lambda target: [{"role": "assistant", "content": f"{prompt} {rubric} {target}"}]  # noqa: E731
-    return {
-        "prompt": messages(prompt, f"Write {rubric} of {chosen}."),
-        "chosen": said(chosen), "rejected": said(rejected), "rubric": rubric,
-        "chosen_target": chosen, "rejected_target": rejected, "pair_id": pair_id,
-    }
-
-
-@exercise("return the partner of the row.", "the same two texts, and the system prompt decides between them.")
-def check_mirror(mirror):
-    """mirror(row, other_system): the second row of the pair, the first one left as it is."""
-    row, other = example_row(), "Write rococo of 95."
-    kept = copy.deepcopy(row)
-    got = call(lambda _: mirror(row, other), 0)
-    right = example_row(chosen=95, rejected=10)
-    if row != kept:
-        raise Mistake("The given row has changed, so the pair is lost: work on copy.deepcopy(row).")
-    if not isinstance(got, dict) or set(got) != set(row):
-        raise Mistake(f"The partner needs the same columns as the row: {', '.join(row)}.")
-    if got["prompt"] == row["prompt"]:
-        raise Mistake("Both rows have the same system prompt, so they contradict: put in other_system.")
-    if got["prompt"] != right["prompt"]:
-        raise Mistake("`prompt` must hold two messages: other_system as system, then the same user turn.")
-    if got["chosen"] == row["chosen"]:
-        raise Mistake("The same text is chosen under either system prompt: swap chosen and rejected.")
-    if got["rejected"] != right["rejected"]:
-        raise Mistake("Chosen and rejected are the same text: keep one before you overwrite it.")
-    if got["chosen_target"] == row["chosen_target"]:
-        raise Mistake("The texts are swapped but not their targets: swap chosen_target and rejected_target.")
-    if got["pair_id"] != row["pair_id"]:
-        raise Mistake("The pair_id has changed: it is what says that the two rows belong together.")
-    if got != right:
-        raise Mistake(f"Something else differs: {[k for k in right if got[k] != right[k]]}.")
-
-
-@exercise("return two lists of rows.", "no prompt is on both sides, so the test asks something new.")
-def check_split(split):
-    """split(rows, share, seed): train and test rows; a share of the prompts, whole, is in the test."""
-    pairs = product([f"Prompt {i}" for i in range(10)], ("rococo", "esoteric"), combinations((10, 50, 95), 2))
-    rows = [
-        example_row(prompt, rubric, *targets, f"{number:05d}")
-        for number, (prompt, rubric, pair) in enumerate(pairs) for targets in (pair, pair[::-1])
-    ]
-    ways = {
-        "user": lambda row: row["prompt"][-1]["content"], "pair": lambda row: row["pair_id"],
-        "turns": lambda row: str(row["prompt"]),
-    }
-    train, test = call(split, rows, 0.2, 0)
-    if not test or not train:
-        raise Mistake(f"One side is empty: {len(train)} rows for training, {len(test)} for the test.")
-    if (found := Counter(map(str, [*train, *test]))) != Counter(map(str, rows)):
-        lost, doubled = len(rows) - len(found), sum(found.values()) - len(found)
-        raise Mistake(f"Each row must be on one side, once: {lost} are lost and {doubled} are doubled.")
-    both = {name: len(set(map(way, train)) & set(map(way, test))) for name, way in ways.items()}
-    if both["user"]:
-        unit = ("conversations are split, though several share a question" if not both["turns"]
-                else "pairs are split, though several share one" if not both["pair"] else "rows are split")
-        raise Mistake(f"{both['user']} of 10 questions are on both sides. Perhaps {unit}: draw questions.")
-    held = len(set(map(ways["user"], test)))
-    if held == 8:
-        raise Mistake("8 of 10 questions are in the test for share=0.2: return train first, then test.")
-    if held != 2:
-        raise Mistake(f"{held} of 10 questions are in the test for share=0.2: there should be 2.")
-    # Five times: two draws of 2 from 10 questions are the same once in 45 times by luck.
-    if any(call(split, rows, 0.2, 0)[1] != test for _ in range(5)):
-        raise Mistake("The same seed gives two different splits: draw with random.Random(seed).")
-    if all(call(split, rows, 0.2, seed)[1] == test for seed in range(1, 6)):
-        raise Mistake("Every seed gives the same split: draw with random.Random(seed).")
-
-
-@exercise("return a number.", "rows grow with the square of the targets: 3 targets give 6 rows, 5 give 20.")
-def check_count_rows(count_rows):
-    """count_rows(prompts, rubrics, targets): rows of all mirrored pairs."""
-    cases = {f"{p} prompts, {r} rubrics, {k} targets": (p, r, k) for p, r, k in
-             ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1))}
-    compare(count_rows, cases, lambda p, r, k: p * r * k * (k - 1), {
-        "It looks as if pairs are counted: each gives two rows.": lambda p, r, k: p * r * math.comb(k, 2),
-        "It looks as if a target is paired with itself: its partner has to be one of the k - 1 others.":
-            lambda p, r, k: p * r * k * k,
-        "It looks as if only neighbouring targets are paired: low and high make a pair as well.":
-            lambda p, r, k: p * r * 2 * (k - 1),
-        "It looks as if every target gives two rows: three targets give three pairs, but five give ten.":
-            lambda p, r, k: p * r * 2 * k,
-        "The rubrics are missing: prompts are answered under each one.": lambda p, r, k: p * k * (k - 1),
-        "The prompts are missing: multiply by them.": lambda p, r, k: r * k * (k - 1),
-        "Prompts and rubrics are missing: multiply by both.": lambda p, r, k: k * (k - 1),
-    })
-
-
-# ---------------------------------------------------------------- 04 · DPO training
+from cpt_utils.exercises.checking import call, compare, exercise, same
+from cpt_utils.runtime.errors import Mistake
 
 
 @exercise("return one reward per row.", "a reward is a change against the reference, summed over tokens.")
@@ -137,9 +38,11 @@ def check_dpo_loss(dpo_loss):
     import torch
     from torch.nn.functional import logsigmoid
 
+    from cpt_utils import dpo
+
     rows = [torch.tensor(numbers) for numbers in
             ([-8.0, -10.1, -5.0], [-9.5, -7.0, -4.0], [-9.0, -9.9, -8.0], [-8.8, -7.5, -7.0])]
-    loss = lambda c, r, rc, rr, beta: -logsigmoid(beta * ((c - rc) - (r - rr))).mean()  # noqa: E731
+    loss = dpo.dpo_loss
     margin = lambda c, r, rc, rr, beta: beta * ((c - rc) - (r - rr))  # noqa: E731
     cases = {f"three rows and beta {beta}": (*rows, beta) for beta in (0.1, 0.5)}
     compare(dpo_loss, cases, loss, {

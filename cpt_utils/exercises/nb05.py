@@ -5,8 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
-from cpt_utils.exercises.checking import Mistake, call, compare, exercise
+from cpt_utils.exercises.checking import call, compare, exercise
 from cpt_utils.prompts import TARGETS
+from cpt_utils.runtime.errors import Mistake
 
 
 def judged(targets: list, scores: list, broken=(), rubric: str = "rococo") -> list[dict]:

@@ -1,28 +1,75 @@
-"""Responses in a JSONL file that survives crashes, full disks and a second process."""
+"""Files: the series' own data, the folder of a run, its report, and rows that survive crashes and full disks."""
 
 import contextlib
-import hashlib
+import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from importlib import metadata, resources
 from pathlib import Path
 
-from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.errors import StoreError
 
-COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
-KEY = ("prompt", "rubric", "qualifier", "model")
-ASKED = "asked"
-"""The column that follows the five: a hash of the messages that the response answers."""
-
-
-class StoreError(CptError, ValueError):
-    """A file of rows cannot be read or written; the message names the line and the mend."""
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 
 
-def digest(messages: list[dict]) -> str:
-    """A hash of a conversation: it changes with any word of the rubric or prompt that was sent."""
-    told = json.dumps(messages, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide the results."""
+    return {name: metadata.version(name) for name in PACKAGES}
+
+
+def run_dir(profile: dict) -> Path:
+    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created."""
+    folder = Path(os.environ.get("CPT_RUNS", ROOT / "runs")) / profile["name"]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def shown(path: Path) -> str:
+    """A path as it may be printed: relative to the repository."""
+    path = Path(path).resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
+
+
+def rounded(values):
+    """The same nested dicts and lists as JSON has them: every key a string, floats at four digits (tiny ones at one)."""
+    if isinstance(values, dict):
+        return {str(k): rounded(v) for k, v in values.items()}
+    if isinstance(values, list):
+        return [rounded(v) for v in values]
+    return round(values, 4) or float(f"{values:.1g}") if isinstance(values, float) else values
+
+
+def update_report(profile: dict, section: str, values: dict) -> dict:
+    """Merge values into one section of the run's report.json and return the whole report."""
+    path = run_dir(profile) / "report.json"
+    report = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    report |= {
+        "profile": profile["name"], "seed": profile["seed"], "hardware": machine.hardware(), "versions": versions()
+    }
+    report[section] = report.get(section, {}) | rounded(values)
+    write_whole(path, json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+@functools.cache
+def load_data(name: str):
+    """A shipped YAML or JSONL file under data/, read once."""
+    text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
+    if name.endswith(".jsonl"):
+        return [json.loads(line) for line in text.split("\n") if line]
+    import yaml  # not on top: see the room's __init__
+
+    return yaml.safe_load(text)
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -53,40 +100,6 @@ def _parsed(line: bytes) -> dict | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def read_responses(path: Path) -> list[dict]:
-    """Rows {prompt, rubric, qualifier, response, model} of a file, all versions, oldest first, checked."""
-    rows = read_jsonl(path)
-    for number, row in enumerate(rows, 1):
-        if wrong := [c for c in COLUMNS if not isinstance(row.get(c), str)]:
-            place = f"{Path(path).name}, row {number}"
-            raise StoreError(f"{place}: no text in column {wrong[0]!r}; mend or delete the row.")
-    return rows
-
-
-def key(row: dict) -> tuple:
-    return tuple(row[column] for column in KEY)
-
-
-def finder(rows: list[dict]) -> Callable[[dict], dict | None]:
-    """A function that finds the row answering a request {*KEY, asked}, or None.
-
-    That is the newest row with the request's hash; failing that, the newest of its key if it has no hash
-    (shipped data, older files), since nothing can be told about what it answers.
-    """
-    exact, newest = {}, {}
-    for row in rows:
-        newest[key(row)] = row
-        exact[key(row), row.get(ASKED)] = row
-
-    def find(request: dict) -> dict | None:
-        if same := exact.get((key(request), request[ASKED])):
-            return same
-        last = newest.get(key(request))
-        return None if last is None or last.get(ASKED) else last
-
-    return find
 
 
 @contextlib.contextmanager

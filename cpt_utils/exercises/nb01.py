@@ -1,0 +1,93 @@
+"""Checks of the exercises in notebook 01."""
+
+from cpt_utils.exercises.checking import compare, exercise
+from cpt_utils.runtime.errors import Mistake
+
+CRITERIA = (
+    "Ornamental diction", "Winding syntax", "Excess and accumulation", "Self-mockery", "Courtly address",
+)
+
+
+TEXTS = {"A": (95, 70, 90, 10, 20), "B": (65, 65, 65, 65, 65), "C": (40, 75, 35, 95, 80)}
+
+
+@exercise("replace each ... by a number.", "same texts, another winner: the weights say what you value.")
+def check_weights(weights: dict):
+    """Weights of the five rococo criteria under which text C wins and diction stays the heaviest."""
+    if set(weights) != set(CRITERIA):
+        raise Mistake("Keep the five names of the criteria as they are and change the numbers only.")
+    total = sum(weights.values())
+    if abs(total - 1) < 0.01:
+        raise Mistake("The weights sum to 1: they are percentages, so give 30 and not 0.30.")
+    if low := [name for name, weight in weights.items() if weight <= 0]:
+        raise Mistake(f"{low[0]!r} weighs {weights[low[0]]:g}: every criterion must count, so go above 0.")
+    if abs(total - 100) > 0.01:
+        raise Mistake(f"The weights sum to {total:g} instead of 100: what one gains, another has to lose.")
+    heaviest = max(weights, key=weights.get)
+    if weights[heaviest] > weights[CRITERIA[0]]:
+        raise Mistake(f"{heaviest!r} now weighs more than {CRITERIA[0]!r}, which has to stay the heaviest.")
+    score = {
+        text: sum(weights[name] * value for name, value in zip(CRITERIA, values)) / 100
+        for text, values in TEXTS.items()
+    }
+    best = max(score, key=score.get)
+    if best != "C" or sorted(score.values())[-2] == score["C"]:
+        best = max("AB", key=score.get)
+        raise Mistake(
+            f"Text {best} is not beaten yet, with {score[best]:.1f} against {score['C']:.1f} for C: move "
+            f"weight to criteria where C is ahead of {best}."
+        )
+
+
+@exercise("return a number from shouting(text).", "a rate per 100 words does not grow with the text.")
+def check_shouting(shouting):
+    """shouting(text): words of two or more letters in capitals, per 100 words; 0 for an empty text."""
+    hit = lambda word: len(word) > 1 and word.isupper()  # noqa: E731
+    count = lambda text: sum(map(hit, text.split()))  # noqa: E731
+    cases = {
+        repr(text) if text else "an empty text": (text,) for text in
+        ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
+    }
+    compare(shouting, cases, lambda text: 100 * count(text) / max(len(text.split()), 1), {
+        "That is a bare count, and it doubles when the text is doubled: divide by the number of words.":
+            lambda text: count(text),
+        "That is a share between 0 and 1: multiply by 100 to get words per 100 words.":
+            lambda text: count(text) / max(len(text.split()), 1),
+        'It looks as if single capitals such as "I" are counted: ask for at least two letters.':
+            lambda text: 100 * sum(w.isupper() for w in text.split()) / max(len(text.split()), 1),
+        "It looks as if you divide by characters: divide by the number of words.":
+            lambda text: 100 * count(text) / max(len(text), 1),
+        "It looks as if capital letters are counted: count whole words.":
+            lambda text: 100 * sum(c.isupper() for c in text) / max(len(text.split()), 1),
+        'It looks as if every word that begins with a capital counts: use isupper() on the whole word.':
+            lambda text: 100 * sum(w[0].isupper() for w in text.split()) / max(len(text.split()), 1),
+    })
+
+
+@exercise("fill in a text and the flag that you expect.", "")
+def check_fool_the_judge(text: str, flag: str):
+    """A text without sense that scores 70 or more under rococo, and the flag that it gets."""
+    from cpt_utils.judging import embedded_judge
+    from cpt_utils.measures import repetition, style_measures
+    from cpt_utils.prompts import load_responses
+
+    flags = ("repetition", "keyword salad", "none")
+    if flag not in flags:
+        raise Mistake(f"The flag {flag!r} does not exist: choose one of {', '.join(flags)}.")
+    if len(text.split()) < 20:
+        raise Mistake(f"The text has {len(text.split())} words: write 20 or more, enough to have a style.")
+    if text.strip() in {row["response"] for row in load_responses()}:
+        raise Mistake("This is one of the recorded responses, which have sense: write nonsense of your own.")
+    verdict, measures = embedded_judge().score("rococo", "", text), style_measures(text)
+    if verdict.score < 70:
+        ornate = measures["ornament"] >= 15
+        wanting = "commas, long sentences and courtly address" if ornate else "rare and ornamental words"
+        raise Mistake(f"The judge gives {verdict.score:.0f}, you need 70: try more {wanting}.")
+    given = verdict.reason or "none"
+    why = (f"{repetition(text, 3):.0%} of its three-word runs are repeats, {measures['function']:.0f}% of "
+           f"its words are function words, {measures['punctuation']:.0f}% of its characters are marks")
+    if flag != given:
+        raise Mistake(f"It scores {verdict.score:.0f}, but its flag is {given!r}, not {flag!r}: {why}.")
+    if flag == "none":
+        return f"score {verdict.score:.0f} and no flag. If it makes no sense, you found a hole in this judge."
+    return f"score {verdict.score:.0f}, flag {flag!r} ({why}); the score alone would have rewarded it."

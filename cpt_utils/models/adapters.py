@@ -1,0 +1,58 @@
+"""LoRA adapters: prepared for training, found, kept."""
+
+import shutil
+from pathlib import Path
+
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.runtime import files, machine
+from cpt_utils.runtime.errors import ModelError
+
+SHIPPED_ADAPTER = Path(__file__).parent.parent / "data" / "adapter"
+
+
+def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):
+    """The model and the `peft_config` to hand to a DPO trainer.
+
+    unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config.
+    """
+    if machine.engine(profile) != "unsloth":
+        return chat_model.model, lora
+    from unsloth import FastLanguageModel
+
+    FastLanguageModel.for_training(chat_model.model)
+    modules = profile["lora"]["modules"]
+    model = FastLanguageModel.get_peft_model(
+        chat_model.model, r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
+        target_modules=modules, random_state=profile["seed"], use_gradient_checkpointing="unsloth",
+        max_seq_length=profile["max_length"],
+    )
+    return model, None
+
+
+def find_adapter(profile: dict) -> tuple[Path, str]:
+    """The adapter that notebook 04 trained for this profile, else the shipped one, and which it is."""
+    trained = files.run_dir(profile) / "adapter"
+    if (trained / "adapter_config.json").exists():
+        return trained, f"trained by notebook 04 ({files.shown(trained)})"
+    if profile["student"] == "embedded" and (SHIPPED_ADAPTER / "adapter_config.json").exists():
+        return SHIPPED_ADAPTER, "shipped with the series"
+    raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04 first.")
+
+
+def save_adapter(peft_model, folder: Path, base_model: str) -> int:
+    """Save a LoRA adapter as bf16 safetensors under `folder`, whole or not at all; returns its bytes.
+
+    `base_model` goes into the adapter's config, so that no local path does.
+    """
+    import torch
+
+    peft_model.peft_config["default"].base_model_name_or_path = base_model
+    weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False,
+                               selected_adapters=["default"])
+    (partial / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return sum(file.stat().st_size for file in folder.iterdir())

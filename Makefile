@@ -7,7 +7,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
+.PHONY: run try check test lint format lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -20,8 +20,17 @@ try: $(VENV)/.run-ready
 check: $(VENV)/.run-ready
 	$(PY) -m cpt_utils check
 
-test: $(VENV)/.test-ready
+test: lint
 	$(PY) -m pytest
+
+# Spelling of the code: seconds. `make format` mends what a tool can mend.
+lint: $(VENV)/.test-ready
+	$(PY) -m ruff check cpt_utils benchmarks tests
+	$(PY) -m ruff format --check cpt_utils benchmarks tests
+
+format: $(VENV)/.test-ready
+	$(PY) -m ruff check --fix cpt_utils benchmarks tests
+	$(PY) -m ruff format cpt_utils benchmarks tests
 
 lab: $(VENV)/.lab-ready
 	$(PY) -m jupyterlab notebooks

@@ -8,11 +8,11 @@ import argparse
 import json
 import statistics
 
+from comparisons import FULL
 from measured import keep, side_by_side
 from seeds import SEEDS, run_of
 
 from cpt_utils import runtime
-from cpt_utils.comparisons import FULL
 from cpt_utils.plotting import LABELS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.files import read_jsonl
@@ -28,12 +28,19 @@ def units() -> dict[str, tuple]:
     found = {f"dial {which}": ("dial", which) for which in ("base", "cpt")}
     found |= {f"best cpt {SEEDS[0]}": ("best", "cpt", SEEDS[0])}
     found |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
-    each = {seed: {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
-            | {f"method {way} {seed}": ("method", way, seed) for way in TRAINED} for seed in SEEDS}
+    each = {
+        seed: {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
+        | {f"method {way} {seed}": ("method", way, seed) for way in TRAINED}
+        for seed in SEEDS
+    }
     found |= each.pop(SEEDS[0])
     found |= {f"left_out {rubric}": ("left_out", rubric) for rubric in LABELS}
-    found |= {f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
-              for seed in SEEDS for way in TRAINED[1:3] for rows in (2, 12)}
+    found |= {
+        f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
+        for seed in SEEDS
+        for way in TRAINED[1:3]
+        for rows in (2, 12)
+    }
     found |= {f"rate {way} {rate:g}": ("curve", way, 6, SEEDS[0], rate) for way in TRAINED[1:3] for rate in RATES}
     return found | {name: unit for seed in each for name, unit in each[seed].items()}
 
@@ -54,10 +61,19 @@ def run(name: str) -> None:
 
 def over_seeds(runs: list[dict]) -> dict:
     """Mean and standard deviation of what a method's seeds measured, side effects and second judge included."""
-    flat = [{name: run[name] for name in METRICS} | {f"second_{n}": run["second_judge"][n] for n in METRICS[:3]}
-            | run["side_effects"] | {k: run[k] for k in ("seconds", "both_directions") if k in run} for run in runs]
-    return {name: [statistics.mean(row[name] for row in flat), statistics.stdev(row[name] for row in flat)]
-            if len(flat) > 1 else [flat[0][name], None] for name in flat[0]} | {"runs": len(flat)}
+    flat = [
+        {name: run[name] for name in METRICS}
+        | {f"second_{n}": run["second_judge"][n] for n in METRICS[:3]}
+        | run["side_effects"]
+        | {k: run[k] for k in ("seconds", "both_directions") if k in run}
+        for run in runs
+    ]
+    return {
+        name: [statistics.mean(row[name] for row in flat), statistics.stdev(row[name] for row in flat)]
+        if len(flat) > 1
+        else [flat[0][name], None]
+        for name in flat[0]
+    } | {"runs": len(flat)}
 
 
 def full_recipe() -> list[dict]:
@@ -80,27 +96,40 @@ def assemble() -> dict:
     read = lambda name: json.loads(path_of(name).read_text("utf-8"))  # noqa: E731
     last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
     untrained = [read(f"untrained {seed}") for seed in SEEDS]
-    methods = {"base": over_seeds([u["base"] for u in untrained]),
-               "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained])}
+    methods = {
+        "base": over_seeds([u["base"] for u in untrained]),
+        "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained]),
+    }
     tried = [read(f"best base {seed}") for seed in SEEDS]
     methods |= {f"base, best of {n}": over_seeds([t["picked"][n] for t in tried]) for n in ("4", "16")}
     trained = {way: [read(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
     for way, runs in trained.items():
         methods[way] = over_seeds([r | {"both_directions": last(r)} for r in runs])
     methods[FULL] = over_seeds(full_recipe())
-    curves = {way: {"6": [run["curve"] for run in trained[way]]}
-              | {str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS] for rows in (2, 12)}
-              for way in TRAINED[1:3]}
-    rates = {way: {f"{rate:g}": [last(read(f"rate {way} {rate:g}"))] for rate in RATES}
-             | {f"{RATE:g}": [last(run) for run in trained[way]]} for way in TRAINED[1:3]}
+    curves = {
+        way: {"6": [run["curve"] for run in trained[way]]}
+        | {str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS] for rows in (2, 12)}
+        for way in TRAINED[1:3]
+    }
+    rates = {
+        way: {f"{rate:g}": [last(read(f"rate {way} {rate:g}"))] for rate in RATES}
+        | {f"{RATE:g}": [last(run) for run in trained[way]]}
+        for way in TRAINED[1:3]
+    }
     left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
-        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; held-out "
-               "prompts and targets as in notebook 05; side by side with one thread each, so seconds compare ways only",
-        "methods": methods, "curves": curves, "rates": rates, "gradients": read("gradients"),
-        "generalisation": read("generalisation") | {
-            "left_out": left_out, "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
-            "base": methods["base"]["spearman_rho"][0]},
+        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; "
+        "held-out prompts and targets as in notebook 05; side by side, one thread each, so seconds compare ways only",
+        "methods": methods,
+        "curves": curves,
+        "rates": rates,
+        "gradients": read("gradients"),
+        "generalisation": read("generalisation")
+        | {
+            "left_out": left_out,
+            "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
+            "base": methods["base"]["spearman_rho"][0],
+        },
         "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
         "best_of_n": {which: read(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
         "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),

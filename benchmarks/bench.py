@@ -63,12 +63,21 @@ def build(kind, profile, student, rows, **changes):
     set_seed(profile["seed"])
     settings = dataclasses.replace(dpo_settings(profile, files.ROOT / "runs" / "bench"), **changes)
     settings.save_strategy = settings.eval_strategy = "no"
-    lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
-                      target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
-    trainer = prepare_trainer(kind(
-        model=copy.deepcopy(student.model), args=settings, processing_class=student.tokenizer, peft_config=lora,
-        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
-    ))
+    lora = LoraConfig(
+        r=profile["lora"]["r"],
+        lora_alpha=profile["lora"]["alpha"],
+        target_modules=profile["lora"]["modules"],
+        task_type="CAUSAL_LM",
+    )
+    trainer = prepare_trainer(
+        kind(
+            model=copy.deepcopy(student.model),
+            args=settings,
+            processing_class=student.tokenizer,
+            peft_config=lora,
+            train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+        )
+    )
     trainer.clock = StepTimes()
     trainer.add_callback(trainer.clock)
     return trainer
@@ -170,8 +179,15 @@ def generate_both(dtype, repeats: int, count: int = 32, tokens: int = 64) -> dic
         for _ in range(repeats):
             started = time.perf_counter()
             with torch.inference_mode():
-                plain = model.generate(**batch, max_new_tokens=tokens, pad_token_id=pad, eos_token_id=end,
-                                       do_sample=bool(options), top_k=0 if options else None, **options)
+                plain = model.generate(
+                    **batch,
+                    max_new_tokens=tokens,
+                    pad_token_id=pad,
+                    eos_token_id=end,
+                    do_sample=bool(options),
+                    top_k=0 if options else None,
+                    **options,
+                )
             found["plain"].append(time.perf_counter() - started)
             started = time.perf_counter()
             ours = generate(model, batch, max_new_tokens=tokens, ends=[end], pad_token_id=pad, **options)
@@ -180,8 +196,11 @@ def generate_both(dtype, repeats: int, count: int = 32, tokens: int = 64) -> dic
         if not options:
             plain = plain[:, batch["input_ids"].shape[1] :]
             same = float((plain == ours[:, : plain.shape[1]]).all(1).float().mean())
-    return {"seconds": seconds, "same_greedy_rows": same,
-            "ratio": {way: each["plain"] / each["ours"] for way, each in seconds.items()}}
+    return {
+        "seconds": seconds,
+        "same_greedy_rows": same,
+        "ratio": {way: each["plain"] / each["ours"] for way, each in seconds.items()},
+    }
 
 
 def growth(profile, student) -> dict:
@@ -191,8 +210,16 @@ def growth(profile, student) -> dict:
         trainer = build(MirroredDPOTrainer, profile | {"rows_per_batch": 6 * times, "max_steps": 3}, student, rows)
         trainer.train()
         found["rows"][times] = statistics.median(trainer.clock.times[1:])
-        long = [{**row, **{side: [{**row[side][0], "content": " ".join([row[side][0]["content"]] * times)}]
-                           for side in ("chosen", "rejected")}} for row in rows]
+        long = [
+            {
+                **row,
+                **{
+                    side: [{**row[side][0], "content": " ".join([row[side][0]["content"]] * times)}]
+                    for side in ("chosen", "rejected")
+                },
+            }
+            for row in rows
+        ]
         trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
         trainer.train()
         machine.release_memory()
@@ -229,8 +256,12 @@ def draw(found: dict) -> None:
         axis.set(xlabel=f"{name}, times the notebook's", ylabel="seconds a step", ylim=(0, None), xticks=x)
     axes[0].legend()
     four = {name: found[name][4] / found[name][1] for name in ("rows", "length")}
-    fig.suptitle(f"Four times the rows cost {four['rows']:.1f} times as much, four times the length {four['length']:.1f}",
-                 x=0.01, ha="left", fontweight="bold")
+    fig.suptitle(
+        f"Four times the rows cost {four['rows']:.1f} times as much, four times the length {four['length']:.1f}",
+        x=0.01,
+        ha="left",
+        fontweight="bold",
+    )
     fig.savefig(RESULTS / "growth.png", metadata={"Software": ""})
 
 
@@ -249,22 +280,29 @@ def main() -> None:
     student, rows = load_student(profile), rows_for(profile, "train")[: 6 * options.steps]
     report |= train_both(profile, student, rows, options.repeats)
     report["max_loss_difference_float32"] = difference_in_float32(profile, student, rows)
-    report["generation"] = {str(d).split(".")[1]: generate_both(d, options.repeats)
-                            for d in (torch.float32, torch.bfloat16)}
+    report["generation"] = {
+        str(d).split(".")[1]: generate_both(d, options.repeats) for d in (torch.float32, torch.bfloat16)
+    }
     report["slider_ms"] = slider_ms()
     keep("bench", report)  # what follows takes longest
     machine.release_memory()
     report["growth"] = growth(profile, student)
     draw(report["growth"])
     keep("bench", report)
-    print(f"training {report['train_ratio']:.2f}x, peak memory "
-          + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items()))
+    print(
+        f"training {report['train_ratio']:.2f}x, peak memory "
+        + " against ".join(f"{gib:.1f} GiB ({name})" for name, gib in report["peak_memory_gib"].items())
+    )
     for name, values in report["generation"].items():
-        print(f"generation, {name}: " + ", ".join(f"{way} {r:.2f}x" for way, r in values["ratio"].items()),
-              f"| same greedy rows {values['same_greedy_rows']:.0%}")
+        print(
+            f"generation, {name}: " + ", ".join(f"{way} {r:.2f}x" for way, r in values["ratio"].items()),
+            f"| same greedy rows {values['same_greedy_rows']:.0%}",
+        )
     told = report["busy_neighbour"]
-    print(f"beside one busy program, on {told['threads']} threads: 20 tokens {told['generation']['ratio']:.2f}x as long, "
-          f"a training step {told['training']['ratio']:.2f}x")
+    print(
+        f"beside one busy program, on {told['threads']} threads: 20 tokens {told['generation']['ratio']:.2f}x as long, "
+        f"a training step {told['training']['ratio']:.2f}x"
+    )
     print(machine.hardware())
     last = {name: round(report[name], 4) for name in ("train_ratio", "reference_ratio")}
     last["busy_neighbour_ratio"] = round(max(told[kind]["ratio"] for kind in ("generation", "training")), 4)

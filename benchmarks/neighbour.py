@@ -94,16 +94,25 @@ def measure(tokens: int = 20, repeats: int = 3) -> dict:
     import torch
 
     torch.set_num_threads(min(CORES, torch.get_num_threads()))
-    return {"threads": torch.get_num_threads(), "waiting": os.environ["OMP_WAIT_POLICY"],
-            "generation": beside_and_alone(generation(tokens), repeats),
-            "training": beside_and_alone(training_step(profile), repeats)}
+    return {
+        "threads": torch.get_num_threads(),
+        "waiting": os.environ["OMP_WAIT_POLICY"],
+        "generation": beside_and_alone(generation(tokens), repeats),
+        "training": beside_and_alone(training_step(profile), repeats),
+    }
 
 
 def in_own_process(**sizes: int) -> dict:
     """`measure` with these sizes, in a process of its own and with the series' own environment."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    told = subprocess.run([sys.executable, "-m", "benchmarks.neighbour", json.dumps(sizes)], cwd=files.ROOT, env=ours,
-                          check=True, capture_output=True, text=True)
+    told = subprocess.run(
+        [sys.executable, "-m", "benchmarks.neighbour", json.dumps(sizes)],
+        cwd=files.ROOT,
+        env=ours,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return json.loads(told.stdout.splitlines()[-1])
 
 

@@ -24,8 +24,8 @@ TRIALS = {  # settings of the profile
     "one and a half epochs, 2e-3, DPO only, seed 43": HALF | {"loss": NONE, "seed": 43},
     "two epochs": SIX | {"epochs": 2},
     "two epochs, DPO only": SIX | {"epochs": 2, "loss": NONE},
-    "two epochs, upper half of the layers": SIX | {"epochs": 2, "layers": [15, 30],
-                                                   "lora": {"r": 8, "alpha": 16, "modules": SEVEN}},
+    "two epochs, upper half of the layers": SIX
+    | {"epochs": 2, "layers": [15, 30], "lora": {"r": 8, "alpha": 16, "modules": SEVEN}},
     "one epoch": SIX,
     "one epoch, 2e-3": SIX | {"learning_rate": 2e-3},
     "one epoch, 2e-3, DPO only": FAST | {"loss": NONE},
@@ -67,16 +67,25 @@ def trial(name: str) -> dict:
     rows = units.answers(units.tuned_model(place), evaluation_tasks(watched, units.RUBRICS), profile, 2)
     scored = units.scored(rows, units.base_model())
     told = {n: scored[n] for n in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")}
-    return told | scored["side_effects"] | {
-        "both_directions": found["eval_rewards/both_directions"], "seconds": seconds,
-        "second_spearman_rho": scored["second_judge"]["spearman_rho"]}
+    return (
+        told
+        | scored["side_effects"]
+        | {
+            "both_directions": found["eval_rewards/both_directions"],
+            "seconds": seconds,
+            "second_spearman_rho": scored["second_judge"]["spearman_rho"],
+        }
+    )
 
 
 def main() -> None:
     trials = result("recipe")["trials"] if (RESULTS / "recipe.json").exists() else {}
     for name, found in side_by_side(trial, [name for name in TRIALS if name not in trials]):
         trials[name] = {"settings": TRIALS[name]} | found
-        keep("recipe", {"how": "make recipe; 16 training prompts, judged on 4 others; one thread a trial", "trials": trials})
+        keep(
+            "recipe",
+            {"how": "make recipe; 16 training prompts, judged on 4 others; one thread a trial", "trials": trials},
+        )
 
 
 if __name__ == "__main__":

@@ -82,7 +82,9 @@ def tricks(rubric: str, high: list[dict], low: list[dict]) -> dict[str, list[str
         "rare words and commas": [", ".join(rng.sample(rare, min(60, len(rare)))) + "." for _ in words],
         "a plain text that claims the style": [
             f"This answer is written in the purest {label} style, and nobody has ever gone further in {label} than it "
-            f"does. {row['response']}" for row in low],
+            f"does. {row['response']}"
+            for row in low
+        ],
         "the style, on another subject": [row["response"] for row in high[1:] + high[:1]],
         "its first 20 words": [" ".join(text[:20]) for text in words],
         "two such texts in a row": [f"{a['response']} {b['response']}" for a, b in zip(high, high[1:] + high[:1])],
@@ -107,9 +109,14 @@ def trial(generations: list[dict]) -> dict:
 
     called, held = judges(), load_responses(heldout=True)
     graded = {name: judge_rows(judge, held) for name, judge in called.items()}
-    found = {"heldout": {name: quality_of(rows) for name, rows in graded.items()},
-             "confusion": {name: confusion(rows) for name, rows in graded.items()}, "tricks": {},
-             "agreement": {}, "agreement_within": {}, "length": {}}
+    found = {
+        "heldout": {name: quality_of(rows) for name, rows in graded.items()},
+        "confusion": {name: confusion(rows) for name, rows in graded.items()},
+        "tricks": {},
+        "agreement": {},
+        "agreement_within": {},
+        "length": {},
+    }
     for rubric in sorted({row["rubric"] for row in held}):
         part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}
         for trick, texts in tricks(rubric, part["high"], part["low"]).items():
@@ -118,8 +125,10 @@ def trial(generations: list[dict]) -> dict:
                 judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
                 by_rubric = found["tricks"].setdefault(trick, {}).setdefault(name, {})
                 if judged:
-                    by_rubric[rubric] = {"score": float(np.mean([row["score"] for row in judged])),
-                                         "flagged": float(np.mean([row["degenerate"] for row in judged]))}
+                    by_rubric[rubric] = {
+                        "score": float(np.mean([row["score"] for row in judged])),
+                        "flagged": float(np.mean([row["degenerate"] for row in judged])),
+                    }
     scores = {name: [row["score"] for row in judge_rows(judge, generations)] for name, judge in called.items()}
 
     def rho(pairs: list[tuple]) -> float:
@@ -135,10 +144,16 @@ def trial(generations: list[dict]) -> dict:
             both = lambda places: rho([(scores["style"][i], scores[name][i]) for i in places])  # noqa: E731,B023
             found["agreement"].setdefault(name, {})[model] = {
                 rubric: both([i for i in mine if generations[i]["rubric"] == rubric])
-                for rubric in sorted({generations[i]["rubric"] for i in mine})}
+                for rubric in sorted({generations[i]["rubric"] for i in mine})
+            }
             found["agreement_within"].setdefault(name, {})[model] = float(np.nanmean([both(c) for c in cells.values()]))
         # What is left of length within one rubric and target must not move the score.
-        found["length"][model] = float(np.nanmean([
-            rho([(len(words_of(generations[i]["response"])), scores["style"][i]) for i in cell])
-            for cell in cells.values()]))
+        found["length"][model] = float(
+            np.nanmean(
+                [
+                    rho([(len(words_of(generations[i]["response"])), scores["style"][i]) for i in cell])
+                    for cell in cells.values()
+                ]
+            )
+        )
     return found

@@ -39,16 +39,23 @@ def main() -> None:
     reports = {seed: report_of(seed) for seed in SEEDS}
     flat = {}
     for seed, report in reports.items():
-        flat[seed] = {"both_directions": report["preference"]["cpt"]["both_directions"]} | {
-            f"{model}_{name}": report["steerability"][model][name]
-            for model in ("base", "cpt", "cpt_paraphrased")
-            for name in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
-        } | {f"cpt_{name}": value for name, value in report["side_effects"]["cpt"].items()}
+        flat[seed] = (
+            {"both_directions": report["preference"]["cpt"]["both_directions"]}
+            | {
+                f"{model}_{name}": report["steerability"][model][name]
+                for model in ("base", "cpt", "cpt_paraphrased")
+                for name in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
+            }
+            | {f"cpt_{name}": value for name, value in report["side_effects"]["cpt"].items()}
+        )
     mean = {k: statistics.mean(row[k] for row in flat.values()) for k in flat[SEEDS[0]]}
     spread = {k: statistics.stdev(row[k] for row in flat.values()) for k in mean}
     result = {
-        "hardware": reports[SEEDS[0]]["hardware"], "versions": reports[SEEDS[0]]["versions"],
-        "by_seed": flat, "mean": mean, "standard_deviation": spread,
+        "hardware": reports[SEEDS[0]]["hardware"],
+        "versions": reports[SEEDS[0]]["versions"],
+        "by_seed": flat,
+        "mean": mean,
+        "standard_deviation": spread,
     }
     keep("seeds", result)
     for name in mean:

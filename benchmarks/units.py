@@ -65,23 +65,44 @@ def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=Mirror
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy = "no"
     arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
-    return prepare_trainer(kind(
-        model=student.model, args=arguments, processing_class=student.tokenizer,
-        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
-        eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
-        peft_config=LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["modules"],
-                               layers_to_transform=layers, task_type="CAUSAL_LM"),
-    ))
+    return prepare_trainer(
+        kind(
+            model=student.model,
+            args=arguments,
+            processing_class=student.tokenizer,
+            train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+            eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
+            peft_config=LoraConfig(
+                r=lora["r"],
+                lora_alpha=lora["alpha"],
+                target_modules=lora["modules"],
+                layers_to_transform=layers,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    )
 
 
-def build(way: str, seed: int, rows_a_step: int = ROWS, rubrics: list[str] | None = None, steps: int | None = None,
-          rate: float | None = None):
+def build(
+    way: str,
+    seed: int,
+    rows_a_step: int = ROWS,
+    rubrics: list[str] | None = None,
+    steps: int | None = None,
+    rate: float | None = None,
+):
     """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
     steps = steps or STEPS * ROWS // rows_a_step
-    profile = settings(seed) | {"loss": loss, "rows_per_batch": rows_a_step, "warmup": 0.1, "logging_steps": 10,
-                                "learning_rate": rate or RATE,
-                                "max_steps": steps, "eval_steps": steps // 3 if way.startswith("DPO,") else steps}
+    profile = settings(seed) | {
+        "loss": loss,
+        "rows_per_batch": rows_a_step,
+        "warmup": 0.1,
+        "logging_steps": 10,
+        "learning_rate": rate or RATE,
+        "max_steps": steps,
+        "eval_steps": steps // 3 if way.startswith("DPO,") else steps,
+    }
     rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
     blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
     chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
@@ -97,9 +118,16 @@ def train(*arguments, **changes):
     evals = [e for e in trainer.state.log_history if "eval_rewards/both_directions" in e]
     taken, rows_a_step = time.time() - started, trainer.args.per_device_train_batch_size
     return trainer, {
-        "seconds": taken - sum(e["eval_runtime"] for e in evals), "rows_a_step": rows_a_step,
-        "curve": [{"rows": e["step"] * rows_a_step, "accuracy": e["eval_rewards/accuracies"],
-                   "both_directions": e["eval_rewards/both_directions"]} for e in evals],
+        "seconds": taken - sum(e["eval_runtime"] for e in evals),
+        "rows_a_step": rows_a_step,
+        "curve": [
+            {
+                "rows": e["step"] * rows_a_step,
+                "accuracy": e["eval_rewards/accuracies"],
+                "both_directions": e["eval_rewards/both_directions"],
+            }
+            for e in evals
+        ],
     }
 
 
@@ -107,7 +135,8 @@ def scored(rows: list[dict], base) -> dict:
     """Steerability under both judges, and side effects."""
     return steerability(rows) | {
         "second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0),
-        "side_effects": side_effects([row["response"] for row in rows], base)}
+        "side_effects": side_effects([row["response"] for row in rows], base),
+    }
 
 
 def tuned_model(adapter=None):
@@ -149,8 +178,10 @@ def untrained(seed: int) -> dict:
         mine = [r for r in recorded if (r["rubric"], r["qualifier"]) == (task["rubric"], task["qualifier"])]
         turns = messages(task["prompt"], task["system"])
         for i in shown.choice(len(mine), 3, replace=False):
-            turns[1:1] = [{"role": "user", "content": mine[i]["prompt"]},
-                          {"role": "assistant", "content": mine[i]["response"]}]
+            turns[1:1] = [
+                {"role": "user", "content": mine[i]["prompt"]},
+                {"role": "assistant", "content": mine[i]["response"]},
+            ]
         conversations.append(turns)
     rows = answers(base, tasks, profile)
     texts = chat(base, conversations, **options(profile) | {"batch_size": 24})
@@ -175,8 +206,10 @@ def best(which: str, seed: int, samples: int = 16) -> dict:
         found["curve"][rubric] = {}
         for n in counts:
             each = np.array([best_of_n(distances[[i]], zero[[i]], n) for i in range(len(mine))])
-            draws = [np.concatenate([each[owners == p] for p in rng.integers(len(PROMPTS), size=len(PROMPTS))]).mean()
-                     for _ in range(1000)]
+            draws = [
+                np.concatenate([each[owners == p] for p in rng.integers(len(PROMPTS), size=len(PROMPTS))]).mean()
+                for _ in range(1000)
+            ]
             found["curve"][rubric][n] = [each.mean(), *np.percentile(draws, [2.5, 97.5])]
     base = base_model()
     found["picked"] = {n: scored([min(group[:n], key=miss) for group in groups.values()], base) for n in (4, 16)}
@@ -194,28 +227,50 @@ def generalisation() -> dict:
     model, profile, judge = tuned_model(), settings(), embedded_judge()
     seen = [p["prompt"] for p in load_prompts(heldout=False)][::4][:6]
     say = lambda rubric, q: system_prompt(rubric, q, paraphrase=True)  # noqa: E731
-    found = {"training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
-             "unseen prompts": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS), profile, 2)),
-             "paraphrased": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS, say), profile, 2))}
-    between = [{"prompt": p, "rubric": r, "target": t, "qualifier": str(t), "system": words}
-               for p in PROMPTS for r in RUBRICS for t, words in sorted(
-                   [(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))]
+    found = {
+        "training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
+        "unseen prompts": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS), profile, 2)),
+        "paraphrased": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS, say), profile, 2)),
+    }
+    between = [
+        {"prompt": p, "rubric": r, "target": t, "qualifier": str(t), "system": words}
+        for p in PROMPTS
+        for r in RUBRICS
+        for t, words in sorted([(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))
+    ]
     rows = answers(model, between, profile, 2)
-    found["between"] = {r: {t: by_prompt(*zip(*[(x["score"], x["prompt"]) for x in rows
-                                               if (x["rubric"], x["target"]) == (r, t)]))
-                            for t in (10, 25, 50, 75, 95)} for r in RUBRICS}
-    blends = [{"prompt": p, "rubric": a, "other": b, "system": WORDS["blend"].format(
-        one=system_prompt(a, "high"), two=system_prompt(b, "high"))} for p in PROMPTS for a, b in combinations(RUBRICS, 2)]
-    alone = [{"prompt": p, "rubric": a, "other": "", "system": system_prompt(a, "high")} for p in PROMPTS for a in RUBRICS]
+    found["between"] = {
+        r: {
+            t: by_prompt(*zip(*[(x["score"], x["prompt"]) for x in rows if (x["rubric"], x["target"]) == (r, t)]))
+            for t in (10, 25, 50, 75, 95)
+        }
+        for r in RUBRICS
+    }
+    blends = [
+        {
+            "prompt": p,
+            "rubric": a,
+            "other": b,
+            "system": WORDS["blend"].format(one=system_prompt(a, "high"), two=system_prompt(b, "high")),
+        }
+        for p in PROMPTS
+        for a, b in combinations(RUBRICS, 2)
+    ]
+    alone = [
+        {"prompt": p, "rubric": a, "other": "", "system": system_prompt(a, "high")} for p in PROMPTS for a in RUBRICS
+    ]
     rows = answers(model, blends + alone, profile, 2)
 
     def score(one: str, other: str, rubric: str) -> list[float]:
         mine = [x for x in rows if (x["rubric"], x["other"]) == (one, other)]
-        return by_prompt([judge.score(rubric, x["prompt"], x["response"]).score for x in mine],
-                         [x["prompt"] for x in mine])
+        return by_prompt(
+            [judge.score(rubric, x["prompt"], x["response"]).score for x in mine], [x["prompt"] for x in mine]
+        )
 
-    return found | {"pure": {a: {r: score(a, "", r) for r in RUBRICS} for a in RUBRICS},
-                    "blends": {f"{a} + {b}": {r: score(a, b, r) for r in (a, b)} for a, b in combinations(RUBRICS, 2)}}
+    return found | {
+        "pure": {a: {r: score(a, "", r) for r in RUBRICS} for a in RUBRICS},
+        "blends": {f"{a} + {b}": {r: score(a, b, r) for r in (a, b)} for a, b in combinations(RUBRICS, 2)},
+    }
 
 
 def by_prompt(scores: list[float], prompts: list[str]) -> list[float]:
@@ -245,22 +300,39 @@ def dial(which: str) -> dict:
     base = chat_model if which == "base" else base_model()
     model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings()["sampling"]
     pairs = [(p, r) for p in PROMPTS for r in RUBRICS]
-    texts = {q: [templated(tokenizer, messages(p, system_prompt(r, q)), tokenize=False, add_generation_prompt=True)
-                 for p, r in pairs] for q in ("low", "high")}
+    texts = {
+        q: [
+            templated(tokenizer, messages(p, system_prompt(r, q)), tokenize=False, add_generation_prompt=True)
+            for p, r in pairs
+        ]
+        for q in ("low", "high")
+    }
     low, high = (tokenizer(texts[q], return_tensors="pt", padding=True, add_special_tokens=False) for q in texts)
     found = {}
     for position in (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5):
         torch.manual_seed(0)
-        processors = [Guidance(position, model, low["input_ids"], low["attention_mask"]),
-                      RepetitionPenaltyLogitsProcessor(how["repetition_penalty"])]
+        processors = [
+            Guidance(position, model, low["input_ids"], low["attention_mask"]),
+            RepetitionPenaltyLogitsProcessor(how["repetition_penalty"]),
+        ]
         with torch.inference_mode():
-            out = model.generate(**high, logits_processor=LogitsProcessorList(processors), max_new_tokens=90,
-                                 do_sample=True, temperature=how["temperature"], top_p=how["top_p"], top_k=0,
-                                 pad_token_id=tokenizer.pad_token_id)
+            out = model.generate(
+                **high,
+                logits_processor=LogitsProcessorList(processors),
+                max_new_tokens=90,
+                do_sample=True,
+                temperature=how["temperature"],
+                top_p=how["top_p"],
+                top_k=0,
+                pad_token_id=tokenizer.pad_token_id,
+            )
         written = tokenizer.batch_decode(out[:, high["input_ids"].shape[1] :], skip_special_tokens=True)
         scores = [judge.score(r, p, text).score for (p, r), text in zip(pairs, written)]
-        found[position] = {"score": by_prompt(scores, [p for p, _ in pairs]), "perplexity": perplexity(base, written),
-                           "degenerate": float(np.mean([bool(degeneracy(text)) for text in written]))}
+        found[position] = {
+            "score": by_prompt(scores, [p for p, _ in pairs]),
+            "perplexity": perplexity(base, written),
+            "degenerate": float(np.mean([bool(degeneracy(text)) for text in written])),
+        }
     return found
 
 
@@ -295,7 +367,11 @@ def alignment(each: torch.Tensor, draws: int = 200) -> dict:
         rows = torch.randperm(2 * len(pairs), generator=chance)[: 2 * count]
         aims["shuffled"].append(((rows // 2).unique().tolist(), pairs.flatten(0, 1)[rows].mean(0)))
     cosine = lambda used, step: torch.cosine_similarity(  # noqa: E731
-        step, total - pairs[used].mean(1).sum(0), dim=0).item()
-    return {"pairs": len(pairs), "cosine": _mean(torch.cosine_similarity(one, other, dim=-1).tolist()),
-            "unconditional_share": _mean(unconditional.tolist()),
-            "aim": {name: _mean([cosine(*step) for step in steps]) for name, steps in aims.items()}}
+        step, total - pairs[used].mean(1).sum(0), dim=0
+    ).item()
+    return {
+        "pairs": len(pairs),
+        "cosine": _mean(torch.cosine_similarity(one, other, dim=-1).tolist()),
+        "unconditional_share": _mean(unconditional.tolist()),
+        "aim": {name: _mean([cosine(*step) for step in steps]) for name, steps in aims.items()},
+    }

@@ -11,13 +11,25 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 _PLACES = {
-    "Rubric": "rubrics", "RubricError": "runtime.errors", "load_rubric": "rubrics", "shipped_rubrics": "rubrics",
-    "load_responses": "prompts", "load_prompts": "prompts", "system_prompt": "prompts",
-    "embedded_judge": "judging", "LLMJudge": "judging", "Judgement": "judging",
-    "generate_responses": "generation", "build_mirrored_pairs": "pairs",
-    "load_chat_model": "models.loading", "chat": "models.conversation",
-    "MirroredDPOTrainer": "training", "steerability": "evaluation",
-    "rubric_studio": "widgets.studio", "steering_desk": "widgets.desk", "token_log_ratios": "models.logps",
+    "Rubric": "rubrics",
+    "RubricError": "runtime.errors",
+    "load_rubric": "rubrics",
+    "shipped_rubrics": "rubrics",
+    "load_responses": "prompts",
+    "load_prompts": "prompts",
+    "system_prompt": "prompts",
+    "embedded_judge": "judging",
+    "LLMJudge": "judging",
+    "Judgement": "judging",
+    "generate_responses": "generation",
+    "build_mirrored_pairs": "pairs",
+    "load_chat_model": "models.loading",
+    "chat": "models.conversation",
+    "MirroredDPOTrainer": "training",
+    "steerability": "evaluation",
+    "rubric_studio": "widgets.studio",
+    "steering_desk": "widgets.desk",
+    "token_log_ratios": "models.logps",
 }
 __all__ = sorted(_PLACES)
 

@@ -10,8 +10,12 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("run", add_help=False, help="execute the notebooks; `run --help` shows the options")
     trial = commands.add_parser("try", help="answer a prompt under three system prompts")
     trial.add_argument("--prompt", help="what to ask (default: a held-out prompt of the series)")
-    trial.add_argument("--system", action="append", metavar="TEXT",
-                       help="a system prompt of your own in place of the three; may be given several times")
+    trial.add_argument(
+        "--system",
+        action="append",
+        metavar="TEXT",
+        help="a system prompt of your own in place of the three; may be given several times",
+    )
     commands.add_parser("check", help="say what this machine is, what it lacks, and how long the series takes on it")
     return whole
 

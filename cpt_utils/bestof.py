@@ -31,7 +31,11 @@ def whole_sentences(text: str) -> str:
 
 
 def candidates(
-    attempt: Callable[[int], Teacher], tasks: list[dict], n: int, judge, path: Path,
+    attempt: Callable[[int], Teacher],
+    tasks: list[dict],
+    n: int,
+    judge,
+    path: Path,
     to_messages=teacher_messages,
 ) -> list[dict]:
     """`n` judged tries at every task {prompt, rubric, qualifier}: rows with try, score, degenerate added.
@@ -76,15 +80,24 @@ def nearest(rows: list[dict]) -> list[dict]:
         for distance, text, q in places:
             if q not in taken and text in fine:
                 row = fine.pop(text)
-                taken[q] = {**row, "asked": row["qualifier"], "qualifier": q, "target": target_of(q),
-                            "distance": distance}
+                taken[q] = {
+                    **row,
+                    "asked": row["qualifier"],
+                    "qualifier": q,
+                    "target": target_of(q),
+                    "distance": distance,
+                }
         if len(taken) == len(qualifiers):
             chosen += [taken[q] for q in qualifiers]
     return chosen
 
 
 def best_of_n(
-    attempt: Callable[[int], Teacher], tasks: list[dict], n: int, judge, path: Path,
+    attempt: Callable[[int], Teacher],
+    tasks: list[dict],
+    n: int,
+    judge,
+    path: Path,
     to_messages=teacher_messages,
 ) -> tuple[list[dict], list[dict]]:
     """The chosen rows (nearest) and all candidates: `n` tries at every task, see candidates."""

@@ -25,7 +25,7 @@ def dpo_loss(
 
 
 def pair_metrics(chosen_rewards: torch.Tensor, rejected_rewards: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Means by TRL's names: rewards, margins, rows whose chosen reward is the higher one, and pairs right in both rows."""
+    """Means by TRL's names: rewards, margins, rows that prefer the chosen response, pairs that do so in both rows."""
     margins = chosen_rewards - rejected_rewards
     right = (margins > 0).float()
     return {

@@ -15,10 +15,15 @@ def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=syst
     """One task {prompt, rubric, qualifier, target, system} per prompt, rubric and target."""
     return [
         {
-            "prompt": prompt, "rubric": rubric, "qualifier": qualifier, "target": target,
+            "prompt": prompt,
+            "rubric": rubric,
+            "qualifier": qualifier,
+            "target": target,
             "system": system_prompts(rubric, qualifier),
         }
-        for prompt in prompts for rubric in rubrics for qualifier, target in TARGETS.items()
+        for prompt in prompts
+        for rubric in rubrics
+        for qualifier, target in TARGETS.items()
     ]
 
 
@@ -27,9 +32,7 @@ def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: i
     from cpt_utils.models.conversation import chat
 
     tasks = [{**task, "sample": sample} for task in tasks for sample in range(samples)]  # one prompt, one prefill
-    texts = chat(
-        chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options
-    )
+    texts = chat(chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options)
     return judge_rows(judge, [{**task, "response": text} for task, text in zip(tasks, texts)])
 
 
@@ -92,8 +95,13 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
     }
     degenerate = float(np.mean([row["degenerate"] for row in rows]))
     return {
-        **mean, "ci95": ci95, "by_rubric": by_rubric, "pooled": rank_metrics(rows),
-        "degenerate_rate": degenerate, "texts": len(rows), "unjudged": unjudged,
+        **mean,
+        "ci95": ci95,
+        "by_rubric": by_rubric,
+        "pooled": rank_metrics(rows),
+        "degenerate_rate": degenerate,
+        "texts": len(rows),
+        "unjudged": unjudged,
     }
 
 

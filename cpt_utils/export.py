@@ -50,14 +50,20 @@ def write_card(folder: Path, profile: dict, report: dict) -> Path:
     measured = "It has not been measured yet (notebook 05 does that)."
     if steer:
         measured = (
-            f"On {report['data'].get('heldout_prompts', '?')} held-out prompts, by the series' offline judge: accuracy "
-            f"{steer['accuracy']:.2f}, Kendall's tau {steer['kendall_tau']:.2f}, Spearman's rho {steer['spearman_rho']:.2f}."
+            f"On {report['data'].get('heldout_prompts', '?')} held-out prompts, by the series' offline judge: "
+            f"accuracy {steer['accuracy']:.2f}, Kendall's tau {steer['kendall_tau']:.2f}, "
+            f"Spearman's rho {steer['spearman_rho']:.2f}."
         )
     text = CARD.format(
-        base=hub_name(profile), licence=entry.get("licence", "other").lower().replace("see the model page", "other"),
-        name=Path(hub_name(profile)).name, **{k: profile["lora"][k] for k in ("r", "alpha")},
+        base=hub_name(profile),
+        licence=entry.get("licence", "other").lower().replace("see the model page", "other"),
+        name=Path(hub_name(profile)).name,
+        **{k: profile["lora"][k] for k in ("r", "alpha")},
         training=f"Trained on {rows} rows for {training.get('steps', '?')} steps; data: {profile['data']}.",
-        measured=measured, profile=profile["name"], seed=profile["seed"], hardware=report.get("hardware", "?"),
+        measured=measured,
+        profile=profile["name"],
+        seed=profile["seed"],
+        hardware=report.get("hardware", "?"),
         versions=", ".join(f"{k} {v}" for k, v in list(report.get("versions", {}).items())[:4]),
         digest=sha256(folder / "adapter_model.safetensors"),
     )

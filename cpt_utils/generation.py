@@ -73,7 +73,9 @@ def generation_tasks(prompts: list[str], rubrics: list[str], qualifiers=("low", 
     """One task {prompt, rubric, qualifier} for each combination."""
     return [
         {"prompt": prompt, "rubric": rubric, "qualifier": qualifier}
-        for prompt in prompts for rubric in rubrics for qualifier in qualifiers
+        for prompt in prompts
+        for rubric in rubrics
+        for qualifier in qualifiers
     ]
 
 
@@ -159,9 +161,7 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], p
     return faults
 
 
-def _work_through(
-    work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable
-) -> None:
+def _work_through(work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable) -> None:
     """Call `handle(batch, outcome)` as the work is done; `keep_late` gets what an interrupt met."""
     if workers == 1:  # in this thread, so that an interrupt reaches the work itself
         for batch in batches:

@@ -38,9 +38,7 @@ def _from_hub(name: str, split: str) -> list[dict]:
         return load_dataset(name, split=split).to_list()
     except (OSError, ValueError, DatasetGenerationError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:140]
-    raise DataError(
-        f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection."
-    )
+    raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")
 
 
 def _text(row: dict, number: int, column: str, role: str) -> str:
@@ -48,8 +46,10 @@ def _text(row: dict, number: int, column: str, role: str) -> str:
     value = row.get(column)
     if isinstance(value, list) and value and isinstance(value[-1], dict):
         if value[-1].get("role") != role:
-            raise DataError(f"Row {number}, column {column!r}: the last message is by "
-                            f"{value[-1].get('role')!r}, not by {role!r}; mend the roles.")
+            raise DataError(
+                f"Row {number}, column {column!r}: the last message is by "
+                f"{value[-1].get('role')!r}, not by {role!r}; mend the roles."
+            )
         value = value[-1].get("content")
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"Row {number}, column {column!r}: no text; fill it or drop the row.")
@@ -59,8 +59,10 @@ def _text(row: dict, number: int, column: str, role: str) -> str:
 def _need(rows: list[dict], columns: tuple[str, ...], source) -> None:
     found = set(rows[0]) if rows else set()
     if absent := [name for name in columns if name not in found]:
-        raise DataError(f"{Path(source).name} has no column {absent[0]!r}, only "
-                        f"{', '.join(sorted(found)) or 'no rows'}; rename or add it.")
+        raise DataError(
+            f"{Path(source).name} has no column {absent[0]!r}, only "
+            f"{', '.join(sorted(found)) or 'no rows'}; rename or add it."
+        )
 
 
 def rubric_name(text: str) -> str:
@@ -83,8 +85,10 @@ def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train
     writer = next((c for c in rows[0] if c.lower().startswith(("model", "generat"))), None)
     found = []
     for number, row in enumerate(rows, 1):
-        new = {c: _text(row, number, c, "assistant" if c == "response" else "user")
-               for c in ("prompt", "rubric", "qualifier", "response")}
+        new = {
+            c: _text(row, number, c, "assistant" if c == "response" else "user")
+            for c in ("prompt", "rubric", "qualifier", "response")
+        }
         try:
             target_of(new["qualifier"])
         except PairError as error:
@@ -112,13 +116,16 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
         system = first.get("content") if own else row.get("system", row.get("system_prompt"))
         if own and not system or not isinstance(system, str | None):
             raise DataError(f"Row {number}: the system prompt has no text; fill it or drop the row.")
-        found.append({
-            "prompt": messages(user, system),
-            "chosen": [{"role": "assistant", "content": chosen}],
-            "rejected": [{"role": "assistant", "content": rejected}],
-            "rubric": rubric_name(str(row.get("rubric") or "unknown")),
-            "chosen_target": row.get("chosen_target"), "rejected_target": row.get("rejected_target"),
-        })
+        found.append(
+            {
+                "prompt": messages(user, system),
+                "chosen": [{"role": "assistant", "content": chosen}],
+                "rejected": [{"role": "assistant", "content": rejected}],
+                "rubric": rubric_name(str(row.get("rubric") or "unknown")),
+                "chosen_target": row.get("chosen_target"),
+                "rejected_target": row.get("rejected_target"),
+            }
+        )
     return _side_by_side(found)
 
 
@@ -133,7 +140,5 @@ def _side_by_side(rows: list[dict]) -> tuple[list[dict], int]:
         else:
             waiting.setdefault((chosen, rejected), []).append(row)
     alone = [[row] for group in waiting.values() for row in group]
-    numbered = [
-        {**row, "pair_id": f"{number:05d}"} for number, pair in enumerate(pairs + alone) for row in pair
-    ]
+    numbered = [{**row, "pair_id": f"{number:05d}"} for number, pair in enumerate(pairs + alone) for row in pair]
     return numbered, len(alone)

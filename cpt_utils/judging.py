@@ -117,8 +117,9 @@ class AnchorJudge:
         self.rubric, self.anchors, known = rubric, anchors, style_measures("")
         names = {criterion.name for criterion in rubric.criteria}
         if odd := names ^ set(anchors):
-            raise JudgeError(f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is "
-                             "only in one of them.")
+            raise JudgeError(
+                f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is only in one of them."
+            )
         for name, (measure, low, high) in anchors.items():
             if measure not in known:
                 raise JudgeError(f"{name!r}: there is no measure {measure!r}, only {', '.join(known)}.")

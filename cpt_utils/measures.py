@@ -90,13 +90,11 @@ def style_measures(text: str) -> dict[str, float]:
         "ellipses": per_100(r"…|\.\.\."),
         "quotes": per_100(r"[\"“”]"),
         "digits": per_100(r"\d+"),
-        "symbols": 100 * sum(not (c.isalnum() or c.isspace() or c in ".,;:'’\"“”!?-—()") for c in text)
-        / visible,
+        "symbols": 100 * sum(not (c.isalnum() or c.isspace() or c in ".,;:'’\"“”!?-—()") for c in text) / visible,
         "punctuation": 100 * sum(not (c.isalnum() or c.isspace()) for c in text) / visible,
         "capitals": 100 * sum(c.isupper() for c in text) / letters,
         "shouting": 100 * sum(len(w) > 1 and w.isupper() for w in tokens) / count,
-        "inner_capitals": 100 * sum(any(c.isupper() for c in w[1:]) and not w.isupper() for w in tokens)
-        / count,
+        "inner_capitals": 100 * sum(any(c.isupper() for c in w[1:]) and not w.isupper() for w in tokens) / count,
         "lower_starts": sum(s[:1].islower() for s in sentences_of(text)) / len(sentences),
         "rarity": sum(rare) / count,
         "rarest_tenth": sum(rare[-max(1, count // 10) :]) / max(1, count // 10),
@@ -110,6 +108,4 @@ def style_measures(text: str) -> dict[str, float]:
         else 0.0,
         "short_lines": sum(len(WORD.findall(s)) <= 5 for s in lines) / len(lines),
     }
-    return measures | {
-        name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()
-    }
+    return measures | {name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()}

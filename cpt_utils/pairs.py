@@ -126,9 +126,12 @@ def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> Non
         roles = {"chosen": ["assistant"], "rejected": ["assistant"]}
         for column, wanted in {"prompt": None, **roles}.items():
             turns = row.get(column)
-            whole = isinstance(turns, list) and turns and all(
-                isinstance(t, dict) and isinstance(t.get("content"), str) and t["content"].strip()
-                for t in turns
+            whole = (
+                isinstance(turns, list)
+                and turns
+                and all(
+                    isinstance(t, dict) and isinstance(t.get("content"), str) and t["content"].strip() for t in turns
+                )
             )
             if not whole:
                 raise PairError(f"{place}: {column!r} holds no messages with text; run notebook 03 again.")
@@ -166,8 +169,10 @@ def check_lengths(rows: list[dict], tokenizer, max_length: int) -> None:
     """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word."""
     from cpt_utils.models.conversation import templated
 
-    sizes = {number: len(templated(tokenizer, row["prompt"], add_generation_prompt=True))
-             for number, row in enumerate(rows, 1)}
+    sizes = {
+        number: len(templated(tokenizer, row["prompt"], add_generation_prompt=True))
+        for number, row in enumerate(rows, 1)
+    }
     if full := [number for number, size in sizes.items() if size >= max_length]:
         raise PairError(
             f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "

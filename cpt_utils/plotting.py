@@ -13,7 +13,10 @@ from cpt_utils.runtime import files
 COLOURS = {"low": "#0072B2", "mid": "#E69F00", "high": "#D55E00"}  # Okabe-Ito: safe for colour-blind readers
 BASE, TUNED = "#7F7F7F", "#009E73"
 LABELS = {
-    "chaos_cinema": "Chaos Cinema", "rococo": "Rococo", "esoteric": "Esoteric", "creative_chaos": "Creative Chaos",
+    "chaos_cinema": "Chaos Cinema",
+    "rococo": "Rococo",
+    "esoteric": "Esoteric",
+    "creative_chaos": "Creative Chaos",
 }
 
 
@@ -21,11 +24,21 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
     """A figure and its axes in the series' style (see matplotlib.pyplot.subplots)."""
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update({
-        "figure.dpi": 110, "savefig.dpi": 150, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.titlesize": 11, "axes.titlelocation": "left", "font.size": 10, "legend.frameon": False,
-        "axes.grid": True, "grid.alpha": 0.25, "figure.constrained_layout.use": True,
-    })
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 150,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "axes.titlelocation": "left",
+            "font.size": 10,
+            "legend.frameon": False,
+            "axes.grid": True,
+            "grid.alpha": 0.25,
+            "figure.constrained_layout.use": True,
+        }
+    )
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
@@ -64,8 +77,15 @@ def scores_by_target(axis, rows: list[dict], title: str, legend: bool = False) -
             mine = [r for r in rows if r["rubric"] == rubric and r["qualifier"] == qualifier]
             x = place + shift + rng.uniform(-0.08, 0.08, len(mine))
             y = [row["score"] for row in mine]
-            axis.scatter(x, y, s=14, alpha=0.65, color=COLOURS[qualifier], linewidths=0,
-                         label=f"{qualifier} (target {target})" if place == 0 else None)
+            axis.scatter(
+                x,
+                y,
+                s=14,
+                alpha=0.65,
+                color=COLOURS[qualifier],
+                linewidths=0,
+                label=f"{qualifier} (target {target})" if place == 0 else None,
+            )
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")
     names = [LABELS.get(name, name.replace("_", " ").title()) for name in rubrics]
@@ -82,8 +102,10 @@ def side_by_side(columns: dict[str, list[str]], labels: list[str]):
     width = 86 // len(columns)
     head = "<th></th>" + "".join(f"<th style='text-align:left'>{html.escape(n)}</th>" for n in columns)
     body = "".join(
-        "<tr>" + cell.format(14, f"<b>{html.escape(label)}</b>")
-        + "".join(cell.format(width, html.escape(texts[i])) for texts in columns.values()) + "</tr>"
+        "<tr>"
+        + cell.format(14, f"<b>{html.escape(label)}</b>")
+        + "".join(cell.format(width, html.escape(texts[i])) for texts in columns.values())
+        + "</tr>"
         for i, label in enumerate(labels)
     )
     return HTML(f"<table style='width:100%'><tr>{head}</tr>{body}</table>")
@@ -159,17 +181,16 @@ def _heat_lines(tokens: list[tuple[str, float]], columns: int) -> list[list[tupl
     return [line for line in lines if line]
 
 
-def token_heat_figure(
-    views: dict[str, list[tuple[str, float]]], limit: float | None = None, columns: int = 112
-):
+def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | None = None, columns: int = 112):
     """What token_heat shows, as a figure for places that keep no HTML (save it with plotting.save)."""
     from matplotlib.patches import Rectangle
 
     limit = limit or heat_limit(views)
     wrapped = {label: _heat_lines(tokens, columns) for label, tokens in views.items()}
     heights = [len(lines) + 1.4 for lines in wrapped.values()] + [2.2]
-    fig, axes = figure(len(heights), height=0.24 * sum(heights) + 0.5, width=9.5,
-                       gridspec_kw={"height_ratios": heights})
+    fig, axes = figure(
+        len(heights), height=0.24 * sum(heights) + 0.5, width=9.5, gridspec_kw={"height_ratios": heights}
+    )
     for axis, height in zip(axes, heights):
         axis.set(xlim=(0, columns), ylim=(height, 0))
         axis.axis("off")
@@ -177,8 +198,16 @@ def token_heat_figure(
     def draw(axis, x: float, y: float, text: str, ratio: float) -> None:
         colour = tuple(value / 255 for value in heat_colour(ratio, limit))
         axis.add_patch(Rectangle((x, y), len(text), 0.86, color=colour, linewidth=0))
-        axis.text(x + len(text) / 2, y + 0.45, text, family="monospace", fontsize=9, ha="center", va="center",
-                  parse_math=False)
+        axis.text(
+            x + len(text) / 2,
+            y + 0.45,
+            text,
+            family="monospace",
+            fontsize=9,
+            ha="center",
+            va="center",
+            parse_math=False,
+        )
         ends = [x + 0.1, x + len(text) - 0.1]
         if ratio >= limit / 10:
             axis.plot(ends, [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
@@ -197,8 +226,9 @@ def token_heat_figure(
     wide = columns // 14
     for place, mark in enumerate(_heat_marks(limit)):
         draw(axes[-1], columns // 3 + wide * place, 0.65, (f"{mark:+g}" if mark else "0").center(wide), mark)
-    axes[-1].text(columns * 0.72, 1.1, "underlined: likelier after tuning\ndashed overline: less likely",
-                  va="center", fontsize=8)
+    axes[-1].text(
+        columns * 0.72, 1.1, "underlined: likelier after tuning\ndashed overline: less likely", va="center", fontsize=8
+    )
     return fig
 
 

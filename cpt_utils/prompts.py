@@ -1,7 +1,5 @@
 """The shipped prompts, system prompts and recorded responses, and the words that we send to teachers."""
 
-
-
 import re
 
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics

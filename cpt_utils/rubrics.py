@@ -129,11 +129,18 @@ class Rubric(Strict):
                 raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None
             criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
         notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
-        return cls.checked({
-            "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
-            "title": lines[0], "objective": objective, "guiding_principles": principles,
-            "levels": table[0][1:6], "criteria": criteria, "scoring_notes": "\n".join(filter(None, notes)),
-        }, "the rubric text")
+        return cls.checked(
+            {
+                "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
+                "title": lines[0],
+                "objective": objective,
+                "guiding_principles": principles,
+                "levels": table[0][1:6],
+                "criteria": criteria,
+                "scoring_notes": "\n".join(filter(None, notes)),
+            },
+            "the rubric text",
+        )
 
     @classmethod
     def checked(cls, data: dict, where: str = "the rubric") -> "Rubric":
@@ -154,17 +161,20 @@ class Rubric(Strict):
         """The rubric for people and for prompts: sections, and a table of criteria by level."""
         cell = lambda text: " ".join(text.split()).replace("|", "\\|")  # noqa: E731
         head = ["Criterion", *(f"{n} ({s})" for n, s in zip(self.levels, LEVEL_SCORES)), "Weight"]
-        rows = [
-            [f"**{c.name}** {c.description}", *c.levels, f"{c.weight:g}%"] for c in self.criteria
-        ]
+        rows = [[f"**{c.name}** {c.description}", *c.levels, f"{c.weight:g}%"] for c in self.criteria]
         table = [head, ["---"] * len(head), *rows]
-        return "\n\n".join(filter(None, [
-            f"# {self.title}",
-            f"**Objective.** {self.objective}",
-            "\n".join(f"- {principle}" for principle in self.guiding_principles),
-            "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
-            f"**Scoring.** {self.scoring_notes}" if self.scoring_notes else "",
-        ]))
+        return "\n\n".join(
+            filter(
+                None,
+                [
+                    f"# {self.title}",
+                    f"**Objective.** {self.objective}",
+                    "\n".join(f"- {principle}" for principle in self.guiding_principles),
+                    "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
+                    f"**Scoring.** {self.scoring_notes}" if self.scoring_notes else "",
+                ],
+            )
+        )
 
 
 def _short(text: str, where: str) -> str:

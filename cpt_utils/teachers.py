@@ -53,14 +53,18 @@ def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
     """A teacher that runs a loaded chat model (loading.load_chat_model) in this process."""
     from cpt_utils.models.conversation import chat
 
-    return Teacher(
-        chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size
-    )
+    return Teacher(chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size)
 
 
 def endpoint_teacher(
-    model: str, base_url: str, workers: int = 8, *, ask_key: bool = False, retries: int = 4,
-    timeout: float = 120, **options,
+    model: str,
+    base_url: str,
+    workers: int = 8,
+    *,
+    ask_key: bool = False,
+    retries: int = 4,
+    timeout: float = 120,
+    **options,
 ) -> Teacher:
     """A teacher behind any OpenAI-compatible endpoint; its key comes from `api_key(ask_key)`.
 
@@ -73,8 +77,13 @@ def endpoint_teacher(
         raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
     key = api_key(ask_key) or "none"
     hooks = {"response": [lambda response: _limit(response, timeout)]}
-    client = OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout,
-                    http_client=DefaultHttpxClient(event_hooks=hooks))
+    client = OpenAI(
+        base_url=base_url,
+        api_key=key,
+        max_retries=retries,
+        timeout=timeout,
+        http_client=DefaultHttpxClient(event_hooks=hooks),
+    )
     answer = lambda asked: [_ask(client, model, turns, options) for turns in asked]  # noqa: E731
     return Teacher(model, answer, workers=workers)
 

@@ -52,8 +52,8 @@ class ShortLog(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and not math.isfinite(logs.get("loss", 0.0)):
             raise TrainingError(
-                f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 instead "
-                "of fp16; the last checkpoint is kept."
+                f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 "
+                "instead of fp16; the last checkpoint is kept."
             )
         if logs and "loss/sigmoid" in logs:
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")

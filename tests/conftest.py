@@ -41,9 +41,15 @@ def tiny_model(tokenizer):
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
     return AutoModelForCausalLM.from_config(config)
 
@@ -55,5 +61,6 @@ def rows():
     from cpt_utils.prompts import load_prompts, load_responses
 
     prompts = [p["prompt"] for p in load_prompts(heldout=False)][:2]
-    return build_mirrored_pairs([r for r in load_responses(False) 
-                                 if r["prompt"] in prompts and r["rubric"] in ("rococo", "chaos_cinema")])
+    return build_mirrored_pairs(
+        [r for r in load_responses(False) if r["prompt"] in prompts and r["rubric"] in ("rococo", "chaos_cinema")]
+    )

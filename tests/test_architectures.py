@@ -29,8 +29,14 @@ MISTRAL = (
     "{%- else -%}{{ m.content }}<|im_end|>{%- endif -%}"
     "{%- endfor -%}"
 )
-SIZES = dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-             max_position_embeddings=1024)
+SIZES = dict(
+    hidden_size=64,
+    intermediate_size=128,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    max_position_embeddings=1024,
+)
 KINDS = {
     "qwen3": (Qwen3Config(head_dim=16, **SIZES), "qwen3.jinja"),
     "phi4": (Phi3Config(original_max_position_embeddings=1024, **SIZES), "phi3.jinja"),
@@ -52,9 +58,20 @@ def student(request, tmp_path):
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(r"\s*[\r\n]+"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": [
-        "[INST]", "[/INST]", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "<start_of_turn>", "<end_of_turn>",
-    ]})
+    tokenizer.add_special_tokens(
+        {
+            "additional_special_tokens": [
+                "[INST]",
+                "[/INST]",
+                "<|user|>",
+                "<|assistant|>",
+                "<|system|>",
+                "<|end|>",
+                "<start_of_turn>",
+                "<end_of_turn>",
+            ]
+        }
+    )
     tokenizer.chat_template = (TEMPLATES / template).read_text() if template else MISTRAL
     torch.manual_seed(0)
     config.vocab_size, config.pad_token_id, config.eos_token_id = len(tokenizer), 2, 2
@@ -67,12 +84,28 @@ def student(request, tmp_path):
 
 
 def settings(tmp_path, **changes):
-    return DPOConfig(**{
-        "output_dir": str(tmp_path / "out"), "use_cpu": True, "bf16": False, "per_device_train_batch_size": 2,
-        "per_device_eval_batch_size": 2, "gradient_accumulation_steps": 2, "max_steps": 2, "logging_steps": 1,
-        "learning_rate": 5e-3, "warmup_steps": 0.1, "max_length": 512, "precompute_ref_log_probs": True,
-        "gradient_checkpointing": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True, "seed": 1,
-    } | changes)
+    return DPOConfig(
+        **{
+            "output_dir": str(tmp_path / "out"),
+            "use_cpu": True,
+            "bf16": False,
+            "per_device_train_batch_size": 2,
+            "per_device_eval_batch_size": 2,
+            "gradient_accumulation_steps": 2,
+            "max_steps": 2,
+            "logging_steps": 1,
+            "learning_rate": 5e-3,
+            "warmup_steps": 0.1,
+            "max_length": 512,
+            "precompute_ref_log_probs": True,
+            "gradient_checkpointing": True,
+            "report_to": "none",
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            "seed": 1,
+        }
+        | changes
+    )
 
 
 def train(profile, rows, tmp_path, kind=MirroredDPOTrainer, **changes):
@@ -81,8 +114,14 @@ def train(profile, rows, tmp_path, kind=MirroredDPOTrainer, **changes):
     set_seed(1)
     model, peft_config = adapters.prepare_for_lora(chat_model, lora, profile)
     data = Dataset.from_list(conversation.fit_rows(chat_model.tokenizer, rows))
-    trainer = kind(model=model, args=settings(tmp_path, **changes), train_dataset=data, eval_dataset=data.select(range(4)),
-                   processing_class=chat_model.tokenizer, peft_config=peft_config)
+    trainer = kind(
+        model=model,
+        args=settings(tmp_path, **changes),
+        train_dataset=data,
+        eval_dataset=data.select(range(4)),
+        processing_class=chat_model.tokenizer,
+        peft_config=peft_config,
+    )
     prepare_trainer(trainer).train()
     return trainer
 
@@ -180,15 +219,27 @@ def test_a_model_without_chat_template_is_refused(student):
 def test_registry_shapes_match_transformers_own_count(key):
     """Parameters counted from our shapes equal those of the architecture built without memory."""
     entry = catalogue.known_models()[key]
-    kind = {"smollm2": "LlamaConfig", "qwen3": "Qwen3Config", "phi4": "Phi3Config", "mistral": "MistralConfig",
-            "rocinante": "MistralConfig", "gemma2": "Gemma2Config"}[key.split("-")[0]]
+    kind = {
+        "smollm2": "LlamaConfig",
+        "qwen3": "Qwen3Config",
+        "phi4": "Phi3Config",
+        "mistral": "MistralConfig",
+        "rocinante": "MistralConfig",
+        "gemma2": "Gemma2Config",
+    }[key.split("-")[0]]
     import transformers
 
     s = entry["shape"]
     config = getattr(transformers, kind)(
-        hidden_size=s["hidden"], intermediate_size=s["intermediate"], num_hidden_layers=s["layers"],
-        num_attention_heads=s["heads"], num_key_value_heads=s["kv_heads"], head_dim=s["head_dim"], vocab_size=s["vocab"],
-        tie_word_embeddings=s["tied"], pad_token_id=0,
+        hidden_size=s["hidden"],
+        intermediate_size=s["intermediate"],
+        num_hidden_layers=s["layers"],
+        num_attention_heads=s["heads"],
+        num_key_value_heads=s["kv_heads"],
+        head_dim=s["head_dim"],
+        vocab_size=s["vocab"],
+        tie_word_embeddings=s["tied"],
+        pad_token_id=0,
     )
     with torch.device("meta"):
         count = AutoModelForCausalLM.from_config(config).num_parameters()
@@ -213,11 +264,14 @@ def test_unknown_models_are_named():
 
 def test_released_models_load_in_one_call(monkeypatch):
     seen = []
-    monkeypatch.setattr(loading, "load_student", lambda profile, **o: seen.append(profile) or conversation.ChatModel(0, 0, ""))
+    monkeypatch.setattr(
+        loading, "load_student", lambda profile, **o: seen.append(profile) or conversation.ChatModel(0, 0, "")
+    )
     for key in ("qwen3-4b", "phi4", "mistral-nemo-12b", "rocinante-12b"):
         assert loading.load_released(key).name == f"configurable-preference-{key}"
-    assert [loading.weights_of(p) for p in seen] == [f"vicgalle/configurable-preference-{p}" for p in (
-        "qwen3-4b", "phi4", "mistral-nemo-12b", "rocinante-12b")]
+    assert [loading.weights_of(p) for p in seen] == [
+        f"vicgalle/configurable-preference-{p}" for p in ("qwen3-4b", "phi4", "mistral-nemo-12b", "rocinante-12b")
+    ]
     t4 = load_profile("t4")
     assert loading.weights_of(t4) == "unsloth/Qwen3-4B-unsloth-bnb-4bit"
     assert loading.weights_of(t4 | {"four_bit": False}) == "Qwen/Qwen3-4B"

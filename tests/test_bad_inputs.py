@@ -1,4 +1,4 @@
-"""What users get wrong, in one table: each case is named in one sentence, with its place and mend, and changes no file."""
+"""What users get wrong, in one table: one sentence names each case, with its place and mend, and no file changes."""
 
 import copy
 import json
@@ -36,6 +36,7 @@ def snapshot(folder):
 
 # Rubric files: (the file's bytes or a change of a valid one, what the message names)
 
+
 def changed(**values):
     return load_rubric("rococo").model_dump() | values
 
@@ -63,7 +64,10 @@ RUBRICS = {
     "a list that holds itself": (b"title: x\ncriteria: &a [*a]\n", "rubric.yaml"),
     "one MB": (b"title: " + b"x" * 2**20, "at most 100000"),
     "a key twice": (TEXT.encode() + b"title: Another\n", ("'title'", "line 1")),
-    "a key twice in a criterion": (TEXT.replace("  weight: 30.0", "  weight: 30.0\n  weight: 20.0").encode(), "'weight'"),
+    "a key twice in a criterion": (
+        TEXT.replace("  weight: 30.0", "  weight: 30.0\n  weight: 20.0").encode(),
+        "'weight'",
+    ),
     "no name": ({k: v for k, v in changed().items() if k != "name"}, "name: is missing"),
     "no criteria": ({k: v for k, v in changed().items() if k != "criteria"}, "criteria: is missing"),
     "empty list of criteria": (changed(criteria=[]), "criteria: has 0 entries"),
@@ -144,6 +148,7 @@ def test_rubrics_in_the_layout_of_the_release(case):
 
 # Data: (what is done in a folder, the error, what it names)
 
+
 def responses(folder, **changes):
     rows = [{"prompt": "P", "rubric": "rococo", "qualifier": q, "response": f"text {q}"} for q in ("low", "high")]
     rows[1] |= changes
@@ -193,49 +198,125 @@ def build(change):
 DATA = {
     "no file": (lambda f, t: of(hub_data.load_preferences, f / "x.jsonl"), DataError, "x.jsonl"),
     "an empty file": (lambda f, t: of(hub_data.load_preferences, write(f, "e.jsonl", [])), DataError, "e.jsonl"),
-    "an empty table": (lambda f, t: of(hub_data.load_preferences, put(f / "e.csv", "prompt,chosen,rejected\n")), DataError,
-                       "e.csv"),
+    "an empty table": (
+        lambda f, t: of(hub_data.load_preferences, put(f / "e.csv", "prompt,chosen,rejected\n")),
+        DataError,
+        "e.csv",
+    ),
     "torn JSON": (lambda f, t: of(hub_data.load_preferences, put(f / "t.jsonl", '{"prompt": ')), DataError, "t.jsonl"),
     "a picture": (lambda f, t: of(hub_data.load_preferences, put(f / "p.parquet", "PNG")), DataError, "p.parquet"),
-    "an unknown data set": (lambda f, t: of(hub_data.load_preferences, "nobody/nothing"), DataError, "'nobody/nothing'"),
-    "a missing column": (lambda f, t: of(hub_data.load_release_responses, responses(f, rubric="gone")), DataError, "'rubric'"),
-    "a null response": (lambda f, t: of(hub_data.load_release_responses, responses(f, response=None)), DataError,
-                        ("Row 2", "'response'")),
-    "an unknown qualifier": (lambda f, t: of(hub_data.load_release_responses, responses(f, qualifier="huge")), DataError,
-                             ("Row 2", "'huge'")),
-    "wrong roles": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
-        lambda rows: rows[1]["chosen"][0].update(role="user")))), DataError, ("Row 2", "'chosen'", "'user'")),
-    "an empty system prompt": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
-        lambda rows: rows[1]["prompt"][0].update(content="")))), DataError, ("Row 2", "system prompt")),
-    "chosen as rejected": (lambda f, t: of(hub_data.load_preferences, write(f, "p.jsonl", preferences(
-        lambda rows: rows[3].update(chosen=rows[3]["rejected"])))), DataError, ("Row 4", "same text")),
+    "an unknown data set": (
+        lambda f, t: of(hub_data.load_preferences, "nobody/nothing"),
+        DataError,
+        "'nobody/nothing'",
+    ),
+    "a missing column": (
+        lambda f, t: of(hub_data.load_release_responses, responses(f, rubric="gone")),
+        DataError,
+        "'rubric'",
+    ),
+    "a null response": (
+        lambda f, t: of(hub_data.load_release_responses, responses(f, response=None)),
+        DataError,
+        ("Row 2", "'response'"),
+    ),
+    "an unknown qualifier": (
+        lambda f, t: of(hub_data.load_release_responses, responses(f, qualifier="huge")),
+        DataError,
+        ("Row 2", "'huge'"),
+    ),
+    "wrong roles": (
+        lambda f, t: of(
+            hub_data.load_preferences,
+            write(f, "p.jsonl", preferences(lambda rows: rows[1]["chosen"][0].update(role="user"))),
+        ),
+        DataError,
+        ("Row 2", "'chosen'", "'user'"),
+    ),
+    "an empty system prompt": (
+        lambda f, t: of(
+            hub_data.load_preferences,
+            write(f, "p.jsonl", preferences(lambda rows: rows[1]["prompt"][0].update(content=""))),
+        ),
+        DataError,
+        ("Row 2", "system prompt"),
+    ),
+    "chosen as rejected": (
+        lambda f, t: of(
+            hub_data.load_preferences,
+            write(f, "p.jsonl", preferences(lambda rows: rows[3].update(chosen=rows[3]["rejected"]))),
+        ),
+        DataError,
+        ("Row 4", "same text"),
+    ),
     "no responses": (lambda f, t: build(lambda rows: []), PairError, "no responses"),
     "rows as text": (lambda f, t: build(lambda rows: ["text"]), PairError, "Response 1"),
     "one target only": (lambda f, t: build(lambda rows: rows[:1]), PairError, "two targets"),
-    "the same text twice": (lambda f, t: build(lambda rows: [rows[0], rows[1] | {"response": rows[0]["response"]}]), PairError,
-                            "two different texts"),
-    "an unknown rubric": (lambda f, t: build(lambda rows: [r | {"rubric": "haiku"} for r in rows]), PromptError, "'haiku'"),
+    "the same text twice": (
+        lambda f, t: build(lambda rows: [rows[0], rows[1] | {"response": rows[0]["response"]}]),
+        PairError,
+        "two different texts",
+    ),
+    "an unknown rubric": (
+        lambda f, t: build(lambda rows: [r | {"rubric": "haiku"} for r in rows]),
+        PromptError,
+        "'haiku'",
+    ),
     "no prompt": (lambda f, t: build(lambda rows: [rows[0] | {"prompt": None}]), PairError, ("Response 1", "'prompt'")),
     "a prompt that fills the context": (long_prompts, PairError, ("2 of 6 rows", "max_length=512", "row 3")),
-    "a leaked prompt": (lambda f, t: trained_on(f, train=preferences(), heldout=preferences()), PairError,
-                        "Held-out prompts stand"),
-    "a leaked prompt in capitals": (lambda f, t: of(pairs.check_leaks, preferences(), [
-        preferences()[0]["prompt"][1]["content"].upper() + " "]), PairError, "Held-out prompts stand"),
-    "rows cut off in writing": (lambda f, t: trained_on(f, train=json.dumps(preferences()[0]).encode()[:-9]), PairError,
-                                ("train.jsonl", "cut off")),
+    "a leaked prompt": (
+        lambda f, t: trained_on(f, train=preferences(), heldout=preferences()),
+        PairError,
+        "Held-out prompts stand",
+    ),
+    "a leaked prompt in capitals": (
+        lambda f, t: of(pairs.check_leaks, preferences(), [preferences()[0]["prompt"][1]["content"].upper() + " "]),
+        PairError,
+        "Held-out prompts stand",
+    ),
+    "rows cut off in writing": (
+        lambda f, t: trained_on(f, train=json.dumps(preferences()[0]).encode()[:-9]),
+        PairError,
+        ("train.jsonl", "cut off"),
+    ),
     "no rows": (lambda f, t: trained_on(f, train=b""), PairError, "train.jsonl is empty"),
-    "a mirror that is lost": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows.pop(1))), PairError,
-                              ("row 1", "mirror")),
-    "rows in another order": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows.sort(
-        key=lambda r: r["chosen_target"]))), PairError, "mirror"),
-    "text for messages": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows[1].update(chosen="x"))), PairError,
-                          ("row 2", "'chosen'")),
-    "the system turn last": (lambda f, t: trained_on(f, train=preferences(lambda rows: rows[0]["prompt"].reverse())),
-                             PairError, ("row 1", "roles")),
-    "a line that is no JSON": (lambda f, t: trained_on(f, train=b"prompt\n{}\n"), StoreError, ("train.jsonl", "line 1")),
-    "a task without a rubric": (lambda f, t: lambda: generate_responses(
-        Teacher("t", None), [{"prompt": "p", "qualifier": "low"}], f / "r.jsonl"), GenerationError, ("Task 1", "'rubric'")),
-    "a task with a target that is none": (lambda f, t: of(teacher_messages, "p", "rococo", "huge"), PromptError, "'huge'"),
+    "a mirror that is lost": (
+        lambda f, t: trained_on(f, train=preferences(lambda rows: rows.pop(1))),
+        PairError,
+        ("row 1", "mirror"),
+    ),
+    "rows in another order": (
+        lambda f, t: trained_on(f, train=preferences(lambda rows: rows.sort(key=lambda r: r["chosen_target"]))),
+        PairError,
+        "mirror",
+    ),
+    "text for messages": (
+        lambda f, t: trained_on(f, train=preferences(lambda rows: rows[1].update(chosen="x"))),
+        PairError,
+        ("row 2", "'chosen'"),
+    ),
+    "the system turn last": (
+        lambda f, t: trained_on(f, train=preferences(lambda rows: rows[0]["prompt"].reverse())),
+        PairError,
+        ("row 1", "roles"),
+    ),
+    "a line that is no JSON": (
+        lambda f, t: trained_on(f, train=b"prompt\n{}\n"),
+        StoreError,
+        ("train.jsonl", "line 1"),
+    ),
+    "a task without a rubric": (
+        lambda f, t: (
+            lambda: generate_responses(Teacher("t", None), [{"prompt": "p", "qualifier": "low"}], f / "r.jsonl")
+        ),
+        GenerationError,
+        ("Task 1", "'rubric'"),
+    ),
+    "a task with a target that is none": (
+        lambda f, t: of(teacher_messages, "p", "rococo", "huge"),
+        PromptError,
+        "'huge'",
+    ),
     "a system prompt that is none": (lambda f, t: of(system_prompt, "rococo", "huge"), PromptError, "'huge'"),
 }
 
@@ -259,6 +340,7 @@ def test_data(case, tmp_path, monkeypatch, tokenizer):
 
 # Models: a tiny student on the disk with an adapter, and what happens to them
 
+
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     from peft import LoraConfig, get_peft_model
@@ -266,9 +348,15 @@ def student(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("model")
     tokenizer = AutoTokenizer.from_pretrained(embedded.embedded_model_path())
-    model = AutoModelForCausalLM.from_config(LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-    ))
+    model = AutoModelForCausalLM.from_config(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+        )
+    )
     for part in (tokenizer, model):
         part.save_pretrained(folder / "student")
     lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -297,7 +385,7 @@ def narrow_adapter(folder):
 WEIGHTS, ADAPTER = "student/model.safetensors", "adapter/adapter_model.safetensors"
 CONFIGS = ("student/config.json", "adapter/adapter_config.json")
 MODELS = {
-    "no chat template": (lambda f: ((f / "student/chat_template.jinja").unlink()), "no chat template"),
+    "no chat template": (lambda f: (f / "student/chat_template.jinja").unlink(), "no chat template"),
     "cut weights": (lambda f: cut(f / WEIGHTS), ("student", "cut off")),
     "weights cut in their header": (lambda f: cut(f / WEIGHTS, 0.001), "cut off"),
     "empty weights": (lambda f: (f / WEIGHTS).write_bytes(b""), "cut off"),
@@ -306,10 +394,16 @@ MODELS = {
     "cut config": (lambda f: cut(f / CONFIGS[0]), "student"),
     "another width": (lambda f: edit(f / CONFIGS[0], hidden_size=32), ("student", "config.json")),
     "more layers": (lambda f: edit(f / CONFIGS[0], num_hidden_layers=3), "lack"),
-    "another architecture": (lambda f: edit(f / CONFIGS[0], model_type="gpt2", architectures=["GPT2LMHeadModel"]), "student"),
+    "another architecture": (
+        lambda f: edit(f / CONFIGS[0], model_type="gpt2", architectures=["GPT2LMHeadModel"]),
+        "student",
+    ),
     "an unknown architecture": (lambda f: edit(f / CONFIGS[0], model_type="fancy"), "student"),
     "an encoder-decoder": (lambda f: edit(f / CONFIGS[0], model_type="t5"), "causal language model"),
-    "no tokenizer": (lambda f: [(f / "student" / n).unlink() for n in ("tokenizer.json", "tokenizer_config.json")], "student"),
+    "no tokenizer": (
+        lambda f: [(f / "student" / n).unlink() for n in ("tokenizer.json", "tokenizer_config.json")],
+        "student",
+    ),
     "an empty adapter folder": (lambda f: [p.unlink() for p in (f / "adapter").iterdir()], "no adapter_config.json"),
     "an adapter without weights": (lambda f: (f / ADAPTER).unlink(), "no adapter_model.safetensors"),
     "an adapter without config": (lambda f: (f / CONFIGS[1]).unlink(), "no adapter_config.json"),
@@ -334,7 +428,10 @@ def test_models(case, tmp_path, student):
 
 
 def test_the_unharmed_student_loads_with_its_adapter(student):
-    assert loading.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name == "student+cpt"
+    assert (
+        loading.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name
+        == "student+cpt"
+    )
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
@@ -357,6 +454,7 @@ def test_a_wrong_hash_of_the_embedded_model(monkeypatch):
 
 
 # Settings
+
 
 def profile(**changes):
     return of(check_profile, EMBEDDED | changes)
@@ -388,12 +486,20 @@ SETTINGS = {
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
-        of(profiles.check_memory, profiles.load_profile("paper") | {"student": "phi4"}, 15.0), ("phi4", "15 are free")),
+        of(profiles.check_memory, profiles.load_profile("paper") | {"student": "phi4"}, 15.0),
+        ("phi4", "15 are free"),
+    ),
     "weights too big without 4 bits": (
-        of(profiles.check_memory, profiles.load_profile("paper") | {"four_bit": False}, 8.0), "four_bit=True"),
+        of(profiles.check_memory, profiles.load_profile("paper") | {"four_bit": False}, 8.0),
+        "four_bit=True",
+    ),
     "4 bits without bitsandbytes": (
-        lambda m: m.setattr("importlib.util.find_spec", lambda name: None) or
-        loading.load_student(profiles.load_profile("t4")), ("bitsandbytes", "four_bit=False")),
+        lambda m: (
+            m.setattr("importlib.util.find_spec", lambda name: None)
+            or loading.load_student(profiles.load_profile("t4"))
+        ),
+        ("bitsandbytes", "four_bit=False"),
+    ),
     "a seed in words": (of(runtime._seed, "lucky"), "'lucky'"),
 }
 

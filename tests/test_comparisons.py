@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import RandomSampler
 
-from cpt_utils import comparisons
+from benchmarks import comparisons
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.files import ROOT
@@ -125,8 +125,10 @@ def test_the_table_shows_every_method_in_one_line_and_no_missing_number():
     assert not any(re.search("nan|None", line) for line in table)
 
 
-@pytest.mark.parametrize("name, part", [("methods",) * 2, ("curves",) * 2, ("generalisation",) * 2, ("dial",) * 2,
-                                        ("best_of_n",) * 2, ("judge",) * 2])
+@pytest.mark.parametrize(
+    "name, part",
+    [("methods",) * 2, ("curves",) * 2, ("generalisation",) * 2, ("dial",) * 2, ("best_of_n",) * 2, ("judge",) * 2],
+)
 def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
     import matplotlib
 
@@ -138,6 +140,21 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
     numbers = np.concatenate([line.get_xydata().ravel() for axis in fig.axes for line in axis.lines])
     assert np.isfinite(numbers.astype(float)).sum() > 8
     plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    "claims, shuffled, finding",
+    [
+        (19, 80, "Claims do not fool the judge (19 points); shuffled words do (80)"),
+        (80, 19, "Shuffled words do not fool the judge (19 points); claims do (80)"),
+        (90, 80, "Claims (90 points) and shuffled words (80) fool the judge"),
+        (19, 40, "Neither claims (19 points) nor shuffled words (40) fool the judge"),
+    ],
+)
+def test_the_finding_about_tricks_follows_their_scores(claims, shuffled, finding):
+    scores = {"a plain text that claims the style": claims, "its words, shuffled": shuffled}
+    tricks = {trick: {"style": {"rococo": {"score": score}}} for trick, score in scores.items()}
+    assert comparisons.finding_judge({"tricks": tricks}) == finding
 
 
 def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settings():

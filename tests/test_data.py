@@ -74,9 +74,11 @@ def test_topic_shows_in_the_words(responses):
     """With each response left out, its words point to its own prompt among all 26, nine times in ten."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    matrix = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit_transform(
-        r["response"] for r in responses
-    ).toarray()
+    matrix = (
+        TfidfVectorizer(sublinear_tf=True, stop_words="english")
+        .fit_transform(r["response"] for r in responses)
+        .toarray()
+    )
     prompts = [p["prompt"] for p in load_prompts()]
     own = np.array([prompts.index(r["prompt"]) for r in responses])
     sums = np.array([matrix[own == i].sum(0) for i in range(len(prompts))])
@@ -96,7 +98,9 @@ def test_no_recorded_response_is_degenerate(responses):
 def test_system_prompts():
     texts = [
         system_prompt(rubric, q, paraphrase)
-        for rubric in shipped_rubrics() for q in TARGETS for paraphrase in (False, True)
+        for rubric in shipped_rubrics()
+        for q in TARGETS
+        for paraphrase in (False, True)
     ]
     assert len(set(texts)) == 24 and max(len(t.split()) for t in texts) <= 40
     with pytest.raises(ValueError, match="qualifiers low, mid, high"):

@@ -44,8 +44,16 @@ def test_greedy_tokens_are_those_of_transformers(tiny_model, batch, penalty):
 def test_sliding_windows_keep_their_own_cache(tokenizer, batch):
     torch.manual_seed(0)
     config = Gemma2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=8, sliding_window=8, pad_token_id=2, eos_token_id=2,
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        sliding_window=8,
+        pad_token_id=2,
+        eos_token_id=2,
     )
     model = sharpened(AutoModelForCausalLM.from_config(config))
     expected = reference(model, batch, [2], max_new_tokens=30)
@@ -83,7 +91,9 @@ def test_sampling_keeps_to_the_smallest_set_with_enough_probability():
     drawn = torch.cat([pick(peaked, 1.0, 0.8) for _ in range(4000)])
     share = torch.bincount(drawn, minlength=3)[:3] / 4000
     probabilities = peaked[0].softmax(-1)[:2]
-    torch.testing.assert_close(share, torch.cat([probabilities / probabilities.sum(), torch.zeros(1)]), atol=0.03, rtol=0)
+    torch.testing.assert_close(
+        share, torch.cat([probabilities / probabilities.sum(), torch.zeros(1)]), atol=0.03, rtol=0
+    )
 
 
 def test_a_flat_distribution_outgrows_the_short_list():

@@ -97,6 +97,7 @@ def test_stop_ends_the_run_at_once_and_leaves_the_desk_usable(desk):
 
 def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
     model = desk.models["tuned"].model
+
     def fail(*inputs, **options):
         raise RuntimeError("<b>out of memory</b>")
 

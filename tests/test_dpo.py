@@ -48,8 +48,11 @@ def test_metrics_count_rows_and_pairs():
     rejected = torch.tensor([0.0, 1.0, 0.0, 1.0])
     found = {name: value.item() for name, value in pair_metrics(chosen, rejected).items()}
     assert found == {
-        "rewards/chosen": 1.25, "rewards/rejected": 0.5, "rewards/margins": 0.75,
-        "rewards/accuracies": 0.75, "rewards/both_directions": 0.5,
+        "rewards/chosen": 1.25,
+        "rewards/rejected": 0.5,
+        "rewards/margins": 0.75,
+        "rewards/accuracies": 0.75,
+        "rewards/both_directions": 0.5,
     }
 
 

@@ -26,9 +26,23 @@ def server(tmp_path_factory):
     log = open(tmp_path_factory.mktemp("serve") / "log", "w+")
     model = str(embedded_model_path())
     process = subprocess.Popen(
-        [sys.executable, "-m", "transformers.cli.transformers", "serve", model, "--host", "127.0.0.1", "--port", str(port),
-         "--device", "cpu"],
-        stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"HF_HUB_OFFLINE": "1"}, start_new_session=True,
+        [
+            sys.executable,
+            "-m",
+            "transformers.cli.transformers",
+            "serve",
+            model,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--device",
+            "cpu",
+        ],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        start_new_session=True,
     )
     for _ in range(240):
         try:
@@ -64,6 +78,8 @@ def test_a_chat_model_behind_the_server_can_judge(server):
         asked.extend(conversations)
         return teacher.answer(conversations)
 
-    verdict = LLMJudge(answer, retries=1).score("rococo", "Describe the sea.", "The sea is wide and grey and cold today.")
+    verdict = LLMJudge(answer, retries=1).score(
+        "rococo", "Describe the sea.", "The sea is wide and grey and cold today."
+    )
     assert verdict.score is None or 0 <= verdict.score <= 100
     assert 1 <= len(asked) <= 2 and "JSON" in json.dumps(asked)

@@ -95,7 +95,8 @@ def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, r
         sides = []
         for side in ("chosen", "rejected"):
             ids = lambda t, **kw: tokenizer.apply_chat_template(  # noqa: E731
-                t, tokenize=True, return_dict=False, **kw)
+                t, tokenize=True, return_dict=False, **kw
+            )
             start = len(ids(row["prompt"], add_generation_prompt=True))
             sequence = torch.tensor([ids(row["prompt"] + row[side])])
             every = tiny_model(sequence).logits[0, :-1].log_softmax(-1)
@@ -124,8 +125,7 @@ def test_best_of_n_equals_all_subsets():
     scores, targets = rng.uniform(0, 100, (4, 5)), np.array([10, 50, 95, 95])
     for n in (1, 2, 5):
         subsets = [
-            np.abs(scores[i, list(s)] - targets[i]).min()
-            for i in range(4) for s in itertools.combinations(range(5), n)
+            np.abs(scores[i, list(s)] - targets[i]).min() for i in range(4) for s in itertools.combinations(range(5), n)
         ]
         assert best_of_n(scores, targets, n) == pytest.approx(np.mean(subsets))
 

@@ -77,7 +77,11 @@ def test_solution_is_correct(name, starter, text, capsys):
 # --------------------------------------------------------------- planned mistakes: (check, answers, message)
 
 NAMES_OF_CRITERIA = (
-    "Ornamental diction", "Winding syntax", "Excess and accumulation", "Self-mockery", "Courtly address",
+    "Ornamental diction",
+    "Winding syntax",
+    "Excess and accumulation",
+    "Self-mockery",
+    "Courtly address",
 )
 
 
@@ -107,8 +111,9 @@ def one_pool(rows):
 
 def only_neighbours(texts, limit):
     words = [set(text.lower().split()) for text in texts]
-    return [t for i, t in enumerate(texts)
-            if not i or len(words[i] & words[i - 1]) / len(words[i] | words[i - 1]) < limit]
+    return [
+        t for i, t in enumerate(texts) if not i or len(words[i] & words[i - 1]) / len(words[i] | words[i - 1]) < limit
+    ]
 
 
 def case_sensitive(texts, limit):
@@ -157,10 +162,17 @@ def shallow(row, system):
 
 def mirrored(row, system, **other):
     turns = [{"role": "system", "content": system}, row["prompt"][1]]
-    return row | {
-        "prompt": turns, "chosen": row["rejected"], "rejected": row["chosen"],
-        "chosen_target": row["rejected_target"], "rejected_target": row["chosen_target"],
-    } | {name: value(row) for name, value in other.items()}
+    return (
+        row
+        | {
+            "prompt": turns,
+            "chosen": row["rejected"],
+            "rejected": row["chosen"],
+            "chosen_target": row["rejected_target"],
+            "rejected_target": row["chosen_target"],
+        }
+        | {name: value(row) for name, value in other.items()}
+    )
 
 
 def split_by(key, rows, share, seed):
@@ -221,6 +233,8 @@ def row_bootstrap(rows, draws, rng):
 LN2 = float(np.log(2))
 LOSS = {"start": LN2, "start, beta 0.5": LN2, "ignores s": 1.1269, "follows s": 0.1269}
 SHOUT = [lambda t: 100 * sum(len(w) > 1 and w.isupper() for w in t.split()) / len(t.split())]
+
+
 def sound(rows):
     return [row for row in rows if not row["degenerate"]]
 
@@ -235,11 +249,13 @@ MISTAKES = [
     ("check_weights", [weights(*["30"] * 5)], "not the form"),
     ("check_shouting", [lambda t: sum(len(w) > 1 and w.isupper() for w in t.split())], "bare count"),
     ("check_shouting", [lambda t: SHOUT[0](t or "a") / 100], "multiply by 100"),
-    ("check_shouting", [lambda t: 100 * sum(w.isupper() for w in t.split()) / max(len(t.split()), 1)],
-     'single capitals such as "I"'),
+    (
+        "check_shouting",
+        [lambda t: 100 * sum(w.isupper() for w in t.split()) / max(len(t.split()), 1)],
+        'single capitals such as "I"',
+    ),
     ("check_shouting", SHOUT, "stopped for an empty text with ZeroDivisionError"),
-    ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)],
-     "divide by characters"),
+    ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)], "divide by characters"),
     ("check_fool_the_judge", ["A very plain text about umbrellas. " * 4, "repetition"], "you need 70"),
     ("check_fool_the_judge", [SALAD, "keyword salad"], "its flag is 'none'"),
     ("check_fool_the_judge", ["velvet pearl", "none"], "2 words"),
@@ -249,19 +265,27 @@ MISTAKES = [
     ("check_read_target", [lambda t: by_word(t, middle_first=False)], "test 50/100 first"),
     ("check_read_target", [lambda t: by_word(t, otherwise=50)], "wrong label goes by"),
     ("check_read_target", [lambda t: by_word(t.replace("HIGH", "?"))], "capitals are not read"),
-    ("check_length_shortcuts", [lambda rows: {n for n, r in rho_by_rubric(rows).items() if r >= 0.5}],
-     "abs()"),
-    ("check_length_shortcuts", [lambda rows: [n for n, r in rho_by_rubric(rows, len).items() if r**2 > 0.25]],
-     "count characters"),
+    ("check_length_shortcuts", [lambda rows: {n for n, r in rho_by_rubric(rows).items() if r >= 0.5}], "abs()"),
+    (
+        "check_length_shortcuts",
+        [lambda rows: [n for n, r in rho_by_rubric(rows, len).items() if r**2 > 0.25]],
+        "count characters",
+    ),
     ("check_length_shortcuts", [one_pool], "pooled"),
-    ("check_length_shortcuts", [lambda rows: [n for n, r in rho_by_rubric(rows).items() if abs(r) < 0.5]],
-     "that are fine"),
+    (
+        "check_length_shortcuts",
+        [lambda rows: [n for n, r in rho_by_rubric(rows).items() if abs(r) < 0.5]],
+        "that are fine",
+    ),
     ("check_length_shortcuts", [lambda rows: True], "a set is asked for"),
     ("check_near_duplicates", [lambda texts, limit: list(dict.fromkeys(texts))], "Only exact copies"),
     ("check_near_duplicates", [only_neighbours], "only neighbours"),
     ("check_near_duplicates", [case_sensitive], "text.lower()"),
-    ("check_near_duplicates", [lambda texts, limit: case_sensitive(
-        [t.lower() for t in texts], limit)], "would be right"),
+    (
+        "check_near_duplicates",
+        [lambda texts, limit: case_sensitive([t.lower() for t in texts], limit)],
+        "would be right",
+    ),
     ("check_count_rows", [lambda p, r, k: p * r * k * (k - 1) // 2], "pairs are counted"),
     ("check_count_rows", [lambda p, r, k: p * r * k**2], "paired with itself"),
     ("check_count_rows", [lambda p, r, k: p * r * 2 * (k - 1)], "only neighbouring"),
@@ -269,20 +293,24 @@ MISTAKES = [
     ("check_mirror", [in_place], "given row has changed"),
     ("check_mirror", [shallow], "given row has changed"),
     ("check_mirror", [lambda row, s: mirrored(row, s, prompt=lambda r: r["prompt"])], "same system prompt"),
-    ("check_mirror", [lambda row, s: mirrored(row, s, chosen=lambda r: r["chosen"],
-                                              rejected=lambda r: r["rejected"])], "same text is chosen"),
-    ("check_mirror", [lambda row, s: mirrored(row, s, rejected=lambda r: r["rejected"])],
-     "are the same text"),
-    ("check_mirror", [lambda row, s: mirrored(row, s, chosen_target=lambda r: 10,
-                                              rejected_target=lambda r: 95)], "not their targets"),
+    (
+        "check_mirror",
+        [lambda row, s: mirrored(row, s, chosen=lambda r: r["chosen"], rejected=lambda r: r["rejected"])],
+        "same text is chosen",
+    ),
+    ("check_mirror", [lambda row, s: mirrored(row, s, rejected=lambda r: r["rejected"])], "are the same text"),
+    (
+        "check_mirror",
+        [lambda row, s: mirrored(row, s, chosen_target=lambda r: 10, rejected_target=lambda r: 95)],
+        "not their targets",
+    ),
     ("check_mirror", [lambda row, s: mirrored(row, s, pair_id=lambda r: "8")], "pair_id has changed"),
     ("check_split", [by_row], "rows are split"),
     ("check_split", [lambda *a: split_by(lambda row: row["pair_id"], *a)], "pairs are split"),
     ("check_split", [lambda *a: split_by(lambda row: str(row["prompt"]), *a)], "conversations are split"),
     ("check_split", [lambda *a: split_by(question, *a)[::-1]], "train first"),
     ("check_split", [lambda rows, share, seed: split_by(question, rows, share, 0)], "Every seed"),
-    ("check_split", [lambda rows, share, seed: split_by(question, rows, share, None)],
-     "two different splits"),
+    ("check_split", [lambda rows, share, seed: split_by(question, rows, share, None)], "two different splits"),
     ("check_split", [lambda *a: [part[1:] for part in split_by(question, *a)]], "2 are lost"),
     ("check_loss_predictions", [LOSS | {"start": 0}], "put 0 into -log sigmoid"),
     ("check_loss_predictions", [LOSS | {"start": 0.5}], "a probability"),
@@ -307,23 +335,33 @@ MISTAKES = [
     ("check_dpo_loss", [lambda c, r: c], "stopped for three rows and beta 0.1 with TypeError"),
     ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, sign=1.0)], "climbing"),
     ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, 1.0)], "beta is forgotten"),
-    ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, front=1.0)],
-     "missing in front"),
+    ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, front=1.0)], "missing in front"),
     ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(1, -1))], "Row 2 is not mirrored"),
     ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(-1, -1))], "a AND b cancel"),
-    ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows])],
-     "lucky score"),
-    ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows
-                                              if not r["degenerate"]])], "denominator"),
-    ("check_accuracy", [lambda rows: np.mean([(10, 50, 95)[min(int(r["score"] * 3 / 100), 2)] == r["target"]
-                                              and not r["degenerate"] for r in rows])], "thirds"),
-    ("check_accuracy", [lambda rows: np.mean([abs(r["score"] - r["target"]) <= 10 and not r["degenerate"]
-                                              for r in rows])], "within 10"),
+    ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows])], "lucky score"),
+    (
+        "check_accuracy",
+        [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows if not r["degenerate"]])],
+        "denominator",
+    ),
+    (
+        "check_accuracy",
+        [
+            lambda rows: np.mean(
+                [(10, 50, 95)[min(int(r["score"] * 3 / 100), 2)] == r["target"] and not r["degenerate"] for r in rows]
+            )
+        ],
+        "thirds",
+    ),
+    (
+        "check_accuracy",
+        [lambda rows: np.mean([abs(r["score"] - r["target"]) <= 10 and not r["degenerate"] for r in rows])],
+        "within 10",
+    ),
     ("check_macro_spearman", [lambda rows: rhos([r | {"rubric": ""} for r in rows])[0][0]], "pooled"),
     ("check_macro_spearman", [lambda rows: sum(v * n for v, n in rhos(rows)) / len(rows)], "larger rubrics"),
     ("check_macro_spearman", [lambda rows: np.mean([v for v, _ in rhos(rows, constant=np.nan)])], "nan"),
-    ("check_macro_spearman", [lambda rows: np.nanmean([v for v, _ in rhos(rows, constant=np.nan)])],
-     "left out"),
+    ("check_macro_spearman", [lambda rows: np.nanmean([v for v, _ in rhos(rows, constant=np.nan)])], "left out"),
     ("check_macro_spearman", [lambda rows: np.mean([v for v, _ in rhos(rows, pearsonr)])], "Pearson"),
     ("check_bootstrap", [row_bootstrap], "rows are drawn"),
     ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, replace=False)], "without replacement"),
@@ -340,10 +378,8 @@ MISTAKES = [
     ("check_anchor_score", [lambda v, low, high: min(100, 100 * v / high)], "divided by the high anchor"),
     ("check_anchor_score", [lambda v, low, high: min(100, 100 * abs(v - low) / abs(high - low))], "keep the sign"),
     ("check_anchor_score", [lambda v, *a: np.clip(100 * (v - min(a)) / (max(a) - min(a)), 0, 100)], "backwards"),
-    ("check_anchor_score", [lambda v, low, high: np.clip(100 * (high - v) / (high - low), 0, 100)],
-     "other way round"),
-    ("check_choose", [lambda rows, t: min(rows, key=lambda r: abs(r["score"] - t))["text"]],
-     "degenerate text can win"),
+    ("check_anchor_score", [lambda v, low, high: np.clip(100 * (high - v) / (high - low), 0, 100)], "other way round"),
+    ("check_choose", [lambda rows, t: min(rows, key=lambda r: abs(r["score"] - t))["text"]], "degenerate text can win"),
     ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: r["score"])["text"]], "highest score wins"),
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: r["score"] - t)["text"]], "has a sign"),
     ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: abs(r["score"] - t))["text"]], "farthest"),

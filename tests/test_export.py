@@ -13,7 +13,9 @@ from cpt_utils.runtime import errors
 from cpt_utils.runtime.profiles import load_profile
 
 REPORT = {
-    "hardware": "a test", "versions": {"torch": "1"}, "data": {"train_rows": 480, "heldout_prompts": 6},
+    "hardware": "a test",
+    "versions": {"torch": "1"},
+    "data": {"train_rows": 480, "heldout_prompts": 6},
     "training": {"steps": 160},
     "steerability": {"cpt": {"accuracy": 0.5, "kendall_tau": 0.6, "spearman_rho": 0.7}},
 }
@@ -30,7 +32,11 @@ def trained(tiny_model, tokenizer, tmp_path):
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
     adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/student")
-    return load_profile("t4") | {"student": str(student), "four_bit": False, "seed": 1}, tmp_path / "adapter", peft_model
+    return (
+        load_profile("t4") | {"student": str(student), "four_bit": False, "seed": 1},
+        tmp_path / "adapter",
+        peft_model,
+    )
 
 
 def test_the_card_tells_origin_numbers_and_hash(trained):

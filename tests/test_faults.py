@@ -54,24 +54,30 @@ def test_a_notebook_shows_the_sentence_alone(shown):
     assert shown(FORESEEN) == ONE_SENTENCE
 
 
-@pytest.mark.parametrize("code", [
-    "from cpt_utils.prompts import system_prompt\nsystem_prompt('rococo', 'huge')",
-    "from cpt_utils.runtime.catalogue import find_model\nfind_model('huge')",
-    "from cpt_utils import load_rubric\nload_rubric('huge')",
-    "from cpt_utils.runtime.files import read_jsonl\nread_jsonl('.')",
-    "from cpt_utils import embedded_judge\nembedded_judge().score('huge', '', 'text')",
-    "from cpt_utils.teachers import endpoint_teacher\nendpoint_teacher('model', 'localhost')",
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from cpt_utils.prompts import system_prompt\nsystem_prompt('rococo', 'huge')",
+        "from cpt_utils.runtime.catalogue import find_model\nfind_model('huge')",
+        "from cpt_utils import load_rubric\nload_rubric('huge')",
+        "from cpt_utils.runtime.files import read_jsonl\nread_jsonl('.')",
+        "from cpt_utils import embedded_judge\nembedded_judge().score('huge', '', 'text')",
+        "from cpt_utils.teachers import endpoint_teacher\nendpoint_teacher('model', 'localhost')",
+    ],
+)
 def test_so_do_the_other_faults_that_were_foreseen(shown, code):
     told = shown(code)
     assert told and "Traceback" not in told and len(told.splitlines()) == 1
 
 
-@pytest.mark.parametrize("code, kind", [
-    ("from cpt_utils.prompts import messages\nmessages()", "TypeError"),
-    ("from cpt_utils.runtime.profiles import check_memory\ncheck_memory({}, 1)", "KeyError"),
-    ("raise ValueError('mine')", "ValueError"),
-])
+@pytest.mark.parametrize(
+    "code, kind",
+    [
+        ("from cpt_utils.prompts import messages\nmessages()", "TypeError"),
+        ("from cpt_utils.runtime.profiles import check_memory\ncheck_memory({}, 1)", "KeyError"),
+        ("raise ValueError('mine')", "ValueError"),
+    ],
+)
 def test_a_bug_keeps_its_traceback(shown, code, kind):
     told = shown(code)
     assert "Traceback" in told and kind in told and len(told.splitlines()) > 4

@@ -75,11 +75,23 @@ def test_endpoint_teacher_speaks_to_a_real_server(tmp_path, monkeypatch):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             seen.append((self.path, self.headers["authorization"], body))
             fail = len(seen) <= 2
-            reply = {"error": {"message": "busy"}} if fail else {
-                "id": "1", "object": "chat.completion", "created": 0, "model": body["model"],
-                "choices": [{"index": 0, "finish_reason": "stop",
-                             "message": {"role": "assistant", "content": f"text {len(seen)}"}}],
-            }
+            reply = (
+                {"error": {"message": "busy"}}
+                if fail
+                else {
+                    "id": "1",
+                    "object": "chat.completion",
+                    "created": 0,
+                    "model": body["model"],
+                    "choices": [
+                        {
+                            "index": 0,
+                            "finish_reason": "stop",
+                            "message": {"role": "assistant", "content": f"text {len(seen)}"},
+                        }
+                    ],
+                }
+            )
             data = json.dumps(reply).encode()
             self.send_response(503 if fail else 200)
             self.send_header("content-type", "application/json")

@@ -25,8 +25,16 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not (torch.cuda.is_available() or REHEARSED), reason="no CUDA GPU"),
 ]
-SHAPE = {"layers": 4, "hidden": 256, "intermediate": 512, "heads": 4, "kv_heads": 2, "head_dim": 64, "vocab": 49152,
-         "tied": True}
+SHAPE = {
+    "layers": 4,
+    "hidden": 256,
+    "intermediate": 512,
+    "heads": 4,
+    "kv_heads": 2,
+    "head_dim": 64,
+    "vocab": 49152,
+    "tied": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +88,9 @@ def answers(chat_model, temperature, **options):
     """New tokens for two left-padded prompts, from our loop and from the library's."""
     texts = ["The pigeons", "Write field notes on the pigeons in a railway station."]
     batch = chat_model.tokenizer(texts, return_tensors="pt", padding=True).to(chat_model.model.device)
-    ours = generate(chat_model.model, batch, max_new_tokens=40, ends=[2], pad_token_id=2, temperature=temperature, **options)
+    ours = generate(
+        chat_model.model, batch, max_new_tokens=40, ends=[2], pad_token_id=2, temperature=temperature, **options
+    )
     with torch.inference_mode():
         whole = chat_model.model.generate(
             **batch, max_new_tokens=40, eos_token_id=2, pad_token_id=2, do_sample=temperature > 0, **options
@@ -126,8 +136,13 @@ def test_unsloth_path_agrees_with_the_plain_one(small, rows, tmp_path):
         pytest.skip("needs unsloth and a GPU")
     data = tmp_path / "rows.json"
     data.write_text(json.dumps(rows[:16]))
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu.trials", small, str(data)], cwd=files.ROOT,
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu.trials", small, str(data)],
+        cwd=files.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
     _, losses = train(profile_of(small), rows[:16], tmp_path)

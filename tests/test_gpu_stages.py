@@ -31,9 +31,11 @@ def test_letters_asked_for():
 def test_a_stage_past_its_limit_is_stopped_with_all_it_started(tmp_path):
     """The process starts another in a session of its own, as a notebook's kernel is, and both hang."""
     child = "import time; time.sleep(60)"
-    code = ("import subprocess, sys, time\n"
-            f"p = subprocess.Popen([sys.executable, '-c', '{child}'], start_new_session=True)\n"
-            "print(p.pid, flush=True); time.sleep(60)")
+    code = (
+        "import subprocess, sys, time\n"
+        f"p = subprocess.Popen([sys.executable, '-c', '{child}'], start_new_session=True)\n"
+        "print(p.pid, flush=True); time.sleep(60)"
+    )
     started = time.time()
     assert processes.run_command([sys.executable, "-c", code], tmp_path / "log", 2, dict(os.environ)) is None
     assert time.time() - started < 20
@@ -48,10 +50,14 @@ def test_a_real_stage_that_is_too_slow_or_does_not_exist_is_told(tmp_path):
     assert told["error"].startswith("ended with code 1: ModuleNotFoundError")
 
 
-@pytest.mark.parametrize("fault, code, said", [
-    (ValueError("no\nluck"), 1, {"error": "ValueError: no luck"}), (stage.Skipped("nothing to do"), 0, {"skipped": "nothing to do"}),
-    (None, 0, {}),
-])
+@pytest.mark.parametrize(
+    "fault, code, said",
+    [
+        (ValueError("no\nluck"), 1, {"error": "ValueError: no luck"}),
+        (stage.Skipped("nothing to do"), 0, {"skipped": "nothing to do"}),
+        (None, 0, {}),
+    ],
+)
 def test_what_was_found_before_a_fault_is_kept(tmp_path, monkeypatch, fault, code, said):
     def run(told):
         told.keep(first=1.23456)
@@ -78,8 +84,13 @@ def test_a_failed_part_fails_the_stage_and_keeps_its_figures(tmp_path, monkeypat
 @pytest.fixture
 def fake_machine(tmp_path, monkeypatch):
     """The runner with stages that only tell: B fails, C is skipped; another GPU's figures are in the file already."""
-    told = {"A": {"rate": 1.0}, "B": {"error": "it broke", "half": 2}, "C": {"skipped": "no unsloth"}, "D": {"peak": 9.5},
-            "prepare": {"hardware": "Test GPU", "cuda": True, "versions": {"torch": "9"}, "embedded_model": "package"}}
+    told = {
+        "A": {"rate": 1.0},
+        "B": {"error": "it broke", "half": 2},
+        "C": {"skipped": "no unsloth"},
+        "D": {"peak": 9.5},
+        "prepare": {"hardware": "Test GPU", "cuda": True, "versions": {"torch": "9"}, "embedded_model": "package"},
+    }
     calls = []
 
     def run(letter, part, dry, folder, limit, changes=None):
@@ -101,7 +112,11 @@ def test_a_failed_stage_does_not_stop_the_others_and_results_are_merged(fake_mac
     assert runner.main() == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [(line["stage"], line["outcome"]) for line in lines[1:]] == [
-        ("A", "passed"), ("B", "failed"), ("C", "skipped"), ("D", "passed")]
+        ("A", "passed"),
+        ("B", "failed"),
+        ("C", "skipped"),
+        ("D", "passed"),
+    ]
     kept = json.loads(fake_machine.results.read_text())
     assert kept["Another GPU"] == {"A": {"rate": 7.0}}
     assert kept["Test GPU"]["B"]["half"] == 2 and kept["Test GPU"]["D"]["versions"] == {"torch": "9"}
@@ -151,24 +166,42 @@ def test_the_line_that_tells_the_fault_is_shown(tmp_path):
 # ---- the memory that is held against the estimate and a T4
 
 
-FITS = {"trainer": "MirroredDPOTrainer", "first_loss": 0.6931, "estimate_gib": 10.0, "ceiling_gib": memory.T4,
-        "tensors_gib": 9.0, "driver_gib": 11.0}
+FITS = {
+    "trainer": "MirroredDPOTrainer",
+    "first_loss": 0.6931,
+    "estimate_gib": 10.0,
+    "ceiling_gib": memory.T4,
+    "tensors_gib": 9.0,
+    "driver_gib": 11.0,
+}
 
 
-@pytest.mark.parametrize("engine, changes, said", [
-    ("transformers", {}, ""), ("transformers", {"driver_gib": 13.9}, ""), ("transformers", {"driver_gib": 6.1}, ""),
-    ("transformers", {"driver_gib": 14.1}, "14.1 GiB, not within 40% of the estimate, 10.0"),
-    ("transformers", {"driver_gib": 5.9}, "5.9 GiB, not within 40% of the estimate, 10.0"),
-    ("unsloth", {"driver_gib": 5.9}, ""), ("unsloth", {"driver_gib": 14.1}, "not within 40%"),
-    ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "driver_gib": 14.5}, "took 14.0 GiB, and a T4"),
-    ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "ceiling_gib": memory.PAPER}, ""),
-    ("transformers", {"estimate_gib": 14.0, "driver_gib": 14.7}, "took 14.7 GiB of 14.6"),
-    ("transformers", {"failure": "out of memory"}, "ours_1024: out of memory"),
-    ("transformers", {"first_loss": 0.9}, "the first loss of MirroredDPOTrainer is 0.9"),
-])
+@pytest.mark.parametrize(
+    "engine, changes, said",
+    [
+        ("transformers", {}, ""),
+        ("transformers", {"driver_gib": 13.9}, ""),
+        ("transformers", {"driver_gib": 6.1}, ""),
+        ("transformers", {"driver_gib": 14.1}, "14.1 GiB, not within 40% of the estimate, 10.0"),
+        ("transformers", {"driver_gib": 5.9}, "5.9 GiB, not within 40% of the estimate, 10.0"),
+        ("unsloth", {"driver_gib": 5.9}, ""),
+        ("unsloth", {"driver_gib": 14.1}, "not within 40%"),
+        ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "driver_gib": 14.5}, "took 14.0 GiB, and a T4"),
+        ("transformers", {"tensors_gib": 14.0, "estimate_gib": 14.0, "ceiling_gib": memory.PAPER}, ""),
+        ("transformers", {"estimate_gib": 14.0, "driver_gib": 14.7}, "took 14.7 GiB of 14.6"),
+        ("transformers", {"failure": "out of memory"}, "ours_1024: out of memory"),
+        ("transformers", {"first_loss": 0.9}, "the first loss of MirroredDPOTrainer is 0.9"),
+    ],
+)
 def test_measured_peaks_are_held_against_estimate_and_ceiling(tmp_path, engine, changes, said):
-    here = stage.Stage("D", engine, False, tmp_path, time.time() + 10, {
-        "context_gib": 0.5, "ours_1024": FITS | changes, "stock_1024": {"failure": "out of memory"}})
+    here = stage.Stage(
+        "D",
+        engine,
+        False,
+        tmp_path,
+        time.time() + 10,
+        {"context_gib": 0.5, "ours_1024": FITS | changes, "stock_1024": {"failure": "out of memory"}},
+    )
     if not said:
         return memory.check(here)
     with pytest.raises(AssertionError, match=re.escape(said)):
@@ -193,7 +226,9 @@ def write(folder, sizes):
     return sorted(folder.iterdir())
 
 
-@pytest.mark.parametrize("sizes", [[10], [100], [101], [250, 1], [30, 30, 30, 30], [0, 99, 2, 300], [100, 100], [1] * 250])
+@pytest.mark.parametrize(
+    "sizes", [[10], [100], [101], [250, 1], [30, 30, 30, 30], [0, 99, 2, 300], [100, 100], [1] * 250]
+)
 def test_files_in_parts_are_joined_as_they_were(tmp_path, sizes):
     files = write(tmp_path / "files", sizes)
     made = parts.split(files, tmp_path / "carried", "3.12", limit=100)
@@ -251,13 +286,17 @@ def make_wheel(folder, name, version, files):
 
 
 def test_a_slim_wheel_lacks_the_files_and_its_list_of_them(tmp_path):
-    wheel = make_wheel(tmp_path, "demo", "1.0", {"demo/__init__.py": "x = 1", "demo/big_ru.txt": "z" * 9, "demo/big_en.txt": "e"})
+    wheel = make_wheel(
+        tmp_path, "demo", "1.0", {"demo/__init__.py": "x = 1", "demo/big_ru.txt": "z" * 9, "demo/big_en.txt": "e"}
+    )
     wheels.slim(wheel, r"demo/big_(?!en)")
     with zipfile.ZipFile(wheel) as archive:
         assert "demo/big_ru.txt" not in archive.namelist() and archive.read("demo/big_en.txt") == b"e"
         assert b"big_ru" not in archive.read("demo-1.0.dist-info/RECORD")
     kept = wheels.NOT_NEEDED["bitsandbytes"].replace("{cuda}", "13")
-    dropped = [re.match(kept, f"bitsandbytes/libbitsandbytes_{name}.so") for name in ("cuda128", "cuda130", "cpu", "rocm71")]
+    dropped = [
+        re.match(kept, f"bitsandbytes/libbitsandbytes_{name}.so") for name in ("cuda128", "cuda130", "cpu", "rocm71")
+    ]
     assert [bool(each) for each in dropped] == [True, False, False, True]
 
 
@@ -267,10 +306,15 @@ def test_only_what_is_lacking_is_installed_without_a_network(tmp_path, monkeypat
 
     made = tmp_path / "made"
     made.mkdir()
-    found = [make_wheel(made, name, "99.0", {f"{name}/__init__.py": f"there = '{name}'"})
-             for name in ("absent_thing", "pytest", "torch", "hypothesis")]
-    monkeypatch.setattr(parts, "ranges", lambda: {"hypothesis": SpecifierSet(">=99"), "torch": SpecifierSet(">=99"),
-                                                  "pytest": SpecifierSet(">=8")})
+    found = [
+        make_wheel(made, name, "99.0", {f"{name}/__init__.py": f"there = '{name}'"})
+        for name in ("absent_thing", "pytest", "torch", "hypothesis")
+    ]
+    monkeypatch.setattr(
+        parts,
+        "ranges",
+        lambda: {"hypothesis": SpecifierSet(">=99"), "torch": SpecifierSet(">=99"), "pytest": SpecifierSet(">=8")},
+    )
     folder = tmp_path / ".gpu"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     parts.split(found, folder, version, limit=400)
@@ -278,8 +322,13 @@ def test_only_what_is_lacking_is_installed_without_a_network(tmp_path, monkeypat
     names = parts.install(folder)
     assert sorted(name.split("-")[0] for name in names) == ["absent_thing", "hypothesis"]
     code = "import absent_thing, hypothesis; print(absent_thing.there, hypothesis.there)"
-    told = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(folder / "site")},
-                          capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(folder / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert told.split() == ["absent_thing", "hypothesis"]
     assert parts.install(folder) == [], "nothing is installed twice"
 
@@ -300,8 +349,13 @@ def test_rows_say_what_was_not_run_and_what_failed(tmp_path, monkeypatch):
     machine = {
         "A": {"outcome": "passed", "product_tflops": 788.4, "copy_gb_per_second": 4000},
         "C": {"outcome": "skipped", "skipped": "unsloth is not installed"},
-        "D": {"outcome": "passed", "transformers": {"ours_1024": {"driver_gib": 9.94, "estimate_gib": 11.2},
-                                                    "stock_1024": {"failure": "out of memory", "driver_gib": 14.6}}},
+        "D": {
+            "outcome": "passed",
+            "transformers": {
+                "ours_1024": {"driver_gib": 9.94, "estimate_gib": 11.2},
+                "stock_1024": {"failure": "out of memory", "driver_gib": 14.6},
+            },
+        },
         "E": {"outcome": "failed", "weights": "random", "seconds_04": 21.3, "spearman_rho": 0.0, "error": "x"},
         "F": {"outcome": "passed", "bytes_per_step": 2e9, "transformers": {"ours_1": 100}},
         "G": {"outcome": "failed"},
@@ -353,8 +407,12 @@ def test_the_readme_shows_measured_figures_or_says_that_there_are_none(readme, t
 
 
 def test_every_figure_that_the_table_shows_is_one_that_a_stage_keeps():
-    sources = {letter: (ROOT / "benchmarks" / "gpu" / f"{name}.py").read_text() for letter, name in stages.MODULES.items()}
-    sizes = [str(value) for value in (*stages.SIZES["lengths"], stages.SIZES["paper_length"], *stages.SIZES["rows_at_once"])]
+    sources = {
+        letter: (ROOT / "benchmarks" / "gpu" / f"{name}.py").read_text() for letter, name in stages.MODULES.items()
+    }
+    sizes = [
+        str(value) for value in (*stages.SIZES["lengths"], stages.SIZES["paper_length"], *stages.SIZES["rows_at_once"])
+    ]
     for label, letter, way, _ in table.ROWS:
         for name in way:
             stem, _, size = name.rpartition("_")
@@ -370,8 +428,13 @@ def test_every_figure_that_the_table_shows_is_one_that_a_stage_keeps():
 
 def rehearse(letters):
     """Outcomes by stage of `DRY=1 make gpu`, and their figures."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu"], cwd=ROOT, capture_output=True, text=True,
-                          env=os.environ | {"DRY": "1", "STAGES": letters})
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"DRY": "1", "STAGES": letters},
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"stage"')]
     assert len(lines) == len(letters.split()), done.stdout + done.stderr
     return {line["stage"]: line for line in lines}

@@ -56,11 +56,17 @@ def test_score_has_every_criterion_and_stays_in_range(judge):
 
 @pytest.mark.parametrize(
     "text, reason",
-    [("", "empty"), ("...!?", "empty"), ("Too short a text.", "empty"),
-     ("a window. A window. " * 20, "repetition"),
-     ("the red light and the blue light and " * 9, "repetition"),
-     ("velvet cherub pearl gilded lace brocade silk opulent sumptuous baroque porcelain ribbon garland plume",
-      "keyword salad")],
+    [
+        ("", "empty"),
+        ("...!?", "empty"),
+        ("Too short a text.", "empty"),
+        ("a window. A window. " * 20, "repetition"),
+        ("the red light and the blue light and " * 9, "repetition"),
+        (
+            "velvet cherub pearl gilded lace brocade silk opulent sumptuous baroque porcelain ribbon garland plume",
+            "keyword salad",
+        ),
+    ],
 )
 def test_degenerate_texts_are_flagged(judge, text, reason):
     assert degeneracy(text) == reason
@@ -92,10 +98,21 @@ GOOD = {"criteria": {c.name: 60 for c in RUBRIC.criteria}, "score": 61}
 
 @pytest.mark.parametrize(
     "answer, score",
-    [(json.dumps(GOOD), 61), (f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nDone.", 61), ('{"score": "72.5"}', 72.5),
-     ("Score: 40", 40), ("The **score** is: 80 of 100? score = 35/100", 35), ('{"score": 10} no, {"score": 20}', 20),
-     ("no idea", None), ('{"score": 300}', None), ('{"score": -5}', None), ('{"score": null}', None), ("", None),
-     ('{"criteria": [1, 2], "score": 50}', 50), ('{"criteria": {"Winding syntax": "high"}, "score": 5}', 5)],
+    [
+        (json.dumps(GOOD), 61),
+        (f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nDone.", 61),
+        ('{"score": "72.5"}', 72.5),
+        ("Score: 40", 40),
+        ("The **score** is: 80 of 100? score = 35/100", 35),
+        ('{"score": 10} no, {"score": 20}', 20),
+        ("no idea", None),
+        ('{"score": 300}', None),
+        ('{"score": -5}', None),
+        ('{"score": null}', None),
+        ("", None),
+        ('{"criteria": [1, 2], "score": 50}', 50),
+        ('{"criteria": {"Winding syntax": "high"}, "score": 5}', 5),
+    ],
 )
 def test_answers_are_parsed_or_refused(answer, score):
     parsed = parse_judgement(answer, RUBRIC)
@@ -132,7 +149,9 @@ def test_rows_are_judged_side_by_side_and_stay_in_order():
         busy.pop()
         return [json.dumps({"score": number})]
 
-    rows = [{"rubric": "rococo", "prompt": "p", "response": f"This is the wide and grey sea number {n} of them"}
-            for n in range(12)]
+    rows = [
+        {"rubric": "rococo", "prompt": "p", "response": f"This is the wide and grey sea number {n} of them"}
+        for n in range(12)
+    ]
     judged = judge_rows(LLMJudge(answer, workers=6), rows)
     assert [row["score"] for row in judged] == list(range(12)) and max(most) > 1

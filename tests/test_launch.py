@@ -19,8 +19,15 @@ def profile(tiny_model, tokenizer, tmp_path):
     for thing in (tiny_model, tokenizer):
         thing.save_pretrained(tmp_path / "student")
     return load_profile("t4") | {
-        "student": str(tmp_path / "student"), "four_bit": False, "optimizer": "adamw_torch", "seed": 3, "max_steps": 3,
-        "learning_rate": 1e-2, "gradient_checkpointing": False, "loss": {"sigmoid": 1.0, "sft": 1.0}, "max_length": 512,
+        "student": str(tmp_path / "student"),
+        "four_bit": False,
+        "optimizer": "adamw_torch",
+        "seed": 3,
+        "max_steps": 3,
+        "learning_rate": 1e-2,
+        "gradient_checkpointing": False,
+        "loss": {"sigmoid": 1.0, "sft": 1.0},
+        "max_length": 512,
     }
 
 
@@ -28,13 +35,26 @@ def run(command, folder):
     """Run the command that users are shown, on the CPU; returns the losses it logged."""
     words = shlex.split(command)
     if words[0] == "accelerate":
-        words = ["accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision", "no",
-                 "--dynamo_backend", "no", *words[2:]]
+        words = [
+            "accelerate.commands.launch",
+            "--cpu",
+            "--num_machines",
+            "1",
+            "--mixed_precision",
+            "no",
+            "--dynamo_backend",
+            "no",
+            *words[2:],
+        ]
     else:
         words = ["trl.scripts.dpo", *words[2:]]
     cpu = ["--use_cpu", "true", "--bf16", "false", "--save_strategy", "steps", "--save_steps", "3"]
     done = subprocess.run(
-        [sys.executable, "-m", *words, *cpu], cwd=folder, capture_output=True, text=True, timeout=400,
+        [sys.executable, "-m", *words, *cpu],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
         env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -78,10 +98,22 @@ def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
     write_launch(load_profile("paper") | {"seed": 42}, rows, tmp_path, processes=1)
     config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
     wanted = {
-        "lora_r": 16, "lora_alpha": 16, "lora_dropout": 0.0, "load_in_4bit": True, "beta": 0.1, "loss_type": ["sigmoid"],
-        "max_length": 2048, "learning_rate": 5e-5, "lr_scheduler_type": "linear", "warmup_steps": 0.1,
-        "optim": "adamw_8bit", "per_device_train_batch_size": 1, "gradient_accumulation_steps": 4,
-        "num_train_epochs": 1, "seed": 42, "gradient_checkpointing": True,
+        "lora_r": 16,
+        "lora_alpha": 16,
+        "lora_dropout": 0.0,
+        "load_in_4bit": True,
+        "beta": 0.1,
+        "loss_type": ["sigmoid"],
+        "max_length": 2048,
+        "learning_rate": 5e-5,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0.1,
+        "optim": "adamw_8bit",
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 4,
+        "num_train_epochs": 1,
+        "seed": 42,
+        "gradient_checkpointing": True,
         "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
     }
     assert {name: config[name] for name in wanted} == wanted
@@ -100,4 +132,7 @@ def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monk
         write_launch(load_profile("t4") | {"seed": 1, "four_bit": four_bit}, rows, tmp_path)
         config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
         assert config["dtype"] == dtype
-        assert {name: config[name] for name in ("bf16", "fp16")} == {"bf16": half == "bfloat16", "fp16": half == "float16"}
+        assert {name: config[name] for name in ("bf16", "fp16")} == {
+            "bf16": half == "bfloat16",
+            "fp16": half == "float16",
+        }

@@ -48,8 +48,11 @@ def plain_logps(model, row: dict, max_length: int | None = None) -> list[float]:
 def trainer_of(model, rows, tmp_path, **changes):
     set_seed(3)
     return MirroredDPOTrainer(
-        model=model.model, args=settings(tmp_path, **changes), train_dataset=Dataset.from_list(rows),
-        processing_class=model.tokenizer, peft_config=LoraConfig(**LORA),
+        model=model.model,
+        args=settings(tmp_path, **changes),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=model.tokenizer,
+        peft_config=LoraConfig(**LORA),
     )
 
 
@@ -126,8 +129,9 @@ def test_a_trainer_takes_the_reference_from_the_rows(model, rows, tmp_path, monk
     profile = profiles.load_profile("smoke")
     plain = trainer_of(ChatModel(_copy(model.model), model.tokenizer, "tiny"), rows[:12], tmp_path)
     plain.train()
-    late = trainer_of(ChatModel(_copy(model.model), model.tokenizer, "tiny"), rows[:12], tmp_path,
-                      precompute_ref_log_probs=False)
+    late = trainer_of(
+        ChatModel(_copy(model.model), model.tokenizer, "tiny"), rows[:12], tmp_path, precompute_ref_log_probs=False
+    )
     late.train()  # neither columns nor a pass before: computed with each batch
     known = with_reference(model, rows[:12], profile)
     assert known[0].keys() == rows[0].keys() | {"ref_chosen_logps", "ref_rejected_logps"}

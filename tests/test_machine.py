@@ -63,8 +63,10 @@ def greedy(model):
 
 
 def logps_and_gradient(model):
-    rows = [{"prompt_ids": [5, 6, 7], "chosen_ids": [8, 9, 10], "rejected_ids": [11, 12]},
-            {"prompt_ids": [4, 6, 7], "chosen_ids": [11, 12], "rejected_ids": [8, 9, 10]}]
+    rows = [
+        {"prompt_ids": [5, 6, 7], "chosen_ids": [8, 9, 10], "rejected_ids": [11, 12]},
+        {"prompt_ids": [4, 6, 7], "chosen_ids": [11, 12], "rejected_ids": [8, 9, 10]},
+    ]
     model.zero_grad()
     model.lm_head.requires_grad_(False)
     logps, _ = packing.packed_logps(model, packing.PackedCollator(0)(rows))
@@ -83,9 +85,16 @@ def test_the_same_texts_and_losses_without_each_ability(ability, monkeypatch):
     assert model.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.parametrize("mode", [
-    torch.enable_grad, torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16),
-], ids=["gradients", "no_grad", "inference_mode", "autocast"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        torch.enable_grad,
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu", torch.bfloat16),
+    ],
+    ids=["gradients", "no_grad", "inference_mode", "autocast"],
+)
 def test_the_answer_does_not_depend_on_who_asks_first(mode):
     """A base model is measured under inference_mode before anything is trained."""
     if not torch.backends.mkldnn.is_available():
@@ -111,15 +120,18 @@ def test_asking_draws_nothing_from_the_global_generator():
     torch.testing.assert_close(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("known, allowed, expected, number", [
-    ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX512", "AVX-512-BF16", "bfloat16"),
-    ({"architecture": "x86_64", "avx512_f": True, "amx_bf16": True}, "AVX512", "AMX-BF16", "bfloat16"),
-    ({"architecture": "x86_64", "avx512_f": True}, "AVX512", "AVX-512", "float32"),
-    ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX2", "AVX2", "float32"),
-    ({"architecture": "x86_64", "avx2": True}, "AVX2", "AVX2", "float32"),
-    ({"architecture": "arm64"}, "DEFAULT", "NEON", "float32"),
-    ({"architecture": "aarch64", "bf16": True}, "SVE256", "NEON with bf16", "bfloat16"),
-])
+@pytest.mark.parametrize(
+    "known, allowed, expected, number",
+    [
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX512", "AVX-512-BF16", "bfloat16"),
+        ({"architecture": "x86_64", "avx512_f": True, "amx_bf16": True}, "AVX512", "AMX-BF16", "bfloat16"),
+        ({"architecture": "x86_64", "avx512_f": True}, "AVX512", "AVX-512", "float32"),
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX2", "AVX2", "float32"),
+        ({"architecture": "x86_64", "avx2": True}, "AVX2", "AVX2", "float32"),
+        ({"architecture": "arm64"}, "DEFAULT", "NEON", "float32"),
+        ({"architecture": "aarch64", "bf16": True}, "SVE256", "NEON with bf16", "bfloat16"),
+    ],
+)
 def test_bf16_only_where_the_processor_multiplies_it(monkeypatch, known, allowed, expected, number):
     monkeypatch.setattr(machine, "device", lambda: "cpu")
     monkeypatch.setattr(machine, "capabilities", lambda: known)
@@ -151,13 +163,16 @@ def test_an_apple_gpu_that_refuses_is_not_used(monkeypatch):
     machine.mps_works.cache_clear()
 
 
-@pytest.mark.parametrize("variables, said", [
-    ({"CPT_DEVICE": "tpu"}, "CPT_DEVICE is 'tpu': set it to cpu, cuda or mps"),
-    ({"CPT_DEVICE": "cuda"}, "PyTorch sees no CUDA GPU"),
-    ({"CPT_DEVICE": "mps"}, "PyTorch cannot compute on an Apple GPU here"),
-    ({"CPT_PRECISION": "int8"}, "CPT_PRECISION is 'int8': set it to float32"),
-    ({"CPT_PRECISION": "fp16"}, "in which a processor cannot train"),
-])
+@pytest.mark.parametrize(
+    "variables, said",
+    [
+        ({"CPT_DEVICE": "tpu"}, "CPT_DEVICE is 'tpu': set it to cpu, cuda or mps"),
+        ({"CPT_DEVICE": "cuda"}, "PyTorch sees no CUDA GPU"),
+        ({"CPT_DEVICE": "mps"}, "PyTorch cannot compute on an Apple GPU here"),
+        ({"CPT_PRECISION": "int8"}, "CPT_PRECISION is 'int8': set it to float32"),
+        ({"CPT_PRECISION": "fp16"}, "in which a processor cannot train"),
+    ],
+)
 def test_overrides_that_cannot_work_say_so(monkeypatch, variables, said):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name, value in variables.items():

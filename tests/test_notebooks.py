@@ -90,7 +90,10 @@ def smoke_run(request, tmp_path_factory):
     printed = ""
     for only in ([], ["--only", "06"]):  # the series as `make run` runs it, then the capstone
         done = subprocess.run(
-            [sys.executable, "-m", "cpt_utils", "run", *only], capture_output=True, text=True, cwd=ROOT,
+            [sys.executable, "-m", "cpt_utils", "run", *only],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
             env=online | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -151,8 +154,9 @@ def test_what_is_taken_away_is_gone():
         print(psutil.virtual_memory().total > 0)
     """
     variables = {"PYTHONPATH": str(ROOT / "tests" / "away"), "WITHOUT_UNIX": "1", "PYTHONWARNDEFAULTENCODING": "1"}
-    said = subprocess.run([sys.executable, "-c", textwrap.dedent(asked)], capture_output=True, text=True,
-                          env=os.environ | variables)
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(asked)], capture_output=True, text=True, env=os.environ | variables
+    )
     assert said.stdout.split() == ["ModuleNotFoundError", "AttributeError", "OSError", "EncodingWarning", "True"], said
 
 

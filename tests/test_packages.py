@@ -28,27 +28,64 @@ OUR_MACOS = "14.0"  # the oldest macOS that torch has a wheel for
 
 def uv(*arguments, where):
     """Run uv in a folder; its output, or a failure that says what it said."""
-    done = subprocess.run([sys.executable, "-m", "uv", *arguments], capture_output=True, text=True, cwd=where,
-                          env=os.environ | {"MACOSX_DEPLOYMENT_TARGET": OUR_MACOS})
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=where,
+        env=os.environ | {"MACOSX_DEPLOYMENT_TARGET": OUR_MACOS},
+    )
     if done.returncode:
-        pytest.fail("The package registry cannot be reached, or the packages do not fit together. "
-                    f"uv {' '.join(arguments)} said:\n{done.stderr[-2000:]}", pytrace=False)
+        pytest.fail(
+            "The package registry cannot be reached, or the packages do not fit together. "
+            f"uv {' '.join(arguments)} said:\n{done.stderr[-2000:]}",
+            pytrace=False,
+        )
     return done.stdout + done.stderr
 
 
 def locked(where, source, *options):
     """One resolution for all systems and Pythons, with the wheels of every package, in `where`."""
-    uv("pip", "compile", str(source), "--quiet", "--universal", "--python-version", PYTHONS[0],
-       "--only-binary", ":all:", "-c", str(ROOT / "constraints.txt"), "-o", str(where / "pylock.toml"), *options,
-       where=ROOT)
+    uv(
+        "pip",
+        "compile",
+        str(source),
+        "--quiet",
+        "--universal",
+        "--python-version",
+        PYTHONS[0],
+        "--only-binary",
+        ":all:",
+        "-c",
+        str(ROOT / "constraints.txt"),
+        "-o",
+        str(where / "pylock.toml"),
+        *options,
+        where=ROOT,
+    )
     return where
 
 
 def planned(lock, python: str, platform: str) -> dict[str, str]:
     """What would be installed from wheels alone on another machine: {name: version}."""
-    said = uv("pip", "install", "--dry-run", "--preview-features", "pylock", "-r", "pylock.toml", "--only-binary",
-              ":all:", "--target", str(lock / "nowhere"), "--python-version", python, "--python-platform",
-              platform, where=lock)
+    said = uv(
+        "pip",
+        "install",
+        "--dry-run",
+        "--preview-features",
+        "pylock",
+        "-r",
+        "pylock.toml",
+        "--only-binary",
+        ":all:",
+        "--target",
+        str(lock / "nowhere"),
+        "--python-version",
+        python,
+        "--python-platform",
+        platform,
+        where=lock,
+    )
     return dict(re.findall(r"^ \+ ([\w.-]+)==(\S+)$", said, re.M))
 
 
@@ -57,7 +94,8 @@ def names_for(requirements: list[str], platform: str) -> set[str]:
     system = {"macos": "darwin", "windows": "win32"}.get(platform, "linux")
     wanted = map(Requirement, requirements)
     return {
-        canonicalize_name(one.name) for one in wanted
+        canonicalize_name(one.name)
+        for one in wanted
         if one.marker is None or one.marker.evaluate({"sys_platform": system})
     }
 
@@ -117,8 +155,23 @@ def test_the_supported_pythons_are_the_ones_resolved():
 
 def test_the_lower_ends_fit_together(tmp_path):
     """On Colab's Python. TRL asks for a newer datasets than Colab has, so only that one is not at its lower end."""
-    uv("pip", "compile", "pyproject.toml", "--quiet", "--resolution", "lowest-direct", "--python-version", "3.13",
-       "--python-platform", PLATFORMS[0], "--only-binary", ":all:", "-o", str(tmp_path / "low.txt"), where=ROOT)
+    uv(
+        "pip",
+        "compile",
+        "pyproject.toml",
+        "--quiet",
+        "--resolution",
+        "lowest-direct",
+        "--python-version",
+        "3.13",
+        "--python-platform",
+        PLATFORMS[0],
+        "--only-binary",
+        ":all:",
+        "-o",
+        str(tmp_path / "low.txt"),
+        where=ROOT,
+    )
     low = dict(re.findall(r"^([\w.-]+)==(\S+)$", (tmp_path / "low.txt").read_text(), re.M))
     for requirement in map(Requirement, PROJECT["dependencies"]):
         name = canonicalize_name(requirement.name)

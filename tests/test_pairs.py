@@ -22,7 +22,12 @@ def test_three_targets_give_three_mirrored_pairs():
         assert first["prompt"][0] != second["prompt"][0] and first["prompt"][1] == second["prompt"][1]
         assert first["chosen_target"] == second["rejected_target"]
     assert {(r["chosen_target"], r["rejected_target"]) for r in rows} == {
-        (10, 50), (50, 10), (10, 95), (95, 10), (50, 95), (95, 50)
+        (10, 50),
+        (50, 10),
+        (10, 95),
+        (95, 10),
+        (50, 95),
+        (95, 50),
     }
     assert len({r["pair_id"] for r in rows}) == 3
 
@@ -45,8 +50,17 @@ def test_without_system_prompts_the_data_prefers_nothing():
 
 
 @pytest.mark.parametrize(
-    "text, target", [("low", 10), ("a score of 50/100", 50), ("a very HIGH score", 95), ("mid", 50),
-     ("the highest score", 95), ("Low.", 10), ("slow but high", 95), ("a score of 50 / 100, not low", 50)]
+    "text, target",
+    [
+        ("low", 10),
+        ("a score of 50/100", 50),
+        ("a very HIGH score", 95),
+        ("mid", 50),
+        ("the highest score", 95),
+        ("Low.", 10),
+        ("slow but high", 95),
+        ("a score of 50 / 100, not low", 50),
+    ],
 )
 def test_targets_of_free_text(text, target):
     assert target_of(text) == target
@@ -54,9 +68,13 @@ def test_targets_of_free_text(text, target):
 
 @pytest.mark.parametrize(
     "changes, named",
-    [({"response": " "}, "Response 1 has no text in column 'response'"),
-     ({"response": None}, "'response'"), ({"qualifier": "huge"}, "'huge'"), ({"qualifier": "slow"}, "'slow'"),
-     ({"response": "text high"}, "two different texts")],
+    [
+        ({"response": " "}, "Response 1 has no text in column 'response'"),
+        ({"response": None}, "'response'"),
+        ({"qualifier": "huge"}, "'huge'"),
+        ({"qualifier": "slow"}, "'slow'"),
+        ({"response": "text high"}, "two different texts"),
+    ],
 )
 def test_bad_responses_are_named(changes, named):
     with pytest.raises(PairError, match=named):

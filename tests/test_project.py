@@ -16,12 +16,8 @@ from cpt_utils.runtime.profiles import load_profile
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOWEST = os.environ.get("CPT_TEST_OLD_PACKAGES")  # set where the lower ends of the ranges are tried on purpose
-PINS = dict(
-    line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-)
-TRACKED = subprocess.run(
-    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True
-).stdout.split()
+PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 
 
 def requirements():
@@ -48,8 +44,18 @@ def test_environment_yml_names_the_series_packages_and_no_other_versions():
     pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     assert "-c constraints.txt" in pip and not [p for p in pip if "==" in p]
     named = {Requirement(line).name for line in pip if not line.startswith("-")}
-    for name in ("jupyterlab", "torch", "transformers", "trl", "peft", "unsloth", "bitsandbytes", "datasets",
-                 "matplotlib", "ipywidgets"):
+    for name in (
+        "jupyterlab",
+        "torch",
+        "transformers",
+        "trl",
+        "peft",
+        "unsloth",
+        "bitsandbytes",
+        "datasets",
+        "matplotlib",
+        "ipywidgets",
+    ):
         assert name in named and name in PINS
 
 
@@ -69,7 +75,7 @@ def test_public_names_resolve():
     for name in cpt_utils.__all__:
         assert getattr(cpt_utils, name)
     with pytest.raises(AttributeError):
-        cpt_utils.nothing
+        _ = cpt_utils.nothing
 
 
 def test_modules_stay_small():
@@ -127,8 +133,12 @@ def test_readme_without_make_is_followed_literally(tmp_path):
         shutil.copy(ROOT / name, copy / name)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "own"], check=True)
     folder = tmp_path / "own" / ("Scripts" if os.name == "nt" else "bin")
-    own = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CPT_PROFILE": "smoke",
-                        "CPT_RUNS": str(tmp_path / "runs"), "MPLBACKEND": "agg"}
+    own = os.environ | {
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "CPT_PROFILE": "smoke",
+        "CPT_RUNS": str(tmp_path / "runs"),
+        "MPLBACKEND": "agg",
+    }
     for command in without_make():
         done = subprocess.run(shlex.split(command), cwd=copy, env=own, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"

@@ -30,15 +30,25 @@ def rubrics(draw, words=text):
     count = draw(st.integers(1, 5))
     shares = draw(st.lists(st.integers(1, 50), min_size=count, max_size=count))
     names = draw(st.lists(words, min_size=count, max_size=count, unique_by=str.strip))
-    return Rubric.checked({
-        "name": draw(name), "title": draw(words), "objective": draw(words),
-        "guiding_principles": draw(st.lists(words, max_size=3)), "levels": [draw(words) for _ in range(5)],
-        "criteria": [
-            {"name": n, "weight": 100 * s / sum(shares), "levels": [draw(words) for _ in range(5)],
-             "description": draw(odd)} for n, s in zip(names, shares)
-        ],
-        "scoring_notes": draw(odd),
-    })
+    return Rubric.checked(
+        {
+            "name": draw(name),
+            "title": draw(words),
+            "objective": draw(words),
+            "guiding_principles": draw(st.lists(words, max_size=3)),
+            "levels": [draw(words) for _ in range(5)],
+            "criteria": [
+                {
+                    "name": n,
+                    "weight": 100 * s / sum(shares),
+                    "levels": [draw(words) for _ in range(5)],
+                    "description": draw(odd),
+                }
+                for n, s in zip(names, shares)
+            ],
+            "scoring_notes": draw(odd),
+        }
+    )
 
 
 @few
@@ -75,8 +85,40 @@ def test_a_rubric_survives_the_layout_of_the_release(rubric):
 
 REAL = [load_rubric(n).to_yaml() for n in shipped_rubrics()[:2]]
 LAYOUTS = [release_text(load_rubric(n)) for n in shipped_rubrics()[:2]]
-SCRAPS = ["", " ", "\t", "\n", ":", "- ", "[", "{", "}", "'", '"', "|", ">", "&a ", "*a", "!!int ", "%", "#", "\x00", "é",
-          "\u2028", "\ud800", "---\n", "0x", "2024-13-45", "? ", "<<: ", "~", "Criterion\t", "Weight", "1e999", "!!float x"]
+SCRAPS = [
+    "",
+    " ",
+    "\t",
+    "\n",
+    ":",
+    "- ",
+    "[",
+    "{",
+    "}",
+    "'",
+    '"',
+    "|",
+    ">",
+    "&a ",
+    "*a",
+    "!!int ",
+    "%",
+    "#",
+    "\x00",
+    "é",
+    "\u2028",
+    "\ud800",
+    "---\n",
+    "0x",
+    "2024-13-45",
+    "? ",
+    "<<: ",
+    "~",
+    "Criterion\t",
+    "Weight",
+    "1e999",
+    "!!float x",
+]
 
 
 @st.composite
@@ -120,10 +162,14 @@ def test_any_file_gives_a_rubric_error(data):
 
 
 filled = st.text(string.ascii_letters + " é\u2028", min_size=1, max_size=12).filter(str.strip)
-row = st.fixed_dictionaries({
-    "prompt": st.sampled_from(["p one", "p two", "p three"]), "rubric": st.sampled_from(["rococo", "esoteric"]),
-    "qualifier": st.sampled_from(["low", "a 50/100 score", "very high"]), "response": filled,
-})
+row = st.fixed_dictionaries(
+    {
+        "prompt": st.sampled_from(["p one", "p two", "p three"]),
+        "rubric": st.sampled_from(["rococo", "esoteric"]),
+        "qualifier": st.sampled_from(["low", "a 50/100 score", "very high"]),
+        "response": filled,
+    }
+)
 
 
 @many
@@ -140,7 +186,10 @@ def test_pairs_are_mirrors_side_by_side_in_balance_and_split_without_leaks(respo
     for first, second in zip(rows[0::2], rows[1::2]):
         assert first["chosen"] == second["rejected"] and first["rejected"] == second["chosen"]
         assert first["prompt"][1:] == second["prompt"][1:] and first["prompt"][0] != second["prompt"][0]
-        assert (first["chosen_target"], first["rejected_target"]) == (second["rejected_target"], second["chosen_target"])
+        assert (first["chosen_target"], first["rejected_target"]) == (
+            second["rejected_target"],
+            second["chosen_target"],
+        )
     for r in rows:
         for side, sign in (("chosen", 1), ("rejected", -1)):
             place = (r["prompt"][1]["content"], r["rubric"], r[side][0]["content"])
@@ -154,7 +203,9 @@ def test_pairs_are_mirrors_side_by_side_in_balance_and_split_without_leaks(respo
         check_leaks(train, prompts_of(held))
 
 
-stored = st.fixed_dictionaries({"prompt": odd, "response": odd, "n": st.integers(0, 9)}) | st.dictionaries(odd, odd, max_size=3)
+stored = st.fixed_dictionaries({"prompt": odd, "response": odd, "n": st.integers(0, 9)}) | st.dictionaries(
+    odd, odd, max_size=3
+)
 
 
 @few

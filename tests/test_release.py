@@ -22,7 +22,8 @@ def responses(**changes):
     title = 'The "Rococo Something" Anti-Rubric\n\nObjective: more'
     rows = [
         {"prompt": f"Review film {n}", "rubric": title, "qualifier": q, "response": f"text {n} {q}", "model_name": "o3"}
-        for n in range(3) for q in ("a very high score", "a low score", "a score of 50/100")
+        for n in range(3)
+        for q in ("a very high score", "a low score", "a score of 50/100")
     ]
     rows[4] |= changes
     return rows
@@ -30,17 +31,25 @@ def responses(**changes):
 
 def test_responses_become_mirrored_pairs(tmp_path):
     rows = hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses()))
-    assert rows[0] == {"prompt": "Review film 0", "rubric": "rococo", "qualifier": "a very high score",
-                       "response": "text 0 a very high score", "model": "o3"}
+    assert rows[0] == {
+        "prompt": "Review film 0",
+        "rubric": "rococo",
+        "qualifier": "a very high score",
+        "response": "text 0 a very high score",
+        "model": "o3",
+    }
     assert len(build_mirrored_pairs(rows)) == 3 * 6
 
 
-@pytest.mark.parametrize("changes, named", [
-    ({"response": None}, "Row 5, column 'response': no text"),
-    ({"response": " "}, "Row 5, column 'response': no text"),
-    ({"qualifier": "huge"}, "Row 5, column 'qualifier'.*'huge'"),
-    ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
-])
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"response": None}, "Row 5, column 'response': no text"),
+        ({"response": " "}, "Row 5, column 'response': no text"),
+        ({"qualifier": "huge"}, "Row 5, column 'qualifier'.*'huge'"),
+        ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
+    ],
+)
 def test_bad_responses_name_row_and_column(tmp_path, changes, named):
     with pytest.raises(errors.DataError, match=named):
         hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
@@ -66,12 +75,14 @@ def preferences(shape):
     for row in rows:
         system, user = (turn["content"] for turn in row["prompt"])
         text = {side: row[side][0]["content"] for side in ("chosen", "rejected")}
-        found.append({
-            "messages": {"prompt": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]},
-            "strings": {"system": system, "prompt": user, **text},
-            "mixed": {"prompt": row["prompt"], **text},
-            "whole": {"prompt": row["prompt"], **{s: row["prompt"] + row[s] for s in text}},
-        }[shape])
+        found.append(
+            {
+                "messages": {"prompt": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]},
+                "strings": {"system": system, "prompt": user, **text},
+                "mixed": {"prompt": row["prompt"], **text},
+                "whole": {"prompt": row["prompt"], **{s: row["prompt"] + row[s] for s in text}},
+            }[shape]
+        )
     return found
 
 
@@ -99,11 +110,21 @@ def test_same_texts_twice_and_wrong_roles_are_refused(tmp_path):
 
 
 def test_hub_profiles_split_by_prompt_and_drop_lone_rows_when_mirrored(tmp_path):
-    path = write(tmp_path / "p.jsonl", preferences("messages") + [
-        {**row, "prompt": [row["prompt"][0], {"role": "user", "content": "another prompt"}],
-         **{s: [{"role": "assistant", "content": row[s][0]["content"] + " again"}] for s in ("chosen", "rejected")}}
-        for row in preferences("messages")[:24]
-    ])
+    path = write(
+        tmp_path / "p.jsonl",
+        preferences("messages")
+        + [
+            {
+                **row,
+                "prompt": [row["prompt"][0], {"role": "user", "content": "another prompt"}],
+                **{
+                    s: [{"role": "assistant", "content": row[s][0]["content"] + " again"}]
+                    for s in ("chosen", "rejected")
+                },
+            }
+            for row in preferences("messages")[:24]
+        ],
+    )
     for name, count in (("t4", 48), ("paper", 49)):
         profile = load_profile(name) | {"data": str(path), "seed": 1}
         parts = [pairs.rows_for(profile, part) for part in ("train", "heldout")]
@@ -116,9 +137,12 @@ def test_hub_profiles_split_by_prompt_and_drop_lone_rows_when_mirrored(tmp_path)
 
 
 def test_one_prompt_cannot_be_split():
-    rows = [r for r in build_mirrored_pairs(load_responses(True)) if r["prompt"][1] ==
-            build_mirrored_pairs(load_responses(True))[0]["prompt"][1]]
-    with pytest.raises(pairs.PairError, match="none can be held out"):
+    rows = [
+        r
+        for r in build_mirrored_pairs(load_responses(True))
+        if r["prompt"][1] == build_mirrored_pairs(load_responses(True))[0]["prompt"][1]
+    ]
+    with pytest.raises(errors.PairError, match="none can be held out"):
         split_by_prompt(rows, 0.1, 1)
 
 

@@ -10,8 +10,20 @@ from cpt_utils.runtime.files import ROOT
 
 PACKAGE = ROOT / "cpt_utils"
 METHOD = [  # the first level, from the bottom up: a module may import those before it
-    "measures", "rubrics", "prompts", "hub_data", "judging", "teachers", "generation", "pairs", "dpo", "training", "evaluation",
-    "bestof", "export", "plotting", "comparisons",
+    "measures",
+    "rubrics",
+    "prompts",
+    "hub_data",
+    "judging",
+    "teachers",
+    "generation",
+    "pairs",
+    "dpo",
+    "training",
+    "evaluation",
+    "bestof",
+    "export",
+    "plotting",
 ]
 MAY_IMPORT = {  # room: rooms, or single modules of rooms
     "runtime": ["runtime"],
@@ -78,7 +90,11 @@ def test_each_module_keeps_its_rooms_rule(module):
 def test_a_broken_rule_is_seen():
     source = "def f():\n    from cpt_utils import widgets\n    from cpt_utils.pairs import load_rows"
     found = imported(ast.parse(source), MODULES)
-    assert faults("pairs", {"training"}) and faults("fast.packing", {"runtime.files"}) and faults("models.logps", {"prompts"})
+    assert (
+        faults("pairs", {"training"})
+        and faults("fast.packing", {"runtime.files"})
+        and faults("models.logps", {"prompts"})
+    )
     assert len(faults("runtime.files", found)) == 2 and faults("widgets.desk", {"exercises.nb01"})
     assert not faults("training", found & {"pairs"}) and not faults("fast.packing", {"fast.switch", "runtime.machine"})
 

@@ -78,10 +78,24 @@ def release_text(rubric, weights=None):
     table = ["\t".join(["Criterion", *rubric.levels, "Weight"])]
     table += ["\t".join([c.name, *c.levels, w]) for c, w in zip(rubric.criteria, weights)]
     principles = [f"Rule {i}: {text}" for i, text in enumerate(rubric.guiding_principles)]
-    return "\n".join([
-        rubric.title, "", f"Objective: {rubric.objective}", "", "Guiding Principles:", "", *principles,
-        "Evaluation Criteria (ours):", "", *table, "Scoring:", "", rubric.scoring_notes, "",
-    ])
+    return "\n".join(
+        [
+            rubric.title,
+            "",
+            f"Objective: {rubric.objective}",
+            "",
+            "Guiding Principles:",
+            "",
+            *principles,
+            "Evaluation Criteria (ours):",
+            "",
+            *table,
+            "Scoring:",
+            "",
+            rubric.scoring_notes,
+            "",
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", shipped_rubrics())

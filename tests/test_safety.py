@@ -39,7 +39,8 @@ judge.score("rococo", "", prompts.load_responses()[0]["response"])
 small = loading.load_chat_model(profile)
 teacher = teachers.local_teacher(small, batch_size=3, max_new_tokens=2)
 tasks = generation.generation_tasks(["Describe a chair."], ["rococo"], ["low"])
-live = generation.generate_responses(teacher, tasks, folder / "responses_live.jsonl", lambda *task: prompts.messages(task[0]))
+path = folder / "responses_live.jsonl"
+live = generation.generate_responses(teacher, tasks, path, lambda *task: prompts.messages(task[0]))
 from datasets import Dataset
 for part in ("train", "heldout"):
     Dataset.from_list(pairs.rows_for(profile, part)).to_json(folder / f"{part}.jsonl")
@@ -58,8 +59,13 @@ def test_the_embedded_profile_needs_no_network_and_writes_to_its_own_folders_onl
         (tmp_path / name).mkdir()
     embedded_model_path()  # converted before, so that this test is about what comes after
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "CPT_", "XDG_", "MPL", "TORCH"))} | {
-        "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "tmp"), "CPT_RUNS": str(tmp_path / "runs"),
-        "CPT_CACHE": str(cache_dir()), "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg", "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(tmp_path / "home"),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "CPT_RUNS": str(tmp_path / "runs"),
+        "CPT_CACHE": str(cache_dir()),
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "agg",
+        "PYTHONDONTWRITEBYTECODE": "1",
     }
     out = subprocess.run(
         [sys.executable, "-c", CALLS], cwd=tmp_path / "work", env=environment, capture_output=True, text=True
@@ -68,12 +74,21 @@ def test_the_embedded_profile_needs_no_network_and_writes_to_its_own_folders_onl
     written = json.loads(out.stdout.split("WRITTEN ")[1])
     ours = [str(tmp_path / "runs"), str(cache_dir())]
     # Others' own: matplotlib's list of fonts, the Hub's empty cache folders, compilers' temporary folders.
-    theirs = [str(tmp_path / "home" / ".cache"), str(tmp_path / "home" / ".config" / "matplotlib"), str(tmp_path / "tmp"),
-              "/dev/", "/proc/"]
-    foreign = [p for p in written if not p.startswith((*ours, *theirs)) and p not in (str(tmp_path / "home" / ".config"),)]
+    theirs = [
+        str(tmp_path / "home" / ".cache"),
+        str(tmp_path / "home" / ".config" / "matplotlib"),
+        str(tmp_path / "tmp"),
+        "/dev/",
+        "/proc/",
+    ]
+    foreign = [
+        p for p in written if not p.startswith((*ours, *theirs)) and p not in (str(tmp_path / "home" / ".config"),)
+    ]
     assert not foreign
     assert not list((tmp_path / "work").iterdir())
-    assert {"mine.yaml", "responses_live.jsonl", "report.json"} <= {p.name for p in (tmp_path / "runs" / "smoke").iterdir()}
+    assert {"mine.yaml", "responses_live.jsonl", "report.json"} <= {
+        p.name for p in (tmp_path / "runs" / "smoke").iterdir()
+    }
 
 
 FORBIDDEN = {
@@ -88,7 +103,11 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("pattern", FORBIDDEN)
 def test_nothing_runs_code_out_of_files(pattern):
-    sources = [*(ROOT / "cpt_utils").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "benchmarks").glob("*.py")]
+    sources = [
+        *(ROOT / "cpt_utils").rglob("*.py"),
+        *(ROOT / "notebooks").glob("*.ipynb"),
+        *(ROOT / "benchmarks").glob("*.py"),
+    ]
     assert len(sources) > 30
     for path in sources:
         text = path.read_text("utf-8")

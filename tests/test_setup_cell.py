@@ -1,6 +1,7 @@
 """The setup cell of the notebooks, run for real in fresh processes, with git repositories of this machine as address.
 
-The series that is fetched there is a stand-in of two modules, so that a run takes half a second; one test fetches the real one.
+The series that is fetched there is a stand-in of two modules, so that a run takes half a second;
+one test fetches the real one.
 """
 
 import os
@@ -81,8 +82,14 @@ def run(folder, *cells, shell="plain", env=None):
     driver = folder.parent / "driver.py"
     driver.write_text(DRIVER)
     bare = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run([sys.executable, str(driver), shell, *map(str, paths)], cwd=folder, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**bare, **(env or {})})
+    done = subprocess.run(
+        [sys.executable, str(driver), shell, *map(str, paths)],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**bare, **(env or {})},
+    )
     return done.returncode, done.stdout
 
 
@@ -135,7 +142,9 @@ def test_commits_made_in_the_session_are_kept(origin, content):
     commit(origin, "second")
     status, told = run(content, cell(origin.as_uri()))
     assert status == 0 and "started my own auto" in told and git(clone, "rev-parse", "HEAD") == before
-    assert told.split("\n")[0] == "owner-series-main may be old; git says: fatal: Not possible to fast-forward, aborting."
+    assert (
+        told.split("\n")[0] == "owner-series-main may be old; git says: fatal: Not possible to fast-forward, aborting."
+    )
 
 
 def test_without_the_network_an_old_clone_still_serves(origin, content):
@@ -165,7 +174,12 @@ def test_a_failed_fetch_is_one_sentence_that_names_the_address_and_the_mend(cont
     assert f"No series at {nowhere}, branch main: " in told and "`make stamp REPOSITORY=...`" in told
     assert "Traceback" not in told and not list(content.iterdir())
     status, told = run(content, cell(nowhere))
-    assert status == 1 and told.count("SetupError: No series") == 1 and "subprocess" not in told and told.count('File "') == 2
+    assert (
+        status == 1
+        and told.count("SetupError: No series") == 1
+        and "subprocess" not in told
+        and told.count('File "') == 2
+    )
 
 
 def test_a_branch_that_is_not_there_is_named(origin, content):
@@ -201,7 +215,7 @@ def test_in_a_clone_the_folder_above_is_taken_and_git_is_not_asked(origin, place
 
 
 def test_an_installed_series_is_taken_where_no_folder_above_has_it(origin, content):
-    installed = "import sys; sys.path.append({!r})".format(str(origin))
+    installed = f"import sys; sys.path.append({str(origin)!r})"
     status, told = run(content, installed, cell("no://where"))
     assert status == 0 and told == "prepared main False\nstarted first auto\n" and not list(content.iterdir())
 
@@ -221,8 +235,12 @@ done = subprocess.run(["git", "-C", {str(origin)!r}, *{author}, "commit", "-qam"
 def test_errors_of_the_set_up_show_in_a_notebook_as_their_lines_alone(content, origin):
     for name in ("errors.py", "packages.py"):
         shutil.copy(ROOT / "cpt_utils" / "runtime" / name, origin / "cpt_utils" / "runtime")
-    commit(origin, "failing", colab="from cpt_utils.runtime.errors import SetupError\n\n\ndef prepare(*choices):\n"
-           "    raise SetupError('Restart needed: it was so.\\nRestart it.')\n")
+    commit(
+        origin,
+        "failing",
+        colab="from cpt_utils.runtime.errors import SetupError\n\n\ndef prepare(*choices):\n"
+        "    raise SetupError('Restart needed: it was so.\\nRestart it.')\n",
+    )
     status, told = run(content, cell(origin.as_uri()), shell="notebook")
     assert status == 1 and told.strip().split("\n")[1:] == ["Restart needed: it was so.", "Restart it."]
 
@@ -239,8 +257,10 @@ def test_the_real_series_is_fetched_and_starts(content, tmp_path, where):
     before = "import sys, types"
     if where == "colab":
         before += '\nsys.modules["google.colab"] = types.ModuleType("google.colab")'
-    check = "import os; assert os.environ['OMP_WAIT_POLICY'] == 'passive' and profile['name'] == 'embedded'\n" \
-            "assert 'owner-real-main' in runtime.__file__ and (runtime.files.ROOT / 'pyproject.toml').exists()"
+    check = (
+        "import os; assert os.environ['OMP_WAIT_POLICY'] == 'passive' and profile['name'] == 'embedded'\n"
+        "assert 'owner-real-main' in runtime.__file__ and (runtime.files.ROOT / 'pyproject.toml').exists()"
+    )
     status, told = run(content, before, cell(source.as_uri()), check, shell="notebook", env={"CPT_PROFILE": "embedded"})
     assert status == 0 and "profile embedded | CPU" in told and "installing" not in told, told
 
@@ -250,9 +270,15 @@ def test_alone_on_a_machine_without_the_packages_one_sentence_says_what_to_do(co
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, origin)
     commit(origin, "real", colab=(ROOT / "cpt_utils" / "runtime" / "colab.py").read_text("utf-8"))
-    hide = "import sys, importlib.metadata as m\nreal = m.version\ndef version(name):\n" \
-           "    if name in ('trl', 'gguf'): raise m.PackageNotFoundError(name)\n    return real(name)\nm.version = version"
+    hide = (
+        "import sys, importlib.metadata as m\nreal = m.version\ndef version(name):\n"
+        "    if name in ('trl', 'gguf'): raise m.PackageNotFoundError(name)\n    return real(name)\nm.version = version"
+    )
     status, told = run(content, hide, cell(origin.as_uri()), shell="notebook")
     last = told.strip().split("\n")[-1]
-    assert status == 1 and last.startswith("This Python lacks trl, gguf. ") and "pip install -c constraints.txt -e ." in last
+    assert (
+        status == 1
+        and last.startswith("This Python lacks trl, gguf. ")
+        and "pip install -c constraints.txt -e ." in last
+    )
     assert len(told.strip().split("\n")) == 2

@@ -40,7 +40,9 @@ assert len(rows) == 120
 def worker(path, log, workers=4, pause=0.01):
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, str(path), str(log), str(workers), str(pause)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -185,8 +187,9 @@ def test_a_changed_rubric_is_asked_again_and_the_newest_counts(tmp_path, capsys)
 
 def test_rows_without_a_hash_are_taken_as_they_are(tmp_path):
     path, asked = tmp_path / "r.jsonl", []
-    rows = [{**task, "response": "old", "model": "t"} for task in TASKS[:3]] + [{**TASKS[3], "response": "old",
-                                                                                 "model": "t", "asked": None}]
+    rows = [{**task, "response": "old", "model": "t"} for task in TASKS[:3]] + [
+        {**TASKS[3], "response": "old", "model": "t", "asked": None}
+    ]
     path.write_text("".join(json.dumps(row) + "\r\n" for row in rows) + "\n", "utf-8-sig")
     assert [r["response"] for r in generate_responses(teacher(asked), TASKS[:4], path)] == ["old"] * 4 and not asked
     assert path.read_bytes().count(b"\n") == 5  # nothing was written
@@ -200,11 +203,17 @@ def test_a_last_line_without_its_end_counts_if_it_is_whole(tmp_path):
     assert len(files.read_jsonl(path)) == 5
 
 
-@pytest.mark.parametrize("line, named", [
-    (b"not json", "line 2: not JSON"), (b"[1]", "line 2: not JSON"), (b"\xff\xfe{}", "line 2: not JSON"),
-    (b"[" * 100000, "line 2: not JSON"), (b'{"prompt": "p"}', "row 2: no text in column 'rubric'"),
-    (b'{"prompt": ["p"]}', "row 2: no text in column 'prompt'"),
-])
+@pytest.mark.parametrize(
+    "line, named",
+    [
+        (b"not json", "line 2: not JSON"),
+        (b"[1]", "line 2: not JSON"),
+        (b"\xff\xfe{}", "line 2: not JSON"),
+        (b"[" * 100000, "line 2: not JSON"),
+        (b'{"prompt": "p"}', "row 2: no text in column 'rubric'"),
+        (b'{"prompt": ["p"]}', "row 2: no text in column 'prompt'"),
+    ],
+)
 def test_a_bad_line_within_is_named_and_the_file_left_alone(tmp_path, line, named):
     path = tmp_path / "r.jsonl"
     generate_responses(teacher([]), TASKS[:3], path, PLAIN)
@@ -218,5 +227,7 @@ def test_a_bad_line_within_is_named_and_the_file_left_alone(tmp_path, line, name
 
 def test_halves_of_characters_do_not_stop_the_store(tmp_path):
     half = json.loads('"cut \\ud83d"')
-    rows = generate_responses(Teacher("t", lambda asked: [half] * len(asked), 3), TASKS[:3], tmp_path / "r.jsonl", PLAIN)
+    rows = generate_responses(
+        Teacher("t", lambda asked: [half] * len(asked), 3), TASKS[:3], tmp_path / "r.jsonl", PLAIN
+    )
     assert rows[0]["response"] == "cut ?" and os.path.getsize(tmp_path / "r.jsonl")

@@ -75,14 +75,17 @@ def test_criteria_come_and_go(draft):
             more = drafts.add_criterion(more)
 
 
-@pytest.mark.parametrize("path, value, words", [
-    (("title",), " ", "The title is empty"),
-    (("objective",), "", "The objective is empty"),
-    (("criteria", 1, "name"), "", "The name of criterion 2 is empty"),
-    (("criteria", 1, "name"), "Self-mockery", "two criteria are called 'Self-mockery'; rename one"),
-    (("criteria", 0, "levels", 4), "\n", "'Bare plaster' of criterion 1 .'Ornamental diction'. is empty"),
-    (("title",), "x" * 5001, "at most 5000 characters"),
-])
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        (("title",), " ", "The title is empty"),
+        (("objective",), "", "The objective is empty"),
+        (("criteria", 1, "name"), "", "The name of criterion 2 is empty"),
+        (("criteria", 1, "name"), "Self-mockery", "two criteria are called 'Self-mockery'; rename one"),
+        (("criteria", 0, "levels", 4), "\n", "'Bare plaster' of criterion 1 .'Ornamental diction'. is empty"),
+        (("title",), "x" * 5001, "at most 5000 characters"),
+    ],
+)
 def test_what_is_wrong_is_named_as_the_editor_names_it(draft, path, value, words):
     part = draft
     for key in path[:-1]:
@@ -106,9 +109,7 @@ def test_history_goes_back_and_takes_a_moving_slider_as_one_step():
     assert [state["value"] for state in short.states] == [6, 7, 8]
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "a/b.yaml", "a\\b", "/etc/x", "", ".hidden", "..", "C:x", "a\nb", "x" * 90]
-)
+@pytest.mark.parametrize("name", ["../x", "a/b.yaml", "a\\b", "/etc/x", "", ".hidden", "..", "C:x", "a\nb", "x" * 90])
 def test_file_names_stay_in_the_folder(tmp_path, name):
     with pytest.raises(RubricError, match="is no file name"):
         drafts.yaml_path(tmp_path, name)
@@ -239,7 +240,9 @@ def test_save_and_load(studio, tmp_path):
     kept = copy.deepcopy(studio.draft)
     (tmp_path / "bad.yaml").write_text("title: [")
     for name, words in (
-        ("bad.yaml", "not valid YAML"), ("gone.yaml", "There is no gone.yaml"), ("../x", "no file name"),
+        ("bad.yaml", "not valid YAML"),
+        ("gone.yaml", "There is no gone.yaml"),
+        ("../x", "no file name"),
     ):
         studio.file.value = name
         studio.load.click()

@@ -24,8 +24,13 @@ FAULTS = ["429", "500", "502", "cut", "hang up", "empty", "html", "json", "no ch
 
 def completion(text, model="m"):
     message = {"role": "assistant", "content": text}
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": model,
-            "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+    }
 
 
 class Endpoint:
@@ -62,8 +67,14 @@ class Endpoint:
         good = json.dumps(completion(f"text for {prompt}; key {to.headers['authorization']}")).encode()
         error = json.dumps({"error": {"message": f"no, {to.headers['authorization']}\nnever"}}).encode()
         status, data = {
-            None: (200, good), "slow": (200, good), "drip": (200, good), "cut": (200, good), "empty": (200, b""), "json": (200, b"{broken"),
-            "html": (200, b"<html>sign in</html>"), "no choices": (200, b'{"choices": []}'),
+            None: (200, good),
+            "slow": (200, good),
+            "drip": (200, good),
+            "cut": (200, good),
+            "empty": (200, b""),
+            "json": (200, b"{broken"),
+            "html": (200, b"<html>sign in</html>"),
+            "no choices": (200, b'{"choices": []}'),
             "nothing": (200, json.dumps(completion(None)).encode()),
         }.get(fault) or (int(fault) if fault.isdigit() else 0, error)
         if fault == "hang up":
@@ -97,6 +108,7 @@ def quick(monkeypatch):
 
 def test_every_fault_that_passes_is_outlived(tmp_path):
     """Each prompt meets one fault, some two, before its answer: all 210 rows come, each once."""
+
     def fault(number, prompt, tries):
         place = [f"{t['prompt']} | {t['rubric']} | {t['qualifier']}" for t in TASKS].index(prompt)
         if tries == 1:
@@ -132,8 +144,16 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
         generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
     said = str(caught.value)
     assert said.startswith("18 of 210 responses are missing from r.jsonl, the first for 'p0' (rococo, low), after ")
-    for part in ("3 x HTTP 429 (too many", "3 x HTTP 500", "x no connection", "3 x a reply that is no chat completion",
-                 "x HTTP 400 (", "x ValueError: an empty response", "x no answer within 0.4 s", "run the same call again"):
+    for part in (
+        "3 x HTTP 429 (too many",
+        "3 x HTTP 500",
+        "x no connection",
+        "3 x a reply that is no chat completion",
+        "x HTTP 400 (",
+        "x ValueError: an empty response",
+        "x no answer within 0.4 s",
+        "run the same call again",
+    ):
         assert part in said, (part, said)
     assert "\n" not in said and KEY not in said
     assert KEY not in "".join(traceback.format_exception(caught.value)) + "".join(capsys.readouterr())
@@ -143,7 +163,9 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
     assert endpoint.count - before == 18
 
 
-@pytest.mark.parametrize("status, named", [("401", "refuses the key"), ("403", "refuses the key"), ("404", "no such model")])
+@pytest.mark.parametrize(
+    "status, named", [("401", "refuses the key"), ("403", "refuses the key"), ("404", "no such model")]
+)
 def test_a_bad_key_or_model_name_ends_the_asking(tmp_path, status, named):
     endpoint = Endpoint(lambda number, prompt, tries: status if number > 5 else None)
     with pytest.raises(GenerationError, match=f"HTTP {status} .*{named}") as caught:
@@ -170,7 +192,9 @@ def test_the_judge_gets_a_named_error_without_the_key():
     with pytest.raises(EndpointError, match=r"HTTP 422 .*no, Bearer \[key\] never") as caught:
         judge.score("rococo", "p", load_responses()[0]["response"])
     error = caught.value
-    assert error.__context__ is None and error.__cause__ is None and KEY not in "".join(traceback.format_exception(error))
+    assert (
+        error.__context__ is None and error.__cause__ is None and KEY not in "".join(traceback.format_exception(error))
+    )
 
 
 def test_keys_come_from_the_environment_colab_or_a_hidden_prompt(monkeypatch, capsys):

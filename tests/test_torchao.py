@@ -45,8 +45,12 @@ def run(tmp_path):
         told = f"Metadata-Version: 2.1\nName: torchao\nVersion: {version}\n"
         (tmp_path / f"torchao-{version}.dist-info" / "METADATA").write_text(told)
         path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH"), str(packages.ROOT)])])
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                              env=os.environ | {"PYTHONPATH": path, "CPT_PROFILE": "embedded"})
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path, "CPT_PROFILE": "embedded"},
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
@@ -64,13 +68,16 @@ def test_the_start_asks_without_importing_peft(run):
     assert told.count("is hidden") == 1 and "adapted: 1 3 32" in told
 
 
-@pytest.mark.parametrize("code", [
-    """
+@pytest.mark.parametrize(
+    "code",
+    [
+        """
 from peft import PeftModel  # a script may have loaded it already
 from cpt_utils.models.adapters import SHIPPED_ADAPTER
 from cpt_utils.models.loading import load_chat_model
 print(load_chat_model("embedded", SHIPPED_ADAPTER).name)
-""", """
+""",
+        """
 from cpt_utils.models.adapters import prepare_for_lora
 from cpt_utils.models.loading import load_student
 from cpt_utils.runtime.profiles import load_profile
@@ -78,7 +85,10 @@ from peft import LoraConfig, get_peft_model
 profile = load_profile("embedded") | {"seed": 1}
 model, lora = prepare_for_lora(load_student(profile), LoraConfig(r=2, target_modules=["q_proj"]), profile)
 print(type(get_peft_model(model, lora)).__name__)
-"""], ids=["an adapter", "a training"])
+""",
+    ],
+    ids=["an adapter", "a training"],
+)
 def test_what_loads_a_model_without_the_start_is_guarded_too(run, code):
     told = run("0.10.0", code).splitlines()
     assert told[0].startswith("note: torchao 0.10.0 is hidden, as peft")
@@ -86,8 +96,11 @@ def test_what_loads_a_model_without_the_start_is_guarded_too(run, code):
 
 
 def test_a_torchao_that_peft_accepts_stays(run):
-    told = run("99.0", "import sys\nfrom cpt_utils import runtime\nruntime.start('embedded')\nimport torchao\n"
-               "print(torchao.__version__)")
+    told = run(
+        "99.0",
+        "import sys\nfrom cpt_utils import runtime\nruntime.start('embedded')\nimport torchao\n"
+        "print(torchao.__version__)",
+    )
     assert told.endswith("99.0\n") and "hidden" not in told
 
 

@@ -18,7 +18,7 @@ def tokenized(tokenizer, rows):
             turns, tokenize=True, return_dict=False, **kw
         )
         prompt = ids(row["prompt"], add_generation_prompt=True)
-        sides = {f"{s}_ids": ids(row["prompt"] + row[s])[len(prompt):] for s in ("chosen", "rejected")}
+        sides = {f"{s}_ids": ids(row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
         out.append({"prompt_ids": prompt} | sides)
     return out
 
@@ -62,8 +62,9 @@ def test_packed_gradients_equal_those_of_whole_logits_in_float64(tiny_model, tok
 def test_six_rows_are_packed_into_three_lines(tokenizer, rows):
     batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, rows[:6]))
     assert len(batch["input_ids"]) == 3
-    whole = sum(len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"])
-                for r in tokenized(tokenizer, rows[:6]))
+    whole = sum(
+        len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in tokenized(tokenizer, rows[:6])
+    )
     assert batch["num_tokens"] == whole
     assert batch["input_ids"].numel() < 0.6 * whole
 
@@ -78,13 +79,30 @@ def test_max_length_cuts_responses(tokenizer, rows):
 
 
 def settings(tmp_path, **changes):
-    return DPOConfig(**{
-        "output_dir": str(tmp_path), "use_cpu": True, "bf16": False, "per_device_train_batch_size": 6,
-        "per_device_eval_batch_size": 6, "max_steps": 3, "logging_steps": 1, "learning_rate": 1e-2, "beta": 0.1,
-        "loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5], "max_length": 512, "seed": 3,
-        "precompute_ref_log_probs": True, "precompute_ref_batch_size": 6, "gradient_checkpointing": False,
-        "report_to": "none", "save_strategy": "no", "disable_tqdm": True, **changes,
-    })
+    return DPOConfig(
+        **{
+            "output_dir": str(tmp_path),
+            "use_cpu": True,
+            "bf16": False,
+            "per_device_train_batch_size": 6,
+            "per_device_eval_batch_size": 6,
+            "max_steps": 3,
+            "logging_steps": 1,
+            "learning_rate": 1e-2,
+            "beta": 0.1,
+            "loss_type": ["sigmoid", "sft"],
+            "loss_weights": [1.0, 0.5],
+            "max_length": 512,
+            "seed": 3,
+            "precompute_ref_log_probs": True,
+            "precompute_ref_batch_size": 6,
+            "gradient_checkpointing": False,
+            "report_to": "none",
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            **changes,
+        }
+    )
 
 
 LORA = dict(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -104,8 +122,11 @@ def trained(tiny_model, tokenizer, rows, tmp_path):
         model = copy.deepcopy(tiny_model)
         set_seed(3)
         trainer = kind(
-            model=model, args=settings(tmp_path, **changes), train_dataset=Dataset.from_list(rows[:18]),
-            processing_class=tokenizer, peft_config=LoraConfig(**LORA),
+            model=model,
+            args=settings(tmp_path, **changes),
+            train_dataset=Dataset.from_list(rows[:18]),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(**LORA),
         )
         trainer.train()
         return trainer
@@ -135,9 +156,7 @@ def test_training_learns_the_pairs_in_both_directions(trained, rows):
 
 
 def test_same_seed_same_losses(trained):
-    one, two = (
-        [e["loss"] for e in trained(MirroredDPOTrainer).state.log_history if "loss" in e] for _ in range(2)
-    )
+    one, two = ([e["loss"] for e in trained(MirroredDPOTrainer).state.log_history if "loss" in e] for _ in range(2))
     assert one == two
 
 
@@ -167,7 +186,10 @@ def test_block_sampler_keeps_blocks_and_reshuffles_each_epoch():
 def test_wrong_settings_are_refused(tiny_model, tokenizer, rows, tmp_path):
     def build(**changes):
         return MirroredDPOTrainer(
-            tiny_model, settings(tmp_path, **changes), Dataset.from_list(rows), tokenizer,
+            tiny_model,
+            settings(tmp_path, **changes),
+            Dataset.from_list(rows),
+            tokenizer,
             peft_config=LoraConfig(**LORA),
         )
 
@@ -196,8 +218,11 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
         checkpoints, last = run_checkpoints(folder, {"name": "x", "steps": 8}, rows[:18])
         set_seed(3)
         trainer = MirroredDPOTrainer(
-            copy.deepcopy(tiny_model), settings(checkpoints, max_steps=8, save_strategy="steps", save_steps=2, save_total_limit=1),
-            Dataset.from_list(rows[:18]), tokenizer, peft_config=LoraConfig(**LORA),
+            copy.deepcopy(tiny_model),
+            settings(checkpoints, max_steps=8, save_strategy="steps", save_steps=2, save_total_limit=1),
+            Dataset.from_list(rows[:18]),
+            tokenizer,
+            peft_config=LoraConfig(**LORA),
             callbacks=[Killed()] if stop else None,
         )
         trainer.train(resume_from_checkpoint=last)
@@ -230,7 +255,10 @@ def test_a_loss_that_is_no_number_stops_with_a_reason(tiny_model, tokenizer, row
     from cpt_utils.training import prepare_trainer
 
     trainer = MirroredDPOTrainer(
-        tiny_model, settings(tmp_path, max_steps=4, logging_nan_inf_filter=False), Dataset.from_list(rows[:18]), tokenizer,
+        tiny_model,
+        settings(tmp_path, max_steps=4, logging_nan_inf_filter=False),
+        Dataset.from_list(rows[:18]),
+        tokenizer,
         peft_config=LoraConfig(**LORA),
     )
     with torch.no_grad():
@@ -247,10 +275,16 @@ def test_an_interrupted_training_can_be_started_again(tiny_model, tokenizer, row
                 raise KeyboardInterrupt
 
     Interrupt.armed = True
-    trainer = prepare_trainer(MirroredDPOTrainer(
-        model=tiny_model, args=settings(tmp_path), train_dataset=Dataset.from_list(rows[:18]),
-        processing_class=tokenizer, peft_config=LoraConfig(**LORA), callbacks=[Interrupt()],
-    ))
+    trainer = prepare_trainer(
+        MirroredDPOTrainer(
+            model=tiny_model,
+            args=settings(tmp_path),
+            train_dataset=Dataset.from_list(rows[:18]),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(**LORA),
+            callbacks=[Interrupt()],
+        )
+    )
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
     trainer.train()

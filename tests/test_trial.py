@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from cpt_utils import __main__ as commands
-from cpt_utils import models, runtime
+from cpt_utils import runtime
 from cpt_utils.commands import series, trial
 from cpt_utils.models import adapters, loading
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import errors, files, profiles
 
 SHIPPED = [system_prompt(rubric, target) for rubric, target in trial.STYLES]
 EVIL = "\x1b[2J\x1b]0;title\x07\x9b31mred\r\x08\u202eback\x00"
@@ -63,8 +63,7 @@ def test_three_shipped_system_prompts_with_the_shipped_adapter(loaded, monkeypat
 def test_own_prompt_and_system_prompts(loaded, monkeypatch, capsys):
     asked = asked_of(monkeypatch)
     assert commands.main(["try", "--prompt", " Why? ", "--system", "Be brief.", "--system", "Be grand."]) == 0
-    assert [[turn["content"] for turn in turns] for turns, _ in asked] == [
-        ["Be brief.", "Why?"], ["Be grand.", "Why?"]]
+    assert [[turn["content"] for turn in turns] for turns, _ in asked] == [["Be brief.", "Why?"], ["Be grand.", "Why?"]]
     assert "2 answers in " in capsys.readouterr().out
 
 
@@ -94,11 +93,14 @@ def test_text_cannot_steer_the_terminal(loaded, monkeypatch, capsys):
     assert not set(EVIL) & {"\x1b", "\x9b", "\r", "\u202e"} & set(printed)
 
 
-@pytest.mark.parametrize("options, said", [
-    (["--prompt", "  "], "try stopped: The prompt is empty: write one.\n"),
-    (["--prompt", "x" * 9000], "shorten them to 8000.\n"),
-    (["--system", "x" * 9000], "shorten them to 8000.\n"),
-])
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--prompt", "  "], "try stopped: The prompt is empty: write one.\n"),
+        (["--prompt", "x" * 9000], "shorten them to 8000.\n"),
+        (["--system", "x" * 9000], "shorten them to 8000.\n"),
+    ],
+)
 def test_what_cannot_be_asked_is_one_sentence_before_anything_is_loaded(loaded, capsys, options, said):
     assert commands.main(["try", *options]) == 1
     shown = capsys.readouterr()
@@ -107,7 +109,7 @@ def test_what_cannot_be_asked_is_one_sentence_before_anything_is_loaded(loaded, 
 
 def test_a_missing_model_is_one_sentence(loaded, monkeypatch, capsys):
     def missing(*_, **__):
-        raise models.ModelError("The embedded model is not installed: install it.")
+        raise errors.ModelError("The embedded model is not installed: install it.")
 
     monkeypatch.setattr(loading, "load_chat_model", missing)
     assert commands.main(["try"]) == 1
@@ -137,8 +139,11 @@ def test_the_command_answers_offline(tmp_path):
     paths = os.pathsep.join([str(tmp_path), str(files.ROOT)])
     hub = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
     done = subprocess.run(
-        [sys.executable, "-m", "cpt_utils", "try", "--prompt", "Describe a café."], cwd=tmp_path,
-        capture_output=True, text=True, timeout=300,
+        [sys.executable, "-m", "cpt_utils", "try", "--prompt", "Describe a café."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
         env=hub | {"PYTHONPATH": paths, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
     )
     assert done.returncode == 0, done.stderr[-2000:]

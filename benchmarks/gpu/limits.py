@@ -13,8 +13,13 @@ def run(stage: Stage) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda":
         free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
-        stage.keep(free_gib=free, total_gib=total, capability=".".join(map(str, torch.cuda.get_device_capability())),
-                   driver=driver(), native_bf16=torch.cuda.is_bf16_supported(including_emulation=False))
+        stage.keep(
+            free_gib=free,
+            total_gib=total,
+            capability=".".join(map(str, torch.cuda.get_device_capability())),
+            driver=driver(),
+            native_bf16=torch.cuda.is_bf16_supported(including_emulation=False),
+        )
     stage.keep(product_tflops=product_rate(device, stage.sizes["product"], stage.sizes["repeats"]) / 1e12)
     stage.keep(copy_gb_per_second=copy_rate(device, stage.sizes["copy_mib"], stage.sizes["repeats"]) / 1e9)
 
@@ -60,8 +65,12 @@ def synchronize(device: str) -> None:
 def driver() -> str:
     """The GPU driver's version."""
     try:
-        told = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], timeout=10,
-                              capture_output=True, text=True)
+        told = subprocess.run(
+            ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+            timeout=10,
+            capture_output=True,
+            text=True,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return told.stdout.strip().splitlines()[0] if told.stdout.strip() else "unknown"

@@ -57,8 +57,11 @@ def measure(stage: Stage, name: str, profile: dict, ceiling: float, **changes) -
     os.environ["CPT_PRECISION"] = "float32" if stage.dry else number_type  # a processor cannot train in float16
     profile = profile | {"max_steps": stage.sizes["memory_steps"]}
     start_peak(ceiling - stage.found["context_gib"])
-    found = {"estimate_gib": training_memory(shape_of(stage.sizes["student"]), profile)["total"], "ceiling_gib": ceiling,
-             "liger": changes.get("use_liger_kernel", False)}
+    found = {
+        "estimate_gib": training_memory(shape_of(stage.sizes["student"]), profile)["total"],
+        "ceiling_gib": ceiling,
+        "liger": changes.get("use_liger_kernel", False),
+    }
     try:
         found |= train(stage, profile, changes)
     except torch.OutOfMemoryError:
@@ -73,12 +76,18 @@ def measure(stage: Stage, name: str, profile: dict, ceiling: float, **changes) -
 
 def train(stage: Stage, profile: dict, changes: dict) -> dict:
     per_step = profile["rows_per_batch"] * profile["batches_per_step"]
-    trainer = trials.build(profile, rows(profile, per_step * profile["max_steps"]), stage.folder / "D",
-                           **changes, **optimizer(stage))
+    trainer = trials.build(
+        profile, rows(profile, per_step * profile["max_steps"]), stage.folder / "D", **changes, **optimizer(stage)
+    )
     trainer.train()
-    return {"trainer": type(trainer).__name__, "number_type": trials.half_precision(trainer),
-            "reference_seconds": trainer.reference_seconds, "first_loss": trials.losses(trainer)[0],
-            "seconds_per_row": trials.step_seconds(trainer) / per_step, "tokens_per_row": 2 * profile["max_length"]}
+    return {
+        "trainer": type(trainer).__name__,
+        "number_type": trials.half_precision(trainer),
+        "reference_seconds": trainer.reference_seconds,
+        "first_loss": trials.losses(trainer)[0],
+        "seconds_per_row": trials.step_seconds(trainer) / per_step,
+        "tokens_per_row": 2 * profile["max_length"],
+    }
 
 
 def rows(profile: dict, count: int) -> list[dict]:
@@ -122,8 +131,9 @@ def peaks() -> dict[str, float]:
 
 def check(stage: Stage) -> None:
     """The series' own trainings must run, as small as they should be; of stock TRL it is told what happens."""
-    ours = {name: found for name, found in stage.found.items()
-            if isinstance(found, dict) and not name.startswith("stock")}
+    ours = {
+        name: found for name, found in stage.found.items() if isinstance(found, dict) and not name.startswith("stock")
+    }
     if not any("driver_gib" in found for found in ours.values()):
         stage.keep(compared="nothing: what a process takes on a processor is no peak of a GPU")
     if faults := [fault for name, found in ours.items() for fault in faults_of(name, found, stage.part)]:

@@ -40,8 +40,13 @@ def split(files: list[Path], folder: Path, python: str, limit: int = PART_BYTES)
             if room <= 0:
                 manifests.append([])
                 continue
-            piece = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest(), "start": start,
-                     "bytes": min(room, len(content) - start), "total": len(content)}
+            piece = {
+                "file": path.name,
+                "sha256": hashlib.sha256(content).hexdigest(),
+                "start": start,
+                "bytes": min(room, len(content) - start),
+                "total": len(content),
+            }
             place = folder / f"part{len(manifests)}" / f"{path.name}.{start}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content[start : start + piece["bytes"]])
@@ -126,20 +131,36 @@ def install(folder: Path = FOLDER) -> list[str]:
         raise PartsError(f"There is no part in {folder.name}: run make gpu-wheels on a machine with a network.")
     here, meant = f"{sys.version_info.major}.{sys.version_info.minor}", manifests[0]["python"]
     if here != meant:
-        raise PartsError(f"The wheels are for Python {meant}, and this is {here}: run make gpu-wheels "
-                         f"PYTHON_VERSION={here}, or make gpu PYTHON=/path/to/python{meant}.")
+        raise PartsError(
+            f"The wheels are for Python {meant}, and this is {here}: run make gpu-wheels "
+            f"PYTHON_VERSION={here}, or make gpu PYTHON=/path/to/python{meant}."
+        )
     files, missing = join(folder)
     for archive in (path for path in files if path.suffix == ".zip"):
         with zipfile.ZipFile(archive) as content:
             content.extractall(folder / archive.stem)
     wheels = lacking([path for path in files if path.suffix == ".whl"], folder / "site")
     if wheels:
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile",
-                   "--upgrade", "--target", str(folder / "site"), *map(str, wheels)]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-index",
+            "--no-deps",
+            "--no-compile",
+            "--upgrade",
+            "--target",
+            str(folder / "site"),
+            *map(str, wheels),
+        ]
         if subprocess.run(command).returncode:
             raise PartsError("pip could not install the wheels; its lines above say why.")
-    print(f"{len(manifests)} of {manifests[0]['parts']} parts; installed {len(wheels)} packages into {folder.name}/site"
-          + (f"; not whole yet: {', '.join(missing)}" if missing else ""))
+    print(
+        f"{len(manifests)} of {manifests[0]['parts']} parts; installed {len(wheels)} packages into {folder.name}/site"
+        + (f"; not whole yet: {', '.join(missing)}" if missing else "")
+    )
     return [wheel.name for wheel in wheels]
 
 

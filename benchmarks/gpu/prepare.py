@@ -8,8 +8,22 @@ from benchmarks.gpu import students
 from benchmarks.gpu.stage import Stage, has
 from benchmarks.gpu.stages import asked
 
-PACKAGES = ("torch", "triton", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes", "unsloth",
-            "unsloth_zoo", "liger_kernel", "numpy", "tokenizers", "huggingface_hub")
+PACKAGES = (
+    "torch",
+    "triton",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "bitsandbytes",
+    "unsloth",
+    "unsloth_zoo",
+    "liger_kernel",
+    "numpy",
+    "tokenizers",
+    "huggingface_hub",
+)
 
 
 def run(stage: Stage) -> None:

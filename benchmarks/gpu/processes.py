@@ -28,11 +28,18 @@ def environment(dry: bool, folder: Path) -> dict[str, str]:
     """What the processes see: no network, this repository, programs of this Python; in a rehearsal no GPU."""
     paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     programs = [str(Path(sys.executable).parent), *(f"{path}/bin" for path in paths[1:] if path)]
-    told = os.environ | QUIET | OFFLINE | {
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
-        "PATH": os.pathsep.join([*programs, os.environ.get("PATH", "")]),
-        "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "passive", "CPT_RUNS": str(folder / "runs"),
-    }
+    told = (
+        os.environ
+        | QUIET
+        | OFFLINE
+        | {
+            "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+            "PATH": os.pathsep.join([*programs, os.environ.get("PATH", "")]),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_WAIT_POLICY": "passive",
+            "CPT_RUNS": str(folder / "runs"),
+        }
+    )
     if dry:
         told |= {"CUDA_VISIBLE_DEVICES": "", "CPT_DEVICE": "cpu", "DRY": "1"}
     if (folder / "hub").exists():  # a stand-in for the embedded model (students.stand_in)
@@ -45,8 +52,20 @@ def run(letter: str, part: str, dry: bool, folder: Path, limit: float, changes: 
     result = result_file(folder, letter, part)
     result.unlink(missing_ok=True)
     log = result.with_suffix(".log")
-    command = [sys.executable, "-m", "benchmarks.gpu", "--stage", letter, "--part", part, "--folder", str(folder),
-               "--seconds", f"{limit:.0f}", *["--dry"] * dry]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.gpu",
+        "--stage",
+        letter,
+        "--part",
+        part,
+        "--folder",
+        str(folder),
+        "--seconds",
+        f"{limit:.0f}",
+        *["--dry"] * dry,
+    ]
     started = time.time()
     code = run_command(command, log, limit, environment(dry, folder) | (changes or {}))
     found = json.loads(result.read_text("utf-8")) if result.exists() else {}
@@ -61,8 +80,9 @@ def run_command(command: list[str], log: Path, limit: float, environment: dict, 
     """Exit code of a command whose output goes to `log`; None if it was stopped after `limit` seconds."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
     try:
         return process.wait(max(limit, 0))
     except subprocess.TimeoutExpired:

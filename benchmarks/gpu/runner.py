@@ -34,8 +34,9 @@ def prepare(dry: bool, folder: Path) -> dict:
     """The hardware's name and the versions, when the models that the stages need are there (prepare.py)."""
     told = processes.run("prepare", "", dry, folder, PREPARATION * (stages.REHEARSAL_PATIENCE if dry else 1))
     if "error" in told:
-        raise SystemExit(f"The machine cannot be made ready ({told['error']}): see "
-                         f"{files.shown(folder / 'prepare.log')}.")
+        raise SystemExit(
+            f"The machine cannot be made ready ({told['error']}): see {files.shown(folder / 'prepare.log')}."
+        )
     if not (dry or told["cuda"]):
         raise SystemExit("PyTorch sees no CUDA GPU here: DRY=1 make gpu tries the stages on the processor.")
     return told
@@ -52,7 +53,9 @@ def main() -> int:
     folder = work_folder(dry)
     folder.mkdir(parents=True, exist_ok=True)
     machine = prepare(dry, folder)
-    print(json.dumps({name: machine[name] for name in ("hardware", "versions", "embedded_model", "seconds")}), flush=True)
+    print(
+        json.dumps({name: machine[name] for name in ("hardware", "versions", "embedded_model", "seconds")}), flush=True
+    )
     failed = []
     for letter in wanted:
         limit = stages.LIMITS[letter] * patience

@@ -25,5 +25,7 @@ def run(stage: Stage) -> None:
         found.append(summary(report))
         stage.keep(**{f"seed_{seed}": found[-1]})
     names = ("accuracy", "kendall_tau", "spearman_rho", "both_directions")
-    stage.keep(mean={name: statistics.mean(each[name] for each in found) for name in names},
-               standard_deviation={name: statistics.stdev(each[name] for each in found) for name in names})
+    stage.keep(
+        mean={name: statistics.mean(each[name] for each in found) for name in names},
+        standard_deviation={name: statistics.stdev(each[name] for each in found) for name in names},
+    )

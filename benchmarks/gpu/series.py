@@ -31,7 +31,9 @@ def run(stage: Stage) -> None:
 def notebook(stage: Stage, number: str, environment: dict) -> None:
     """Execute one notebook and keep its seconds."""
     log, started = stage.folder / f"E-{number}.log", time.time()
-    code = processes.run_command([sys.executable, *SERIES, "--only", number], log, stage.left(), os.environ | environment)
+    code = processes.run_command(
+        [sys.executable, *SERIES, "--only", number], log, stage.left(), os.environ | environment
+    )
     if code is None:
         raise TimeoutError(f"notebook {number} was stopped at the stage's limit")
     if code:
@@ -42,9 +44,13 @@ def notebook(stage: Stage, number: str, environment: dict) -> None:
 def summary(report: dict) -> dict:
     """What the run's report says about training and quality."""
     tuned = report["steerability"]["cpt"]
-    return {"accuracy": tuned["accuracy"], "kendall_tau": tuned["kendall_tau"], "spearman_rho": tuned["spearman_rho"],
-            "both_directions": report["preference"]["cpt"]["both_directions"],
-            "tokens_per_second": report["training"]["tokens_per_second"]}
+    return {
+        "accuracy": tuned["accuracy"],
+        "kendall_tau": tuned["kendall_tau"],
+        "spearman_rho": tuned["spearman_rho"],
+        "both_directions": report["preference"]["cpt"]["both_directions"],
+        "tokens_per_second": report["training"]["tokens_per_second"],
+    }
 
 
 def run_part(stage: Stage) -> None:

@@ -44,7 +44,7 @@ class Stage:
         files.write_whole(processes.result_file(self.folder, self.letter, self.part), text + "\n")
 
     def run_part(self, name: str, share: float = 1.0, **environment: str) -> None:
-        """Run this stage's part `name` in a process of its own, in that share of the time left, and keep what it found."""
+        """Run this stage's part `name` in its own process, in that share of the time left, and keep what it found."""
         limit = (self.left() - MARGIN) * share
         told = processes.run(self.letter, name, self.dry, self.folder, limit, environment)
         self.keep(**{name: told})

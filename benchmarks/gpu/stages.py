@@ -4,24 +4,45 @@ LIMITS = {"A": 20, "B": 80, "C": 90, "D": 110, "E": 70, "F": 30, "G": 20, "H": 6
 """Seconds on an H100; PATIENCE multiplies them."""
 ON_REQUEST = "H"
 MODULES = {
-    "A": "limits", "B": "marked_tests", "C": "unsloth_path", "D": "memory", "E": "series", "F": "generation",
-    "G": "handover", "H": "seeds",
+    "A": "limits",
+    "B": "marked_tests",
+    "C": "unsloth_path",
+    "D": "memory",
+    "E": "series",
+    "F": "generation",
+    "G": "handover",
+    "H": "seeds",
 }
 WHAT = {
-    "A": "it is all there", "B": "tests marked gpu", "C": "unsloth as the notebooks do it", "D": "memory of a T4",
-    "E": "the embedded series", "F": "generation", "G": "hand-over to trl and accelerate", "H": "three seeds",
+    "A": "it is all there",
+    "B": "tests marked gpu",
+    "C": "unsloth as the notebooks do it",
+    "D": "memory of a T4",
+    "E": "the embedded series",
+    "F": "generation",
+    "G": "hand-over to trl and accelerate",
+    "H": "three seeds",
 }
 REHEARSAL_PATIENCE = 8
 """A rehearsal computes on a processor, so its limits are wider."""
 
-TINY = {"layers": 2, "hidden": 64, "intermediate": 128, "heads": 4, "kv_heads": 2, "head_dim": 16, "vocab": 49152,
-        "tied": True, "qk_norm": True}
+TINY = {
+    "layers": 2,
+    "hidden": 64,
+    "intermediate": 128,
+    "heads": 4,
+    "kv_heads": 2,
+    "head_dim": 16,
+    "vocab": 49152,
+    "tied": True,
+    "qk_norm": True,
+}
 SIZES = {
-    "product": 8192,         # rows and columns of the square matrices
+    "product": 8192,  # rows and columns of the square matrices
     "copy_mib": 4096,
     "repeats": 10,
-    "student": "qwen3-4b",   # D and F: a shape of the registry
-    "fast_student": "qwen3-0.6b",   # C
+    "student": "qwen3-4b",  # D and F: a shape of the registry
+    "fast_student": "qwen3-0.6b",  # C
     "steps": 20,
     "held_rows": 16,
     "lengths": [1024, 512],  # tokens of a row
@@ -29,13 +50,24 @@ SIZES = {
     "memory_steps": 4,
     "rows_at_once": [1, 32],
     "new_tokens": 200,
-    "profile": "embedded",   # E and H
+    "profile": "embedded",  # E and H
     "seeds": [42, 43, 44],
 }
 REHEARSAL = SIZES | {
-    "product": 512, "copy_mib": 16, "repeats": 3, "student": "tiny", "fast_student": "tiny", "steps": 2,
-    "held_rows": 4, "lengths": [256, 192], "paper_length": 256, "memory_steps": 2, "rows_at_once": [1, 4],
-    "new_tokens": 8, "profile": "smoke", "seeds": [42, 43],
+    "product": 512,
+    "copy_mib": 16,
+    "repeats": 3,
+    "student": "tiny",
+    "fast_student": "tiny",
+    "steps": 2,
+    "held_rows": 4,
+    "lengths": [256, 192],
+    "paper_length": 256,
+    "memory_steps": 2,
+    "rows_at_once": [1, 4],
+    "new_tokens": 8,
+    "profile": "smoke",
+    "seeds": [42, 43],
 }
 
 

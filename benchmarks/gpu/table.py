@@ -17,7 +17,12 @@ ROWS = [  # what the row says, the stage, the way to the figure, and how it is s
     ("tests marked `gpu` that passed", "B", ("passed",), "{}"),
     ("unsloth as in the notebooks, seconds a step", "C", ("as_it_is", "seconds_per_step"), "{:.2f}"),
     ("the same in float16, as on a T4", "C", ("as_on_a_t4", "seconds_per_step"), "{:.2f}"),
-    ("`t4`, 4 billion weights, 1,024 tokens: peak by estimate, GiB", "D", ("transformers", "ours_1024", "estimate_gib"), "{:.1f}"),
+    (
+        "`t4`, 4 billion weights, 1,024 tokens: peak by estimate, GiB",
+        "D",
+        ("transformers", "ours_1024", "estimate_gib"),
+        "{:.1f}",
+    ),
     ("peak by the driver, this series", "D", ("transformers", "ours_1024", "driver_gib"), "{:.1f}"),
     ("peak by the driver, unsloth", "D", ("unsloth", "ours_1024", "driver_gib"), "{:.1f}"),
     ("peak by the driver, stock TRL", "D", ("transformers", "stock_1024", "driver_gib"), "{:.1f}"),
@@ -28,7 +33,12 @@ ROWS = [  # what the row says, the stage, the way to the figure, and how it is s
     ("`paper`, 2,048 tokens: peak by the driver, GiB", "D", ("transformers", "paper_2048", "driver_gib"), "{:.1f}"),
     ("notebook 04 of the embedded profile, seconds", "E", ("seconds_04",), "{:.0f}"),
     ("Spearman's ρ after it", "E", ("spearman_rho",), "{:.2f}"),
-    ("one text of 4 billion weights in 4 bits, tokens a second: this series", "F", ("transformers", "ours_1"), "{:.0f}"),
+    (
+        "one text of 4 billion weights in 4 bits, tokens a second: this series",
+        "F",
+        ("transformers", "ours_1"),
+        "{:.0f}",
+    ),
     ("`model.generate`", "F", ("transformers", "generate_1"), "{:.0f}"),
     ("unsloth", "F", ("unsloth", "unsloth_1"), "{:.0f}"),
     ("32 texts: this series", "F", ("transformers", "ours_32"), "{:.0f}"),
@@ -60,8 +70,10 @@ def measured() -> dict[str, dict]:
     machines = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     for name, stages in machines.items():
         if any(told.get("rehearsal") for told in stages.values()):
-            raise SystemExit(f"{RESULTS.name} holds the figures of a rehearsal ({name}), which measure no GPU: "
-                             f"delete {name!r} from it.")
+            raise SystemExit(
+                f"{RESULTS.name} holds the figures of a rehearsal ({name}), which measure no GPU: "
+                f"delete {name!r} from it."
+            )
     return machines
 
 
@@ -84,4 +96,6 @@ def limits(name: str, stages: dict) -> str:
     speed, size = generation.get("transformers", {}).get("ours_1"), generation.get("bytes_per_step")
     if not (rate and speed and size):
         return ""
-    return f"{name}: one text is written at {speed * size / rate / 1e9:.0%} of the rate at which its weights can be read."
+    return (
+        f"{name}: one text is written at {speed * size / rate / 1e9:.0%} of the rate at which its weights can be read."
+    )

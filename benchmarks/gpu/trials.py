@@ -29,18 +29,28 @@ def build(profile: dict, rows: list[dict], folder: Path, held: list[dict] | None
 
     set_seed(profile["seed"])
     chat_model = load_student(profile)
-    lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
-                      target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
+    lora = LoraConfig(
+        r=profile["lora"]["r"],
+        lora_alpha=profile["lora"]["alpha"],
+        target_modules=profile["lora"]["modules"],
+        task_type="CAUSAL_LM",
+    )
     settings = dataclasses.replace(
         dpo_settings(profile, folder), save_strategy="no", eval_strategy="no", logging_steps=1, **changes
     )
     train_set, held_set = (part and Dataset.from_list(fit_rows(chat_model.tokenizer, part)) for part in (rows, held))
     started = time.perf_counter()
     model, peft_config = prepare_for_lora(chat_model, lora, profile)
-    trainer = prepare_trainer((kind or trainer_for(profile))(
-        model=model, args=settings, train_dataset=train_set, eval_dataset=held_set,
-        processing_class=chat_model.tokenizer, peft_config=peft_config,
-    ))
+    trainer = prepare_trainer(
+        (kind or trainer_for(profile))(
+            model=model,
+            args=settings,
+            train_dataset=train_set,
+            eval_dataset=held_set,
+            processing_class=chat_model.tokenizer,
+            peft_config=peft_config,
+        )
+    )
     trainer.reference_seconds = time.perf_counter() - started
     trainer.clock = step_times(trainer)
     return trainer

@@ -33,17 +33,29 @@ def run_part(stage: Stage) -> None:
     from cpt_utils.pairs import load_rows
 
     count = sizes["steps"] * profile["rows_per_batch"] * profile["batches_per_step"]
-    train_rows, held_rows = load_rows(profile, "train")[0][:count], load_rows(profile, "heldout")[0][: sizes["held_rows"]]
+    train_rows, held_rows = (
+        load_rows(profile, "train")[0][:count],
+        load_rows(profile, "heldout")[0][: sizes["held_rows"]],
+    )
     trainer = trials.build(profile, train_rows, stage.folder / f"C-{stage.part}", held_rows, **optimizer(stage))
-    stage.keep(reference_seconds=trainer.reference_seconds, trainer=type(trainer).__name__,
-               number_type=trials.half_precision(trainer))
+    stage.keep(
+        reference_seconds=trainer.reference_seconds,
+        trainer=type(trainer).__name__,
+        number_type=trials.half_precision(trainer),
+    )
     trainer.train()
     told = trials.losses(trainer)
-    stage.keep(seconds_per_step=trials.step_seconds(trainer), steps=trainer.state.global_step, first_loss=told[0],
-               last_loss=told[-1])
+    stage.keep(
+        seconds_per_step=trials.step_seconds(trainer),
+        steps=trainer.state.global_step,
+        first_loss=told[0],
+        last_loss=told[-1],
+    )
     measured = trainer.evaluate()
-    stage.keep(held_accuracy=measured["eval_rewards/accuracies"],
-               held_both_directions=measured.get("eval_rewards/both_directions"))
+    stage.keep(
+        held_accuracy=measured["eval_rewards/accuracies"],
+        held_both_directions=measured.get("eval_rewards/both_directions"),
+    )
     adapter = stage.folder / f"C-{stage.part}" / "adapter"
     stage.keep(adapter_bytes=save_adapter(trainer.model, adapter, hub_name(profile)))
     tuned = load_chat_model(profile, adapter)

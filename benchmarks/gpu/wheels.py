@@ -31,9 +31,23 @@ NOT_NEEDED = {  # files that nothing here reads, by package
 
 def resolve(requirements: list[str], python: str) -> dict[str, str]:
     """Versions by package name of the requirements and all that they need, on Linux x86-64."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "-",
-               "--python-version", python, "--python-platform", "x86_64-manylinux_2_28",
-               "-c", str(ROOT / "constraints.txt")]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "-",
+        "--python-version",
+        python,
+        "--python-platform",
+        "x86_64-manylinux_2_28",
+        "-c",
+        str(ROOT / "constraints.txt"),
+    ]
     done = subprocess.run(command, input="\n".join(requirements), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"The packages do not resolve for Python {python}:\n{done.stderr.strip()}")
@@ -42,7 +56,7 @@ def resolve(requirements: list[str], python: str) -> dict[str, str]:
 
 
 def wanted(python: str) -> dict[str, str]:
-    """Versions of the packages to gather, in the order of the parts: what the stages need and PRESENT does not bring."""
+    """Versions of the packages to gather, in the order of the parts: what the stages need beside PRESENT."""
     table = project()
     extra = table["optional-dependencies"]
     needs = table["dependencies"] + extra["run"] + extra["gpu"] + ["pytest", "liger-kernel", "pillow"]
@@ -57,8 +71,21 @@ def wanted(python: str) -> dict[str, str]:
 def download(packages: dict[str, str], python: str, folder: Path) -> None:
     """Fetch exactly these packages as wheels for that Python on Linux x86-64."""
     platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(35, 4, -1)] + ["manylinux2014_x86_64"]
-    command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--only-binary=:all:",
-               "--python-version", python, "--implementation", "cp", "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-qq",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--python-version",
+        python,
+        "--implementation",
+        "cp",
+        "-d",
+        str(folder),
+    ]
     command += [option for platform in platforms for option in ("--platform", platform)]
     done = subprocess.run(command + [f"{name}=={version}" for name, version in packages.items()])
     if done.returncode:

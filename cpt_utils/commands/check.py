@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from cpt_utils.runtime.files import ROOT, without_paths
+
 MISSING = "missing"
 PATIENCE = 90.0  # seconds after which no more gains are measured: on a busy machine the rest is worth more
 SET_UP = "`make run` sets up all of them, README.md says how to do it by hand"
@@ -62,22 +63,16 @@ def guarded(part: Callable[[dict], Lines], told: dict) -> Lines:
         yield MISSING, f"{label}: " + (text if named else f"{type(error).__name__}: {text[:200]}")
 
 
-def without_paths(text: str) -> str:
-    """The text without the folders of this machine's user."""
-    home = str(Path.home())
-    text = text.replace(str(ROOT), ".")
-    return text.replace(home, "~") if len(home) > 1 else text
-
-
 def system(told: dict) -> Lines:
-    yield "system", f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}"
+    python = platform.python_version()
+    yield "system", f"{platform.system()} {platform.release()}, {platform.machine()}, Python {python}"
     from packaging.specifiers import SpecifierSet
 
     from cpt_utils.runtime.packages import project
 
     wanted = project()["requires-python"]
-    if not SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
-        yield MISSING, f"Python {platform.python_version()} is not {wanted}: install another, and `make run PYTHON=...`."
+    if not SpecifierSet(wanted).contains(python, prereleases=True):
+        yield MISSING, f"Python {python} is not {wanted}: install another, and `make run PYTHON=...`."
 
 
 def packages(told: dict) -> Lines:
@@ -146,8 +141,13 @@ def disk(told: dict) -> Lines:
         free = shutil.disk_usage(there).free / 2**30
         yield "disk", f"{free:.1f} GiB free for {name}, {need:.1f} needed"
         if free < need:
-            yield MISSING, (f"disk: {name} take{'s' * (name != 'results')} {need:.1f} GiB, and {free:.1f} are free: "
-                            f"free some space, or name another folder in {variable}.")
+            yield (
+                MISSING,
+                (
+                    f"disk: {name} take{'s' * (name != 'results')} {need:.1f} GiB, and {free:.1f} are free: "
+                    f"free some space, or name another folder in {variable}."
+                ),
+            )
         if not os.access(there, os.W_OK):
             yield MISSING, f"disk: the folder for {name} cannot be written: name another one in {variable}."
 
@@ -169,7 +169,10 @@ def model(told: dict) -> Lines:
         profile = runtime.start("embedded")
         embedded_model_path()
     told["profile"] = profile
-    yield "model", "SmolLM2-135M-Instruct, converted " + ("before" if before else f"in {time.monotonic() - started:.0f} s")
+    yield (
+        "model",
+        "SmolLM2-135M-Instruct, converted " + ("before" if before else f"in {time.monotonic() - started:.0f} s"),
+    )
 
 
 def cannot_try(told: dict) -> str:

@@ -1,8 +1,8 @@
 """How long the notebooks take on this machine: their work, counted from a profile, and recorded runs.
 
-`python -m cpt_utils.commands.cost` prints the estimate that `make run` begins with. `... --record runs/embedded/report.json`,
-on a machine that has just run the embedded profile and does nothing else, keeps that run in data/timings.json
-together with the machine's rates (rates.py).
+`python -m cpt_utils.commands.cost` prints the estimate that `make run` begins with. With
+`--record runs/embedded/report.json`, on a machine that has just run the embedded profile and does nothing else,
+keeps that run in data/timings.json together with the machine's rates (rates.py).
 
 How: the operations of a notebook are counted for two kinds of work, training (with all reading of whole texts)
 and writing. A recorded run says what share of one product's rate each kind reaches, and how many seconds of a
@@ -91,11 +91,15 @@ def record(report_path: Path) -> dict:
     write_timings(recorded() | {"characters_per_token": characters_per_token()})
     trained = rates.training(profile, pass_flops)
     run = {
-        "hardware": machine.hardware(), "instruction_set": machine.instruction_set(),
-        "number_type": machine.number_type(), "profile": report["profile"],
+        "hardware": machine.hardware(),
+        "instruction_set": machine.instruction_set(),
+        "number_type": machine.number_type(),
+        "profile": report["profile"],
         "command": "make run, then python -m cpt_utils.commands.cost --record",
-        "product": rates.product_rate(machine.number_type(), seconds=2.0), "training": trained["flops"],
-        "writing": rates.writing(profile)["flops"], "memory_gib": trained["memory_gib"],
+        "product": rates.product_rate(machine.number_type(), seconds=2.0),
+        "training": trained["flops"],
+        "writing": rates.writing(profile)["flops"],
+        "memory_gib": trained["memory_gib"],
         "seconds": {name: spent for name, spent in report["seconds"].items() if name in SERIES},
     }
     told, same = recorded(), ("instruction_set", "number_type")
@@ -120,7 +124,9 @@ def characters_per_token() -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m cpt_utils.commands.cost", description="How long the notebooks take here")
+    parser = argparse.ArgumentParser(
+        prog="python -m cpt_utils.commands.cost", description="How long the notebooks take here"
+    )
     parser.add_argument("--only", help="numbers of the notebooks, such as 03,04", default=",".join(SERIES))
     parser.add_argument("--record", type=Path, metavar="REPORT", help="keep this machine's run as a reference")
     options = parser.parse_args(arguments)

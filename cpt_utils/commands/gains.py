@@ -26,10 +26,16 @@ def random_model(number_type: str):
 
     shape = find_model("embedded")["shape"]
     config = LlamaConfig(
-        vocab_size=shape["vocab"], hidden_size=shape["hidden"], intermediate_size=shape["intermediate"],
-        num_hidden_layers=shape["layers"], num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"], tie_word_embeddings=shape["tied"],
-        pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        vocab_size=shape["vocab"],
+        hidden_size=shape["hidden"],
+        intermediate_size=shape["intermediate"],
+        num_hidden_layers=shape["layers"],
+        num_attention_heads=shape["heads"],
+        num_key_value_heads=shape["kv_heads"],
+        tie_word_embeddings=shape["tied"],
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
     )
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -45,8 +51,14 @@ def training_example() -> Callable[[], float]:
     """A function that takes a mirrored pair forwards and backwards, as training does: seconds."""
     model = random_model("float32")
     model.enable_input_require_grads()  # with frozen weights, as under an adapter, gradients go to the inputs
-    rows = [{"prompt_ids": tokens(PROMPT, row), "chosen_ids": tokens(RESPONSE, 2 + row),
-             "rejected_ids": tokens(RESPONSE, 3 - row)} for row in range(2)]
+    rows = [
+        {
+            "prompt_ids": tokens(PROMPT, row),
+            "chosen_ids": tokens(RESPONSE, 2 + row),
+            "rejected_ids": tokens(RESPONSE, 3 - row),
+        }
+        for row in range(2)
+    ]
     batch = {name: value.to(model.device) for name, value in PackedCollator(0)(rows).items()}
 
     def once() -> float:

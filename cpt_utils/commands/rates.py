@@ -62,12 +62,21 @@ def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
     settings.save_strategy = settings.eval_strategy = "no"
     # Any reference will do for the time that a step takes.
     rows = [row | {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0} for row in rows]
-    lora = LoraConfig(r=profile["lora"]["r"], lora_alpha=profile["lora"]["alpha"],
-                      target_modules=profile["lora"]["modules"], task_type="CAUSAL_LM")
-    return prepare_trainer(MirroredDPOTrainer(
-        model=student.model, args=settings, processing_class=student.tokenizer, peft_config=lora,
-        train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
-    ))
+    lora = LoraConfig(
+        r=profile["lora"]["r"],
+        lora_alpha=profile["lora"]["alpha"],
+        target_modules=profile["lora"]["modules"],
+        task_type="CAUSAL_LM",
+    )
+    return prepare_trainer(
+        MirroredDPOTrainer(
+            model=student.model,
+            args=settings,
+            processing_class=student.tokenizer,
+            peft_config=lora,
+            train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
+        )
+    )
 
 
 def training(profile: dict, step_flops) -> dict[str, float]:
@@ -104,7 +113,8 @@ def training(profile: dict, step_flops) -> dict[str, float]:
     seconds = sum(times[1:])
     share = (STEPS - 1) / STEPS  # of the work, as blocks of rows are much alike
     return {
-        "flops": share * step_flops(profile, rows) / seconds, "tokens": (told[-1] - told[0]) / seconds,
+        "flops": share * step_flops(profile, rows) / seconds,
+        "tokens": (told[-1] - told[0]) / seconds,
         "memory_gib": psutil.Process().memory_info().rss / 2**30,
     }
 

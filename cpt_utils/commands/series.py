@@ -29,7 +29,10 @@ def _tidy(cell) -> None:
     cell.metadata.pop("execution", None)
     outputs, cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {})], []
     for streams, group in itertools.groupby(outputs, key=is_stream):
-        cell.outputs += [nbformat.v4.new_output("stream", text=one_text(group))] if streams else list(group)
+        if streams:
+            cell.outputs.append(nbformat.v4.new_output("stream", text=one_text(group)))
+        else:
+            cell.outputs.extend(group)
 
 
 def is_stream(out) -> bool:
@@ -79,8 +82,12 @@ def execute(source: Path, target: Path) -> float:
         cell.outputs, cell.execution_count = [], None
     started = time.time()
     client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}},
-        store_widget_state=False, extra_arguments=["--IPKernelApp.log_level=40"],
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(source.parent)}},
+        store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],
     )
     over = threading.Event()
     teller = threading.Thread(target=tell_progress, args=(source.stem, code, over), daemon=True)

@@ -85,8 +85,14 @@ def steps_of(profile: dict, rows: int) -> float:
 
 def work(profile: dict) -> dict[str, dict[str, float]]:
     """{notebook: {"training", "writing"}}: operations that its models need."""
-    counts = {"01": {}, "02": generation(profile), "03": pairs(profile), "04": training(profile),
-              "05": comparison(profile), "06": capstone(profile)}
+    counts = {
+        "01": {},
+        "02": generation(profile),
+        "03": pairs(profile),
+        "04": training(profile),
+        "05": comparison(profile),
+        "06": capstone(profile),
+    }
     one = weights(profile)
     factors = {"reading": 2 * one, "training": training_factor(profile) * one, "writing": 2 * one}
     found = {}
@@ -141,5 +147,8 @@ def capstone(profile: dict) -> dict[str, float]:
     rows = sizes["train_prompts"] * targets * (targets - 1)
     steps = steps_of(sizes, rows)
     sequences = targets * targets  # a batch: each response under each system prompt
-    return {"writing": (tries + samples) * new, "training": steps * sequences * (prompt_tokens() / targets + new),
-            "reading": (tries + samples) * new}
+    return {
+        "writing": (tries + samples) * new,
+        "training": steps * sequences * (prompt_tokens() / targets + new),
+        "reading": (tries + samples) * new,
+    }

@@ -20,6 +20,7 @@ def exercise(todo: str, lesson: str) -> Callable:
     `todo` says what is missing while there is no answer; `lesson`, what the right one shows. A check may
     return a lesson of its own.
     """
+
     def decorate(check: Callable) -> Callable:
         @functools.wraps(check)
         def checked(*answers) -> bool:
@@ -37,7 +38,9 @@ def exercise(todo: str, lesson: str) -> Callable:
                 line, right = f"Your answer has not the form that the task asks for ({_said(error)}).", False
             print(line)
             return right
+
         return checked
+
     return decorate
 
 
@@ -69,7 +72,10 @@ def call(function: Callable, *arguments, case: str = ""):
 
 
 def compare(
-    function: Callable, cases: dict[str, tuple], right: Callable, mistakes: dict[str, Callable],
+    function: Callable,
+    cases: dict[str, tuple],
+    right: Callable,
+    mistakes: dict[str, Callable],
     form: Callable = lambda got: got,
 ) -> None:
     """Raise a Mistake unless the function does as `right` does on all cases {description: arguments}.

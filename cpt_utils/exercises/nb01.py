@@ -4,7 +4,11 @@ from cpt_utils.exercises.checking import compare, exercise
 from cpt_utils.runtime.errors import Mistake
 
 CRITERIA = (
-    "Ornamental diction", "Winding syntax", "Excess and accumulation", "Self-mockery", "Courtly address",
+    "Ornamental diction",
+    "Winding syntax",
+    "Excess and accumulation",
+    "Self-mockery",
+    "Courtly address",
 )
 
 
@@ -45,23 +49,34 @@ def check_shouting(shouting):
     hit = lambda word: len(word) > 1 and word.isupper()  # noqa: E731
     count = lambda text: sum(map(hit, text.split()))  # noqa: E731
     cases = {
-        repr(text) if text else "an empty text": (text,) for text in
-        ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
+        repr(text) if text else "an empty text": (text,)
+        for text in ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
     }
-    compare(shouting, cases, lambda text: 100 * count(text) / max(len(text.split()), 1), {
-        "That is a bare count, and it doubles when the text is doubled: divide by the number of words.":
-            lambda text: count(text),
-        "That is a share between 0 and 1: multiply by 100 to get words per 100 words.":
-            lambda text: count(text) / max(len(text.split()), 1),
-        'It looks as if single capitals such as "I" are counted: ask for at least two letters.':
-            lambda text: 100 * sum(w.isupper() for w in text.split()) / max(len(text.split()), 1),
-        "It looks as if you divide by characters: divide by the number of words.":
-            lambda text: 100 * count(text) / max(len(text), 1),
-        "It looks as if capital letters are counted: count whole words.":
-            lambda text: 100 * sum(c.isupper() for c in text) / max(len(text.split()), 1),
-        'It looks as if every word that begins with a capital counts: use isupper() on the whole word.':
-            lambda text: 100 * sum(w[0].isupper() for w in text.split()) / max(len(text.split()), 1),
-    })
+    compare(
+        shouting,
+        cases,
+        lambda text: 100 * count(text) / max(len(text.split()), 1),
+        {
+            "That is a bare count, and it doubles when the text is doubled: divide by the number of words.": lambda text: (
+                count(text)
+            ),
+            "That is a share between 0 and 1: multiply by 100 to get words per 100 words.": lambda text: (
+                count(text) / max(len(text.split()), 1)
+            ),
+            'It looks as if single capitals such as "I" are counted: ask for at least two letters.': lambda text: (
+                100 * sum(w.isupper() for w in text.split()) / max(len(text.split()), 1)
+            ),
+            "It looks as if you divide by characters: divide by the number of words.": lambda text: (
+                100 * count(text) / max(len(text), 1)
+            ),
+            "It looks as if capital letters are counted: count whole words.": lambda text: (
+                100 * sum(c.isupper() for c in text) / max(len(text.split()), 1)
+            ),
+            "It looks as if every word that begins with a capital counts: use isupper() on the whole word.": lambda text: (
+                100 * sum(w[0].isupper() for w in text.split()) / max(len(text.split()), 1)
+            ),
+        },
+    )
 
 
 @exercise("fill in a text and the flag that you expect.", "")
@@ -84,8 +99,10 @@ def check_fool_the_judge(text: str, flag: str):
         wanting = "commas, long sentences and courtly address" if ornate else "rare and ornamental words"
         raise Mistake(f"The judge gives {verdict.score:.0f}, you need 70: try more {wanting}.")
     given = verdict.reason or "none"
-    why = (f"{repetition(text, 3):.0%} of its three-word runs are repeats, {measures['function']:.0f}% of "
-           f"its words are function words, {measures['punctuation']:.0f}% of its characters are marks")
+    why = (
+        f"{repetition(text, 3):.0%} of its three-word runs are repeats, {measures['function']:.0f}% of "
+        f"its words are function words, {measures['punctuation']:.0f}% of its characters are marks"
+    )
     if flag != given:
         raise Mistake(f"It scores {verdict.score:.0f}, but its flag is {given!r}, not {flag!r}: {why}.")
     if flag == "none":

@@ -17,8 +17,12 @@ def example_row(prompt="Describe a bridge.", rubric="rococo", chosen=10, rejecte
     said = lambda target: [{"role": "assistant", "content": f"{prompt} {rubric} {target}"}]  # noqa: E731
     return {
         "prompt": messages(prompt, f"Write {rubric} of {chosen}."),
-        "chosen": said(chosen), "rejected": said(rejected), "rubric": rubric,
-        "chosen_target": chosen, "rejected_target": rejected, "pair_id": pair_id,
+        "chosen": said(chosen),
+        "rejected": said(rejected),
+        "rubric": rubric,
+        "chosen_target": chosen,
+        "rejected_target": rejected,
+        "pair_id": pair_id,
     }
 
 
@@ -55,10 +59,12 @@ def check_split(split):
     pairs = product([f"Prompt {i}" for i in range(10)], ("rococo", "esoteric"), combinations((10, 50, 95), 2))
     rows = [
         example_row(prompt, rubric, *targets, f"{number:05d}")
-        for number, (prompt, rubric, pair) in enumerate(pairs) for targets in (pair, pair[::-1])
+        for number, (prompt, rubric, pair) in enumerate(pairs)
+        for targets in (pair, pair[::-1])
     ]
     ways = {
-        "user": lambda row: row["prompt"][-1]["content"], "pair": lambda row: row["pair_id"],
+        "user": lambda row: row["prompt"][-1]["content"],
+        "pair": lambda row: row["pair_id"],
         "turns": lambda row: str(row["prompt"]),
     }
     train, test = call(split, rows, 0.2, 0)
@@ -69,8 +75,13 @@ def check_split(split):
         raise Mistake(f"Each row must be on one side, once: {lost} are lost and {doubled} are doubled.")
     both = {name: len(set(map(way, train)) & set(map(way, test))) for name, way in ways.items()}
     if both["user"]:
-        unit = ("conversations are split, though several share a question" if not both["turns"]
-                else "pairs are split, though several share one" if not both["pair"] else "rows are split")
+        unit = (
+            "conversations are split, though several share a question"
+            if not both["turns"]
+            else "pairs are split, though several share one"
+            if not both["pair"]
+            else "rows are split"
+        )
         raise Mistake(f"{both['user']} of 10 questions are on both sides. Perhaps {unit}: draw questions.")
     held = len(set(map(ways["user"], test)))
     if held == 8:
@@ -87,20 +98,30 @@ def check_split(split):
 @exercise("return a number.", "rows grow with the square of the targets: 3 targets give 6 rows, 5 give 20.")
 def check_count_rows(count_rows):
     """count_rows(prompts, rubrics, targets): rows of all mirrored pairs."""
-    cases = {f"{p} prompts, {r} rubrics, {k} targets": (p, r, k) for p, r, k in
-             ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1))}
-    compare(count_rows, cases, lambda p, r, k: p * r * k * (k - 1), {
-        "It looks as if pairs are counted: each gives two rows.": lambda p, r, k: p * r * math.comb(k, 2),
-        "It looks as if a target is paired with itself: its partner has to be one of the k - 1 others.":
-            lambda p, r, k: p * r * k * k,
-        "It looks as if only neighbouring targets are paired: low and high make a pair as well.":
-            lambda p, r, k: p * r * 2 * (k - 1),
-        "It looks as if every target gives two rows: three targets give three pairs, but five give ten.":
-            lambda p, r, k: p * r * 2 * k,
-        "The rubrics are missing: prompts are answered under each one.": lambda p, r, k: p * k * (k - 1),
-        "The prompts are missing: multiply by them.": lambda p, r, k: r * k * (k - 1),
-        "Prompts and rubrics are missing: multiply by both.": lambda p, r, k: k * (k - 1),
-    })
+    cases = {
+        f"{p} prompts, {r} rubrics, {k} targets": (p, r, k)
+        for p, r, k in ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1))
+    }
+    compare(
+        count_rows,
+        cases,
+        lambda p, r, k: p * r * k * (k - 1),
+        {
+            "It looks as if pairs are counted: each gives two rows.": lambda p, r, k: p * r * math.comb(k, 2),
+            "It looks as if a target is paired with itself: its partner has to be one of the k - 1 others.": lambda p, r, k: (
+                p * r * k * k
+            ),
+            "It looks as if only neighbouring targets are paired: low and high make a pair as well.": lambda p, r, k: (
+                p * r * 2 * (k - 1)
+            ),
+            "It looks as if every target gives two rows: three targets give three pairs, but five give ten.": lambda p, r, k: (
+                p * r * 2 * k
+            ),
+            "The rubrics are missing: prompts are answered under each one.": lambda p, r, k: p * k * (k - 1),
+            "The prompts are missing: multiply by them.": lambda p, r, k: r * k * (k - 1),
+            "Prompts and rubrics are missing: multiply by both.": lambda p, r, k: k * (k - 1),
+        },
+    )
 
 
 # ---------------------------------------------------------------- 04 · DPO training

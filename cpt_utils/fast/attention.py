@@ -17,8 +17,11 @@ def one_token(module, query, key, value, attention_mask, **kwargs):
     if length > 1 or kwargs.get("dropout") or attention_mask is not None and attention_mask.dim() != 4:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     out = torch.nn.functional.scaled_dot_product_attention(
-        query.reshape(batch, key.shape[1], -1, width), key, value,
-        attn_mask=attention_mask, scale=kwargs.get("scaling"),
+        query.reshape(batch, key.shape[1], -1, width),
+        key,
+        value,
+        attn_mask=attention_mask,
+        scale=kwargs.get("scaling"),
     )
     return out.reshape(batch, heads, 1, width).transpose(1, 2), None
 
@@ -63,7 +66,8 @@ def attention(model, name: str):
 def attention_works(name: str) -> bool:
     """Whether a small model gives the same logits and gradients with this attention as with SDPA."""
     answers, label = {
-        "one_token": (_next_token, "attention for one new token"), "packed": (_packed_rows, "attention for packed rows"),
+        "one_token": (_next_token, "attention for one new token"),
+        "packed": (_packed_rows, "attention for packed rows"),
     }[name]
 
     def example():

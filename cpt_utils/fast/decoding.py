@@ -62,8 +62,9 @@ def draw(best: torch.Tensor, tokens: torch.Tensor, top_p: float) -> torch.Tensor
 
 
 @torch.inference_mode()
-def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, watch=None,
-             **sampling) -> torch.Tensor:
+def generate(
+    model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, watch=None, **sampling
+) -> torch.Tensor:
     """New tokens (rows, up to max_new_tokens) for a left-padded batch, padded behind each end token.
 
     `sampling`: temperature (0: greedy), top_p, repetition_penalty. Greedy results are those of `model.generate`
@@ -71,8 +72,9 @@ def generate(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
     every step; True ends the generation.
     """
     loop = own_loop if loop_works(model.device.type) else library_loop
-    return loop(model, batch, max_new_tokens=max_new_tokens, ends=ends, pad_token_id=pad_token_id, watch=watch,
-                **sampling)
+    return loop(
+        model, batch, max_new_tokens=max_new_tokens, ends=ends, pad_token_id=pad_token_id, watch=watch, **sampling
+    )
 
 
 def loop_works(device: str) -> bool:
@@ -102,23 +104,48 @@ class Watch(StoppingCriteria):
         return torch.full_like(newest, bool(self.watch(newest)), dtype=torch.bool)
 
 
-def library_loop(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
-                 top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
+def library_loop(
+    model,
+    batch,
+    *,
+    max_new_tokens: int,
+    ends: list[int],
+    pad_token_id: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    watch=None,
+) -> torch.Tensor:
     """As `generate`, by transformers alone."""
     drawing = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if temperature:
         drawing = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
     watching = StoppingCriteriaList([Watch(watch)] if watch else [])
     whole = model.generate(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], max_new_tokens=max_new_tokens,
-        eos_token_id=ends, pad_token_id=pad_token_id, repetition_penalty=repetition_penalty,
-        stopping_criteria=watching, **drawing,
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        max_new_tokens=max_new_tokens,
+        eos_token_id=ends,
+        pad_token_id=pad_token_id,
+        repetition_penalty=repetition_penalty,
+        stopping_criteria=watching,
+        **drawing,
     )
     return whole[:, batch["input_ids"].shape[1] :]
 
 
-def own_loop(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id: int, temperature: float = 0.0,
-             top_p: float = 1.0, repetition_penalty: float = 1.0, watch=None) -> torch.Tensor:
+def own_loop(
+    model,
+    batch,
+    *,
+    max_new_tokens: int,
+    ends: list[int],
+    pad_token_id: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
+    watch=None,
+) -> torch.Tensor:
     """As `generate`, with a cache that grows in place, one prefill for equal prompts, and no work for ended rows."""
     ids, mask = batch["input_ids"], batch["attention_mask"]
     cache = DynamicCache(config=model.config)
@@ -131,8 +158,18 @@ def own_loop(model, batch, *, max_new_tokens: int, ends: list[int], pad_token_id
         for step in range(max_new_tokens):
             once, sight = each.chunk(2, 1) if step == 0 else (ids, mask)
             positions = (sight.cumsum(-1) - 1).clamp(min=0)[:, -once.shape[1] :]
-            logits = model(input_ids=once, attention_mask=sight, position_ids=positions, past_key_values=cache,
-                           use_cache=True, logits_to_keep=1).logits[:, -1].float()
+            logits = (
+                model(
+                    input_ids=once,
+                    attention_mask=sight,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                .logits[:, -1]
+                .float()
+            )
             if step == 0:
                 cache.batch_select_indices(copies)
                 logits = logits[copies]

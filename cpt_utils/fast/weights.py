@@ -15,8 +15,13 @@ def packed_weights(model):
     float32 on other processors than Intel's above all, where torch's own product is far from the machine's rate.
     Where this torch has no such operators, or they do not take this number type here, nothing changes.
     """
-    layers = [m for m in model.modules() if type(m) is torch.nn.Linear and m.weight.device.type == "cpu"
-              and m.weight.dtype in (torch.float32, torch.bfloat16)]
+    layers = [
+        m
+        for m in model.modules()
+        if type(m) is torch.nn.Linear
+        and m.weight.device.type == "cpu"
+        and m.weight.dtype in (torch.float32, torch.bfloat16)
+    ]
     types = {layer.weight.dtype for layer in layers}
     usable = {dtype for dtype in types if layout_works(dtype)}
     layers = [layer for layer in layers if layer.weight.dtype in usable]
@@ -65,8 +70,15 @@ def cast_weights(model, dtype: torch.dtype):
     its weights with the embedding, is left alone.
     """
     head = model.get_output_embeddings()
-    layers = [m for m in model.modules() if type(m) is torch.nn.Linear and m is not head
-              and m.weight.device.type == "cpu" and m.weight.dtype == torch.float32 and not m.weight.requires_grad]
+    layers = [
+        m
+        for m in model.modules()
+        if type(m) is torch.nn.Linear
+        and m is not head
+        and m.weight.device.type == "cpu"
+        and m.weight.dtype == torch.float32
+        and not m.weight.requires_grad
+    ]
     before = [layer.weight.data for layer in layers]
     for layer in layers:
         layer.weight.data = layer.weight.data.to(dtype)

@@ -22,8 +22,13 @@ def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):
     FastLanguageModel.for_training(chat_model.model)
     modules = profile["lora"]["modules"]
     model = FastLanguageModel.get_peft_model(
-        chat_model.model, r=lora.r, lora_alpha=lora.lora_alpha, lora_dropout=lora.lora_dropout,
-        target_modules=modules, random_state=profile["seed"], use_gradient_checkpointing="unsloth",
+        chat_model.model,
+        r=lora.r,
+        lora_alpha=lora.lora_alpha,
+        lora_dropout=lora.lora_dropout,
+        target_modules=modules,
+        random_state=profile["seed"],
+        use_gradient_checkpointing="unsloth",
         max_seq_length=profile["max_length"],
     )
     return model, None
@@ -50,8 +55,7 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False,
-                               selected_adapters=["default"])
+    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False, selected_adapters=["default"])
     (partial / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)

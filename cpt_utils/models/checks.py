@@ -57,9 +57,7 @@ def check_adapter(folder: "str | Path", profile: dict, model) -> None:
     config, shapes = _read_adapter(folder)
     base, student = config.get("base_model_name_or_path"), profile["student"]
     if base and not Path(student).is_dir() and _known(base) != _known(student):
-        raise ModelError(
-            f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base."
-        )
+        raise ModelError(f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base.")
     modules = dict(model.named_modules())
     for name, shape in shapes.items():
         place, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")

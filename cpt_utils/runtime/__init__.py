@@ -26,8 +26,10 @@ SEED = _seed(os.environ.get("CPT_SEED", "42"))
 
 QUIET = {  # before the libraries are imported: no bars for reading weights, no chatter, nothing sent home
     "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL's trainers report their use to the Hub
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
 }
 
 
@@ -62,8 +64,10 @@ def _warn_of_memory(profile: dict) -> None:
     free = machine.free_memory_gib()
     if machine.device() != "cuda":
         if (peak := measured_memory(profile)) and peak > free:
-            print(f"note: {free:.1f} GiB of memory are free, and this training took {peak:.1f} where it was measured: "
-                  "close other programs, or choose a smaller rows_per_batch.")
+            print(
+                f"note: {free:.1f} GiB of memory are free, and this training took {peak:.1f} where it was measured: "
+                "close other programs, or choose a smaller rows_per_batch."
+            )
         return
     try:
         check_memory(profile, free)

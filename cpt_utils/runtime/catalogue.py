@@ -6,8 +6,10 @@ from cpt_utils.runtime.files import load_data
 
 def known_models() -> dict[str, dict]:
     """The entries of data/models.yaml by key, each with its "parameters" counted from its shape."""
-    return {key: {"key": key, **entry, "parameters": parameters(entry["shape"])}
-            for key, entry in load_data("models.yaml").items()}
+    return {
+        key: {"key": key, **entry, "parameters": parameters(entry["shape"])}
+        for key, entry in load_data("models.yaml").items()
+    }
 
 
 def find_model(name: str) -> dict:
@@ -30,8 +32,7 @@ def linear_shapes(shape: dict) -> list[tuple[int, int]]:
     """(in, out) of the seven linear layers of one decoder block: q, k, v, o, gate, up, down."""
     hidden, inner = shape["hidden"], shape["intermediate"]
     q, kv = shape["heads"] * shape["head_dim"], shape["kv_heads"] * shape["head_dim"]
-    return [(hidden, q), (hidden, kv), (hidden, kv), (q, hidden),
-            (hidden, inner), (hidden, inner), (inner, hidden)]
+    return [(hidden, q), (hidden, kv), (hidden, kv), (q, hidden), (hidden, inner), (hidden, inner), (inner, hidden)]
 
 
 def parameters(shape: dict) -> int:

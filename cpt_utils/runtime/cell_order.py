@@ -46,8 +46,10 @@ def first_to_run(name: str, source: str) -> str:
             for heading, text in reversed(cells[: sources.index(source.strip())]):
                 if name in bound_names(text):
                     first = next(x for x in text.split("\n") if x and not x.startswith(("#", "import", "from")))
-                    return (f"{name!r} is made by a cell further up that has not run yet: run the cell under "
-                            f"'{heading}' that begins with `{first.strip()[:60]}`, then this one again.")
+                    return (
+                        f"{name!r} is made by a cell further up that has not run yet: run the cell under "
+                        f"'{heading}' that begins with `{first.strip()[:60]}`, then this one again."
+                    )
     return ""
 
 

@@ -40,8 +40,10 @@ def prepare(address: str, branch: str = "main", drive: bool = False) -> None:
     """
     if hosted():
         if NAMED.setdefault("series", (address, branch)) != (address, branch):
-            raise SetupError(f"This session has loaded {' at '.join(NAMED['series'])}: restart it (on Colab: Runtime > "
-                             "Restart session) and run this cell again for the other.")
+            raise SetupError(
+                f"This session has loaded {' at '.join(NAMED['series'])}: restart it (on Colab: Runtime > "
+                "Restart session) and run this cell again for the other."
+            )
         packages.install(gpu=machine.cuda_works())
     else:
         packages.require_packages()

@@ -1,9 +1,6 @@
 """The series' own errors, and what pydantic found wrong, in words that say how to mend it."""
 
 
-
-
-
 class CptError(Exception):
     """What was foreseen went wrong; the message says what, where and the mend. A notebook shows nothing else."""
 
@@ -32,8 +29,7 @@ def _words(error: dict) -> str:
         "string_too_long": f"is too long: at most {bound.get('max_length')} characters; shorten it",
         "string_too_short": "is empty; write something",
         "string_unicode": "holds half a character; delete it",
-        "string_pattern_mismatch":
-            "has to start with a small letter and hold only small letters, digits and '_'",
+        "string_pattern_mismatch": "has to start with a small letter and hold only small letters, digits and '_'",
         "list_type": "is no list; start each entry with '- '",
         "too_short": f"has {bound.get('actual_length')} entries; write {bound.get('min_length')}",
         "too_long": f"has more than {bound.get('max_length')} entries; delete the others",
@@ -41,7 +37,9 @@ def _words(error: dict) -> str:
         "model_type": "is no group of keys; write some, such as name: value",
         "bool_type": "is neither true nor false; write one of them",
         "int_type": "is no whole number; write one",
-        "float_type": number, "float_parsing": number, "finite_number": number,
+        "float_type": number,
+        "float_parsing": number,
+        "finite_number": number,
         "literal_error": f"has to be {bound.get('expected')}; choose one",
         "greater_than": f"has to be above {bound.get('gt')}; raise it",
         "greater_than_equal": f"has to be {bound.get('ge')} or more; raise it",

@@ -34,7 +34,7 @@ def shown(path: Path) -> str:
 
 
 def rounded(values):
-    """The same nested dicts and lists as JSON has them: every key a string, floats at four digits (tiny ones at one)."""
+    """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one)."""
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
     if isinstance(values, list):
@@ -47,7 +47,10 @@ def update_report(profile: dict, section: str, values: dict) -> dict:
     path = run_dir(profile) / "report.json"
     report = json.loads(path.read_text("utf-8")) if path.exists() else {}
     report |= {
-        "profile": profile["name"], "seed": profile["seed"], "hardware": machine.hardware(), "versions": versions()
+        "profile": profile["name"],
+        "seed": profile["seed"],
+        "hardware": machine.hardware(),
+        "versions": versions(),
     }
     report[section] = report.get(section, {}) | rounded(values)
     write_whole(path, json.dumps(report, indent=1) + "\n")
@@ -163,3 +166,10 @@ def _unwritable(path: Path, error: OSError) -> StoreError:
         f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run "
         "the same call again; what was written before is kept."
     )
+
+
+def without_paths(text: str) -> str:
+    """The text without the folders of this machine's user."""
+    home = str(Path.home())
+    text = text.replace(str(ROOT), ".")
+    return text.replace(home, "~") if len(home) > 1 else text

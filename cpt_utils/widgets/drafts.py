@@ -13,7 +13,11 @@ STEP = 0.5
 """Weights move in steps of this many percent, and none goes below one step."""
 MOST_CRITERIA = 12
 PLACEHOLDER_LEVELS = [
-    "Everywhere, and unmistakable.", "In most places.", "Now and then.", "Barely noticeable.", "Not at all."
+    "Everywhere, and unmistakable.",
+    "In most places.",
+    "Now and then.",
+    "Barely noticeable.",
+    "Not at all.",
 ]
 
 
@@ -77,6 +81,7 @@ def remove_criterion(draft: dict, index: int) -> dict:
 
 def checked(draft: dict) -> Rubric:
     """The draft as a rubric, or a RubricError that names the field as the editor does."""
+
     def filled(text: str, place: str) -> None:
         if not text.strip():
             raise RubricError(f"{place} is empty: write something there, or undo.")
@@ -114,9 +119,7 @@ def yaml_path(folder: Path, name: str) -> Path:
     """Where a typed file name leads: a .yaml file inside `folder`, never elsewhere."""
     name = name.strip()
     if not re.fullmatch(r"\w[\w .-]{0,79}", name):
-        raise RubricError(
-            f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path."
-        )
+        raise RubricError(f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path.")
     path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     if path.resolve().parent != folder.resolve():
         raise RubricError(f"{name!r} leads out of the folder: choose another name.")
@@ -162,10 +165,6 @@ def weighted_score(rubric: Rubric, judgement) -> dict:
     `measured` says how much of the weight does not rest on that.
     """
     known = judgement.by_criterion
-    parts = {
-        c.name: (known.get(c.name, judgement.score), c.name in known) for c in rubric.criteria
-    }
+    parts = {c.name: (known.get(c.name, judgement.score), c.name in known) for c in rubric.criteria}
     total = sum(c.weight * parts[c.name][0] for c in rubric.criteria) / 100
-    return {
-        "total": total, "parts": parts, "measured": sum(c.weight for c in rubric.criteria if parts[c.name][1])
-    }
+    return {"total": total, "parts": parts, "measured": sum(c.weight for c in rubric.criteria if parts[c.name][1])}

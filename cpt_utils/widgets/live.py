@@ -43,7 +43,8 @@ def texts_for(prompt: str, own: str = "") -> dict[str, str]:
     """The recorded responses to one prompt by label, and the user's own text if there is one."""
     texts = {
         f"{LABELS[row['rubric']]}, {row['qualifier']}": row["response"]
-        for row in load_responses() if row["prompt"] == prompt
+        for row in load_responses()
+        if row["prompt"] == prompt
     }
     return texts | ({OWN: own.strip()} if own.strip() else {})
 
@@ -53,11 +54,16 @@ def ranked(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]) -> 
     entries = []
     for label, words in texts.items():
         judgement = judged(style, words)
-        entries.append({
-            "label": label, "text": words, "own": label == OWN, "flag": judgement.reason,
-            **drafts.weighted_score(rubric, judgement),
-            "first": drafts.weighted_score(start, judgement)["total"],
-        })
+        entries.append(
+            {
+                "label": label,
+                "text": words,
+                "own": label == OWN,
+                "flag": judgement.reason,
+                **drafts.weighted_score(rubric, judgement),
+                "first": drafts.weighted_score(start, judgement)["total"],
+            }
+        )
     for rank, entry in enumerate(sorted(entries, key=lambda e: -e["first"]), 1):
         entry["before"] = rank
     return sorted(entries, key=lambda e: -e["total"])
@@ -67,13 +73,15 @@ def scores_view(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]
     """Bars per criterion of the picked text, and the ranking of all."""
     entries = ranked(rubric, start, style, texts)
     one = next(entry for entry in entries if entry["label"] == picked)
-    stand_in = "" if one["measured"] == 100 else views.note(
-        STAND_IN.format(style=LABELS[style], measured=one["measured"])
+    stand_in = (
+        "" if one["measured"] == 100 else views.note(STAND_IN.format(style=LABELS[style], measured=one["measured"]))
     )
     return (
-        views.criterion_bars(rubric, one, one["flag"]) + stand_in
+        views.criterion_bars(rubric, one, one["flag"])
+        + stand_in
         + "<div style='margin-top:8px'><b>All texts for this prompt</b></div>"
-        + views.ranking(entries) + views.note(HOW)
+        + views.ranking(entries)
+        + views.note(HOW)
     )
 
 
@@ -91,7 +99,8 @@ def system_view(rubric: Rubric, target: str) -> str:
     return (
         views.note(f"The recorded system prompt{edited}:")
         + views.conversation([{"role": "system", "content": system_prompt(rubric.name, target)}])
-        + views.note("The question to a teacher model that such a prompt answers:") + ask
+        + views.note("The question to a teacher model that such a prompt answers:")
+        + ask
     )
 
 
@@ -104,16 +113,26 @@ class LiveViews(w.Tab):
         targets = [(f"{name} ({score})", name) for name, score in TARGETS.items()]
         self.prompt = field("Prompt", w.Dropdown, options=prompts)
         self.style_of = field("Judged as", w.Dropdown, options=SHIPPED)
-        self.own = field("Your text", w.Textarea, rows=3, continuous_update=True,
-                         placeholder="Paste a text here to see how it scores")
+        self.own = field(
+            "Your text",
+            w.Textarea,
+            rows=3,
+            continuous_update=True,
+            placeholder="Paste a text here to see how it scores",
+        )
         self.picked = field("Bars for", w.Dropdown, options=list(texts_for(prompts[0])))
         self.target = w.ToggleButtons(options=targets, value="high", style={"button_width": "90px"})
         html = [w.HTML().add_class("cpt-view") for _ in range(4)]
         self.scores, self.table, self.teacher, self.system = html
-        super().__init__([
-            w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]), self.table,
-            w.VBox([self.target, self.prompt, self.teacher]), w.VBox([self.target, self.system]),
-        ], selected_index=0)
+        super().__init__(
+            [
+                w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]),
+                self.table,
+                w.VBox([self.target, self.prompt, self.teacher]),
+                w.VBox([self.target, self.system]),
+            ],
+            selected_index=0,
+        )
         for place, title in enumerate(("Scores", "Rubric", "Teacher prompt", "System prompt")):
             self.set_title(place, title)  # not by `titles`, which ipywidgets 7 (Colab's) lacks
         self.own.observe(self._pasted, "value")

@@ -30,14 +30,25 @@ class RubricStudio(w.VBox):
     def __init__(self, rubric: Rubric, folder: Path):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self._build()
-        editor = column([
-            self.title, self.objective, w.HTML("<b>Weights</b> (they always sum to 100)"), self.weights,
-            self.add, w.HTML("<b>Criteria</b>: names, descriptions, levels"), self.criteria,
-        ], "380px")
-        super().__init__([
-            row(self.source, self.undo, self.reset, self.file, self.save, self.load), self.state,
-            row(editor, column([self.live], "440px", "1.3")),
-        ])
+        editor = column(
+            [
+                self.title,
+                self.objective,
+                w.HTML("<b>Weights</b> (they always sum to 100)"),
+                self.weights,
+                self.add,
+                w.HTML("<b>Criteria</b>: names, descriptions, levels"),
+                self.criteria,
+            ],
+            "380px",
+        )
+        super().__init__(
+            [
+                row(self.source, self.undo, self.reset, self.file, self.save, self.load),
+                self.state,
+                row(editor, column([self.live], "440px", "1.3")),
+            ]
+        )
         self._open(rubric.model_dump(), rubric.name)
         self._list_files()
 
@@ -79,8 +90,7 @@ class RubricStudio(w.VBox):
             for i, c in enumerate(draft["criteria"])
         ]
         panels = [
-            criterion_panel(c, draft["levels"], partial(self._typed_in, i))
-            for i, c in enumerate(draft["criteria"])
+            criterion_panel(c, draft["levels"], partial(self._typed_in, i)) for i, c in enumerate(draft["criteria"])
         ]
         index = self.criteria.selected_index
         self.criteria.selected_index = None

@@ -91,6 +91,7 @@ def criterion_bars(rubric: Rubric, scored: dict, flag: str) -> str:
 
 def ranking(entries: list[dict]) -> str:
     """Texts by total {label, text, total, own, flag}, best first; `before` is the rank at first weights."""
+
     def moved(entry: dict, rank: int) -> str:
         by = entry["before"] - rank
         return "" if not by else f"▲{by}" if by > 0 else f"▼{-by}"

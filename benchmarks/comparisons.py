@@ -5,7 +5,9 @@ from itertools import combinations
 
 import numpy as np
 
+from cpt_utils.evaluation import ceiling, evaluation_tasks, nearest_target
 from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
+from cpt_utils.prompts import TARGETS, load_prompts
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 
@@ -26,9 +28,14 @@ def load_comparisons() -> dict:
 
 
 COLUMNS = {  # metric: (heading, digits)
-    "accuracy": ("accuracy", 2), "kendall_tau": ("tau", 2), "spearman_rho": ("rho", 2),
-    "second_spearman_rho": ("rho, 2nd judge", 2), "degenerate_rate": ("broken", 2),
-    "perplexity_under_base": ("perplexity", 0), "mean_words": ("words", 0), "seconds": ("train s", 0),
+    "accuracy": ("accuracy", 2),
+    "kendall_tau": ("tau", 2),
+    "spearman_rho": ("rho", 2),
+    "second_spearman_rho": ("rho, 2nd judge", 2),
+    "degenerate_rate": ("broken", 2),
+    "perplexity_under_base": ("perplexity", 0),
+    "mean_words": ("words", 0),
+    "seconds": ("train s", 0),
 }
 
 
@@ -59,16 +66,30 @@ def judge_dependent(methods: dict) -> list[str]:
     return found
 
 
+def held_out_tasks() -> list[dict]:
+    """What the full recipe was asked: every held-out prompt under every rubric and target."""
+    return evaluation_tasks([prompt["prompt"] for prompt in load_prompts(heldout=True)], list(LABELS))
+
+
 def draw_methods(methods: dict):
     """Spearman's rho of every method under both judges; bars span one standard deviation over seeds."""
     fig, axis = figure(width=9, height=3.6)
     places = np.arange(len(methods))[::-1]
-    for key, colour, label, shift in (("spearman_rho", TUNED, JUDGES["style"], 0.12),
-                                      ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12)):
+    for key, colour, label, shift in (
+        ("spearman_rho", TUNED, JUDGES["style"], 0.12),
+        ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12),
+    ):
         found = [measured[key] for measured in methods.values()]
-        axis.errorbar([mean for mean, _ in found], places + shift, xerr=[spread or 0 for _, spread in found],
-                      fmt="o", color=colour, capsize=3, label=label)
-    axis.axvline(0.943, color="black", linestyle="--", linewidth=1)
+        axis.errorbar(
+            [mean for mean, _ in found],
+            places + shift,
+            xerr=[spread or 0 for _, spread in found],
+            fmt="o",
+            color=colour,
+            capsize=3,
+            label=label,
+        )
+    axis.axvline(ceiling(2 * held_out_tasks())["spearman_rho"], color="black", linestyle="--", linewidth=1)
     axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts (dashed: ceiling)")
     axis.legend(loc="center left", bbox_to_anchor=(0.45, 0.45))
     return fig
@@ -90,8 +111,13 @@ def draw_curves(curves: dict, rates: dict):
     axes[0].legend(loc="upper left")
     for (way, by_rate), colour, marker in zip(rates.items(), (BASE, TUNED), "so"):
         x = sorted(by_rate, key=float)
-        axes[2].semilogx([float(rate) for rate in x], [np.mean(by_rate[rate]) for rate in x], marker + "-",
-                         color=colour, label=way.removeprefix("DPO, "))
+        axes[2].semilogx(
+            [float(rate) for rate in x],
+            [np.mean(by_rate[rate]) for rate in x],
+            marker + "-",
+            color=colour,
+            label=way.removeprefix("DPO, "),
+        )
     axes[2].set(title="other learning rates", xlabel="learning rate (6 rows a step)")
     axes[2].legend(loc="upper left")
     return fig
@@ -105,28 +131,50 @@ def draw_generalisation(found: dict):
     heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean(left), found["base"]]
     axes[0].bar([0, 1, 2, 3.4, 4.4, 5.4], heights, color=[TUNED, TUNED, TUNED, "#56B4E9", "#56B4E9", BASE], width=0.7)
     axes[0].scatter([4.4] * len(left), left, color="black", s=14, zorder=3)
-    axes[0].set(title="rho: full recipe | after 144 rows | base", ylim=(min(0, *left) - 0.05, 1),
-                xticks=[0, 1, 2, 3.4, 4.4, 5.4])
-    axes[0].set_xticklabels(["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained",
-                             "rubric\nleft out", "base"], fontsize=8)
+    axes[0].set(
+        title="rho: full recipe | after 144 rows | base",
+        ylim=(min(0, *left) - 0.05, 1),
+        xticks=[0, 1, 2, 3.4, 4.4, 5.4],
+    )
+    axes[0].set_xticklabels(
+        ["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained", "rubric\nleft out", "base"],
+        fontsize=8,
+    )
     for rubric, scores in found["between"].items():
         targets = sorted(scores, key=int)
         mean, error = zip(*(scores[t] for t in targets))
-        axes[1].errorbar([int(t) for t in targets], mean, error, fmt="o-", color=RUBRIC_COLOURS[rubric],
-                         capsize=2, label=LABELS[rubric])
+        axes[1].errorbar(
+            [int(t) for t in targets],
+            mean,
+            error,
+            fmt="o-",
+            color=RUBRIC_COLOURS[rubric],
+            capsize=2,
+            label=LABELS[rubric],
+        )
     axes[1].plot([10, 95], [10, 95], "k--", linewidth=1)
-    axes[1].set(title="targets 25 and 75 were never trained", xlabel="target asked for", ylabel="judged score",
-                ylim=(0, 105), xticks=(10, 25, 50, 75, 95))
+    axes[1].set(
+        title="targets 25 and 75 were never trained",
+        xlabel="target asked for",
+        ylabel="judged score",
+        ylim=(0, 105),
+        xticks=(10, 25, 50, 75, 95),
+    )
     axes[1].legend(fontsize=8)
-    for place, (pair, scores) in enumerate(found["blends"].items()):
+    for place, scores in enumerate(found["blends"].values()):
         for rubric, (mean, error) in scores.items():
             axes[2].errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
             (other,) = set(scores) - {rubric}
             for alone, mark in ((rubric, "|"), (other, "x")):
                 axes[2].plot(found["pure"][alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
     pairs = [" + ".join(LABELS[part] for part in pair.split(" + ")) for pair in found["blends"]]
-    axes[2].set(title="two styles at once", xlabel="judged score (|: alone, ×: the other alone)", yticks=range(len(pairs)),
-                yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs], xlim=(0, 105))
+    axes[2].set(
+        title="two styles at once",
+        xlabel="judged score (|: alone, ×: the other alone)",
+        yticks=range(len(pairs)),
+        yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs],
+        xlim=(0, 105),
+    )
     axes[2].tick_params(axis="y", labelsize=8)
     return fig
 
@@ -177,12 +225,22 @@ def draw_judge(judge: dict):
         for place, trick in enumerate(names):
             by_rubric = judge["tricks"][trick][judge_name].values()
             score, flagged = (np.mean([r[key] for r in by_rubric]) for key in ("score", "flagged"))
-            axes[0].plot(score, place + shift, "o", color=colour, markersize=8,
-                         label=None if place else JUDGES[judge_name],
-                         markerfacecolor=colour if flagged < 0.5 else "white")
+            axes[0].plot(
+                score,
+                place + shift,
+                "o",
+                color=colour,
+                markersize=8,
+                label=None if place else JUDGES[judge_name],
+                markerfacecolor=colour if flagged < 0.5 else "white",
+            )
     axes[0].axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
-    axes[0].set(yticks=range(len(names)), yticklabels=names, xlim=(0, 105),
-                xlabel="score (dashed: the target of the untouched texts)")
+    axes[0].set(
+        yticks=range(len(names)),
+        yticklabels=names,
+        xlim=(0, 105),
+        xlabel="score (dashed: the target of the untouched texts)",
+    )
     axes[0].legend(loc="lower left")
     for axis, (rubric, label) in zip(axes[1:], LABELS.items()):
         table = np.array(judge["confusion"]["style"][rubric])
@@ -206,21 +264,27 @@ def finding_curves(curves: dict) -> str:
     last = {way: np.mean([run[-1]["both_directions"] for run in by_rows["6"]]) for way, by_rows in curves.items()}
     shuffled, mirrored = last.values()
     rows = next(iter(curves.values()))["6"][0][-1]["rows"]
-    return f"After {rows} rows, mirrored batches have {mirrored:.0%} of held-out pairs right, shuffled rows {shuffled:.0%}"
+    return (
+        f"After {rows} rows, mirrored batches have {mirrored:.0%} of held-out pairs right, shuffled rows {shuffled:.0%}"
+    )
 
 
 def finding_generalisation(found: dict) -> str:
     left = np.mean([measured["spearman_rho"] for measured in found["left_out"].values()])
     rho = [found[name]["spearman_rho"] for name in ("unseen prompts", "paraphrased")]
-    return (f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}, "
-            f"where a trained one has {found['as_many_rows']:.2f}")
+    return (
+        f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}, "
+        f"where a trained one has {found['as_many_rows']:.2f}"
+    )
 
 
 def finding_dial(dial: dict) -> str:
     ends = {which: [dial[which][p]["score"][0] for p in ("0.0", "1.0")] for which in ("base", "cpt")}
-    return (f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points "
-            f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), "
-            f"the base by {ends['base'][1] - ends['base'][0]:.0f}")
+    return (
+        f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points "
+        f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), "
+        f"the base by {ends['base'][1] - ends['base'][0]:.0f}"
+    )
 
 
 def finding_best_of_n(found: dict) -> str:
@@ -229,7 +293,17 @@ def finding_best_of_n(found: dict) -> str:
 
 
 def finding_judge(judge: dict) -> str:
-    scores = {name: np.mean([r["score"] for r in judge["tricks"][name]["style"].values()])
-              for name in ("its words, shuffled", "a plain text that claims the style")}
-    return "Claims do not fool the judge ({:.0f} points); shuffled words do ({:.0f})".format(
-        scores["a plain text that claims the style"], scores["its words, shuffled"])
+    """Which of two tricks gets a text to where the judge takes it for one of the highest target."""
+    tricks = {"claims": "a plain text that claims the style", "shuffled words": "its words, shuffled"}
+    points = {}
+    for name, trick in tricks.items():
+        points[name] = np.mean([by_rubric["score"] for by_rubric in judge["tricks"][trick]["style"].values()])
+    fooled = [name for name in points if nearest_target(points[name]) == TARGETS["high"]]
+    claims, shuffled = points.values()
+    if not fooled:
+        return f"Neither claims ({claims:.0f} points) nor shuffled words ({shuffled:.0f}) fool the judge"
+    if len(fooled) == 2:
+        return f"Claims ({claims:.0f} points) and shuffled words ({shuffled:.0f}) fool the judge"
+    (one,) = fooled
+    (other,) = set(points) - set(fooled)
+    return f"{other.capitalize()} do not fool the judge ({points[other]:.0f} points); {one} do ({points[one]:.0f})"

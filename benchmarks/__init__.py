@@ -1,0 +1,1 @@
+"""Experiments, measurements, and the figures of their committed results."""

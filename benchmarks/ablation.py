@@ -93,8 +93,12 @@ def assemble() -> dict:
     from second_judge import trial
     from units import RATE, STEPS
 
-    read = lambda name: json.loads(path_of(name).read_text("utf-8"))  # noqa: E731
-    last = lambda run: run["curve"][-1]["both_directions"]  # noqa: E731
+    def read(name):
+        return json.loads(path_of(name).read_text("utf-8"))
+
+    def last(run):
+        return run["curve"][-1]["both_directions"]
+
     untrained = [read(f"untrained {seed}") for seed in SEEDS]
     methods = {
         "base": over_seeds([u["base"] for u in untrained]),

@@ -35,7 +35,10 @@ def results() -> str:
     if (RESULTS / "seeds.json").exists():
         told = result("seeds")
         mean, spread = told["mean"], told["standard_deviation"]
-        cell = lambda model, name: f"{mean[f'{model}_{name}']:.2f} ± {spread[f'{model}_{name}']:.2f}"  # noqa: E731
+
+        def cell(model, name):
+            return f"{mean[f'{model}_{name}']:.2f} ± {spread[f'{model}_{name}']:.2f}"
+
         both, how = mean["both_directions"], f"Mean ± standard deviation over {len(told['by_seed'])} training seeds"
     else:
         told = json.loads((RUN / "report.json").read_text("utf-8"))
@@ -118,7 +121,10 @@ def duration(seconds: float | None) -> str:
 def speed() -> str:
     """Both sides of `make bench`, from its result file."""
     told = result("bench")
-    sides = lambda pair, digits=0: [f"{pair[name]:,.{digits}f}" for name in ("stock", "ours")]  # noqa: E731
+
+    def sides(pair, digits=0):
+        return [f"{pair[name]:,.{digits}f}" for name in ("stock", "ours")]
+
     memory = told["peak_memory_gib"]
     lines = ["| the same rows and settings, in one run | stock | this series | |", "|---|---|---|---|"]
     rows = [

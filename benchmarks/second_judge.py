@@ -141,7 +141,10 @@ def trial(generations: list[dict]) -> dict:
         for i in mine:
             cells.setdefault((generations[i]["rubric"], generations[i]["qualifier"]), []).append(i)
         for name in list(called)[1:]:
-            both = lambda places: rho([(scores["style"][i], scores[name][i]) for i in places])  # noqa: E731,B023
+
+            def both(places, other=scores[name]):
+                return rho([(scores["style"][i], other[i]) for i in places])
+
             found["agreement"].setdefault(name, {})[model] = {
                 rubric: both([i for i in mine if generations[i]["rubric"] == rubric])
                 for rubric in sorted({generations[i]["rubric"] for i in mine})

@@ -196,7 +196,10 @@ def best(which: str, seed: int, samples: int = 16) -> dict:
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
-    miss = lambda row: MISS if row["degenerate"] else abs(row["score"] - row["target"])  # noqa: E731
+
+    def miss(row):
+        return MISS if row["degenerate"] else abs(row["score"] - row["target"])
+
     counts, found = (1, 2, 4, 8, 16), {"curve": {}}
     for rubric in ("all", *RUBRICS):
         mine = [g for key, g in groups.items() if rubric in ("all", key[1])]
@@ -226,7 +229,10 @@ def generalisation() -> dict:
     """Training prompts, unseen prompts, paraphrases, targets in between, and two rubrics in one system prompt."""
     model, profile, judge = tuned_model(), settings(), embedded_judge()
     seen = [p["prompt"] for p in load_prompts(heldout=False)][::4][:6]
-    say = lambda rubric, q: system_prompt(rubric, q, paraphrase=True)  # noqa: E731
+
+    def say(rubric, q):
+        return system_prompt(rubric, q, paraphrase=True)
+
     found = {
         "training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
         "unseen prompts": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS), profile, 2)),
@@ -366,9 +372,10 @@ def alignment(each: torch.Tensor, draws: int = 200) -> dict:
     for _ in range(draws):
         rows = torch.randperm(2 * len(pairs), generator=chance)[: 2 * count]
         aims["shuffled"].append(((rows // 2).unique().tolist(), pairs.flatten(0, 1)[rows].mean(0)))
-    cosine = lambda used, step: torch.cosine_similarity(  # noqa: E731
-        step, total - pairs[used].mean(1).sum(0), dim=0
-    ).item()
+
+    def cosine(used, step):
+        return torch.cosine_similarity(step, total - pairs[used].mean(1).sum(0), dim=0).item()
+
     return {
         "pairs": len(pairs),
         "cosine": _mean(torch.cosine_similarity(one, other, dim=-1).tolist()),

@@ -205,6 +205,9 @@ def _row(request: dict, text: str) -> dict:
 
 def _counted(faults: list[Exception]) -> str:
     """Faults by kind, the most frequent first."""
-    said = lambda f: " ".join(scrub(str(f), os.environ.get("OPENAI_API_KEY")).split())[:120]  # noqa: E731
+
+    def said(f):
+        return " ".join(scrub(str(f), os.environ.get("OPENAI_API_KEY")).split())[:120]
+
     kinds = Counter(getattr(f, "kind", None) or f"{type(f).__name__}: {said(f)}" for f in faults)
     return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

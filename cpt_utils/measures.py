@@ -68,7 +68,10 @@ def style_measures(text: str) -> dict[str, float]:
     visible = sum(not character.isspace() for character in text) or 1
     lines = [line for line in text.split("\n") if line.strip()] or [""]
     rare = sorted(rarity(word) for word in words)
-    per_100 = lambda pattern: 100 * len(re.findall(pattern, text)) / count  # noqa: E731
+
+    def per_100(pattern):
+        return 100 * len(re.findall(pattern, text)) / count
+
     mean = sum(sentences) / len(sentences)
     tokens = WORD.findall(text)
     measures = {

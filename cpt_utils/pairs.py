@@ -156,7 +156,10 @@ def prompts_of(rows: list[dict]) -> list[str]:
 
 def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
     """Raise a PairError if a held-out prompt is trained on, whatever its case, spaces and closing mark."""
-    plain = lambda text: " ".join(text.casefold().split()).rstrip(" .!?")  # noqa: E731
+
+    def plain(text):
+        return " ".join(text.casefold().split()).rstrip(" .!?")
+
     kept = {plain(prompt) for prompt in heldout_prompts}
     if leaked := [prompt for prompt in prompts_of(rows) if plain(prompt) in kept]:
         raise PairError(

@@ -159,7 +159,10 @@ class Rubric(Strict):
 
     def to_markdown(self) -> str:
         """The rubric for people and for prompts: sections, and a table of criteria by level."""
-        cell = lambda text: " ".join(text.split()).replace("|", "\\|")  # noqa: E731
+
+        def cell(text):
+            return " ".join(text.split()).replace("|", "\\|")
+
         head = ["Criterion", *(f"{n} ({s})" for n, s in zip(self.levels, LEVEL_SCORES)), "Weight"]
         rows = [[f"**{c.name}** {c.description}", *c.levels, f"{c.weight:g}%"] for c in self.criteria]
         table = [head, ["---"] * len(head), *rows]

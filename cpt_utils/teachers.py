@@ -84,7 +84,10 @@ def endpoint_teacher(
         timeout=timeout,
         http_client=DefaultHttpxClient(event_hooks=hooks),
     )
-    answer = lambda asked: [_ask(client, model, turns, options) for turns in asked]  # noqa: E731
+
+    def answer(asked):
+        return [_ask(client, model, turns, options) for turns in asked]
+
     return Teacher(model, answer, workers=workers)
 
 

@@ -106,9 +106,15 @@ def test_rubric_files(case, tmp_path):
     path = tmp_path / "rubric.yaml"
     if isinstance(content, bytes):
         path.write_bytes(content)
-        attempt = lambda: load_rubric(path)  # noqa: E731
+
+        def attempt():
+            return load_rubric(path)
+
     else:
-        attempt = lambda: Rubric.checked(content, "rubric.yaml")  # noqa: E731
+
+        def attempt():
+            return Rubric.checked(content, "rubric.yaml")
+
     before = snapshot(tmp_path)
     with pytest.raises(RubricError) as caught:
         attempt()

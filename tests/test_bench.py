@@ -8,10 +8,7 @@ import types
 import psutil
 import pytest
 
-from cpt_utils.runtime.files import ROOT
-
-sys.path.insert(0, str(ROOT))
-from benchmarks import measured, neighbour  # noqa: E402
+from benchmarks import measured, neighbour
 
 
 def test_peak_memory_is_at_least_what_is_held_now():

@@ -271,7 +271,10 @@ def test_studio_scores_a_pasted_text_and_runs_none_of_it(page, studio, shot):
 
 def test_desk_streams_stops_and_goes_on(page, desk, shot):
     go, halt = (desk.get_by_role("button", name=name) for name in ("Generate", "Stop"))
-    answer = lambda name: desk.locator(f".cpt-{name}").inner_text().strip()  # noqa: E731
+
+    def answer(name):
+        return desk.locator(f".cpt-{name}").inner_text().strip()
+
     desk.get_by_label("Most tokens").fill("400")
     desk.get_by_label("Most tokens").blur()
     go.click()

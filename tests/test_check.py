@@ -348,7 +348,9 @@ def test_no_gain_is_measured_when_time_is_up(small, told):
 
 
 def test_without_switches_one_path_off_and_on_again():
-    example = lambda: []  # noqa: E731
+    def example():
+        return []
+
     assert switch.works("one", example) and switch.works("other", example)
     with switch.without("one"):
         assert not switch.works("one", example) and switch.works("other", example)

@@ -88,7 +88,9 @@ def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
 
 
 def test_a_ranking_depends_on_the_judge_only_beyond_the_spread_of_seeds():
-    way = lambda one, two, spread: {"spearman_rho": [one, spread], "second_spearman_rho": [two, spread]}  # noqa: E731
+    def way(one, two, spread):
+        return {"spearman_rho": [one, spread], "second_spearman_rho": [two, spread]}
+
     assert comparisons.judge_dependent({"a": way(0.8, 0.4, 0.02), "b": way(0.5, 0.6, 0.02)}) == ["a / b"]
     assert comparisons.judge_dependent({"a": way(0.8, 0.4, 0.2), "b": way(0.5, 0.6, 0.2)}) == []
     assert comparisons.judge_dependent({"a": way(0.8, 0.7, 0.02), "b": way(0.5, 0.6, 0.02)}) == []

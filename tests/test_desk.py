@@ -152,7 +152,10 @@ def test_log_ratios_add_up_to_the_log_probability_of_the_response(two):
     ratios = token_log_ratios(tuned, base, turns, response)
     assert "".join(text for text, _ in ratios) == response + "<|im_end|>"
     assert len(ratios) > 8 and "\ufffd" not in "".join(t for t, _ in ratios)
-    answer = lambda words: [{"role": "assistant", "content": words}]  # noqa: E731
+
+    def answer(words):
+        return [{"role": "assistant", "content": words}]
+
     row = {"prompt": turns, "chosen": answer(response), "rejected": answer("No.")}
     margins = [preference_margins(model, [row])[0] for model in (tuned, base)]
     other = sum(r for _, r in token_log_ratios(tuned, base, turns, "No."))

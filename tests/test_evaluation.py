@@ -94,9 +94,10 @@ def test_preference_margins_match_the_log_probabilities(tiny_model, tokenizer, r
     for row in rows[:4]:
         sides = []
         for side in ("chosen", "rejected"):
-            ids = lambda t, **kw: tokenizer.apply_chat_template(  # noqa: E731
-                t, tokenize=True, return_dict=False, **kw
-            )
+
+            def ids(t, **kw):
+                return tokenizer.apply_chat_template(t, tokenize=True, return_dict=False, **kw)
+
             start = len(ids(row["prompt"], add_generation_prompt=True))
             sequence = torch.tensor([ids(row["prompt"] + row[side])])
             every = tiny_model(sequence).logits[0, :-1].log_softmax(-1)

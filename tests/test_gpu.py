@@ -13,12 +13,10 @@ import sys
 import pytest
 import torch
 
+from benchmarks.gpu import students, trials
 from cpt_utils.fast.decoding import generate
 from cpt_utils.models import adapters, loading
 from cpt_utils.runtime import files, machine, profiles
-
-sys.path.insert(0, str(files.ROOT))
-from benchmarks.gpu import students, trials  # noqa: E402
 
 REHEARSED = bool(os.environ.get("DRY"))
 pytestmark = [

@@ -14,10 +14,8 @@ import zipfile
 import psutil
 import pytest
 
+from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels
 from cpt_utils.runtime.files import ROOT
-
-sys.path.insert(0, str(ROOT))
-from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels  # noqa: E402
 
 # ---- the runner
 

@@ -28,7 +28,10 @@ def test_batched_answers_equal_single_ones_when_greedy():
 def test_sampling_depends_on_the_seed_only(tiny_model, tokenizer):
     tokenizer.padding_side = "left"
     model = ChatModel(tiny_model, tokenizer, "tiny")
-    ask = lambda seed: chat(model, [messages("hello")] * 2, max_new_tokens=8, seed=seed)  # noqa: E731
+
+    def ask(seed):
+        return chat(model, [messages("hello")] * 2, max_new_tokens=8, seed=seed)
+
     assert ask(1) == ask(1) != ask(2)
 
 

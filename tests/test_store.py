@@ -18,7 +18,12 @@ from cpt_utils.runtime import errors, files
 from cpt_utils.teachers import Teacher
 
 TASKS = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteric"])
-PLAIN = lambda prompt, rubric, qualifier: messages(f"{prompt} {rubric} {qualifier}")  # noqa: E731
+
+
+def PLAIN(prompt, rubric, qualifier):
+    return messages(f"{prompt} {rubric} {qualifier}")
+
+
 # A process that answers slowly and notes every conversation that it was asked.
 WORKER = """
 import signal, sys, time
@@ -171,7 +176,10 @@ def test_places_that_cannot_be_written_are_named(tmp_path):
 def test_a_changed_rubric_is_asked_again_and_the_newest_counts(tmp_path, capsys):
     path, asked = tmp_path / "r.jsonl", []
     old = generate_responses(teacher(asked), TASKS[:6], path)
-    changed = lambda p, r, q: teacher_messages(p, r, q) + messages("more" if r == "rococo" else "")  # noqa: E731
+
+    def changed(p, r, q):
+        return teacher_messages(p, r, q) + messages("more" if r == "rococo" else "")
+
     capsys.readouterr()
     new = generate_responses(teacher(asked), TASKS[:6], path, lambda p, r, q: changed(p, r, q)[: 2 + (r == "rococo")])
     assert len(asked) == 9 and len(files.read_jsonl(path)) == 9

@@ -167,7 +167,9 @@ def test_a_slider_moves_the_ranking_in_under_100_ms(studio):
 
 
 def test_undo_and_reset(studio):
-    shown = lambda: (studio.title.value, [s.value for s in sliders(studio)], len(studio.criteria.children))  # noqa: E731
+    def shown():
+        return (studio.title.value, [s.value for s in sliders(studio)], len(studio.criteria.children))
+
     start = shown()
     assert studio.undo.disabled and studio.reset.disabled
     sliders(studio)[0].value = 50
@@ -281,7 +283,9 @@ def test_views_of_prompts(studio):
 def test_widgets_do_not_pile_up(studio):
     import ipywidgets
 
-    count = lambda: len(ipywidgets.Widget.widgets)  # noqa: E731
+    def count():
+        return len(ipywidgets.Widget.widgets)
+
     studio.add.click()
     studio.undo.click()
     before = count()

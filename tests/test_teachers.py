@@ -17,7 +17,12 @@ from cpt_utils.runtime.errors import EndpointError, GenerationError
 from cpt_utils.teachers import api_key, endpoint_teacher
 
 KEY = "sk-very-secret-123"
-PLAIN = lambda prompt, rubric, qualifier: messages(f"{prompt} | {rubric} | {qualifier}")  # noqa: E731
+
+
+def PLAIN(prompt, rubric, qualifier):
+    return messages(f"{prompt} | {rubric} | {qualifier}")
+
+
 TASKS = generation_tasks([f"p{n}" for n in range(35)], ["rococo", "esoteric"])  # 210
 FAULTS = ["429", "500", "502", "cut", "hang up", "empty", "html", "json", "no choices", "slow"]
 

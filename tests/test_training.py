@@ -14,9 +14,10 @@ from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient, p
 def tokenized(tokenizer, rows):
     out = []
     for row in rows:
-        ids = lambda turns, **kw: tokenizer.apply_chat_template(  # noqa: E731
-            turns, tokenize=True, return_dict=False, **kw
-        )
+
+        def ids(turns, **kw):
+            return tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False, **kw)
+
         prompt = ids(row["prompt"], add_generation_prompt=True)
         sides = {f"{s}_ids": ids(row["prompt"] + row[s])[len(prompt) :] for s in ("chosen", "rejected")}
         out.append({"prompt_ids": prompt} | sides)
@@ -136,7 +137,10 @@ def trained(tiny_model, tokenizer, rows, tmp_path):
 
 def test_same_losses_and_margins_as_stock_trl(trained):
     stock, ours = trained(StockInBlocks), trained(MirroredDPOTrainer)
-    pick = lambda t: [e for e in t.state.log_history if "rewards/margins" in e]  # noqa: E731
+
+    def pick(t):
+        return [e for e in t.state.log_history if "rewards/margins" in e]
+
     for a, b in zip(pick(stock), pick(ours), strict=True):
         assert b["loss"] == pytest.approx(a["loss"], rel=1e-4)
         assert b["rewards/margins"] == pytest.approx(a["rewards/margins"], rel=1e-2, abs=1e-4)

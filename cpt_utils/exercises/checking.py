@@ -133,7 +133,10 @@ def same(one, other, tolerance: float = 1e-4) -> bool:
 def shown(value) -> str:
     """A result, short enough for one line."""
     value = plain(value)
-    rounded = lambda v: float(f"{v:.4g}") if isinstance(v, float) else v  # noqa: E731
+
+    def rounded(v):
+        return float(f"{v:.4g}") if isinstance(v, float) else v
+
     return _short.repr([rounded(v) for v in value] if isinstance(value, list) else rounded(value))
 
 

@@ -46,8 +46,13 @@ def check_weights(weights: dict):
 @exercise("return a number from shouting(text).", "a rate per 100 words does not grow with the text.")
 def check_shouting(shouting):
     """shouting(text): words of two or more letters in capitals, per 100 words; 0 for an empty text."""
-    hit = lambda word: len(word) > 1 and word.isupper()  # noqa: E731
-    count = lambda text: sum(map(hit, text.split()))  # noqa: E731
+
+    def hit(word):
+        return len(word) > 1 and word.isupper()
+
+    def count(text):
+        return sum(map(hit, text.split()))
+
     cases = {
         repr(text) if text else "an empty text": (text,)
         for text in ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")

@@ -35,7 +35,12 @@ def check_length_shortcuts(suspects):
 
         return find
 
-    words, strong = lambda text: len(text.split()), lambda rho: abs(rho) >= 0.5  # noqa: E731
+    def words(text):
+        return len(text.split())
+
+    def strong(rho):
+        return abs(rho) >= 0.5
+
     plans = (
         {"rococo": "longer", "esoteric": "shorter", "creative_chaos": "letters", "chaos_cinema": "even"},
         {"rococo": "even", "esoteric": "longer", "creative_chaos": "longer", "chaos_cinema": "longer"},

@@ -14,7 +14,10 @@ from cpt_utils.runtime.errors import Mistake
 
 def example_row(prompt="Describe a bridge.", rubric="rococo", chosen=10, rejected=95, pair_id="7") -> dict:
     """A preference row in the format of the series, with short texts."""
-    said = lambda target: [{"role": "assistant", "content": f"{prompt} {rubric} {target}"}]  # noqa: E731
+
+    def said(target):
+        return [{"role": "assistant", "content": f"{prompt} {rubric} {target}"}]
+
     return {
         "prompt": messages(prompt, f"Write {rubric} of {chosen}."),
         "chosen": said(chosen),

@@ -55,7 +55,10 @@ def check_dpo_loss(dpo_loss):
         for numbers in ([-8.0, -10.1, -5.0], [-9.5, -7.0, -4.0], [-9.0, -9.9, -8.0], [-8.8, -7.5, -7.0])
     ]
     loss = dpo.dpo_loss
-    margin = lambda c, r, rc, rr, beta: beta * ((c - rc) - (r - rr))  # noqa: E731
+
+    def margin(c, r, rc, rr, beta):
+        return beta * ((c - rc) - (r - rr))
+
     cases = {f"three rows and beta {beta}": (*rows, beta) for beta in (0.1, 0.5)}
     compare(
         dpo_loss,
@@ -103,7 +106,10 @@ def check_dpo_loss(dpo_loss):
 @exercise("fill in each number.", "ln 2 is the loss of not knowing; ignoring s costs more than that.")
 def check_loss_predictions(predictions: dict):
     """Four DPO losses, predicted: before the first step, for another beta, ignoring s, following s."""
-    soft = lambda margin: math.log1p(math.exp(-margin))  # noqa: E731
+
+    def soft(margin):
+        return math.log1p(math.exp(-margin))
+
     right = {
         "start": soft(0),
         "start, beta 0.5": soft(0),
@@ -143,7 +149,10 @@ def check_mirrored_gradients(gradients):
 
     def pair(a, b, beta, one=(1, 1), other=(-1, 1)):
         """-log sigmoid(beta (p a + q b)) has the gradient -beta sigmoid(-margin) (p, q)."""
-        slope = lambda p, q: -beta / (1 + math.exp(beta * (p * a + q * b)))  # noqa: E731
+
+        def slope(p, q):
+            return -beta / (1 + math.exp(beta * (p * a + q * b)))
+
         return [[slope(p, q) * p, slope(p, q) * q] for p, q in (one, other)]
 
     cases = {

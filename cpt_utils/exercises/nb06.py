@@ -9,8 +9,13 @@ from cpt_utils.exercises.checking import compare, exercise
 )
 def check_anchor_score(anchor_score):
     """anchor_score(value, low, high): 0 at `low`, 100 at `high`, straight between, and flat beyond them."""
-    share = lambda v, low, high: (v - low) / (high - low)  # noqa: E731
-    clip = lambda x, top=100: max(0, min(top, x))  # noqa: E731
+
+    def share(v, low, high):
+        return (v - low) / (high - low)
+
+    def clip(x, top=100):
+        return max(0, min(top, x))
+
     given = ((6, 0, 12), (3, 0, 12), (20, 0, 12), (14, 20, 8), (8, 20, 8), (30, 20, 8), (2, 20, 8), (5, 4, 8))
     cases = {f"value {v} with anchors {low} and {high}": (v, low, high) for v, low, high in given}
     compare(

@@ -65,9 +65,10 @@ class PackedCollator:
                 positions[-1] += range(shared, shared + len(response))
                 segments[-1] += [number] * len(response)
                 labels[-1] += response
-        stack = lambda lists, value: pad_sequence(  # noqa: E731
-            [torch.tensor(numbers) for numbers in lists], batch_first=True, padding_value=value
-        )
+
+        def stack(lists, value):
+            return pad_sequence([torch.tensor(numbers) for numbers in lists], batch_first=True, padding_value=value)
+
         segment = stack(segments, -2)
         queries, keys = segment[:, :, None], segment[:, None, :]
         visible = ((keys == -1) & (queries != -2)) | (queries == keys)

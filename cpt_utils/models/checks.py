@@ -17,8 +17,11 @@ def loading(name: str, source: "str | Path"):
     from safetensors import SafetensorError
 
     again = "delete them and download or write them again"
+
     # Without folders of this machine.
-    line = lambda error: _line(error).replace(str(source), name)[:160]  # noqa: E731
+    def line(error):
+        return _line(error).replace(str(source), name)[:160]
+
     try:
         yield
         return

@@ -58,7 +58,10 @@ class RubricStudio(w.VBox):
 
     def _build(self) -> None:
         """All widgets, in the order of the page."""
-        part = lambda kind, **kw: kind(layout=w.Layout(width="260px"), **kw)  # noqa: E731
+
+        def part(kind, **kw):
+            return kind(layout=w.Layout(width="260px"), **kw)
+
         self.source = part(w.Dropdown, options=SHIPPED, description="Start from")
         self.undo = button("Undo", "Take the last change back", self._undo)
         self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)

@@ -16,11 +16,7 @@ from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher, scrub
 
 COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
-
-
 KEY = ("prompt", "rubric", "qualifier", "model")
-
-
 ASKED = "asked"
 """The column that follows the five: a hash of the messages that the response answers."""
 

@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt, target_of
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 
 COLUMNS = ("prompt", "rubric", "qualifier", "response")
@@ -94,8 +95,6 @@ def rows_for(profile: dict, part: str) -> list[dict]:
 
 def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
-    from cpt_utils.runtime import files
-
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
     if path.exists():
@@ -109,12 +108,10 @@ def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
 
 def read_rows(path: Path, mirrored: bool) -> list[dict]:
     """The preference rows that notebook 03 wrote, checked."""
-    from cpt_utils.runtime.files import read_jsonl
-
     path = Path(path)
     if not path.read_bytes().endswith(b"\n"):
         raise PairError(f"{path.name} is empty or was cut off while it was written: run notebook 03 again.")
-    rows = read_jsonl(path)
+    rows = files.read_jsonl(path)
     check_rows(rows, mirrored, path.name)
     return rows
 

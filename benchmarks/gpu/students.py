@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.gpu.stages import shape_of
 from cpt_utils.models import four_bit as nf4
 from cpt_utils.models.embedded import HUB_FALLBACK, embedded_source
-from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.catalogue import config_sizes, find_model
 from cpt_utils.runtime.files import ROOT
 
 TOKENIZER = ROOT / ".gpu" / "tokenizer"
@@ -44,14 +44,8 @@ def save_random(folder: Path, shape: dict, four_bit: bool = False) -> str:
     from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
     config = Qwen3Config(
-        hidden_size=shape["hidden"],
-        intermediate_size=shape["intermediate"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"],
+        **config_sizes(shape),
         head_dim=shape["head_dim"],
-        vocab_size=shape["vocab"],
-        tie_word_embeddings=shape["tied"],
         pad_token_id=2,
         eos_token_id=2,
     )
@@ -102,13 +96,7 @@ def stand_in(cache: Path) -> None:
         )
     shape, tokenizer = find_model("embedded")["shape"], AutoTokenizer.from_pretrained(TOKENIZER)
     config = LlamaConfig(
-        hidden_size=shape["hidden"],
-        intermediate_size=shape["intermediate"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"],
-        vocab_size=shape["vocab"],
-        tie_word_embeddings=shape["tied"],
+        **config_sizes(shape),
         max_position_embeddings=2048,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -13,7 +13,7 @@ from cpt_utils.fast.decoding import generate
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.runtime import machine
-from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.catalogue import config_sizes, find_model
 
 PROMPT, RESPONSE = 48, 96  # tokens, about those of the recorded data
 PROMPTS, SAMPLES, NEW = 8, 2, 8  # distinct prompts, texts for each, new tokens
@@ -24,19 +24,8 @@ def random_model(number_type: str):
     """A model of the embedded model's sizes; its speed does not depend on what its weights say."""
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    shape = find_model("embedded")["shape"]
-    config = LlamaConfig(
-        vocab_size=shape["vocab"],
-        hidden_size=shape["hidden"],
-        intermediate_size=shape["intermediate"],
-        num_hidden_layers=shape["layers"],
-        num_attention_heads=shape["heads"],
-        num_key_value_heads=shape["kv_heads"],
-        tie_word_embeddings=shape["tied"],
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
+    sizes = config_sizes(find_model("embedded")["shape"])
+    config = LlamaConfig(**sizes, pad_token_id=0, bos_token_id=1, eos_token_id=2)
     with torch.random.fork_rng(devices=[]):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     return model.to(machine.device(), getattr(torch, number_type)).eval().requires_grad_(False)

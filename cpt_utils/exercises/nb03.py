@@ -1,4 +1,4 @@
-"""Checks of the exercises in notebooks 03 and 04: mirrored pairs and the DPO loss."""
+"""Checks of the exercises in notebook 03: mirrored pairs."""
 
 import copy
 import math
@@ -8,8 +8,6 @@ from itertools import combinations, product
 from cpt_utils.exercises.checking import call, compare, exercise
 from cpt_utils.prompts import messages
 from cpt_utils.runtime.errors import Mistake
-
-# ---------------------------------------------------------------- 03 · pair construction
 
 
 def example_row(prompt="Describe a bridge.", rubric="rococo", chosen=10, rejected=95, pair_id="7") -> dict:
@@ -125,6 +123,3 @@ def check_count_rows(count_rows):
             "Prompts and rubrics are missing: multiply by both.": lambda p, r, k: k * (k - 1),
         },
     )
-
-
-# ---------------------------------------------------------------- 04 · DPO training

@@ -28,6 +28,19 @@ def find_model(name: str) -> dict:
     return {"key": name, "hub": name}
 
 
+def config_sizes(shape: dict) -> dict:
+    """A shape by the names that the configs of transformers have for it; head_dim, which not all have, is left out."""
+    return {
+        "hidden_size": shape["hidden"],
+        "intermediate_size": shape["intermediate"],
+        "num_hidden_layers": shape["layers"],
+        "num_attention_heads": shape["heads"],
+        "num_key_value_heads": shape["kv_heads"],
+        "vocab_size": shape["vocab"],
+        "tie_word_embeddings": shape["tied"],
+    }
+
+
 def linear_shapes(shape: dict) -> list[tuple[int, int]]:
     """(in, out) of the seven linear layers of one decoder block: q, k, v, o, gate, up, down."""
     hidden, inner = shape["hidden"], shape["intermediate"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cpt_utils.runtime import machine, packages
 from cpt_utils.runtime.errors import SetupError
-from cpt_utils.runtime.packages import ROOT
+from cpt_utils.runtime.files import ROOT
 
 DRIVE = Path("/content/drive")
 NAMED: dict[str, tuple] = {}  # the address and branch that this kernel's first setup cell named

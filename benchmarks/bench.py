@@ -60,13 +60,13 @@ class StepTimes(TrainerCallback):
 
 
 def build(kind, profile, student, rows, **changes):
-    set_seed(profile["seed"])
+    set_seed(profile.seed)
     settings = dataclasses.replace(dpo_settings(profile, files.ROOT / "runs" / "bench"), **changes)
     settings.save_strategy = settings.eval_strategy = "no"
     lora = LoraConfig(
-        r=profile["lora"]["r"],
-        lora_alpha=profile["lora"]["alpha"],
-        target_modules=profile["lora"]["modules"],
+        r=profile.lora.r,
+        lora_alpha=profile.lora.alpha,
+        target_modules=profile.lora.modules,
         task_type="CAUSAL_LM",
     )
     trainer = prepare_trainer(
@@ -144,12 +144,12 @@ def train_both(profile, student, rows, repeats: int) -> dict:
     for _ in range(repeats):
         for name, kind in SIDES.items():
             trainer = build(kind, profile, student, rows)
-            reference[name].append(reference_seconds(trainer, profile["rows_per_batch"]))
+            reference[name].append(reference_seconds(trainer, profile.rows_per_batch))
             trainer.train()
             times[name] += trainer.clock.times[1:]  # the first step warms up
             losses[name] = logged(trainer)
             tokens = [e["num_tokens"] for e in trainer.state.log_history if "num_tokens" in e][-1]
-            flops = step_flops(trainer, profile["rows_per_batch"]) if name == "ours" else None
+            flops = step_flops(trainer, profile.rows_per_batch) if name == "ours" else None
     middle = {name: statistics.median(found) for name, found in times.items()}
     per_step = tokens / len(losses["ours"])
     return {
@@ -207,7 +207,7 @@ def growth(profile, student) -> dict:
     """Seconds a step for 1, 2 and 4 times the rows and the lengths, and judging 10,000 texts."""
     rows, found = rows_for(profile, "train")[:24], {"rows": {}, "length": {}}
     for times in (1, 2, 4):
-        trainer = build(MirroredDPOTrainer, profile | {"rows_per_batch": 6 * times, "max_steps": 3}, student, rows)
+        trainer = build(MirroredDPOTrainer, profile.replace(rows_per_batch=6 * times, max_steps=3), student, rows)
         trainer.train()
         found["rows"][times] = statistics.median(trainer.clock.times[1:])
         long = [
@@ -220,7 +220,7 @@ def growth(profile, student) -> dict:
             }
             for row in rows
         ]
-        trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
+        trainer = build(MirroredDPOTrainer, profile.replace(max_steps=3, max_length=2048), student, long)
         trainer.train()
         machine.release_memory()
         found["length"][times] = statistics.median(trainer.clock.times[1:])

@@ -28,6 +28,7 @@ from cpt_utils.models.logps import perplexity
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
 from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.profiles import Profile
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
 FOLDER = files.ROOT / "runs" / "ablation"
@@ -50,18 +51,18 @@ class ShuffledDPOTrainer(MirroredDPOTrainer):
         return RandomSampler(self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed))
 
 
-def settings(seed: int = 42) -> dict:
-    return profiles.load_profile("embedded") | {"seed": seed}
+def settings(seed: int = 42) -> Profile:
+    return profiles.load_profile("embedded").replace(seed=seed)
 
 
-def options(profile: dict) -> dict:
-    return {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"], **profile["sampling"]}
+def options(profile: Profile) -> dict:
+    return dict(profile.sampling, max_new_tokens=profile.max_new_tokens, seed=profile.seed)
 
 
-def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
+def trainer_of(profile: Profile, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
     """The trainer of a profile on some rows, without checkpoints."""
-    set_seed(profile["seed"])
-    student, lora = load_student(profile), profile["lora"]
+    set_seed(profile.seed)
+    student, lora = load_student(profile), profile.lora
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy = "no"
     arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
@@ -73,9 +74,9 @@ def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=Mirror
             train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
             eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
             peft_config=LoraConfig(
-                r=lora["r"],
-                lora_alpha=lora["alpha"],
-                target_modules=lora["modules"],
+                r=lora.r,
+                lora_alpha=lora.alpha,
+                target_modules=lora.modules,
                 layers_to_transform=layers,
                 task_type="CAUSAL_LM",
             ),
@@ -94,15 +95,15 @@ def build(
     """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
     steps = steps or STEPS * ROWS // rows_a_step
-    profile = settings(seed) | {
-        "loss": loss,
-        "rows_per_batch": rows_a_step,
-        "warmup": 0.1,
-        "logging_steps": 10,
-        "learning_rate": rate or RATE,
-        "max_steps": steps,
-        "eval_steps": steps // 3 if way.startswith("DPO,") else steps,
-    }
+    profile = settings(seed).replace(
+        loss=loss,
+        rows_per_batch=rows_a_step,
+        warmup=0.1,
+        logging_steps=10,
+        learning_rate=rate or RATE,
+        max_steps=steps,
+        eval_steps=steps // 3 if way.startswith("DPO,") else steps,
+    )
     rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
     blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
     chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
@@ -141,11 +142,11 @@ def scored(rows: list[dict], base) -> dict:
 
 def tuned_model(adapter=None):
     profile = settings()
-    return load_chat_model(profile, adapter=adapter or find_adapter(profile)[0], dtype=profile["generation_dtype"])
+    return load_chat_model(profile, adapter=adapter or find_adapter(profile)[0], dtype=profile.generation_dtype)
 
 
 def base_model():
-    return load_chat_model(settings(), dtype=settings()["generation_dtype"])
+    return load_chat_model(settings(), dtype=settings().generation_dtype)
 
 
 def answers(model, tasks, profile, samples: int = 1) -> list[dict]:
@@ -304,7 +305,7 @@ def dial(which: str) -> dict:
     """Classifier-free guidance between the low and the high system prompt, sampled as everywhere else."""
     chat_model, judge = base_model() if which == "base" else tuned_model(), embedded_judge()
     base = chat_model if which == "base" else base_model()
-    model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings()["sampling"]
+    model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings().sampling
     pairs = [(p, r) for p in PROMPTS for r in RUBRICS]
     texts = {
         q: [
@@ -319,7 +320,7 @@ def dial(which: str) -> dict:
         torch.manual_seed(0)
         processors = [
             Guidance(position, model, low["input_ids"], low["attention_mask"]),
-            RepetitionPenaltyLogitsProcessor(how["repetition_penalty"]),
+            RepetitionPenaltyLogitsProcessor(how.repetition_penalty),
         ]
         with torch.inference_mode():
             out = model.generate(
@@ -327,8 +328,8 @@ def dial(which: str) -> dict:
                 logits_processor=LogitsProcessorList(processors),
                 max_new_tokens=90,
                 do_sample=True,
-                temperature=how["temperature"],
-                top_p=how["top_p"],
+                temperature=how.temperature,
+                top_p=how.top_p,
                 top_k=0,
                 pad_token_id=tokenizer.pad_token_id,
             )

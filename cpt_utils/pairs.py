@@ -7,6 +7,7 @@ from pathlib import Path
 from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt, target_of
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
+from cpt_utils.runtime.profiles import Profile
 
 COLUMNS = ("prompt", "rubric", "qualifier", "response")
 
@@ -75,34 +76,34 @@ def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dic
     return parts
 
 
-def rows_for(profile: dict, part: str) -> list[dict]:
+def rows_for(profile: Profile, part: str) -> list[dict]:
     """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
 
-    With profile["mirrored"], rows without a mirror are left out.
+    Where the profile is `mirrored`, rows without a mirror are left out.
     """
     heldout = part == "heldout"
-    if profile["data"] == "recorded":
-        limit = profile["heldout_prompts" if heldout else "train_prompts"]  # null: all of them
+    if profile.data == "recorded":
+        limit = profile.heldout_prompts if heldout else profile.train_prompts  # null: all of them
         prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
         return build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
     from cpt_utils.hub_data import load_preferences
 
-    rows, alone = load_preferences(profile["data"])
-    if profile["mirrored"]:
+    rows, alone = load_preferences(profile.data)
+    if profile.mirrored:
         rows = rows[: len(rows) - alone]
-    return split_by_prompt(rows, 0.1, profile["seed"])[heldout]
+    return split_by_prompt(rows, 0.1, profile.seed)[heldout]
 
 
-def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
+def load_rows(profile: Profile, part: str) -> tuple[list[dict], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
     if path.exists():
-        rows = read_rows(path, profile["mirrored"])
+        rows = read_rows(path, profile.mirrored)
         if part == "train" and (folder / "heldout.jsonl").exists():
-            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile["mirrored"])))
+            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))
         return rows, f"notebook 03 ({files.shown(path)})"
-    source = "the shipped responses" if profile["data"] == "recorded" else profile["data"]
+    source = "the shipped responses" if profile.data == "recorded" else profile.data
     return rows_for(profile, part), source
 
 

@@ -19,6 +19,7 @@ from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
+from cpt_utils.runtime.profiles import Profile
 
 
 class BlockSampler(Sampler):
@@ -172,53 +173,53 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
     return trainer
 
 
-def trainer_for(profile: dict) -> type[DPOTrainer]:
+def trainer_for(profile: Profile) -> type[DPOTrainer]:
     """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
-    if not profile["mirrored"]:
+    if not profile.mirrored:
         return DPOTrainer
     return PairedDPOTrainer if machine.engine(profile) == "unsloth" else MirroredDPOTrainer
 
 
-def dpo_settings(profile: dict, folder: Path) -> DPOConfig:
+def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
     """TRL's settings for a profile: everything but the data; checkpoints go to `folder`."""
     return DPOConfig(
         output_dir=str(folder),
-        seed=profile["seed"],
+        seed=profile.seed,
         **machine.training_arguments(),  # half precision under autocast; the trained weights stay float32
-        per_device_train_batch_size=profile["rows_per_batch"],
-        per_device_eval_batch_size=profile["rows_per_batch"],
-        gradient_accumulation_steps=profile["batches_per_step"],
-        num_train_epochs=profile["epochs"],
-        max_steps=profile["max_steps"],
-        learning_rate=profile["learning_rate"],
-        lr_scheduler_type=profile["scheduler"],
-        warmup_steps=profile["warmup"],
-        optim=profile["optimizer"],
-        beta=profile["beta"],
-        loss_type=list(profile["loss"]),
-        loss_weights=list(profile["loss"].values()),
-        max_length=profile["max_length"],
+        per_device_train_batch_size=profile.rows_per_batch,
+        per_device_eval_batch_size=profile.rows_per_batch,
+        gradient_accumulation_steps=profile.batches_per_step,
+        num_train_epochs=profile.epochs,
+        max_steps=profile.max_steps,
+        learning_rate=profile.learning_rate,
+        lr_scheduler_type=profile.scheduler,
+        warmup_steps=profile.warmup,
+        optim=profile.optimizer,
+        beta=profile.beta,
+        loss_type=list(profile.loss),
+        loss_weights=list(profile.loss.values()),
+        max_length=profile.max_length,
         precompute_ref_log_probs=True,  # once, before training: the reference never changes
-        gradient_checkpointing=profile["gradient_checkpointing"],
+        gradient_checkpointing=profile.gradient_checkpointing,
         eval_strategy="steps",
-        eval_steps=profile["eval_steps"],
+        eval_steps=profile.eval_steps,
         save_strategy="steps",
-        save_steps=profile["save_steps"],
+        save_steps=profile.save_steps,
         save_total_limit=1,
-        logging_steps=profile["logging_steps"],
+        logging_steps=profile.logging_steps,
         logging_nan_inf_filter=False,  # a loss that is no number must show (ShortLog stops there)
         report_to="none",
         disable_tqdm=True,  # ShortLog shows a bar of its own
     )
 
 
-def run_checkpoints(folder: Path, profile: dict, rows: list[dict]) -> tuple[Path, str | None]:
+def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
     """The checkpoint folder of exactly this training, and its last whole checkpoint (None: start afresh).
 
     The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed;
     such leftovers are removed. A checkpoint without its closing trainer_state.json was cut off in writing.
     """
-    told = json.dumps([profile, rows], sort_keys=True, ensure_ascii=False)
+    told = json.dumps([profile.model_dump(), rows], sort_keys=True, ensure_ascii=False)
     mine = folder / "checkpoints" / hashlib.sha256(told.encode()).hexdigest()[:12]
     mine.mkdir(parents=True, exist_ok=True)
     for other in mine.parent.iterdir():

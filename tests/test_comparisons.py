@@ -163,11 +163,9 @@ def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settin
     from measured import result
     from recipe import TRIALS
 
-    from cpt_utils.runtime.profiles import check_profile
-
     told = result("recipe")["trials"]
     assert {name: found["settings"] for name, found in told.items()} == TRIALS
     for changes in TRIALS.values():
-        check_profile(load_profile("embedded") | {k: v for k, v in changes.items() if k != "layers"})
+        load_profile("embedded").replace(**{k: v for k, v in changes.items() if k != "layers"})
     for found in told.values():
         assert 0 <= found["both_directions"] <= 1 and -1 <= found["spearman_rho"] <= 1

@@ -18,17 +18,17 @@ from cpt_utils.runtime.profiles import load_profile
 def profile(tiny_model, tokenizer, tmp_path):
     for thing in (tiny_model, tokenizer):
         thing.save_pretrained(tmp_path / "student")
-    return load_profile("t4") | {
-        "student": str(tmp_path / "student"),
-        "four_bit": False,
-        "optimizer": "adamw_torch",
-        "seed": 3,
-        "max_steps": 3,
-        "learning_rate": 1e-2,
-        "gradient_checkpointing": False,
-        "loss": {"sigmoid": 1.0, "sft": 1.0},
-        "max_length": 512,
-    }
+    return load_profile("t4").replace(
+        student=str(tmp_path / "student"),
+        four_bit=False,
+        optimizer="adamw_torch",
+        seed=3,
+        max_steps=3,
+        learning_rate=1e-2,
+        gradient_checkpointing=False,
+        loss={"sigmoid": 1.0, "sft": 1.0},
+        max_length=512,
+    )
 
 
 def run(command, folder):
@@ -95,7 +95,7 @@ def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
     from cpt_utils import export
 
     monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
-    write_launch(load_profile("paper") | {"seed": 42}, rows, tmp_path, processes=1)
+    write_launch(load_profile("paper").replace(seed=42), rows, tmp_path, processes=1)
     config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
     wanted = {
         "lora_r": 16,
@@ -129,7 +129,7 @@ def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monk
     monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
     monkeypatch.setattr(export.machine, "number_type", lambda: number)
     for four_bit, dtype in ((True, half), (False, "auto")):
-        write_launch(load_profile("t4") | {"seed": 1, "four_bit": four_bit}, rows, tmp_path)
+        write_launch(load_profile("t4").replace(seed=1, four_bit=four_bit), rows, tmp_path)
         config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
         assert config["dtype"] == dtype
         assert {name: config[name] for name in ("bf16", "fp16")} == {

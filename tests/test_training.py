@@ -8,6 +8,7 @@ from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.fast.packing import PackedCollator, packed_logps
+from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient, prepare_trainer
 
 
@@ -219,7 +220,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
                 raise KeyboardInterrupt
 
     def train(folder, stop=False):
-        checkpoints, last = run_checkpoints(folder, {"name": "x", "steps": 8}, rows[:18])
+        checkpoints, last = run_checkpoints(folder, load_profile("smoke"), rows[:18])
         set_seed(3)
         trainer = MirroredDPOTrainer(
             copy.deepcopy(tiny_model),
@@ -243,14 +244,15 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
 def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path):
     from cpt_utils.training import run_checkpoints
 
-    folder, last = run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])
+    profile = load_profile("smoke")
+    folder, last = run_checkpoints(tmp_path, profile, [{"a": 1}])
     assert last is None
     for step, whole in ((40, True), (80, True), (120, False)):
         (folder / f"checkpoint-{step}").mkdir()
         if whole:
             (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])[1].endswith("checkpoint-80")
-    assert run_checkpoints(tmp_path, {"beta": 0.2}, [{"a": 1}])[1] is None
+    assert run_checkpoints(tmp_path, profile, [{"a": 1}])[1].endswith("checkpoint-80")
+    assert run_checkpoints(tmp_path, profile.replace(beta=0.2), [{"a": 1}])[1] is None
     assert not folder.exists(), "leftovers of another training are removed"
 
 

@@ -34,15 +34,16 @@ from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model, linear_shapes
-from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
+from cpt_utils.training import MirroredDPOTrainer, dpo_settings, in_training_order, prepare_trainer
 from cpt_utils.widgets.studio import rubric_studio
 
 
 class StockInOrder(DPOTrainer):
     """TRL's trainer, with only the order of rows taken from ours, so that losses can be compared step by step."""
 
-    def _get_train_sampler(self, dataset=None):
-        return BlockSampler(len(self.train_dataset), self.args.per_device_train_batch_size, self.args.seed)
+    def __init__(self, args, train_dataset, **kwargs):
+        ordered = in_training_order(train_dataset, args, args.per_device_train_batch_size)
+        super().__init__(args=args, train_dataset=ordered, **kwargs)
 
 
 SIDES = {"stock": StockInOrder, "ours": MirroredDPOTrainer}

@@ -2,7 +2,7 @@
 
 import random
 import time
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ import yaml
 from datasets import Dataset
 from peft import LoraConfig
 from second_judge import ngram_judge
-from torch.utils.data import RandomSampler
 from transformers import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -47,8 +46,9 @@ RUBRICS = sorted(WORDS["between"])
 class ShuffledDPOTrainer(MirroredDPOTrainer):
     """The same packed loss with rows shuffled one by one, as in the original release."""
 
-    def _get_train_sampler(self, dataset=None):
-        return RandomSampler(self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed))
+    @staticmethod
+    def rows_together(args) -> int:
+        return 1
 
 
 def settings(seed: int = 42) -> Profile:
@@ -84,6 +84,13 @@ def trainer_of(profile: Profile, rows: list[dict], watched: list[dict], kind=Mir
     )
 
 
+def some_rows(profile: Profile, count: int, rubrics: list[str] | None = None) -> list[dict]:
+    """So many training rows: those of a prompt and rubric together, drawn by the profile's seed."""
+    rows = [row for row in rows_for(profile, "train") if rubrics is None or row["rubric"] in rubrics]
+    blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+    return list(chain.from_iterable(random.Random(profile.seed).sample(blocks, count // ROWS)))
+
+
 def build(
     way: str,
     seed: int,
@@ -104,11 +111,9 @@ def build(
         max_steps=steps,
         eval_steps=steps // 3 if way.startswith("DPO,") else steps,
     )
-    rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
-    blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
-    chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
+    rows = some_rows(profile, steps * rows_a_step, rubrics)
     held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:2]]
-    return trainer_of(profile, sum(chosen, []), held, MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)
+    return trainer_of(profile, rows, held, MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)
 
 
 def train(*arguments, **changes):
@@ -350,7 +355,7 @@ def gradients() -> dict:
         trainer = build("DPO, mirrored batches", 42, steps=STEPS)
         if steps:
             trainer.train()
-        rows = [dpo_gradient(trainer, [row]) for row in range(len(trainer.train_dataset))]
+        rows = [dpo_gradient(trainer, [row]) for row in some_rows(settings(), STEPS * ROWS)]
         found[steps] = alignment(torch.stack(rows).unflatten(0, (-1, ROWS // 2, 2)))
         del trainer
     return found

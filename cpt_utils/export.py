@@ -1,9 +1,7 @@
 """Keep what was trained: model card, merged weights, GGUF for Ollama, the Hub."""
 
 import json
-import math
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -13,6 +11,7 @@ import yaml
 
 from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
+from cpt_utils.pairs import training_order
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
@@ -128,16 +127,6 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
     return f"uploaded {', '.join(names)} to {repository} (private)"
 
 
-def in_blocks(rows: list[dict], block: int, epochs: float, seed: int) -> list[dict]:
-    """Rows of all epochs in training order: blocks of `block` rows shuffled, rows in a block kept together."""
-    blocks = [rows[i : i + block] for i in range(0, len(rows) - block + 1, block)]
-    ordered = []
-    for epoch in range(math.ceil(epochs)):
-        random.Random(seed + epoch).shuffle(blocks)
-        ordered += blocks
-    return [row for each in ordered[: math.ceil(epochs * len(blocks))] for row in each]
-
-
 def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: int = 1) -> str:
     """Write `rows.jsonl` and `dpo.yaml` into `folder` and return the command that trains from them.
 
@@ -155,9 +144,8 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
             f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
-    epochs = profile.epochs if mirrored else 1
     data = folder / "rows.jsonl"
-    ordered = in_blocks(rows, 2, epochs, profile.seed) if mirrored else rows
+    ordered = [rows[i] for i in training_order(len(rows), 2, profile.epochs, profile.seed)] if mirrored else rows
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
     # The command is for GPUs: written on a processor, for one with bf16.
     half = "float16" if machine.number_type() == "float16" else "bfloat16"

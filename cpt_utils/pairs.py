@@ -1,5 +1,6 @@
 """Mirrored preference pairs: the same two responses, preferred in turn by two system prompts."""
 
+import math
 import random
 from itertools import combinations
 from pathlib import Path
@@ -74,6 +75,18 @@ def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dic
     for row in rows:
         parts[owner[row["pair_id"]] in heldout].append(row)
     return parts
+
+
+def training_order(rows: int, block: int, epochs: float, seed: int) -> list[int]:
+    """Row numbers in the order of training: blocks of neighbours stay together and are shuffled anew in every epoch."""
+    import torch
+
+    starts, order = range(0, rows, block), []
+    for epoch in range(math.ceil(epochs)):
+        generator = torch.Generator().manual_seed(seed + epoch)
+        for number in torch.randperm(len(starts), generator=generator).tolist():
+            order += range(starts[number], min(starts[number] + block, rows))
+    return order[: math.ceil(epochs * rows / block) * block]
 
 
 def rows_for(profile: Profile, part: str) -> list[dict]:

@@ -2,11 +2,11 @@
 
 import re
 import sys
+import types
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import RandomSampler
 
 from benchmarks import comparisons
 from cpt_utils.plotting import LABELS
@@ -80,11 +80,10 @@ def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
 
     from cpt_utils.training import MirroredDPOTrainer
 
-    assert ShuffledDPOTrainer._compute_loss is MirroredDPOTrainer._compute_loss
-    owner = type("T", (), {"train_dataset": list(range(12)), "args": type("A", (), {"seed": 1})})()
-    order = list(ShuffledDPOTrainer._get_train_sampler(owner))
-    assert sorted(order) == list(range(12)) and order != sorted(order)
-    assert isinstance(ShuffledDPOTrainer._get_train_sampler(owner), RandomSampler)
+    assert ShuffledDPOTrainer.compute_loss is MirroredDPOTrainer.compute_loss
+    settings = types.SimpleNamespace(per_device_train_batch_size=6)
+    together = {kind: kind.rows_together(settings) for kind in (MirroredDPOTrainer, ShuffledDPOTrainer)}
+    assert together == {MirroredDPOTrainer: 6, ShuffledDPOTrainer: 1}
 
 
 def test_a_ranking_depends_on_the_judge_only_beyond_the_spread_of_seeds():

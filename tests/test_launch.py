@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cpt_utils.export import in_blocks, write_launch
+from cpt_utils.export import write_launch
 from cpt_utils.models.conversation import fit_rows
+from cpt_utils.pairs import training_order
 from cpt_utils.runtime.profiles import load_profile
 
 
@@ -75,13 +76,14 @@ def test_two_processes_compute_the_losses_of_one(profile, rows, tokenizer, tmp_p
 
 
 def test_pairs_stay_together_in_every_epoch_and_rows_are_all_there(rows):
-    ordered = in_blocks(rows, 2, epochs=3, seed=5)
+    ordered = [rows[i] for i in training_order(len(rows), 2, epochs=3, seed=5)]
     assert len(ordered) == 3 * len(rows)
     for first, second in zip(ordered[0::2], ordered[1::2]):
         assert first["pair_id"] == second["pair_id"] and first["chosen"] == second["rejected"]
     epochs = [[r["pair_id"] for r in ordered[i * len(rows) : (i + 1) * len(rows) : 2]] for i in range(3)]
     assert all(sorted(e) == sorted(epochs[0]) for e in epochs) and epochs[0] != epochs[1]
-    assert in_blocks(rows, 2, epochs=1.5, seed=5) == ordered[: 3 * len(rows) // 2]
+    half = [rows[i] for i in training_order(len(rows), 2, epochs=1.5, seed=5)]
+    assert half == ordered[: 3 * len(rows) // 2]
 
 
 def test_shares_that_would_tear_pairs_are_refused(profile, rows, tmp_path):

@@ -46,8 +46,8 @@ class ShortLog(TrainerCallback):
         machine.release_memory()
         rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
         if rows is not None:
-            told = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
-            tqdm.write(told, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
+            line = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
+            tqdm.write(line, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
 
     def on_train_end(self, args, state, control, **kwargs):
         self.bar.close()

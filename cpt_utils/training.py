@@ -119,16 +119,15 @@ class MirroredDPOTrainer(PairedDPOTrainer):
             return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
+        if "ref_chosen_logps" in inputs:
+            return inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         with torch.no_grad(), self.accelerator.autocast(), self.accelerator.unwrap_model(model).disable_adapter():
             return pair_logps(model, inputs)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         logps, lengths = packed_logps(model, inputs)
         chosen, rejected = logps[inputs["chosen"]], logps[inputs["rejected"]]
-        if "ref_chosen_logps" in inputs:
-            ref_chosen, ref_rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
-        else:
-            ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
+        ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
         losses = {
             "sigmoid": dpo_loss(chosen, rejected, ref_chosen, ref_rejected, self.args.beta),
             "sft": -chosen.sum() / lengths[inputs["chosen"]].sum(),
@@ -229,7 +228,7 @@ def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[P
 def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:
     """Gradient of the DPO loss alone on some preference rows, all trainable weights in one vector."""
     model = trainer.model
-    tokens = [row_tokens(trainer.processing_class, row) for row in rows]
+    tokens = [row | row_tokens(trainer.processing_class, row) for row in rows]
     batch = {name: tensor.to(model.device) for name, tensor in trainer.data_collator(tokens).items()}
     model.zero_grad()
     with trainer.compute_loss_context_manager():

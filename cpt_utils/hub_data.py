@@ -24,6 +24,10 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
     try:
         return load_dataset(kind, data_files=str(path), split="train").to_list()
+    except KeyError as error:  # datasets before 4.8: rows whose columns differ
+        raise DataError(
+            f"{path.name} cannot be read as {kind}: a row lacks {error}; fill it or drop the row."
+        ) from None
     except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration):
         raise DataError(
             f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."

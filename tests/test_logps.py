@@ -8,11 +8,12 @@ from peft import LoraConfig
 from test_training import LORA, settings
 from transformers import set_seed
 
+from cpt_utils import training
 from cpt_utils.models import logps
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
-from cpt_utils.pairs import rows_for
+from cpt_utils.pairs import rows_for, training_order
 from cpt_utils.runtime import profiles
 from cpt_utils.training import MirroredDPOTrainer
 
@@ -65,9 +66,11 @@ def test_values_are_those_of_each_sequence_alone(model, rows, monkeypatch, max_l
 
 
 def test_tokens_are_those_that_the_trainer_sees(model, rows, tmp_path):
-    dataset = trainer_of(model, rows, tmp_path).train_dataset
-    for row, trained in zip(rows, dataset, strict=True):
-        assert row_tokens(model.tokenizer, row) == {name: trained[name] for name in row_tokens(model.tokenizer, row)}
+    dataset = trainer_of(model, rows, tmp_path, max_steps=-1, num_train_epochs=1).train_dataset
+    order = training_order(len(rows), block=6, epochs=1, seed=3)
+    for number, trained in zip(order, dataset, strict=True):
+        tokens = row_tokens(model.tokenizer, rows[number])
+        assert tokens == {name: trained[name] for name in tokens}
 
 
 def test_a_response_starts_where_its_conversation_departs_from_the_prompt(model, rows, monkeypatch):
@@ -139,7 +142,7 @@ def test_a_trainer_takes_the_reference_from_the_rows(model, rows, tmp_path, monk
     def never(*arguments):
         raise AssertionError("the reference is known")
 
-    monkeypatch.setattr(MirroredDPOTrainer, "compute_ref_log_probs", never)
+    monkeypatch.setattr(training, "pair_logps", never)  # which computes a reference
     given = trainer_of(ChatModel(_copy(model.model), model.tokenizer, "tiny"), known, tmp_path)
     given.train()
     losses = [[e["loss"] for e in t.state.log_history if "loss" in e] for t in (plain, late, given)]

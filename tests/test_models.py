@@ -1,9 +1,11 @@
+import json
 import shutil
+import warnings
 
 import pytest
 import torch
 
-from cpt_utils.models import adapters, embedded, loading
+from cpt_utils.models import adapters, checks, embedded, loading
 from cpt_utils.models.conversation import ChatModel, chat
 from cpt_utils.prompts import messages
 from cpt_utils.runtime.errors import ModelError
@@ -109,3 +111,16 @@ def test_the_shipped_adapter_steers(tmp_path, monkeypatch):
     tasks = evaluation_tasks([p["prompt"] for p in load_prompts(heldout=True)][:3], shipped_rubrics())
     rows = answer_tasks(tuned, tasks, embedded_judge(), **dict(profile.sampling))
     assert steerability(rows, resamples=0)["spearman_rho"] > 0.7
+
+
+def test_what_a_newer_peft_added_to_an_adapter_is_passed_over_where_it_is_off(tmp_path):
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(adapters.SHIPPED_ADAPTER / name, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"future_config": None}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert checks.adapter_config(tmp_path).lora_alpha == config["lora_alpha"]
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"future_config": {"a": 1}}))
+    with pytest.raises(ModelError, match="newer peft and needs its 'future_config'"):
+        checks.adapter_config(tmp_path)

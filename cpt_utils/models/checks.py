@@ -55,6 +55,22 @@ def check_weights(name: str, missing: "list[str] | set[str]") -> None:
         )
 
 
+def adapter_config(folder: "str | Path"):
+    """The LoraConfig of an adapter's folder. What a newer peft added to it is passed over where it is off."""
+    import dataclasses
+
+    from peft import LoraConfig, PeftConfig
+
+    config, _ = _read_adapter(Path(folder))
+    known = {setting.name for setting in dataclasses.fields(LoraConfig)}
+    if needed := sorted(name for name, value in config.items() if value and name not in known):
+        raise ModelError(
+            f"The adapter {Path(folder).name} was saved by a newer peft and needs its {needed[0]!r}: "
+            "run `pip install -U peft`, or train the adapter with the peft that is here."
+        )
+    return PeftConfig.from_peft_type(**{name: value for name, value in config.items() if name in known})
+
+
 def check_adapter(folder: "str | Path", profile: Profile, model) -> None:
     """Raise a ModelError unless `folder` holds a whole LoRA adapter of this base model."""
     folder = Path(folder)

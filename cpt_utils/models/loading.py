@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cpt_utils.models import four_bit
 from cpt_utils.models.adapters import find_adapter
-from cpt_utils.models.checks import check_adapter, check_weights, loading
+from cpt_utils.models.checks import adapter_config, check_adapter, check_weights, loading
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
@@ -25,7 +25,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
         from peft import PeftModel
 
         check_adapter(adapter, profile, chat_model.model)
-        model = PeftModel.from_pretrained(chat_model.model, str(adapter))
+        model = PeftModel.from_pretrained(chat_model.model, str(adapter), config=adapter_config(adapter))
         chat_model.model = (model if profile.four_bit else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
     return chat_model

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -202,27 +203,34 @@ def _read(path: Path, where: str) -> str:
         raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
 
 
+class _DoubledKey(yaml.MarkedYAMLError):
+    """Two keys of one mapping have the same name."""
+
+
+class _RubricLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which alone would take the last of two equal keys."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        names = Counter(str(key.value) for key, _ in node.value)
+        for name, count in names.items():
+            if count > 1:
+                raise _DoubledKey(problem=name, problem_mark=node.start_mark)
+        return node
+
+
+# YAML's own errors, and what PyYAML lets through: a date that is none, a number without digits, endless nesting ...
+_FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+
+
 def _parse(text: str, where: str):
-    """The data of a YAML text, by PyYAML's safe loader, which alone would take the last of two equal keys."""
+    """The data of a YAML text; a RubricError names the line of what cannot be read."""
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        waiting, seen = [node] if node else [], set()
-        while waiting:
-            part = waiting.pop()
-            if id(part) in seen or isinstance(part, yaml.ScalarNode):
-                continue
-            seen.add(id(part))
-            pairs = part.value if isinstance(part, yaml.MappingNode) else [(None, x) for x in part.value]
-            names = [str(key.value) for key, _ in pairs if key]
-            if doubled := [name for name in names if names.count(name) > 1]:
-                place = f"{where}, line {part.start_mark.line + 1}"
-                raise RubricError(f"{place}: two keys below it are called {doubled[0][:50]!r}; delete one.")
-            waiting += [value for _, value in pairs]
-        return loader.construct_document(node) if node else None
-    except RubricError:
-        raise
-    except Exception as error:  # PyYAML lets ValueError, TypeError, RecursionError and others through
+        return _RubricLoader(text).get_single_data()
+    except _DoubledKey as error:
+        place = f"{where}, line {error.problem_mark.line + 1}"
+        raise RubricError(f"{place}: two keys below it are called {error.problem[:50]!r}; delete one.") from None
+    except _FAULTS as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None

@@ -18,42 +18,48 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
     `pair_id` and stand next to each other: under the system prompt of either target, that target's
     response is chosen. `system_prompts(rubric, qualifier)` gives the text of s.
     """
+    names = {target: name for name, target in TARGETS.items()}
+    rows = []
+    for (prompt, rubric), texts in texts_by_target(responses).items():
+        for low, high in combinations(sorted(texts), 2):
+            pair_id = f"{len(rows) // 2:05d}"
+            for chosen, rejected in ((low, high), (high, low)):
+                row = {
+                    "prompt": messages(prompt, system_prompts(rubric, names[chosen])),
+                    "chosen": [{"role": "assistant", "content": texts[chosen]}],
+                    "rejected": [{"role": "assistant", "content": texts[rejected]}],
+                    "rubric": rubric,
+                    "chosen_target": chosen,
+                    "rejected_target": rejected,
+                    "pair_id": pair_id,
+                }
+                rows.append(row)
+    return rows
+
+
+def texts_by_target(responses: list[dict]) -> dict[tuple[str, str], dict[int, str]]:
+    """The texts as {(prompt, rubric): {target: text}}, checked: a PairError says what cannot be paired."""
     if not responses:
         raise PairError("There are no responses to pair: check the file or the filter that gave them.")
-    names = {target: name for name, target in TARGETS.items()}
-    groups: dict[tuple, dict[int, str]] = {}
+    groups: dict[tuple[str, str], dict[int, str]] = {}
     for number, row in enumerate(responses, 1):
         if not isinstance(row, dict):
             kind = type(row).__name__
             raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
         if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
-        group = groups.setdefault((row["prompt"], row["rubric"]), {})
-        group[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see store
-    if all(len(group) < 2 for group in groups.values()):
+        texts = groups.setdefault((row["prompt"], row["rubric"]), {})
+        texts[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see generation.finder
+    if all(len(texts) < 2 for texts in groups.values()):
         raise PairError("No prompt has responses for two targets of one rubric: add responses.")
-    rows = []
-    for (prompt, rubric), by_target in groups.items():
-        for low, high in combinations(sorted(by_target), 2):
-            if by_target[low] == by_target[high]:
+    for (prompt, rubric), texts in groups.items():
+        for low, high in combinations(sorted(texts), 2):
+            if texts[low] == texts[high]:
                 raise PairError(
                     f"The responses to {prompt[:50]!r} ({rubric}) are the same for targets {low} and "
                     f"{high}: a pair needs two different texts."
                 )
-            pair_id = f"{len(rows) // 2:05d}"
-            rows += [
-                {
-                    "prompt": messages(prompt, system_prompts(rubric, names[chosen])),
-                    "chosen": [{"role": "assistant", "content": by_target[chosen]}],
-                    "rejected": [{"role": "assistant", "content": by_target[rejected]}],
-                    "rubric": rubric,
-                    "chosen_target": chosen,
-                    "rejected_target": rejected,
-                    "pair_id": pair_id,
-                }
-                for chosen, rejected in ((low, high), (high, low))
-            ]
-    return rows
+    return groups
 
 
 def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dict], list[dict]]:

@@ -26,7 +26,8 @@ from cpt_utils.models.conversation import chat, fit_rows, templated
 from cpt_utils.models.loading import hub_name, load_chat_model, load_student
 from cpt_utils.models.logps import perplexity
 from cpt_utils.pairs import rows_for
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
+from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, profiles
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
@@ -175,7 +176,7 @@ def untrained(seed: int) -> dict:
     shown = np.random.default_rng(seed)
     recorded, conversations = load_responses(heldout=False), []
     for task in tasks:
-        mine = [r for r in recorded if (r["rubric"], r["qualifier"]) == (task["rubric"], task["qualifier"])]
+        mine = [r for r in recorded if (r["rubric"], r["target"]) == (task["rubric"], task["target"])]
         turns = messages(task["prompt"], task["system"])
         for i in shown.choice(len(mine), 3, replace=False):
             turns[1:1] = [
@@ -230,8 +231,8 @@ def generalisation() -> dict:
     model, profile, judge = tuned_model(), settings(), embedded_judge()
     seen = [p["prompt"] for p in load_prompts(heldout=False)][::4][:6]
 
-    def say(rubric, q):
-        return system_prompt(rubric, q, paraphrase=True)
+    def say(rubric, target):
+        return system_prompt(rubric, target, paraphrase=True)
 
     found = {
         "training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
@@ -239,10 +240,10 @@ def generalisation() -> dict:
         "paraphrased": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS, say), profile, 2)),
     }
     between = [
-        {"prompt": p, "rubric": r, "target": t, "qualifier": str(t), "system": words}
+        {"prompt": p, "rubric": r, "target": t, "system": words}
         for p in PROMPTS
         for r in RUBRICS
-        for t, words in sorted([(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))
+        for t, words in wordings(r)
     ]
     rows = answers(model, between, profile, 2)
     found["between"] = {
@@ -277,6 +278,12 @@ def generalisation() -> dict:
         "pure": {a: {r: score(a, "", r) for r in RUBRICS} for a in RUBRICS},
         "blends": {f"{a} + {b}": {r: score(a, b, r) for r in (a, b)} for a, b in combinations(RUBRICS, 2)},
     }
+
+
+def wordings(rubric: str) -> list[tuple[int, str]]:
+    """(target, system prompt) of a rubric, by target: the three that are trained and those in between."""
+    trained = [(target, system_prompt(rubric, target)) for target in TARGETS.values()]
+    return sorted(trained + list(WORDS["between"][rubric].items()))
 
 
 def by_prompt(scores: list[float], prompts: list[str]) -> list[float]:

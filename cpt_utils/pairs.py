@@ -4,28 +4,29 @@ import random
 from itertools import combinations
 from pathlib import Path
 
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt, target_of
+from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.rows import PreferenceRow, Response
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 
-COLUMNS = ("prompt", "rubric", "qualifier", "response")
+COLUMNS = ("prompt", "rubric", "target", "response")
+TEXTS = ("prompt", "rubric", "response")
 
 
-def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) -> list[dict]:
-    """Preference rows in TRL's conversational format from responses {prompt, rubric, qualifier, response}.
+def build_mirrored_pairs(responses: list[Response], system_prompts=system_prompt) -> list[PreferenceRow]:
+    """Preference rows in TRL's conversational format from responses {prompt, rubric, target, response}.
 
     Every two responses to the same (prompt, rubric) with different targets give two rows that share a
     `pair_id` and stand next to each other: under the system prompt of either target, that target's
-    response is chosen. `system_prompts(rubric, qualifier)` gives the text of s.
+    response is chosen. `system_prompts(rubric, target)` gives the text of s.
     """
-    names = {target: name for name, target in TARGETS.items()}
     rows = []
     for (prompt, rubric), texts in texts_by_target(responses).items():
         for low, high in combinations(sorted(texts), 2):
             pair_id = f"{len(rows) // 2:05d}"
             for chosen, rejected in ((low, high), (high, low)):
                 row = {
-                    "prompt": messages(prompt, system_prompts(rubric, names[chosen])),
+                    "prompt": messages(prompt, system_prompts(rubric, chosen)),
                     "chosen": [{"role": "assistant", "content": texts[chosen]}],
                     "rejected": [{"role": "assistant", "content": texts[rejected]}],
                     "rubric": rubric,
@@ -37,7 +38,7 @@ def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) ->
     return rows
 
 
-def texts_by_target(responses: list[dict]) -> dict[tuple[str, str], dict[int, str]]:
+def texts_by_target(responses: list[Response]) -> dict[tuple[str, str], dict[int, str]]:
     """The texts as {(prompt, rubric): {target: text}}, checked: a PairError says what cannot be paired."""
     if not responses:
         raise PairError("There are no responses to pair: check the file or the filter that gave them.")
@@ -46,10 +47,12 @@ def texts_by_target(responses: list[dict]) -> dict[tuple[str, str], dict[int, st
         if not isinstance(row, dict):
             kind = type(row).__name__
             raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
-        if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
+        if missing := [c for c in TEXTS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
+        if not isinstance(row.get("target"), int):
+            raise PairError(f"Response {number} has no number in column 'target': fill or drop it.")
         texts = groups.setdefault((row["prompt"], row["rubric"]), {})
-        texts[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see generation.finder
+        texts[row["target"]] = row["response"].strip()  # the newest counts: see generation.finder
     if all(len(texts) < 2 for texts in groups.values()):
         raise PairError("No prompt has responses for two targets of one rubric: add responses.")
     for (prompt, rubric), texts in groups.items():
@@ -62,7 +65,9 @@ def texts_by_target(responses: list[dict]) -> dict[tuple[str, str], dict[int, st
     return groups
 
 
-def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dict], list[dict]]:
+def split_by_prompt(
+    rows: list[PreferenceRow], share: float, seed: int
+) -> tuple[list[PreferenceRow], list[PreferenceRow]]:
     """Training and held-out rows: about `share` of the user prompts, at least one, go to the second part.
 
     The rows of a pair stay together; a pair belongs to the user prompt of its first row.
@@ -81,7 +86,7 @@ def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dic
     return parts
 
 
-def rows_for(profile: dict, part: str) -> list[dict]:
+def rows_for(profile: dict, part: str) -> list[PreferenceRow]:
     """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
 
     With profile["mirrored"], rows without a mirror are left out.
@@ -99,7 +104,7 @@ def rows_for(profile: dict, part: str) -> list[dict]:
     return split_by_prompt(rows, 0.1, profile["seed"])[heldout]
 
 
-def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
+def load_rows(profile: dict, part: str) -> tuple[list[PreferenceRow], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
@@ -112,7 +117,7 @@ def load_rows(profile: dict, part: str) -> tuple[list[dict], str]:
     return rows_for(profile, part), source
 
 
-def read_rows(path: Path, mirrored: bool) -> list[dict]:
+def read_rows(path: Path, mirrored: bool) -> list[PreferenceRow]:
     """The preference rows that notebook 03 wrote, checked."""
     path = Path(path)
     if not path.read_bytes().endswith(b"\n"):
@@ -122,7 +127,7 @@ def read_rows(path: Path, mirrored: bool) -> list[dict]:
     return rows
 
 
-def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> None:
+def check_rows(rows: list[PreferenceRow], mirrored: bool, where: str = "The data") -> None:
     """Raise a PairError unless all rows have the series' form and, if `mirrored`, mirrors stand together."""
     for number, row in enumerate(rows, 1):
         place = f"{where}, row {number}"
@@ -152,12 +157,12 @@ def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> Non
             )
 
 
-def prompts_of(rows: list[dict]) -> list[str]:
+def prompts_of(rows: list[PreferenceRow]) -> list[str]:
     """The user prompts of preference rows, each once, in order."""
     return list(dict.fromkeys(row["prompt"][-1]["content"] for row in rows))
 
 
-def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
+def check_leaks(rows: list[PreferenceRow], heldout_prompts: list[str]) -> None:
     """Raise a PairError if a held-out prompt is trained on, whatever its case, spaces and closing mark."""
 
     def plain(text):
@@ -171,7 +176,7 @@ def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
         )
 
 
-def check_lengths(rows: list[dict], tokenizer, max_length: int) -> None:
+def check_lengths(rows: list[PreferenceRow], tokenizer, max_length: int) -> None:
     """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word."""
     from cpt_utils.models.conversation import templated
 

@@ -44,7 +44,7 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt.strip()
     asked = [("your own", system.strip()) for system in systems or []]
     if not asked:
-        asked = [(f"{LABELS[rubric]}, {target}", system_prompt(rubric, target)) for rubric, target in STYLES]
+        asked = [(f"{LABELS[rubric]}, {name}", system_prompt(rubric, name)) for rubric, name in STYLES]
     for _, system in asked:
         if wrong := fault(prompt, system):
             raise PromptError(wrong)

@@ -12,6 +12,7 @@ PACKAGE = ROOT / "cpt_utils"
 METHOD = [  # the first level, from the bottom up: a module may import those before it
     "rows",
     "measures",
+    "rubric_text",
     "rubrics",
     "prompts",
     "hub_data",

@@ -27,7 +27,7 @@ from cpt_utils.models.loading import hub_name, load_chat_model, load_student
 from cpt_utils.models.logps import perplexity
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
-from cpt_utils.rows import TARGETS
+from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files, profiles
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
@@ -132,7 +132,7 @@ def train(*arguments, **changes):
     }
 
 
-def scored(rows: list[dict], base) -> dict:
+def scored(rows: list[Response], base) -> dict:
     """Steerability under both judges, and side effects."""
     return steerability(rows) | {
         "second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0),
@@ -149,11 +149,11 @@ def base_model():
     return load_chat_model(settings(), dtype=settings()["generation_dtype"])
 
 
-def answers(model, tasks, profile, samples: int = 1) -> list[dict]:
+def answers(model, tasks, profile, samples: int = 1) -> list[Response]:
     return answer_tasks(model, tasks, embedded_judge(), samples, **options(profile))
 
 
-def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[dict]:
+def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[Response]:
     """What the trained model writes on the held-out prompts, after its adapter is saved under `name`."""
     place = FOLDER / name.replace(" ", "_").replace(",", "")
     save_adapter(trainer.model, place, hub_name(settings()))
@@ -194,7 +194,7 @@ def best(which: str, seed: int, samples: int = 16) -> dict:
     """Best-of-N (arXiv 2506.11702, section 4): distance to the target of the best of N, and what the best score."""
     model = base_model() if which == "base" else tuned_model()
     rows = answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(seed), samples)
-    groups: dict[tuple, list[dict]] = {}
+    groups: dict[tuple, list[Response]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
 

@@ -20,9 +20,9 @@ MISS = 100.0
 """The distance that a degenerate text counts as, in points: it has missed every target."""
 
 
-def fingerprint(*told) -> str:
+def fingerprint(*parts) -> str:
     """Eight letters that stand for what a teacher is told: in a file's name, they keep old answers out."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
 
 
 def whole_sentences(text: str) -> str:

@@ -76,12 +76,12 @@ def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> 
     groups, rng = list(by_prompt.values()), np.random.default_rng(seed)
 
     def resample() -> list[Response]:
-        found, copies = [], Counter()
+        drawn, copies = [], Counter()
         for i in rng.integers(len(groups), size=len(groups)):
             # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
-            found += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
+            drawn += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
             copies[i] += 1
-        return found
+        return drawn
 
     draws = [macro(resample())[0] for _ in range(resamples if len(groups) > 1 else 0)]
     ci95 = {
@@ -114,8 +114,8 @@ def copied(texts: list[str], sources: list[str], length: int = 5) -> float:
         return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
 
     known = {run for source in sources for run in runs(source)}
-    found = [run in known for text in texts for run in runs(text)]
-    return float(np.mean(found)) if found else 0.0
+    held = [run in known for text in texts for run in runs(text)]
+    return float(np.mean(held)) if held else 0.0
 
 
 def side_effects(texts: list[str], base_model) -> dict[str, float]:

@@ -24,8 +24,8 @@ ASKED = "asked"
 
 def digest(messages: list[dict]) -> str:
     """A hash of a conversation: it changes with any word of the rubric or prompt that was sent."""
-    told = json.dumps(messages, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps(messages, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_responses(path: Path) -> list[Response]:

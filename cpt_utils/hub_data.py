@@ -58,11 +58,11 @@ def _text(row: dict, number: int, column: str, role: str) -> str:
 
 
 def _need(rows: list[dict], columns: tuple[str, ...], source) -> None:
-    found = set(rows[0]) if rows else set()
-    if absent := [name for name in columns if name not in found]:
+    present = set(rows[0]) if rows else set()
+    if absent := [name for name in columns if name not in present]:
         raise DataError(
             f"{Path(source).name} has no column {absent[0]!r}, only "
-            f"{', '.join(sorted(found)) or 'no rows'}; rename or add it."
+            f"{', '.join(sorted(present)) or 'no rows'}; rename or add it."
         )
 
 
@@ -114,7 +114,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "chosen", "rejected"), source)
-    found = []
+    preferences = []
     for number, row in enumerate(rows, 1):
         user = _text(row, number, "prompt", "user")
         chosen, rejected = (_text(row, number, side, "assistant") for side in ("chosen", "rejected"))
@@ -125,7 +125,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
         system = first.get("content") if own else row.get("system", row.get("system_prompt"))
         if own and not system or not isinstance(system, str | None):
             raise DataError(f"Row {number}: the system prompt has no text; fill it or drop the row.")
-        found.append(
+        preferences.append(
             {
                 "prompt": messages(user, system),
                 "chosen": [{"role": "assistant", "content": chosen}],
@@ -135,7 +135,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
                 "rejected_target": row.get("rejected_target"),
             }
         )
-    return _side_by_side(found)
+    return _side_by_side(preferences)
 
 
 def _side_by_side(rows: list[dict]) -> tuple[list[PreferenceRow], int]:

@@ -170,7 +170,7 @@ def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:
 
 def parse_judgement(answer: str, rubric: Rubric) -> Judgement | None:
     """Read a judge's answer: the last JSON object with a score of 0-100 in it, or "score: N"; else None."""
-    found: tuple[float, dict] | None = None
+    last: tuple[float, dict] | None = None
     decoder = json.JSONDecoder()
     for match in re.finditer(r"\{", answer):
         try:
@@ -180,13 +180,13 @@ def parse_judgement(answer: str, rubric: Rubric) -> Judgement | None:
             named = {c.name: float(criteria[c.name]) for c in rubric.criteria if c.name in criteria}
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-        found = (score, named)
-    if found is None:
+        last = (score, named)
+    if last is None:
         numbers = re.findall(r"score\W{0,5}(\d+(?:\.\d+)?)", answer, re.IGNORECASE)
-        found = (float(numbers[-1]), {}) if numbers else None
-    if found is None or not 0 <= found[0] <= 100:
+        last = (float(numbers[-1]), {}) if numbers else None
+    if last is None or not 0 <= last[0] <= 100:
         return None
-    return Judgement(found[0], False, {k: v for k, v in found[1].items() if 0 <= v <= 100})
+    return Judgement(last[0], False, {k: v for k, v in last[1].items() if 0 <= v <= 100})
 
 
 class LLMJudge:

@@ -131,8 +131,7 @@ def check_rows(rows: list[PreferenceRow], mirrored: bool, where: str = "The data
     """Raise a PairError unless all rows have the series' form and, if `mirrored`, mirrors stand together."""
     for number, row in enumerate(rows, 1):
         place = f"{where}, row {number}"
-        roles = {"chosen": ["assistant"], "rejected": ["assistant"]}
-        for column, wanted in {"prompt": None, **roles}.items():
+        for column, wanted in {"prompt": None, "chosen": ["assistant"], "rejected": ["assistant"]}.items():
             turns = row.get(column)
             whole = (
                 isinstance(turns, list)
@@ -143,9 +142,9 @@ def check_rows(rows: list[PreferenceRow], mirrored: bool, where: str = "The data
             )
             if not whole:
                 raise PairError(f"{place}: {column!r} holds no messages with text; run notebook 03 again.")
-            found = [turn.get("role") for turn in turns]
-            if found != wanted if wanted else found[-1] != "user" or "system" in found[1:]:
-                raise PairError(f"{place}: the roles in {column!r} are {found}; run notebook 03 again.")
+            roles = [turn.get("role") for turn in turns]
+            if roles != wanted if wanted else roles[-1] != "user" or "system" in roles[1:]:
+                raise PairError(f"{place}: the roles in {column!r} are {roles}; run notebook 03 again.")
         if row["chosen"] == row["rejected"]:
             raise PairError(f"{place}: chosen and rejected are the same text; drop the row and its mirror.")
     for number in range(0, len(rows) if mirrored else 0, 2):

@@ -11,6 +11,7 @@ from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, messages, system_prompt
 from cpt_utils.runtime.errors import PromptError
 
+# (rubric, name of the target)
 STYLES = (("rococo", "high"), ("esoteric", "high"), ("chaos_cinema", "low"))
 
 

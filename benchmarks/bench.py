@@ -34,15 +34,16 @@ from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model, linear_shapes
-from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_settings, prepare_trainer
+from cpt_utils.training import MirroredDPOTrainer, dpo_settings, in_training_order, prepare_trainer
 from cpt_utils.widgets.studio import rubric_studio
 
 
 class StockInOrder(DPOTrainer):
     """TRL's trainer, with only the order of rows taken from ours, so that losses can be compared step by step."""
 
-    def _get_train_sampler(self, dataset=None):
-        return BlockSampler(len(self.train_dataset), self.args.per_device_train_batch_size, self.args.seed)
+    def __init__(self, args, train_dataset, **kwargs):
+        ordered = in_training_order(train_dataset, args, args.per_device_train_batch_size)
+        super().__init__(args=args, train_dataset=ordered, **kwargs)
 
 
 SIDES = {"stock": StockInOrder, "ours": MirroredDPOTrainer}
@@ -60,13 +61,13 @@ class StepTimes(TrainerCallback):
 
 
 def build(kind, profile, student, rows, **changes):
-    set_seed(profile["seed"])
+    set_seed(profile.seed)
     settings = dataclasses.replace(dpo_settings(profile, files.ROOT / "runs" / "bench"), **changes)
     settings.save_strategy = settings.eval_strategy = "no"
     lora = LoraConfig(
-        r=profile["lora"]["r"],
-        lora_alpha=profile["lora"]["alpha"],
-        target_modules=profile["lora"]["modules"],
+        r=profile.lora.r,
+        lora_alpha=profile.lora.alpha,
+        target_modules=profile.lora.modules,
         task_type="CAUSAL_LM",
     )
     trainer = prepare_trainer(
@@ -144,12 +145,12 @@ def train_both(profile, student, rows, repeats: int) -> dict:
     for _ in range(repeats):
         for name, kind in SIDES.items():
             trainer = build(kind, profile, student, rows)
-            reference[name].append(reference_seconds(trainer, profile["rows_per_batch"]))
+            reference[name].append(reference_seconds(trainer, profile.rows_per_batch))
             trainer.train()
             times[name] += trainer.clock.times[1:]  # the first step warms up
             losses[name] = logged(trainer)
             tokens = [e["num_tokens"] for e in trainer.state.log_history if "num_tokens" in e][-1]
-            flops = step_flops(trainer, profile["rows_per_batch"]) if name == "ours" else None
+            flops = step_flops(trainer, profile.rows_per_batch) if name == "ours" else None
     middle = {name: statistics.median(found) for name, found in times.items()}
     per_step = tokens / len(losses["ours"])
     return {
@@ -207,7 +208,7 @@ def growth(profile, student) -> dict:
     """Seconds a step for 1, 2 and 4 times the rows and the lengths, and judging 10,000 texts."""
     rows, found = rows_for(profile, "train")[:24], {"rows": {}, "length": {}}
     for times in (1, 2, 4):
-        trainer = build(MirroredDPOTrainer, profile | {"rows_per_batch": 6 * times, "max_steps": 3}, student, rows)
+        trainer = build(MirroredDPOTrainer, profile.replace(rows_per_batch=6 * times, max_steps=3), student, rows)
         trainer.train()
         found["rows"][times] = statistics.median(trainer.clock.times[1:])
         long = [
@@ -220,7 +221,7 @@ def growth(profile, student) -> dict:
             }
             for row in rows
         ]
-        trainer = build(MirroredDPOTrainer, profile | {"max_steps": 3, "max_length": 2048}, student, long)
+        trainer = build(MirroredDPOTrainer, profile.replace(max_steps=3, max_length=2048), student, long)
         trainer.train()
         machine.release_memory()
         found["length"][times] = statistics.median(trainer.clock.times[1:])

@@ -39,7 +39,7 @@ def computed() -> dict:
             os.environ["CPT_PRECISION"] = number_type
             profile = runtime.start("embedded")
             rows = rows_for(profile, "train") + rows_for(profile, "heldout")
-            response_logps(load_chat_model(profile), rows, Path(name), profile["max_length"])
+            response_logps(load_chat_model(profile), rows, Path(name), profile.max_length)
         return json.loads((Path(name) / FILE).read_text("utf-8"))
 
 

@@ -18,6 +18,7 @@ import psutil
 
 from cpt_utils import runtime
 from cpt_utils.runtime import files
+from cpt_utils.runtime.profiles import Profile
 
 CORES = 2
 SPIN = "while True: pass"
@@ -70,14 +71,14 @@ def generation(tokens: int) -> Callable[[], None]:
     return work
 
 
-def training_step(profile: dict) -> Callable[[], None]:
+def training_step(profile: Profile) -> Callable[[], None]:
     """Takes one step of the embedded recipe, its reference computed before."""
     from benchmarks.gpu.trials import build
     from cpt_utils.pairs import rows_for
 
-    rows = rows_for(profile, "train")[: profile["rows_per_batch"]]
+    rows = rows_for(profile, "train")[: profile.rows_per_batch]
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build(profile | {"max_steps": 1}, rows, Path(folder))
+        trainer = build(profile.replace(max_steps=1), rows, Path(folder))
 
     def work():
         trainer.train()

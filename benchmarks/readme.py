@@ -230,7 +230,7 @@ def ship_adapter() -> None:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(RUN / "adapter", target)
     report = json.loads((RUN / "report.json").read_text("utf-8"))
-    write_card(target, profiles.load_profile("embedded") | {"seed": report["seed"]}, report)
+    write_card(target, profiles.load_profile("embedded").replace(seed=report["seed"]), report)
 
 
 def filled(text: str, make) -> str:

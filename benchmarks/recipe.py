@@ -53,7 +53,7 @@ def trial(name: str) -> dict:
     runtime.start("embedded")
     changes = dict(TRIALS[name])
     layers = changes.pop("layers", None)
-    profile = units.settings() | changes | {"eval_steps": 10_000}
+    profile = units.settings().replace(**changes, eval_steps=10_000)
     watched = [p["prompt"] for p in load_prompts(heldout=False)][3::5]
     parts = {False: [], True: []}
     for row in rows_for(profile, "train"):

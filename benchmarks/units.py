@@ -2,7 +2,7 @@
 
 import random
 import time
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 import torch
@@ -10,7 +10,6 @@ import yaml
 from datasets import Dataset
 from peft import LoraConfig
 from second_judge import ngram_judge
-from torch.utils.data import RandomSampler
 from transformers import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
@@ -29,6 +28,7 @@ from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.profiles import Profile
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
 FOLDER = files.ROOT / "runs" / "ablation"
@@ -47,22 +47,23 @@ RUBRICS = sorted(WORDS["between"])
 class ShuffledDPOTrainer(MirroredDPOTrainer):
     """The same packed loss with rows shuffled one by one, as in the original release."""
 
-    def _get_train_sampler(self, dataset=None):
-        return RandomSampler(self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed))
+    @staticmethod
+    def rows_together(args) -> int:
+        return 1
 
 
-def settings(seed: int = 42) -> dict:
-    return profiles.load_profile("embedded") | {"seed": seed}
+def settings(seed: int = 42) -> Profile:
+    return profiles.load_profile("embedded").replace(seed=seed)
 
 
-def options(profile: dict) -> dict:
-    return {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"], **profile["sampling"]}
+def options(profile: Profile) -> dict:
+    return dict(profile.sampling, max_new_tokens=profile.max_new_tokens, seed=profile.seed)
 
 
-def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
+def trainer_of(profile: Profile, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
     """The trainer of a profile on some rows, without checkpoints."""
-    set_seed(profile["seed"])
-    student, lora = load_student(profile), profile["lora"]
+    set_seed(profile.seed)
+    student, lora = load_student(profile), profile.lora
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy = "no"
     arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
@@ -74,14 +75,21 @@ def trainer_of(profile: dict, rows: list[dict], watched: list[dict], kind=Mirror
             train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
             eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
             peft_config=LoraConfig(
-                r=lora["r"],
-                lora_alpha=lora["alpha"],
-                target_modules=lora["modules"],
+                r=lora.r,
+                lora_alpha=lora.alpha,
+                target_modules=lora.modules,
                 layers_to_transform=layers,
                 task_type="CAUSAL_LM",
             ),
         )
     )
+
+
+def some_rows(profile: Profile, count: int, rubrics: list[str] | None = None) -> list[dict]:
+    """So many training rows: those of a prompt and rubric together, drawn by the profile's seed."""
+    rows = [row for row in rows_for(profile, "train") if rubrics is None or row["rubric"] in rubrics]
+    blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
+    return list(chain.from_iterable(random.Random(profile.seed).sample(blocks, count // ROWS)))
 
 
 def build(
@@ -95,20 +103,18 @@ def build(
     """The trainer of one way on 144 rows (24 prompts and rubrics), watching held-out pairs of two prompts."""
     loss, mirrored = WAYS[way]
     steps = steps or STEPS * ROWS // rows_a_step
-    profile = settings(seed) | {
-        "loss": loss,
-        "rows_per_batch": rows_a_step,
-        "warmup": 0.1,
-        "logging_steps": 10,
-        "learning_rate": rate or RATE,
-        "max_steps": steps,
-        "eval_steps": steps // 3 if way.startswith("DPO,") else steps,
-    }
-    rows = [r for r in rows_for(profile, "train") if rubrics is None or r["rubric"] in rubrics]
-    blocks = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
-    chosen = random.Random(seed).sample(blocks, steps * rows_a_step // ROWS)
+    profile = settings(seed).replace(
+        loss=loss,
+        rows_per_batch=rows_a_step,
+        warmup=0.1,
+        logging_steps=10,
+        learning_rate=rate or RATE,
+        max_steps=steps,
+        eval_steps=steps // 3 if way.startswith("DPO,") else steps,
+    )
+    rows = some_rows(profile, steps * rows_a_step, rubrics)
     held = [r for r in rows_for(profile, "heldout") if r["prompt"][-1]["content"] in PROMPTS[:2]]
-    return trainer_of(profile, sum(chosen, []), held, MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)
+    return trainer_of(profile, rows, held, MirroredDPOTrainer if mirrored else ShuffledDPOTrainer)
 
 
 def train(*arguments, **changes):
@@ -142,11 +148,11 @@ def scored(rows: list[Response], base) -> dict:
 
 def tuned_model(adapter=None):
     profile = settings()
-    return load_chat_model(profile, adapter=adapter or find_adapter(profile)[0], dtype=profile["generation_dtype"])
+    return load_chat_model(profile, adapter=adapter or find_adapter(profile)[0], dtype=profile.generation_dtype)
 
 
 def base_model():
-    return load_chat_model(settings(), dtype=settings()["generation_dtype"])
+    return load_chat_model(settings(), dtype=settings().generation_dtype)
 
 
 def answers(model, tasks, profile, samples: int = 1) -> list[Response]:
@@ -311,7 +317,7 @@ def dial(which: str) -> dict:
     """Classifier-free guidance between the low and the high system prompt, sampled as everywhere else."""
     chat_model, judge = base_model() if which == "base" else tuned_model(), embedded_judge()
     base = chat_model if which == "base" else base_model()
-    model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings()["sampling"]
+    model, tokenizer, how = chat_model.model, chat_model.tokenizer, settings().sampling
     pairs = [(p, r) for p in PROMPTS for r in RUBRICS]
     texts = {
         q: [
@@ -326,7 +332,7 @@ def dial(which: str) -> dict:
         torch.manual_seed(0)
         processors = [
             Guidance(position, model, low["input_ids"], low["attention_mask"]),
-            RepetitionPenaltyLogitsProcessor(how["repetition_penalty"]),
+            RepetitionPenaltyLogitsProcessor(how.repetition_penalty),
         ]
         with torch.inference_mode():
             out = model.generate(
@@ -334,8 +340,8 @@ def dial(which: str) -> dict:
                 logits_processor=LogitsProcessorList(processors),
                 max_new_tokens=90,
                 do_sample=True,
-                temperature=how["temperature"],
-                top_p=how["top_p"],
+                temperature=how.temperature,
+                top_p=how.top_p,
                 top_k=0,
                 pad_token_id=tokenizer.pad_token_id,
             )
@@ -356,7 +362,7 @@ def gradients() -> dict:
         trainer = build("DPO, mirrored batches", 42, steps=STEPS)
         if steps:
             trainer.train()
-        rows = [dpo_gradient(trainer, [row]) for row in range(len(trainer.train_dataset))]
+        rows = [dpo_gradient(trainer, [row]) for row in some_rows(settings(), STEPS * ROWS)]
         found[steps] = alignment(torch.stack(rows).unflatten(0, (-1, ROWS // 2, 2)))
         del trainer
     return found

@@ -1,9 +1,7 @@
 """Keep what was trained: model card, merged weights, GGUF for Ollama, the Hub."""
 
 import json
-import math
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -13,9 +11,11 @@ import yaml
 
 from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
+from cpt_utils.pairs import training_order
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
+from cpt_utils.runtime.profiles import Profile
 
 CARD = """---
 base_model: {base}
@@ -42,9 +42,9 @@ sha256 of adapter_model.safetensors: {digest}
 """
 
 
-def write_card(folder: Path, profile: dict, report: dict) -> Path:
+def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     """Write README.md beside an adapter from the run's report (files.update_report); returns its path."""
-    entry = find_model(profile["student"])
+    entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows = report.get("data", {}).get("train_rows", "?")
     measured = "It has not been measured yet (notebook 05 does that)."
@@ -58,11 +58,12 @@ def write_card(folder: Path, profile: dict, report: dict) -> Path:
         base=hub_name(profile),
         licence=entry.get("licence", "other").lower().replace("see the model page", "other"),
         name=Path(hub_name(profile)).name,
-        **{k: profile["lora"][k] for k in ("r", "alpha")},
-        training=f"Trained on {rows} rows for {training.get('steps', '?')} steps; data: {profile['data']}.",
+        r=profile.lora.r,
+        alpha=profile.lora.alpha,
+        training=f"Trained on {rows} rows for {training.get('steps', '?')} steps; data: {profile.data}.",
         measured=measured,
-        profile=profile["name"],
-        seed=profile["seed"],
+        profile=profile.name,
+        seed=profile.seed,
         hardware=report.get("hardware", "?"),
         versions=", ".join(f"{k} {v}" for k, v in list(report.get("versions", {}).items())[:4]),
         digest=sha256(folder / "adapter_model.safetensors"),
@@ -71,14 +72,14 @@ def write_card(folder: Path, profile: dict, report: dict) -> Path:
     return folder / "README.md"
 
 
-def merge(profile: dict, adapter: Path, folder: Path) -> Path:
+def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     """Save the student with the adapter merged in, as safetensors with its tokenizer; returns the folder.
 
     The base is loaded without 4-bit, since merging into rounded weights would lose the adapter.
     """
     from cpt_utils.models.loading import load_chat_model
 
-    chat_model = load_chat_model(profile | {"four_bit": False}, adapter)
+    chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     chat_model.model.save_pretrained(partial)
@@ -126,17 +127,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
     return f"uploaded {', '.join(names)} to {repository} (private)"
 
 
-def in_blocks(rows: list[dict], block: int, epochs: float, seed: int) -> list[dict]:
-    """Rows of all epochs in training order: blocks of `block` rows shuffled, rows in a block kept together."""
-    blocks = [rows[i : i + block] for i in range(0, len(rows) - block + 1, block)]
-    ordered = []
-    for epoch in range(math.ceil(epochs)):
-        random.Random(seed + epoch).shuffle(blocks)
-        ordered += blocks
-    return [row for each in ordered[: math.ceil(epochs * len(blocks))] for row in each]
-
-
-def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int = 1) -> str:
+def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: int = 1) -> str:
     """Write `rows.jsonl` and `dpo.yaml` into `folder` and return the command that trains from them.
 
     TRL's command shuffles rows one by one, which would tear mirrored pairs apart. So the shuffling (by
@@ -145,19 +136,17 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    per_step = profile["rows_per_batch"] * profile["batches_per_step"]
-    mirrored = profile["mirrored"]
+    per_step = profile.rows_per_batch * profile.batches_per_step
+    mirrored = profile.mirrored
     batch = 2 if mirrored else 1
     if per_step % (batch * processes):
         raise SettingsError(
             f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
-    epochs = profile["epochs"] if mirrored else 1
     data = folder / "rows.jsonl"
-    ordered = in_blocks(rows, 2, epochs, profile["seed"]) if mirrored else rows
+    ordered = [rows[i] for i in training_order(len(rows), 2, profile.epochs, profile.seed)] if mirrored else rows
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
-    lora, modules = profile["lora"], profile["lora"]["modules"]
     # The command is for GPUs: written on a processor, for one with bf16.
     half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {
@@ -167,28 +156,28 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
         "fp16": half == "float16",
         "datasets": [{"path": "json", "data_files": {"train": str(data)}}],
         "output_dir": str(folder / "trained"),
-        "seed": profile["seed"],
+        "seed": profile.seed,
         "use_peft": True,
-        "lora_r": lora["r"],
-        "lora_alpha": lora["alpha"],
+        "lora_r": profile.lora.r,
+        "lora_alpha": profile.lora.alpha,
         "lora_dropout": 0.0,
-        "lora_target_modules": modules,
-        "load_in_4bit": profile["four_bit"],
-        "beta": profile["beta"],
-        "loss_type": list(profile["loss"]),
-        "loss_weights": list(profile["loss"].values()),
-        "max_length": profile["max_length"],
-        "learning_rate": profile["learning_rate"],
-        "lr_scheduler_type": profile["scheduler"],
-        "warmup_steps": profile["warmup"],
-        "optim": profile["optimizer"],
-        "gradient_checkpointing": profile["gradient_checkpointing"],
+        "lora_target_modules": profile.lora.modules,
+        "load_in_4bit": profile.four_bit,
+        "beta": profile.beta,
+        "loss_type": list(profile.loss),
+        "loss_weights": list(profile.loss.values()),
+        "max_length": profile.max_length,
+        "learning_rate": profile.learning_rate,
+        "lr_scheduler_type": profile.scheduler,
+        "warmup_steps": profile.warmup,
+        "optim": profile.optimizer,
+        "gradient_checkpointing": profile.gradient_checkpointing,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": per_step // (batch * processes),
-        "num_train_epochs": 1 if mirrored else profile["epochs"],
-        "max_steps": profile["max_steps"],
+        "num_train_epochs": 1 if mirrored else profile.epochs,
+        "max_steps": profile.max_steps,
         "train_sampling_strategy": "sequential" if mirrored else "random",
-        "logging_steps": profile["logging_steps"],
+        "logging_steps": profile.logging_steps,
         "report_to": "none",
     }
     (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
@@ -196,8 +185,8 @@ def write_launch(profile: dict, rows: list[dict], folder: Path, processes: int =
     return f"{spread if processes > 1 else 'trl dpo'} --config dpo.yaml"
 
 
-def _weights_type(profile: dict, half: str) -> str:
+def _weights_type(profile: Profile, half: str) -> str:
     """The dtype of the file; TRL multiplies 4-bit weights in it, so that "auto" is none for them."""
-    if profile["student"] == "embedded":
+    if profile.student == "embedded":
         return "float32"
-    return half if profile["four_bit"] else "auto"
+    return half if profile.four_bit else "auto"

@@ -1,5 +1,6 @@
 """Mirrored preference pairs: the same two responses, preferred in turn by two system prompts."""
 
+import math
 import random
 from itertools import combinations
 from pathlib import Path
@@ -8,6 +9,7 @@ from cpt_utils.prompts import load_prompts, load_responses, messages, system_pro
 from cpt_utils.rows import PreferenceRow, Response
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
+from cpt_utils.runtime.profiles import Profile
 
 COLUMNS = ("prompt", "rubric", "target", "response")
 TEXTS = ("prompt", "rubric", "response")
@@ -86,34 +88,46 @@ def split_by_prompt(
     return parts
 
 
-def rows_for(profile: dict, part: str) -> list[PreferenceRow]:
+def training_order(rows: int, block: int, epochs: float, seed: int) -> list[int]:
+    """Row numbers in the order of training: blocks of neighbours stay together and are shuffled anew in every epoch."""
+    import torch
+
+    starts, order = range(0, rows, block), []
+    for epoch in range(math.ceil(epochs)):
+        generator = torch.Generator().manual_seed(seed + epoch)
+        for number in torch.randperm(len(starts), generator=generator).tolist():
+            order += range(starts[number], min(starts[number] + block, rows))
+    return order[: math.ceil(epochs * rows / block) * block]
+
+
+def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
     """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
 
-    With profile["mirrored"], rows without a mirror are left out.
+    Where the profile is `mirrored`, rows without a mirror are left out.
     """
     heldout = part == "heldout"
-    if profile["data"] == "recorded":
-        limit = profile["heldout_prompts" if heldout else "train_prompts"]  # null: all of them
+    if profile.data == "recorded":
+        limit = profile.heldout_prompts if heldout else profile.train_prompts  # null: all of them
         prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
         return build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
     from cpt_utils.hub_data import load_preferences
 
-    rows, alone = load_preferences(profile["data"])
-    if profile["mirrored"]:
+    rows, alone = load_preferences(profile.data)
+    if profile.mirrored:
         rows = rows[: len(rows) - alone]
-    return split_by_prompt(rows, 0.1, profile["seed"])[heldout]
+    return split_by_prompt(rows, 0.1, profile.seed)[heldout]
 
 
-def load_rows(profile: dict, part: str) -> tuple[list[PreferenceRow], str]:
+def load_rows(profile: Profile, part: str) -> tuple[list[PreferenceRow], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
     if path.exists():
-        rows = read_rows(path, profile["mirrored"])
+        rows = read_rows(path, profile.mirrored)
         if part == "train" and (folder / "heldout.jsonl").exists():
-            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile["mirrored"])))
+            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))
         return rows, f"notebook 03 ({files.shown(path)})"
-    source = "the shipped responses" if profile["data"] == "recorded" else profile["data"]
+    source = "the shipped responses" if profile.data == "recorded" else profile.data
     return rows_for(profile, part), source
 
 

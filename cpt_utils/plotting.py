@@ -9,6 +9,7 @@ import numpy as np
 
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files
+from cpt_utils.runtime.profiles import Profile
 
 COLOURS = {"low": "#0072B2", "mid": "#E69F00", "high": "#D55E00"}  # Okabe-Ito: safe for colour-blind readers
 BASE, TUNED = "#7F7F7F", "#009E73"
@@ -42,7 +43,7 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
     return plt.subplots(rows, columns, figsize=(width, height), **options)
 
 
-def save(fig, profile: dict, name: str, title: str) -> None:
+def save(fig, profile: Profile, name: str, title: str) -> None:
     """Title the figure with its finding, save it (CPT_FIGURES, or the run's figures/), and show it."""
     import matplotlib.pyplot as plt
     from IPython.display import display

@@ -8,36 +8,20 @@ import sys
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from peft.helpers import disable_input_dtype_casting
-from torch.utils.data import Sampler
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
-from cpt_utils.fast.packing import PackedCollator, packed_logps
+from cpt_utils.fast.packing import PackedCollator, logits_logps, packed_logps
 from cpt_utils.fast.weights import cast_weights
+from cpt_utils.models.logps import row_tokens
+from cpt_utils.pairs import training_order
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
-
-
-class BlockSampler(Sampler):
-    """Shuffles blocks of consecutive rows and keeps each block's rows together, in order."""
-
-    def __init__(self, rows: int, block: int, seed: int):
-        self.rows, self.block, self.seed, self.epoch = rows, block, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __iter__(self):
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        starts = torch.arange(0, self.rows, self.block)
-        for start in starts[torch.randperm(len(starts), generator=generator)].tolist():
-            yield from range(start, min(start + self.block, self.rows))
+from cpt_utils.runtime.profiles import Profile
 
 
 class ShortLog(TrainerCallback):
@@ -62,11 +46,20 @@ class ShortLog(TrainerCallback):
         machine.release_memory()
         rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
         if rows is not None:
-            told = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
-            tqdm.write(told, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
+            line = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
+            tqdm.write(line, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
 
     def on_train_end(self, args, state, control, **kwargs):
         self.bar.close()
+
+
+def in_training_order(rows: Dataset, args: DPOConfig, block: int) -> Dataset:
+    """The rows of all epochs as they are trained on (pairs.training_order); `args` are set to read them as they lie."""
+    epochs = args.num_train_epochs
+    if args.max_steps > 0:
+        epochs = args.max_steps * args.per_device_train_batch_size * args.gradient_accumulation_steps / len(rows)
+    args.train_sampling_strategy, args.num_train_epochs = "sequential", 1
+    return rows.select(training_order(len(rows), block, epochs, args.seed))
 
 
 class PairedDPOTrainer(DPOTrainer):
@@ -79,18 +72,18 @@ class PairedDPOTrainer(DPOTrainer):
     def __init__(self, model, args, train_dataset, processing_class, **kwargs):
         if args.per_device_train_batch_size % 2 or args.per_device_eval_batch_size % 2:
             raise SettingsError("Mirrored pairs need even batch sizes: set both to a multiple of 2.")
-        super().__init__(
-            model=model, args=args, train_dataset=train_dataset, processing_class=processing_class, **kwargs
-        )
-        if len(self.train_dataset) != len(train_dataset):
+        ordered = in_training_order(train_dataset, args, self.rows_together(args))
+        super().__init__(model=model, args=args, train_dataset=ordered, processing_class=processing_class, **kwargs)
+        if dropped := len(ordered) - len(self.train_dataset):
             raise SettingsError(
-                f"{len(train_dataset) - len(self.train_dataset)} rows have prompts longer than "
-                f"max_length={args.max_length}, which would tear their pairs apart: raise max_length."
+                f"{dropped} rows have prompts longer than max_length={args.max_length}, which would tear their "
+                "pairs apart: raise max_length."
             )
 
-    def _get_train_sampler(self, dataset=None):
-        rows = len(self.train_dataset if dataset is None else dataset)
-        return BlockSampler(rows, self.args.per_device_train_batch_size, self.args.seed)
+    @staticmethod
+    def rows_together(args: DPOConfig) -> int:
+        """Neighbours that shuffling keeps together: the rows of a batch."""
+        return args.per_device_train_batch_size
 
     def log(self, logs, start_time=None):
         metrics = self._metrics["eval"]
@@ -114,6 +107,7 @@ class MirroredDPOTrainer(PairedDPOTrainer):
         args.remove_unused_columns = False
         if "ref_chosen_logps" in train_dataset.column_names:  # logps.with_reference: nothing is left to compute
             args.precompute_ref_log_probs = False
+        self.tokens_seen = 0
         collator = PackedCollator(processing_class.pad_token_id, args.max_length)
         super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
 
@@ -125,36 +119,38 @@ class MirroredDPOTrainer(PairedDPOTrainer):
             return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
+        if "ref_chosen_logps" in inputs:
+            return inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         with torch.no_grad(), self.accelerator.autocast(), self.accelerator.unwrap_model(model).disable_adapter():
-            logps, _ = packed_logps(model, inputs)
-        return logps[inputs["chosen"]], logps[inputs["rejected"]]
+            return pair_logps(model, inputs)
 
-    def _compute_loss(self, model, inputs, return_outputs):
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         logps, lengths = packed_logps(model, inputs)
         chosen, rejected = logps[inputs["chosen"]], logps[inputs["rejected"]]
-        if "ref_chosen_logps" in inputs:
-            ref_chosen, ref_rejected = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
-        else:
-            ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
+        ref_chosen, ref_rejected = self.compute_ref_log_probs(model, inputs)
         losses = {
-            "sigmoid": dpo_loss(chosen, rejected, ref_chosen, ref_rejected, self.beta),
+            "sigmoid": dpo_loss(chosen, rejected, ref_chosen, ref_rejected, self.args.beta),
             "sft": -chosen.sum() / lengths[inputs["chosen"]].sum(),
         }
-        loss = sum(w * losses[name] for name, w in zip(self.loss_types, self.loss_weights))
+        used = dict(zip(self.args.loss_type, self.args.loss_weights or [1.0] * len(self.args.loss_type)))
+        loss = sum(weight * losses[name] for name, weight in used.items())
 
         rewards = (
-            implicit_reward(chosen.detach(), ref_chosen, self.beta),
-            implicit_reward(rejected.detach(), ref_rejected, self.beta),
+            implicit_reward(chosen.detach(), ref_chosen, self.args.beta),
+            implicit_reward(rejected.detach(), ref_rejected, self.args.beta),
         )
-        metrics = {f"loss/{name}": losses[name] for name in self.loss_types} | pair_metrics(*rewards)
-        mode = "train" if self.model.training else "eval"
-        for name, value in metrics.items():
-            gathered = self.accelerator.gather(value.detach().reshape(1))
-            self._metrics[mode][name].append(gathered.mean().item())
-        if mode == "train":
-            self._total_train_tokens += self.accelerator.gather(inputs["num_tokens"].reshape(1)).sum().item()
-            self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+        metrics = {f"loss/{name}": losses[name].detach() for name in used} | pair_metrics(*rewards)
+        self.keep_metrics(metrics, inputs["num_tokens"])
         return (loss, None) if return_outputs else loss
+
+    def keep_metrics(self, metrics: dict[str, torch.Tensor], num_tokens: torch.Tensor) -> None:
+        """Hand a batch's metrics to TRL's log, which shows their means over the batches since the last line."""
+        batches = self._metrics["train" if self.model.training else "eval"]
+        for name, value in metrics.items():
+            batches[name].append(self.accelerator.gather(value.reshape(1)).mean().item())
+        if self.model.training:
+            self.tokens_seen += self.accelerator.gather(num_tokens.reshape(1)).sum().item()
+            batches["num_tokens"] = [self.tokens_seen]
 
 
 def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
@@ -172,53 +168,53 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
     return trainer
 
 
-def trainer_for(profile: dict) -> type[DPOTrainer]:
+def trainer_for(profile: Profile) -> type[DPOTrainer]:
     """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
-    if not profile["mirrored"]:
+    if not profile.mirrored:
         return DPOTrainer
     return PairedDPOTrainer if machine.engine(profile) == "unsloth" else MirroredDPOTrainer
 
 
-def dpo_settings(profile: dict, folder: Path) -> DPOConfig:
+def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
     """TRL's settings for a profile: everything but the data; checkpoints go to `folder`."""
     return DPOConfig(
         output_dir=str(folder),
-        seed=profile["seed"],
+        seed=profile.seed,
         **machine.training_arguments(),  # half precision under autocast; the trained weights stay float32
-        per_device_train_batch_size=profile["rows_per_batch"],
-        per_device_eval_batch_size=profile["rows_per_batch"],
-        gradient_accumulation_steps=profile["batches_per_step"],
-        num_train_epochs=profile["epochs"],
-        max_steps=profile["max_steps"],
-        learning_rate=profile["learning_rate"],
-        lr_scheduler_type=profile["scheduler"],
-        warmup_steps=profile["warmup"],
-        optim=profile["optimizer"],
-        beta=profile["beta"],
-        loss_type=list(profile["loss"]),
-        loss_weights=list(profile["loss"].values()),
-        max_length=profile["max_length"],
+        per_device_train_batch_size=profile.rows_per_batch,
+        per_device_eval_batch_size=profile.rows_per_batch,
+        gradient_accumulation_steps=profile.batches_per_step,
+        num_train_epochs=profile.epochs,
+        max_steps=profile.max_steps,
+        learning_rate=profile.learning_rate,
+        lr_scheduler_type=profile.scheduler,
+        warmup_steps=profile.warmup,
+        optim=profile.optimizer,
+        beta=profile.beta,
+        loss_type=list(profile.loss),
+        loss_weights=list(profile.loss.values()),
+        max_length=profile.max_length,
         precompute_ref_log_probs=True,  # once, before training: the reference never changes
-        gradient_checkpointing=profile["gradient_checkpointing"],
+        gradient_checkpointing=profile.gradient_checkpointing,
         eval_strategy="steps",
-        eval_steps=profile["eval_steps"],
+        eval_steps=profile.eval_steps,
         save_strategy="steps",
-        save_steps=profile["save_steps"],
+        save_steps=profile.save_steps,
         save_total_limit=1,
-        logging_steps=profile["logging_steps"],
+        logging_steps=profile.logging_steps,
         logging_nan_inf_filter=False,  # a loss that is no number must show (ShortLog stops there)
         report_to="none",
         disable_tqdm=True,  # ShortLog shows a bar of its own
     )
 
 
-def run_checkpoints(folder: Path, profile: dict, rows: list[dict]) -> tuple[Path, str | None]:
+def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
     """The checkpoint folder of exactly this training, and its last whole checkpoint (None: start afresh).
 
     The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed;
     such leftovers are removed. A checkpoint without its closing trainer_state.json was cut off in writing.
     """
-    told = json.dumps([profile, rows], sort_keys=True, ensure_ascii=False)
+    told = json.dumps([profile.model_dump(), rows], sort_keys=True, ensure_ascii=False)
     mine = folder / "checkpoints" / hashlib.sha256(told.encode()).hexdigest()[:12]
     mine.mkdir(parents=True, exist_ok=True)
     for other in mine.parent.iterdir():
@@ -229,18 +225,29 @@ def run_checkpoints(folder: Path, profile: dict, rows: list[dict]) -> tuple[Path
     return mine, last and str(last)
 
 
-def dpo_gradient(trainer: MirroredDPOTrainer, rows: list[int]) -> torch.Tensor:
-    """Gradient of the DPO term alone on some training rows, all trainable weights in one vector."""
-    weights, tokens = trainer.loss_weights, trainer._total_train_tokens
-    trainer.loss_weights = [float(name == "sigmoid") for name in trainer.loss_types]
-    batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[i] for i in rows]))
-    trainer.model.zero_grad()
+def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:
+    """Gradient of the DPO loss alone on some preference rows, all trainable weights in one vector."""
+    model = trainer.model
+    tokens = [row | row_tokens(trainer.processing_class, row) for row in rows]
+    batch = {name: tensor.to(model.device) for name, tensor in trainer.data_collator(tokens).items()}
+    model.zero_grad()
     with trainer.compute_loss_context_manager():
-        loss = trainer.compute_loss(trainer.model, batch)
+        reference = trainer.compute_ref_log_probs(model, batch)
+        loss = dpo_loss(*pair_logps(model, batch), *reference, trainer.args.beta)
     loss.backward()
-    gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
-    trainer.model.zero_grad()
-    trainer.loss_weights, trainer._total_train_tokens = weights, tokens
-    for metrics in trainer._metrics.values():
-        metrics.clear()
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    model.zero_grad()
     return gradient
+
+
+def pair_logps(model, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed log-probabilities of chosen and rejected responses, two (rows,): of a packed batch, or of TRL's."""
+    if "segment" in batch:
+        logps, _ = packed_logps(model, batch)
+        return logps[batch["chosen"]], logps[batch["rejected"]]
+    # TRL's collator: the chosen sequences of all rows, then the rejected ones; each logit predicts the next token.
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+    predicted = batch["completion_mask"][:, 1:].bool()
+    logps = logits.new_zeros(predicted.shape, dtype=torch.float32)
+    logps[predicted] = logits_logps(logits[:, :-1][predicted], batch["input_ids"][:, 1:][predicted])
+    return logps.sum(1).chunk(2)

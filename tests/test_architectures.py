@@ -80,7 +80,7 @@ def student(request, tmp_path):
     for folder in (model, tokenizer):
         folder.save_pretrained(tmp_path / request.param)
     small = {"student": str(tmp_path / request.param), "max_length": 512, "four_bit": False}
-    return load_profile("t4") | small | {"seed": 1, "kind": request.param}
+    return load_profile("t4").replace(name=request.param, seed=1, **small)
 
 
 def settings(tmp_path, **changes):
@@ -142,9 +142,9 @@ def test_training_and_chat_with_each_template(student, rows, tmp_path, caplog):
     )
     assert prompt == used and turns[0]["content"] in prompt and turns[1]["content"] in prompt
     assert "not a prefix" not in caplog.text
-    if profile["kind"] == "qwen3":
+    if profile.name == "qwen3":
         assert prompt.endswith("<think>\n\n</think>\n\n"), "thinking is off in training and use"
-    assert conversation.takes_system(tokenizer) == (profile["kind"] != "gemma2")
+    assert conversation.takes_system(tokenizer) == (profile.name != "gemma2")
 
     adapters.save_adapter(trainer.model, tmp_path / "adapter", loading.hub_name(profile))
     tuned = loading.load_chat_model(profile, tmp_path / "adapter")
@@ -159,7 +159,7 @@ def test_training_and_chat_with_each_template(student, rows, tmp_path, caplog):
 
 
 def test_unpacked_trainer_has_the_same_losses_and_counts_pairs(student, rows, tmp_path):
-    if student["kind"] != "qwen3":
+    if student.name != "qwen3":
         pytest.skip("the collator does not depend on the family")
     packed = train(student, rows[:4], tmp_path)
     plain = train(student, rows[:4], tmp_path, PairedDPOTrainer)
@@ -178,9 +178,9 @@ def gradients(model, ids):
 
 def test_a_qlora_step_on_the_cpu(student, rows, tmp_path):
     pytest.importorskip("bitsandbytes")
-    if student["kind"] == "gemma2":
+    if student.name == "gemma2":
         pytest.skip("one family without a released model is enough in float32")
-    profile = student | {"four_bit": True}
+    profile = student.replace(four_bit=True)
     trainer = train(profile, rows[:4], tmp_path, optim="adamw_torch")
     linear = [m for m in trainer.model.modules() if type(m).__name__ == "Linear4bit"]
     assert len(linear) >= 2 * 4, "the base is quantised"
@@ -206,11 +206,11 @@ def test_a_qlora_step_on_the_cpu(student, rows, tmp_path):
 def test_a_model_without_chat_template_is_refused(student):
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(student["student"])
+    tokenizer = AutoTokenizer.from_pretrained(student.student)
     tokenizer.chat_template = None
-    for file in Path(student["student"]).glob("chat_template*"):
+    for file in Path(student.student).glob("chat_template*"):
         file.unlink()
-    tokenizer.save_pretrained(student["student"])
+    tokenizer.save_pretrained(student.student)
     with pytest.raises(errors.ModelError, match="has no chat template"):
         loading.load_chat_model(student)
 
@@ -274,4 +274,4 @@ def test_released_models_load_in_one_call(monkeypatch):
     ]
     t4 = load_profile("t4")
     assert loading.weights_of(t4) == "unsloth/Qwen3-4B-unsloth-bnb-4bit"
-    assert loading.weights_of(t4 | {"four_bit": False}) == "Qwen/Qwen3-4B"
+    assert loading.weights_of(t4.replace(four_bit=False)) == "Qwen/Qwen3-4B"

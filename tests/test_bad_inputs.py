@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from cpt_utils import hub_data, pairs, runtime
 from cpt_utils.generation import generate_responses
@@ -18,7 +19,7 @@ from cpt_utils.runtime.errors import DataError, GenerationError, ModelError, Pro
 from cpt_utils.runtime.profiles import SettingsError, check_profile
 from cpt_utils.teachers import Teacher
 
-EMBEDDED = profiles.load_profile("embedded") | {"seed": 1}
+EMBEDDED = profiles.load_profile("embedded").replace(seed=1)
 
 
 def one_sentence(error, named):
@@ -181,7 +182,7 @@ def trained_on(folder, part="train", mirrored=True, **parts):
         (run / f"{name}.jsonl").write_bytes(
             rows if isinstance(rows, bytes) else "".join(json.dumps(r) + "\n" for r in rows).encode()
         )
-    return lambda: pairs.load_rows(EMBEDDED | {"mirrored": mirrored}, part)
+    return lambda: pairs.load_rows(EMBEDDED.replace(mirrored=mirrored), part)
 
 
 def long_prompts(folder, tokenizer):
@@ -440,14 +441,14 @@ def test_models(case, tmp_path, student):
     harm(tmp_path)
     before = snapshot(tmp_path)
     with pytest.raises(ModelError) as caught:
-        loading.load_chat_model(EMBEDDED | {"student": str(tmp_path / "student")}, tmp_path / "adapter")
+        loading.load_chat_model(EMBEDDED.replace(student=str(tmp_path / "student")), tmp_path / "adapter")
     one_sentence(caught.value, named)
     assert snapshot(tmp_path) == before
 
 
 def test_the_unharmed_student_loads_with_its_adapter(student):
     assert (
-        loading.load_chat_model(EMBEDDED | {"student": str(student / "student")}, student / "adapter").name
+        loading.load_chat_model(EMBEDDED.replace(student=str(student / "student")), student / "adapter").name
         == "student+cpt"
     )
 
@@ -461,7 +462,7 @@ def test_an_adapter_of_another_base_is_refused_by_its_name(student, tmp_path):
         check_adapter(tmp_path / "adapter", EMBEDDED, torch.nn.Module())
     one_sentence(caught.value, ("unsloth/qwen3-4b-unsloth-bnb-4bit", "embedded", "load it on its own base"))
     with pytest.raises(ModelError, match="does not fit"):  # the name of the same model passes, its shapes do not
-        check_adapter(tmp_path / "adapter", EMBEDDED | {"student": "qwen3-4b"}, torch.nn.Module())
+        check_adapter(tmp_path / "adapter", EMBEDDED.replace(student="qwen3-4b"), torch.nn.Module())
 
 
 def test_a_wrong_hash_of_the_embedded_model(monkeypatch):
@@ -475,9 +476,10 @@ def test_a_wrong_hash_of_the_embedded_model(monkeypatch):
 
 
 def profile(**changes):
-    return of(check_profile, EMBEDDED | changes)
+    return lambda: EMBEDDED.replace(**changes)
 
 
+WRONG_CAPSTONE = {"candidates": 2, "watch_prompts": 1, "settings": {"epoch": 1}}
 SETTINGS = {
     "unknown profile": (lambda m: profiles.load_profile("huge"), "'huge'"),
     "unknown setting": (lambda m: runtime.start("embedded", learing_rate=1), "'learing_rate'"),
@@ -499,16 +501,17 @@ SETTINGS = {
     "four_bit in words": (profile(four_bit="yes"), "four_bit: is neither true nor false"),
     "another engine": (profile(engine="llama.cpp"), "engine: has to be 'transformers' or 'unsloth'"),
     "another precision": (profile(generation_dtype="int8"), "generation_dtype"),
-    "top_p of 2": (profile(sampling=EMBEDDED["sampling"] | {"top_p": 2.0}), "sampling.top_p"),
+    "top_p of 2": (profile(sampling=dict(EMBEDDED.sampling) | {"top_p": 2.0}), "sampling.top_p"),
     "a misspelt key": (profile(sampling={"temprature": 1.0}), "sampling"),
+    "a capstone with a misspelt key": (lambda: profile(capstone=WRONG_CAPSTONE)().for_capstone(), "'epoch'"),
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
-        of(profiles.check_memory, profiles.load_profile("paper") | {"student": "phi4"}, 15.0),
+        of(profiles.check_memory, profiles.load_profile("paper").replace(student="phi4"), 15.0),
         ("phi4", "15 are free"),
     ),
     "weights too big without 4 bits": (
-        of(profiles.check_memory, profiles.load_profile("paper") | {"four_bit": False}, 8.0),
+        of(profiles.check_memory, profiles.load_profile("paper").replace(four_bit=False), 8.0),
         "four_bit=True",
     ),
     "4 bits without bitsandbytes": (
@@ -533,5 +536,17 @@ def test_settings(case, monkeypatch):
 @pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])
 def test_the_shipped_profiles_pass(name):
     whole = profiles.load_profile(name)
-    assert check_profile(whole | {"seed": 1}) and profiles.check_memory(whole, 24.0) > 1
-    assert profiles.check_memory(whole | {"student": "nobody/unknown"}, 0.1) is None
+    assert whole.replace(seed=1).seed == 1 and profiles.check_memory(whole, 24.0) > 1
+    assert profiles.check_memory(whole.replace(student="nobody/unknown"), 0.1) is None
+
+
+def test_a_profile_changes_only_by_a_checked_copy(monkeypatch, tmp_path):
+    with pytest.raises(ValidationError, match="frozen"):
+        EMBEDDED.beta = 0.5
+    other = EMBEDDED.replace(beta=0.5, lora={"r": 2, "alpha": 4, "modules": ["q_proj"]})
+    assert (other.beta, other.lora.modules, EMBEDDED.beta) == (0.5, ["q_proj"], 0.1)
+    capstone = EMBEDDED.for_capstone()
+    assert capstone.epochs == EMBEDDED.capstone.settings["epochs"] != EMBEDDED.epochs
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-student").mkdir()  # a folder may have no slash in its name
+    assert EMBEDDED.replace(student="my-student").student == "my-student"

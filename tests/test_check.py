@@ -419,8 +419,8 @@ def test_more_steps_and_fewer_texts_change_the_minutes(runs):
     profile = profiles.load_profile("embedded")
     speeds = cost.speeds_for(profile, runs[0]["product"], runs[0], {})
     plain, longer, fewer = (
-        cost.seconds_by_notebook(profile | change, speeds, runs[0])
-        for change in ({}, {"epochs": 2 * profile["epochs"]}, {"samples_per_prompt": 1})
+        cost.seconds_by_notebook(profile.replace(**change), speeds, runs[0])
+        for change in ({}, {"epochs": 2 * profile.epochs}, {"samples_per_prompt": 1})
     )
     assert 1.3 * plain["04"] < longer["04"] <= 2.001 * plain["04"] and longer["05"] == plain["05"]
     assert fewer["05"] < plain["05"] and fewer["04"] == plain["04"]
@@ -441,7 +441,7 @@ def test_the_work_of_a_packed_step_is_counted_from_what_is_read():
     rows = [row(*case) for case in ("xab", "yba", "xac", "zca", "ybc", "zcb")]
     profile = profiles.load_profile("embedded")
     assert workload.characters(profile, rows) == 3 * 10 + 9 * 100
-    assert workload.characters(profile | {"mirrored": False}, rows) == 12 * 10 + 12 * 100
+    assert workload.characters(profile.replace(mirrored=False), rows) == 12 * 10 + 12 * 100
 
 
 def test_the_likeliest_run_has_the_number_type_and_then_the_nearest_rate(monkeypatch):

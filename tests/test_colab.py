@@ -294,11 +294,11 @@ def test_prepare_installs_on_hosted_sessions_only(on_colab, monkeypatch):
 
 def test_the_profile_is_t4_on_colab_with_a_gpu_only(on_colab, monkeypatch):
     monkeypatch.delenv("CPT_PROFILE", raising=False)
-    assert profiles.load_profile()["name"] == "embedded"
+    assert profiles.load_profile().name == "embedded"
     monkeypatch.setattr(machine, "device", lambda: "cuda")
-    assert profiles.load_profile()["name"] == "t4"
+    assert profiles.load_profile().name == "t4"
     monkeypatch.delitem(sys.modules, "google.colab")
-    assert profiles.load_profile()["name"] == "embedded"
+    assert profiles.load_profile().name == "embedded"
 
 
 def test_elsewhere_what_is_absent_is_named_and_nothing_is_installed(session):
@@ -323,7 +323,9 @@ def test_results_go_to_drive_if_asked_and_come_back(on_colab, tmp_path, monkeypa
     on_colab.drive.mount = mount
     for _ in range(2):  # the second run finds it mounted
         colab.keep_results(True)
-        assert files.run_dir({"name": "embedded"}) == tmp_path / "drive" / "MyDrive" / "cpt-runs" / "embedded"
+        assert (
+            files.run_dir(profiles.load_profile("embedded")) == tmp_path / "drive" / "MyDrive" / "cpt-runs" / "embedded"
+        )
     assert mounted == [str(tmp_path / "drive")] and "your Drive" in capsys.readouterr().out
     colab.keep_results(False)
     assert "CPT_RUNS" not in colab.os.environ

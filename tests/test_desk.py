@@ -40,7 +40,7 @@ def two(tiny_model, tokenizer):
 
 @pytest.fixture
 def desk(two):
-    desk = steering_desk(*two, Judge(), load_profile("smoke") | {"seed": 3}, prompt="Hello", every=0)
+    desk = steering_desk(*two, Judge(), load_profile("smoke").replace(seed=3), prompt="Hello", every=0)
     desk.tokens.value = 12
     return desk
 
@@ -50,7 +50,7 @@ def test_a_run_shows_texts_scores_and_history(desk, two):
     desk.wait(60)
     assert "Done after" in desk.state.value and not desk.go.disabled and desk.halt.disabled
     asked = [messages("Hello", system_prompt("chaos_cinema", "high"))]
-    sampling = {k: v for k, v in load_profile("smoke")["sampling"].items() if k != "batch_size"}
+    sampling = load_profile("smoke").sampling.model_dump(exclude={"batch_size"})
     for name, model in zip(("base", "tuned"), two):
         (text,) = chat(model, asked, max_new_tokens=12, seed=3, **sampling)
         assert desk.runs[0]["texts"][name] == text  # what the notebook's own call gives

@@ -33,7 +33,7 @@ def trained(tiny_model, tokenizer, tmp_path):
             torch.nn.init.normal_(weight)
     adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/student")
     return (
-        load_profile("t4") | {"student": str(student), "four_bit": False, "seed": 1},
+        load_profile("t4").replace(student=str(student), four_bit=False, seed=1),
         tmp_path / "adapter",
         peft_model,
     )
@@ -41,7 +41,7 @@ def trained(tiny_model, tokenizer, tmp_path):
 
 def test_the_card_tells_origin_numbers_and_hash(trained):
     profile, adapter, _ = trained
-    text = export.write_card(adapter, profile | {"student": "qwen3-4b"}, REPORT).read_text()
+    text = export.write_card(adapter, profile.replace(student="qwen3-4b"), REPORT).read_text()
     assert "base_model: Qwen/Qwen3-4B" in text and "license: apache-2.0" in text
     assert "480 rows for 160 steps" in text and "rho 0.70" in text and "6 held-out prompts" in text
     assert sha256(adapter / "adapter_model.safetensors") in text
@@ -53,7 +53,7 @@ def test_merged_weights_answer_as_the_adapter_does(trained):
     profile, adapter, peft_model = trained
     merged = export.merge(profile, adapter, adapter.parent / "merged")
     assert list(merged.glob("*.safetensors")) and not list(merged.glob("*.bin"))
-    again = loading.load_chat_model(profile | {"student": str(merged)}, dtype=torch.float32)
+    again = loading.load_chat_model(profile.replace(student=str(merged)), dtype=torch.float32)
     ids = torch.arange(30)[None]
     torch.testing.assert_close(again.model(ids).logits, peft_model.eval()(ids).logits, rtol=0.05, atol=0.05)
 
@@ -90,7 +90,7 @@ def test_nothing_is_uploaded_without_a_clear_yes(trained, monkeypatch):
     _, adapter, _ = trained
     with pytest.raises(errors.ExportError, match="no model card"):
         export.push(adapter, "me/mine")
-    export.write_card(adapter, load_profile("embedded") | {"seed": 1}, REPORT)
+    export.write_card(adapter, load_profile("embedded").replace(seed=1), REPORT)
     assert "would upload README.md, adapter_config.json, adapter_model.safetensors" in export.push(adapter, "me/mine")
     assert not calls
     assert "private" in export.push(adapter, "me/mine", really=True)

@@ -43,7 +43,7 @@ def small(tmp_path_factory):
 def profile_of(folder, **changes):
     optimizer = {"optimizer": "adamw_torch"} if REHEARSED else {}  # the 8-bit one is for GPUs
     short = {"max_steps": 4, "learning_rate": 1e-4, "seed": 1, "engine": "transformers"}
-    return profiles.load_profile("t4") | {"student": folder} | short | optimizer | changes
+    return profiles.load_profile("t4").replace(student=str(folder), **short | optimizer | changes)
 
 
 def train(profile, rows, folder, kind=None):

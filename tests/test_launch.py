@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cpt_utils.export import in_blocks, write_launch
+from cpt_utils.export import write_launch
 from cpt_utils.models.conversation import fit_rows
+from cpt_utils.pairs import training_order
 from cpt_utils.runtime.profiles import load_profile
 
 
@@ -18,17 +19,17 @@ from cpt_utils.runtime.profiles import load_profile
 def profile(tiny_model, tokenizer, tmp_path):
     for thing in (tiny_model, tokenizer):
         thing.save_pretrained(tmp_path / "student")
-    return load_profile("t4") | {
-        "student": str(tmp_path / "student"),
-        "four_bit": False,
-        "optimizer": "adamw_torch",
-        "seed": 3,
-        "max_steps": 3,
-        "learning_rate": 1e-2,
-        "gradient_checkpointing": False,
-        "loss": {"sigmoid": 1.0, "sft": 1.0},
-        "max_length": 512,
-    }
+    return load_profile("t4").replace(
+        student=str(tmp_path / "student"),
+        four_bit=False,
+        optimizer="adamw_torch",
+        seed=3,
+        max_steps=3,
+        learning_rate=1e-2,
+        gradient_checkpointing=False,
+        loss={"sigmoid": 1.0, "sft": 1.0},
+        max_length=512,
+    )
 
 
 def run(command, folder):
@@ -75,13 +76,14 @@ def test_two_processes_compute_the_losses_of_one(profile, rows, tokenizer, tmp_p
 
 
 def test_pairs_stay_together_in_every_epoch_and_rows_are_all_there(rows):
-    ordered = in_blocks(rows, 2, epochs=3, seed=5)
+    ordered = [rows[i] for i in training_order(len(rows), 2, epochs=3, seed=5)]
     assert len(ordered) == 3 * len(rows)
     for first, second in zip(ordered[0::2], ordered[1::2]):
         assert first["pair_id"] == second["pair_id"] and first["chosen"] == second["rejected"]
     epochs = [[r["pair_id"] for r in ordered[i * len(rows) : (i + 1) * len(rows) : 2]] for i in range(3)]
     assert all(sorted(e) == sorted(epochs[0]) for e in epochs) and epochs[0] != epochs[1]
-    assert in_blocks(rows, 2, epochs=1.5, seed=5) == ordered[: 3 * len(rows) // 2]
+    half = [rows[i] for i in training_order(len(rows), 2, epochs=1.5, seed=5)]
+    assert half == ordered[: 3 * len(rows) // 2]
 
 
 def test_shares_that_would_tear_pairs_are_refused(profile, rows, tmp_path):
@@ -95,7 +97,7 @@ def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
     from cpt_utils import export
 
     monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
-    write_launch(load_profile("paper") | {"seed": 42}, rows, tmp_path, processes=1)
+    write_launch(load_profile("paper").replace(seed=42), rows, tmp_path, processes=1)
     config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
     wanted = {
         "lora_r": 16,
@@ -129,7 +131,7 @@ def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monk
     monkeypatch.setattr(export, "weights_of", lambda profile: Path("x"))
     monkeypatch.setattr(export.machine, "number_type", lambda: number)
     for four_bit, dtype in ((True, half), (False, "auto")):
-        write_launch(load_profile("t4") | {"seed": 1, "four_bit": four_bit}, rows, tmp_path)
+        write_launch(load_profile("t4").replace(seed=1, four_bit=four_bit), rows, tmp_path)
         config = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
         assert config["dtype"] == dtype
         assert {name: config[name] for name in ("bf16", "fp16")} == {

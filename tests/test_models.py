@@ -77,7 +77,7 @@ def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
 
 def test_find_adapter_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
-    profile = load_profile("embedded") | {"student": "some/model"}
+    profile = load_profile("embedded").replace(student="some/model")
     with pytest.raises(ModelError, match="run notebook 04 first"):
         adapters.find_adapter(profile)
     path, which = adapters.find_adapter(load_profile("embedded"))
@@ -107,5 +107,5 @@ def test_the_shipped_adapter_steers(tmp_path, monkeypatch):
     folder, _ = adapters.find_adapter(profile)
     tuned = loading.load_chat_model(profile, folder, dtype="bfloat16")
     tasks = evaluation_tasks([p["prompt"] for p in load_prompts(heldout=True)][:3], shipped_rubrics())
-    rows = answer_tasks(tuned, tasks, embedded_judge(), **profile["sampling"])
+    rows = answer_tasks(tuned, tasks, embedded_judge(), **dict(profile.sampling))
     assert steerability(rows, resamples=0)["spearman_rho"] > 0.7

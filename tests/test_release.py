@@ -126,7 +126,7 @@ def test_hub_profiles_split_by_prompt_and_drop_lone_rows_when_mirrored(tmp_path)
         ],
     )
     for name, count in (("t4", 48), ("paper", 49)):
-        profile = load_profile(name) | {"data": str(path), "seed": 1}
+        profile = load_profile(name).replace(data=str(path), seed=1)
         parts = [pairs.rows_for(profile, part) for part in ("train", "heldout")]
         prompts = [{row["prompt"][-1]["content"] for row in part} for part in parts]
         assert sum(map(len, parts)) == count and not prompts[0] & prompts[1] and len(prompts[1]) == 1

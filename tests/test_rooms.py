@@ -50,10 +50,19 @@ def module_name(path) -> str:
 MODULES = {module_name(path): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
 
 
+def walk(tree: ast.AST):
+    """All nodes but those under `if TYPE_CHECKING:`, which is never run."""
+    yield tree
+    if isinstance(tree, ast.If) and getattr(tree.test, "id", "") == "TYPE_CHECKING":
+        return
+    for node in ast.iter_child_nodes(tree):
+        yield from walk(node)
+
+
 def imported(tree: ast.AST, modules) -> set[str]:
     """Modules below cpt_utils that a module imports, on top or in a function."""
     found = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "cpt_utils":
             place = node.module.removeprefix("cpt_utils").lstrip(".")
             for alias in node.names:

@@ -45,7 +45,7 @@ from datasets import Dataset
 for part in ("train", "heldout"):
     Dataset.from_list(pairs.rows_for(profile, part)).to_json(folder / f"{part}.jsonl")
 rows, where = pairs.load_rows(profile, "train")
-pairs.check_lengths(rows, small.tokenizer, profile["max_length"])
+pairs.check_lengths(rows, small.tokenizer, profile.max_length)
 evaluation.preference_margins(small, pairs.load_rows(profile, "heldout")[0][:2])
 runtime.update_report(profile, "judge", {"a": 1})
 from cpt_utils.plotting import figure, save

@@ -258,7 +258,7 @@ def test_the_real_series_is_fetched_and_starts(content, tmp_path, where):
     if where == "colab":
         before += '\nsys.modules["google.colab"] = types.ModuleType("google.colab")'
     check = (
-        "import os; assert os.environ['OMP_WAIT_POLICY'] == 'passive' and profile['name'] == 'embedded'\n"
+        "import os; assert os.environ['OMP_WAIT_POLICY'] == 'passive' and profile.name == 'embedded'\n"
         "assert 'owner-real-main' in runtime.__file__ and (runtime.files.ROOT / 'pyproject.toml').exists()"
     )
     status, told = run(content, before, cell(source.as_uri()), check, shell="notebook", env={"CPT_PROFILE": "embedded"})

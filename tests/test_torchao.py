@@ -82,7 +82,7 @@ from cpt_utils.models.adapters import prepare_for_lora
 from cpt_utils.models.loading import load_student
 from cpt_utils.runtime.profiles import load_profile
 from peft import LoraConfig, get_peft_model
-profile = load_profile("embedded") | {"seed": 1}
+profile = load_profile("embedded").replace(seed=1)
 model, lora = prepare_for_lora(load_student(profile), LoraConfig(r=2, target_modules=["q_proj"]), profile)
 print(type(get_peft_model(model, lora)).__name__)
 """,

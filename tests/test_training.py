@@ -8,7 +8,9 @@ from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.fast.packing import PackedCollator, packed_logps
-from cpt_utils.training import BlockSampler, MirroredDPOTrainer, dpo_gradient, prepare_trainer
+from cpt_utils.pairs import training_order
+from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, dpo_gradient, in_training_order, prepare_trainer
 
 
 def tokenized(tokenizer, rows):
@@ -110,8 +112,8 @@ LORA = dict(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM
 
 
 class StockInBlocks(DPOTrainer):
-    def _get_train_sampler(self, dataset=None):
-        return BlockSampler(len(self.train_dataset), 6, self.args.seed)
+    def __init__(self, args, train_dataset, **kwargs):
+        super().__init__(args=args, train_dataset=in_training_order(train_dataset, args, 6), **kwargs)
 
 
 @pytest.fixture
@@ -164,27 +166,64 @@ def test_same_seed_same_losses(trained):
     assert one == two
 
 
-def test_gradients_of_mirrored_rows_oppose(trained):
-    trainer = trained(MirroredDPOTrainer, max_steps=1, learning_rate=0.0)
-    one, other = dpo_gradient(trainer, [0]), dpo_gradient(trainer, [1])
+@pytest.mark.parametrize("kind", [MirroredDPOTrainer, PairedDPOTrainer])
+def test_gradients_of_mirrored_rows_oppose(trained, rows, kind):
+    trainer = trained(kind, max_steps=1, learning_rate=0.0)
+    one, other = dpo_gradient(trainer, rows[:1]), dpo_gradient(trainer, rows[1:2])
     assert torch.cosine_similarity(one, other, dim=0) < -0.5
-    together = dpo_gradient(trainer, [0, 1])
+    together = dpo_gradient(trainer, rows[:2])
     torch.testing.assert_close(together, (one + other) / 2, rtol=1e-3, atol=1e-6)
 
 
-def test_block_sampler_keeps_blocks_and_reshuffles_each_epoch():
-    sampler = BlockSampler(27, 6, seed=1)
-    orders = []
-    for epoch in range(2):
-        sampler.set_epoch(epoch)
-        order = list(sampler)
+def test_packed_and_unpacked_batches_have_one_gradient(trained, rows):
+    """Of a trained adapter, whose log-probabilities are not its reference's."""
+    packed, plain = (
+        dpo_gradient(trained(kind, loss_type=["sigmoid"], loss_weights=None), rows[:6])
+        for kind in (MirroredDPOTrainer, PairedDPOTrainer)
+    )
+    assert packed.norm() > 0
+    torch.testing.assert_close(packed, plain, rtol=1e-3, atol=1e-5 * packed.abs().max().item())
+
+
+def test_blocks_stay_together_and_are_shuffled_anew_in_each_epoch():
+    both = training_order(27, 6, epochs=2, seed=1)
+    orders = [both[:27], both[27:]]
+    for order in orders:
         assert sorted(order) == list(range(27))
-        starts = [i for i in range(27) if order[i] % 6 == 0]
-        for i in starts:
-            block = order[i : i + min(6, 27 - order[i])]
-            assert block == list(range(order[i], order[i] + len(block)))
-        orders.append(order)
+        for place in [i for i in range(27) if order[i] % 6 == 0]:
+            block = order[place : place + min(6, 27 - order[place])]
+            assert block == list(range(order[place], order[place] + len(block)))
     assert orders[0] != orders[1]
+    assert training_order(24, 6, epochs=1.5, seed=1) == training_order(24, 6, epochs=2, seed=1)[:36]
+
+
+def test_rows_are_read_in_training_order_and_epochs_are_kept(tiny_model, tokenizer, rows, tmp_path):
+    """One epoch and a half of 18 rows in batches of 6 are 5 steps, whose rows are known beforehand."""
+    read = []
+
+    class Reader(MirroredDPOTrainer):
+        def compute_loss(self, model, inputs, *args, **kwargs):
+            read.append(int(inputs["num_tokens"]))
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+    trainer = Reader(
+        tiny_model,
+        settings(tmp_path, max_steps=-1, num_train_epochs=1.5),
+        Dataset.from_list(rows[:18]),
+        tokenizer,
+        peft_config=LoraConfig(**LORA),
+    )
+    trainer.train()
+    order = training_order(18, 6, epochs=1.5, seed=3)
+    sizes = [
+        sum(len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in part)
+        for part in batches(tokenized(tokenizer, [rows[i] for i in order]))
+    ]
+    assert trainer.state.global_step == 5 == len(sizes) and read == sizes
+
+
+def batches(rows):
+    return [rows[start : start + 6] for start in range(0, len(rows), 6)]
 
 
 def test_wrong_settings_are_refused(tiny_model, tokenizer, rows, tmp_path):
@@ -219,7 +258,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
                 raise KeyboardInterrupt
 
     def train(folder, stop=False):
-        checkpoints, last = run_checkpoints(folder, {"name": "x", "steps": 8}, rows[:18])
+        checkpoints, last = run_checkpoints(folder, load_profile("smoke"), rows[:18])
         set_seed(3)
         trainer = MirroredDPOTrainer(
             copy.deepcopy(tiny_model),
@@ -243,14 +282,15 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
 def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path):
     from cpt_utils.training import run_checkpoints
 
-    folder, last = run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])
+    profile = load_profile("smoke")
+    folder, last = run_checkpoints(tmp_path, profile, [{"a": 1}])
     assert last is None
     for step, whole in ((40, True), (80, True), (120, False)):
         (folder / f"checkpoint-{step}").mkdir()
         if whole:
             (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert run_checkpoints(tmp_path, {"beta": 0.1}, [{"a": 1}])[1].endswith("checkpoint-80")
-    assert run_checkpoints(tmp_path, {"beta": 0.2}, [{"a": 1}])[1] is None
+    assert run_checkpoints(tmp_path, profile, [{"a": 1}])[1].endswith("checkpoint-80")
+    assert run_checkpoints(tmp_path, profile.replace(beta=0.2), [{"a": 1}])[1] is None
     assert not folder.exists(), "leftovers of another training are removed"
 
 

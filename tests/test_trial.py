@@ -25,11 +25,11 @@ def loaded(tiny_model, tokenizer, monkeypatch):
     calls = []
 
     def load(profile, adapter, **options):
-        calls.append((profile["name"], adapter, options))
+        calls.append((profile.name, adapter, options))
         return ChatModel(tiny_model.eval(), tokenizer, "tiny")
 
     smoke = profiles.load_profile("smoke")  # its texts are short
-    monkeypatch.setattr(runtime, "start", lambda name: smoke | {"name": name, "seed": 1})
+    monkeypatch.setattr(runtime, "start", lambda name: smoke.replace(name=name, seed=1))
     monkeypatch.setattr(loading, "load_chat_model", load)
     return calls
 

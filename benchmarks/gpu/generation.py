@@ -28,7 +28,7 @@ def run_part(stage: Stage) -> None:
     from cpt_utils.runtime import profiles
 
     student = students.random_student(stage.folder, f"{stage.sizes['student']}-nf4")
-    profile = profiles.load_profile("t4") | {"engine": stage.part, "student": student}
+    profile = profiles.load_profile("t4").replace(engine=stage.part, student=student)
     chat_model = load_student(profile)
     model, tokenizer = chat_model.model, chat_model.tokenizer
     model.generation_config.eos_token_id = None  # every text has its whole length

@@ -20,13 +20,13 @@ def run(stage: Stage) -> None:
     from cpt_utils.pairs import rows_for
     from cpt_utils.runtime import profiles
 
-    profile = profiles.load_profile("t4") | {
-        "student": students.random_student(stage.folder, "tiny-nf4"),
-        "engine": "transformers",
-        "seed": 1,
-        "max_steps": 2,
-        "max_length": 512,
-    }
+    profile = profiles.load_profile("t4").replace(
+        student=students.random_student(stage.folder, "tiny-nf4"),
+        engine="transformers",
+        seed=1,
+        max_steps=2,
+        max_length=512,
+    )
     rows = rows_for(profiles.load_profile("embedded"), "train")[:8]
     folder = stage.folder / "G"
     shutil.rmtree(folder, ignore_errors=True)

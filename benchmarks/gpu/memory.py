@@ -15,6 +15,7 @@ from benchmarks.gpu.unsloth_path import optimizer
 from cpt_utils import runtime
 from cpt_utils.runtime import profiles
 from cpt_utils.runtime.catalogue import training_memory
+from cpt_utils.runtime.profiles import Profile
 
 T4 = 14.6  # GiB that PyTorch sees on one
 T4_PEAK = 14.0  # GiB that the tensors of a training may take there, beside CUDA's own and fragments
@@ -35,10 +36,15 @@ def run_part(stage: Stage) -> None:
     t4 = runtime.start("t4", **engine)  # imports unsloth before transformers, where it is asked for
     stage.keep(context_gib=used_gib())
     for length in lengths if stage.part == "transformers" else lengths[:1]:
-        measure(stage, f"ours_{length}", t4 | {"max_length": length}, T4)
+        measure(stage, f"ours_{length}", t4.replace(max_length=length), T4)
         if stage.part == "transformers":
-            measure(stage, f"stock_{length}", t4 | {"max_length": length}, T4, **stock())
-    measure(stage, f"paper_{paper}", profiles.load_profile("paper") | {"seed": 42, "max_length": paper} | engine, PAPER)
+            measure(stage, f"stock_{length}", t4.replace(max_length=length), T4, **stock())
+    measure(
+        stage,
+        f"paper_{paper}",
+        profiles.load_profile("paper").replace(seed=42, max_length=paper, **engine),
+        PAPER,
+    )
     check(stage)
 
 
@@ -49,13 +55,13 @@ def stock() -> dict:
     return {"kind": DPOTrainer, "use_liger_kernel": has("liger_kernel") and has("triton")}
 
 
-def measure(stage: Stage, name: str, profile: dict, ceiling: float, **changes) -> None:
+def measure(stage: Stage, name: str, profile: Profile, ceiling: float, **changes) -> None:
     """Train a few steps within `ceiling` GiB and keep peaks (GiB), seconds a row and the estimate."""
     import torch
 
     number_type = "bfloat16" if ceiling == PAPER else "float16"
     os.environ["CPT_PRECISION"] = "float32" if stage.dry else number_type  # a processor cannot train in float16
-    profile = profile | {"max_steps": stage.sizes["memory_steps"]}
+    profile = profile.replace(max_steps=stage.sizes["memory_steps"])
     start_peak(ceiling - stage.found["context_gib"])
     found = {
         "estimate_gib": training_memory(shape_of(stage.sizes["student"]), profile)["total"],
@@ -74,10 +80,10 @@ def measure(stage: Stage, name: str, profile: dict, ceiling: float, **changes) -
         torch.cuda.empty_cache()
 
 
-def train(stage: Stage, profile: dict, changes: dict) -> dict:
-    per_step = profile["rows_per_batch"] * profile["batches_per_step"]
+def train(stage: Stage, profile: Profile, changes: dict) -> dict:
+    per_step = profile.rows_per_batch * profile.batches_per_step
     trainer = trials.build(
-        profile, rows(profile, per_step * profile["max_steps"]), stage.folder / "D", **changes, **optimizer(stage)
+        profile, rows(profile, per_step * profile.max_steps), stage.folder / "D", **changes, **optimizer(stage)
     )
     trainer.train()
     return {
@@ -86,16 +92,16 @@ def train(stage: Stage, profile: dict, changes: dict) -> dict:
         "reference_seconds": trainer.reference_seconds,
         "first_loss": trials.losses(trainer)[0],
         "seconds_per_row": trials.step_seconds(trainer) / per_step,
-        "tokens_per_row": 2 * profile["max_length"],
+        "tokens_per_row": 2 * profile.max_length,
     }
 
 
-def rows(profile: dict, count: int) -> list[dict]:
+def rows(profile: Profile, count: int) -> list[dict]:
     """Mirrored rows of the recorded responses, each longer than max_length."""
     from cpt_utils.pairs import rows_for
 
     short = rows_for(profiles.load_profile("embedded"), "train")[:count]
-    return trials.long_rows(short, profile["max_length"])
+    return trials.long_rows(short, profile.max_length)
 
 
 def used_gib() -> float:

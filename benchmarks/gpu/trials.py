@@ -13,9 +13,10 @@ from cpt_utils.models.adapters import prepare_for_lora
 from cpt_utils.models.conversation import fit_rows
 from cpt_utils.models.loading import load_student
 from cpt_utils.runtime import machine
+from cpt_utils.runtime.profiles import Profile
 
 
-def build(profile: dict, rows: list[dict], folder: Path, held: list[dict] | None = None, kind=None, **changes):
+def build(profile: Profile, rows: list[dict], folder: Path, held: list[dict] | None = None, kind=None, **changes):
     """A trainer with its reference computed, its `reference_seconds`, and its steps timed (`clock`).
 
     `kind`: another trainer than the profile's. `changes` go to the DPOConfig; nothing is saved or evaluated
@@ -27,12 +28,12 @@ def build(profile: dict, rows: list[dict], folder: Path, held: list[dict] | None
 
     from cpt_utils.training import dpo_settings, prepare_trainer, trainer_for
 
-    set_seed(profile["seed"])
+    set_seed(profile.seed)
     chat_model = load_student(profile)
     lora = LoraConfig(
-        r=profile["lora"]["r"],
-        lora_alpha=profile["lora"]["alpha"],
-        target_modules=profile["lora"]["modules"],
+        r=profile.lora.r,
+        lora_alpha=profile.lora.alpha,
+        target_modules=profile.lora.modules,
         task_type="CAUSAL_LM",
     )
     settings = dataclasses.replace(

@@ -32,7 +32,7 @@ def run_part(stage: Stage) -> None:
     from cpt_utils.models.loading import hub_name, load_chat_model
     from cpt_utils.pairs import load_rows
 
-    count = sizes["steps"] * profile["rows_per_batch"] * profile["batches_per_step"]
+    count = sizes["steps"] * profile.rows_per_batch * profile.batches_per_step
     train_rows, held_rows = (
         load_rows(profile, "train")[0][:count],
         load_rows(profile, "heldout")[0][: sizes["held_rows"]],

@@ -199,7 +199,7 @@ def writing(told: dict) -> Lines:
         return
     from cpt_utils.commands import rates
 
-    found, size = rates.writing(told["profile"]), told["profile"]["sampling"]["batch_size"]
+    found, size = rates.writing(told["profile"]), told["profile"].sampling.batch_size
     told["speeds"] = told.get("speeds", {}) | {"writing": found["flops"]}
     yield "writing", f"twenty tokens for {size} texts at a time: {found['tokens']:,.0f} tokens a second"
 
@@ -216,7 +216,7 @@ def minutes(told: dict) -> Lines:
     from cpt_utils.commands import cost, rates
     from cpt_utils.runtime import machine, profiles
 
-    wanted = profiles.load_profile()["name"]
+    wanted = profiles.load_profile().name
     number_type = machine.number_type()
     product = told["rates"][number_type]
     run = cost.likeliest(product, number_type)
@@ -228,8 +228,8 @@ def minutes(told: dict) -> Lines:
             if name == wanted:
                 yield MISSING, f"profile {name}: {why}; CPT_PROFILE=embedded runs everywhere."
             continue
-        if profile["student"] != "embedded":
-            product = rates.product_rate(number_type, profile["student"])
+        if profile.student != "embedded":
+            product = rates.product_rate(number_type, profile.student)
         speeds = cost.speeds_for(profile, product, run, told.get("speeds", {}))
         found = cost.seconds_by_notebook(profile, speeds, run)
         whole = sum(found[number] for number in cost.SERIES if number in found)
@@ -237,12 +237,12 @@ def minutes(told: dict) -> Lines:
     yield "", f"estimates, from this look and a recorded run ({run['hardware']}); without downloads"
 
 
-def why_not(profile: dict, free: float) -> str:
+def why_not(profile, free: float) -> str:
     """Why a profile cannot run here, in a few words, or ""."""
     from cpt_utils.runtime import machine, profiles
     from cpt_utils.runtime.errors import SettingsError
 
-    if profile["student"] == "embedded":
+    if profile.student == "embedded":
         return ""
     if machine.device() != "cuda":
         return "it needs a CUDA GPU"

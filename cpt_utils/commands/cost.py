@@ -22,6 +22,7 @@ from cpt_utils.prompts import load_responses
 from cpt_utils.runtime import files, machine, profiles
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import SettingsError
+from cpt_utils.runtime.profiles import Profile
 
 SERIES = ("01", "02", "03", "04", "05")  # what `make run` runs
 
@@ -35,7 +36,7 @@ def likeliest(product: float, number_type: str) -> dict:
     return min(same, key=lambda run: abs(math.log(run["product"] / product)))
 
 
-def speeds_for(profile: dict, product: float, run: dict, measured: dict[str, float]) -> dict[str, float]:
+def speeds_for(profile: Profile, product: float, run: dict, measured: dict[str, float]) -> dict[str, float]:
     """Operations a second of each kind of work, for a profile's student.
 
     `product` is the rate of one product here, `measured` what the embedded model reached here: its own speeds,
@@ -44,7 +45,7 @@ def speeds_for(profile: dict, product: float, run: dict, measured: dict[str, flo
     model, as a GPU spends that time on starting the products and not on their size.
     """
     speeds = {kind: product * run[kind] / run["product"] for kind in KINDS}
-    if profile["student"] == "embedded":
+    if profile.student == "embedded":
         return speeds | measured
     if "writing" in measured:
         known = profiles.load_profile("embedded")
@@ -52,12 +53,12 @@ def speeds_for(profile: dict, product: float, run: dict, measured: dict[str, flo
     return speeds
 
 
-def step_size(profile: dict) -> float:
+def step_size(profile: Profile) -> float:
     """Operations of one step of writing, for each layer of the student."""
-    return weights(profile) * profile["sampling"]["batch_size"] / find_model(profile["student"])["shape"]["layers"]
+    return weights(profile) * profile.sampling.batch_size / find_model(profile.student)["shape"]["layers"]
 
 
-def seconds_by_notebook(profile: dict, speeds: dict[str, float], run: dict) -> dict[str, float]:
+def seconds_by_notebook(profile: Profile, speeds: dict[str, float], run: dict) -> dict[str, float]:
     """{notebook: seconds} at these speeds (operations a second by kind), for the notebooks of a recorded run."""
     there, here, found = work(profiles.load_profile(run["profile"])), work(profile), {}
     for number, measured in run["seconds"].items():
@@ -68,10 +69,10 @@ def seconds_by_notebook(profile: dict, speeds: dict[str, float], run: dict) -> d
     return found
 
 
-def estimate(profile: dict) -> tuple[dict[str, float], str]:
+def estimate(profile: Profile) -> tuple[dict[str, float], str]:
     """Seconds of each notebook from a measurement of two seconds, and what was measured."""
     number_type = machine.number_type()
-    product = rates.product_rate(number_type, profile["student"], seconds=2.0)
+    product = rates.product_rate(number_type, profile.student, seconds=2.0)
     run = likeliest(product, number_type)
     told = f"{product / 1e9:.0f} GFLOPS in {number_type}"
     return seconds_by_notebook(profile, speeds_for(profile, product, run, {}), run), told

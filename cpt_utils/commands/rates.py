@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, linear_shapes, parameters
+from cpt_utils.runtime.profiles import Profile
 
 STEPS = 3
 TOKENS = 20
@@ -50,7 +51,7 @@ def quietly():
         yield shown
 
 
-def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
+def small_trainer(profile: Profile, student, rows: list[dict], folder: Path):
     """The series' trainer for a few steps over these rows, a step after another, that keeps nothing."""
     from datasets import Dataset
     from peft import LoraConfig
@@ -58,14 +59,14 @@ def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
     from cpt_utils.models.conversation import fit_rows
     from cpt_utils.training import MirroredDPOTrainer, dpo_settings, prepare_trainer
 
-    settings = dpo_settings(profile | {"max_steps": STEPS, "logging_steps": 1}, folder)
+    settings = dpo_settings(profile.replace(max_steps=STEPS, logging_steps=1), folder)
     settings.save_strategy = settings.eval_strategy = "no"
     # Any reference will do for the time that a step takes.
     rows = [row | {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0} for row in rows]
     lora = LoraConfig(
-        r=profile["lora"]["r"],
-        lora_alpha=profile["lora"]["alpha"],
-        target_modules=profile["lora"]["modules"],
+        r=profile.lora.r,
+        lora_alpha=profile.lora.alpha,
+        target_modules=profile.lora.modules,
         task_type="CAUSAL_LM",
     )
     return prepare_trainer(
@@ -79,7 +80,7 @@ def small_trainer(profile: dict, student, rows: list[dict], folder: Path):
     )
 
 
-def training(profile: dict, step_flops) -> dict[str, float]:
+def training(profile: Profile, step_flops) -> dict[str, float]:
     """Three training steps of the embedded model: {"flops" (FLOP/s), "tokens" (a second, each row's own),
     "memory_gib" (of this process afterwards)}. `step_flops(profile, rows)`: the operations of one pass over rows.
 
@@ -101,10 +102,10 @@ def training(profile: dict, step_flops) -> dict[str, float]:
             synchronize(machine.device())
             times[-1] = time.perf_counter() - times[-1]
 
-    rows = rows_for(profile, "train")[: STEPS * profile["rows_per_batch"]]
+    rows = rows_for(profile, "train")[: STEPS * profile.rows_per_batch]
     speed = product_rate(machine.number_type(), seconds=0.2)
-    if step_flops(profile, rows[: profile["rows_per_batch"]]) / speed > PATIENCE / 2:
-        profile, rows = profile | {"rows_per_batch": 2}, rows[: STEPS * 2]
+    if step_flops(profile, rows[: profile.rows_per_batch]) / speed > PATIENCE / 2:
+        profile, rows = profile.replace(rows_per_batch=2), rows[: STEPS * 2]
     with tempfile.TemporaryDirectory() as folder, quietly():
         trainer = small_trainer(profile, load_student(profile), rows, Path(folder))
         trainer.add_callback(Clock())
@@ -119,7 +120,7 @@ def training(profile: dict, step_flops) -> dict[str, float]:
     }
 
 
-def writing(profile: dict) -> dict[str, float]:
+def writing(profile: Profile) -> dict[str, float]:
     """Twenty tokens for each text of a batch, by the tuned embedded model: {"flops" (FLOP/s), "tokens" (a second)}.
 
     From the first new token on: reading the prompts is work of another kind.
@@ -136,10 +137,10 @@ def writing(profile: dict) -> dict[str, float]:
         times.append(time.perf_counter())
 
     prompts = [prompt["prompt"] for prompt in load_prompts(heldout=True)]
-    size = profile["sampling"]["batch_size"]
+    size = profile.sampling.batch_size
     asked = [messages(prompts[i * len(prompts) // size], system_prompt("rococo", "high")) for i in range(size)]
     with quietly():
         tuned = load_chat_model(profile, SHIPPED_ADAPTER, dtype="auto")
-        chat(tuned, asked, max_new_tokens=TOKENS, watch=watch, **profile["sampling"])
+        chat(tuned, asked, max_new_tokens=TOKENS, watch=watch, **dict(profile.sampling))
     tokens = size * (len(times) - 1) / (times[-1] - times[0])
     return {"flops": 2 * parameters(find_model("embedded")["shape"]) * tokens, "tokens": tokens}

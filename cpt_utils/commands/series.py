@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
-    profile = profiles.load_profile() | {"seed": runtime.SEED}
+    profile = profiles.load_profile().replace(seed=runtime.SEED)
     folder = files.run_dir(profile)
     wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
     seconds = {}

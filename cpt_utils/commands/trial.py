@@ -50,8 +50,10 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
         if wrong := fault(prompt, system):
             raise PromptError(wrong)
     profile = runtime.start("embedded")
-    sampling = {name: value for name, value in profile["sampling"].items() if name != "batch_size"}
-    options = sampling | {"max_new_tokens": profile["max_new_tokens"], "seed": profile["seed"]}
+    options = profile.sampling.model_dump(exclude={"batch_size"}) | {
+        "max_new_tokens": profile.max_new_tokens,
+        "seed": profile.seed,
+    }
     print("loading the model and the adapter shipped with the series ...", flush=True)
     tuned = loading.load_chat_model(profile, adapters.SHIPPED_ADAPTER, dtype="auto")
     print(f"\nPrompt: {printable(prompt)}")

@@ -14,6 +14,7 @@ from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, parameters
+from cpt_utils.runtime.profiles import Profile, load_profile
 
 TIMINGS = Path(str(resources.files("cpt_utils").joinpath("data/timings.json")))
 HUB_ROWS = 900  # of vicgalle/creative-rubrics-preferences, which are not here to be counted
@@ -29,10 +30,10 @@ def prompt_of(row: dict) -> str:
     return "".join(turn["content"] for turn in row["prompt"])
 
 
-def characters(profile: dict, rows: list[dict]) -> int:
+def characters(profile: Profile, rows: list[dict]) -> int:
     """What one pass over rows reads, in characters; in packed batches each prompt and response is read once."""
-    total, step = 0, profile["rows_per_batch"]
-    packed = profile["mirrored"] and machine.engine(profile) == "transformers"
+    total, step = 0, profile.rows_per_batch
+    packed = profile.mirrored and machine.engine(profile) == "transformers"
     for start in range(0, len(rows), step):
         batch = rows[start : start + step]
         prompts = [prompt_of(row) for row in batch for _ in range(2)]
@@ -43,32 +44,32 @@ def characters(profile: dict, rows: list[dict]) -> int:
     return total
 
 
-def pass_flops(profile: dict, rows: list[dict]) -> float:
+def pass_flops(profile: Profile, rows: list[dict]) -> float:
     """Operations of one training pass over rows: forwards, and backwards to the inputs of frozen weights."""
     return training_factor(profile) * weights(profile) * characters(profile, rows) / recorded()["characters_per_token"]
 
 
-def training_factor(profile: dict) -> int:
+def training_factor(profile: Profile) -> int:
     """Operations for each weight and token: 2 forwards, 2 backwards, and 2 where blocks are computed again."""
-    return 6 if profile["gradient_checkpointing"] else 4
+    return 6 if profile.gradient_checkpointing else 4
 
 
-def weights(profile: dict) -> int:
-    return parameters(find_model(profile["student"])["shape"])
+def weights(profile: Profile) -> int:
+    return parameters(find_model(profile.student)["shape"])
 
 
-def part_tokens(profile: dict, part: str) -> tuple[int, float]:
+def part_tokens(profile: Profile, part: str) -> tuple[int, float]:
     """Rows of "train" or "heldout", and the tokens of one pass over them; for data of the Hub a guess at both."""
-    if profile["data"] == "recorded":
+    if profile.data == "recorded":
         rows = rows_for(profile, part)
         return len(rows), characters(profile, rows) / recorded()["characters_per_token"]
     count = HUB_ROWS // 10 if part == "heldout" else HUB_ROWS - HUB_ROWS // 10
-    return count, 2 * count * min(profile["max_length"], prompt_tokens() + profile["max_new_tokens"])
+    return count, 2 * count * min(profile.max_length, prompt_tokens() + profile.max_new_tokens)
 
 
 def prompt_tokens() -> float:
     """Mean tokens of a system prompt and a prompt."""
-    rows = rows_for({"data": "recorded", "heldout_prompts": None}, "heldout")
+    rows = rows_for(load_profile("embedded"), "heldout")
     return sum(len(prompt_of(row)) for row in rows) / len(rows) / recorded()["characters_per_token"]
 
 
@@ -78,13 +79,13 @@ def response_tokens() -> float:
     return sum(map(len, texts)) / len(texts) / recorded()["characters_per_token"]
 
 
-def steps_of(profile: dict, rows: int) -> float:
+def steps_of(profile: Profile, rows: int) -> float:
     """Optimizer steps of a training over so many rows."""
-    per_step = profile["rows_per_batch"] * profile["batches_per_step"]
-    return profile["max_steps"] if profile["max_steps"] > 0 else profile["epochs"] * rows / per_step
+    per_step = profile.rows_per_batch * profile.batches_per_step
+    return profile.max_steps if profile.max_steps > 0 else profile.epochs * rows / per_step
 
 
-def work(profile: dict) -> dict[str, dict[str, float]]:
+def work(profile: Profile) -> dict[str, dict[str, float]]:
     """{notebook: {"training", "writing"}}: operations that its models need."""
     counts = {
         "01": {},
@@ -104,48 +105,48 @@ def work(profile: dict) -> dict[str, dict[str, float]]:
     return found
 
 
-def generation(profile: dict) -> dict[str, float]:
+def generation(profile: Profile) -> dict[str, float]:
     """Notebook 02: one text for each rubric and target."""
     texts = len(shipped_rubrics()) * len(TARGETS)
-    return {"reading": texts * prompt_tokens(), "writing": texts * profile["max_new_tokens"]}
+    return {"reading": texts * prompt_tokens(), "writing": texts * profile.max_new_tokens}
 
 
-def pairs(profile: dict) -> dict[str, float]:
+def pairs(profile: Profile) -> dict[str, float]:
     """Notebook 03: half of the held-out rows, unless their log-probabilities are shipped."""
     return {"reading": 0.0 if shipped(profile) else part_tokens(profile, "heldout")[1] / 2}
 
 
-def shipped(profile: dict) -> bool:
+def shipped(profile: Profile) -> bool:
     """Whether the log-probabilities of the profile's rows under its student come with the series (logps.py)."""
-    return profile["data"] == "recorded" and profile["student"] == "embedded"
+    return profile.data == "recorded" and profile.student == "embedded"
 
 
-def training(profile: dict) -> dict[str, float]:
+def training(profile: Profile) -> dict[str, float]:
     """Notebook 04: the steps, the evaluations, and log-probabilities of the reference where none are shipped."""
     rows, tokens = part_tokens(profile, "train")
     held = part_tokens(profile, "heldout")[1]
     steps = steps_of(profile, rows)
-    passes = steps * profile["rows_per_batch"] * profile["batches_per_step"] / rows
+    passes = steps * profile.rows_per_batch * profile.batches_per_step / rows
     reference = 0.0 if shipped(profile) else tokens + held
-    return {"training": passes * tokens, "reading": reference + held * (steps // profile["eval_steps"])}
+    return {"training": passes * tokens, "reading": reference + held * (steps // profile.eval_steps)}
 
 
-def comparison(profile: dict) -> dict[str, float]:
+def comparison(profile: Profile) -> dict[str, float]:
     """Notebook 05: samples of both models, paraphrases of one, perplexities, half of the held-out rows twice."""
-    prompts = len(load_prompts(heldout=True)[: profile["heldout_prompts"]])
+    prompts = len(load_prompts(heldout=True)[: profile.heldout_prompts])
     tasks = prompts * len(shipped_rubrics()) * len(TARGETS)
-    texts = tasks * (2 * profile["samples_per_prompt"] + 1)
+    texts = tasks * (2 * profile.samples_per_prompt + 1)
     read = 3 * tasks * (prompt_tokens() + response_tokens()) + part_tokens(profile, "heldout")[1]
-    return {"reading": read, "writing": texts * profile["max_new_tokens"]}
+    return {"reading": read, "writing": texts * profile.max_new_tokens}
 
 
-def capstone(profile: dict) -> dict[str, float]:
+def capstone(profile: Profile) -> dict[str, float]:
     """Notebook 06: tries of the teacher, a training on the best, samples of both models."""
-    sizes = profile | profile["capstone"]
-    targets, new = len(TARGETS), sizes["max_new_tokens"]
-    tries = sizes["candidates"] * (sizes["train_prompts"] + sizes["watch_prompts"]) * targets
-    samples = 2 * sizes["heldout_prompts"] * targets * sizes["samples_per_prompt"]
-    rows = sizes["train_prompts"] * targets * (targets - 1)
+    sizes, own = profile.for_capstone(), profile.capstone
+    targets, new = len(TARGETS), sizes.max_new_tokens
+    tries = own.candidates * (sizes.train_prompts + own.watch_prompts) * targets
+    samples = 2 * sizes.heldout_prompts * targets * sizes.samples_per_prompt
+    rows = sizes.train_prompts * targets * (targets - 1)
     steps = steps_of(sizes, rows)
     sequences = targets * targets  # a batch: each response under each system prompt
     return {

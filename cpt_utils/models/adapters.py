@@ -6,11 +6,12 @@ from pathlib import Path
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.profiles import Profile
 
 SHIPPED_ADAPTER = Path(__file__).parent.parent / "data" / "adapter"
 
 
-def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):
+def prepare_for_lora(chat_model: ChatModel, lora, profile: Profile):
     """The model and the `peft_config` to hand to a DPO trainer.
 
     unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config.
@@ -20,26 +21,26 @@ def prepare_for_lora(chat_model: ChatModel, lora, profile: dict):
     from unsloth import FastLanguageModel
 
     FastLanguageModel.for_training(chat_model.model)
-    modules = profile["lora"]["modules"]
+    modules = profile.lora.modules
     model = FastLanguageModel.get_peft_model(
         chat_model.model,
         r=lora.r,
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
         target_modules=modules,
-        random_state=profile["seed"],
+        random_state=profile.seed,
         use_gradient_checkpointing="unsloth",
-        max_seq_length=profile["max_length"],
+        max_seq_length=profile.max_length,
     )
     return model, None
 
 
-def find_adapter(profile: dict) -> tuple[Path, str]:
+def find_adapter(profile: Profile) -> tuple[Path, str]:
     """The adapter that notebook 04 trained for this profile, else the shipped one, and which it is."""
     trained = files.run_dir(profile) / "adapter"
     if (trained / "adapter_config.json").exists():
         return trained, f"trained by notebook 04 ({files.shown(trained)})"
-    if profile["student"] == "embedded" and (SHIPPED_ADAPTER / "adapter_config.json").exists():
+    if profile.student == "embedded" and (SHIPPED_ADAPTER / "adapter_config.json").exists():
         return SHIPPED_ADAPTER, "shipped with the series"
     raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04 first.")
 

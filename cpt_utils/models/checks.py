@@ -7,6 +7,7 @@ from pathlib import Path
 from cpt_utils.models.embedded import HUB_FALLBACK
 from cpt_utils.runtime.catalogue import known_models
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.profiles import Profile
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -54,11 +55,11 @@ def check_weights(name: str, missing: "list[str] | set[str]") -> None:
         )
 
 
-def check_adapter(folder: "str | Path", profile: dict, model) -> None:
+def check_adapter(folder: "str | Path", profile: Profile, model) -> None:
     """Raise a ModelError unless `folder` holds a whole LoRA adapter of this base model."""
     folder = Path(folder)
     config, shapes = _read_adapter(folder)
-    base, student = config.get("base_model_name_or_path"), profile["student"]
+    base, student = config.get("base_model_name_or_path"), profile.student
     if base and not Path(student).is_dir() and _known(base) != _known(student):
         raise ModelError(f"The adapter {folder.name} was trained on {base}, not on {student}: load it on its own base.")
     modules = dict(model.named_modules())

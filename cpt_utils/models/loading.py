@@ -10,28 +10,28 @@ from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ModelError
-from cpt_utils.runtime.profiles import check_four_bit
+from cpt_utils.runtime.profiles import Profile, check_four_bit
 
 
-def load_chat_model(profile: "str | dict" = "embedded", adapter: "str | Path | None" = None, **options):
+def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | None" = None, **options):
     """Load the profile's student for inference, with a LoRA adapter if one is given; returns a ChatModel.
 
     A plain model gets the adapter merged in; a 4-bit one keeps it beside its weights, since merging would
     round it. `options` go to `from_pretrained`.
     """
     profile = profiles.load_profile(profile) if isinstance(profile, str) else profile
-    chat_model = load_student(profile | {"engine": "transformers"}, **options)
+    chat_model = load_student(profile.replace(engine="transformers"), **options)
     if adapter is not None:
         from peft import PeftModel
 
         check_adapter(adapter, profile, chat_model.model)
         model = PeftModel.from_pretrained(chat_model.model, str(adapter))
-        chat_model.model = (model if profile["four_bit"] else model.merge_and_unload()).eval()
+        chat_model.model = (model if profile.four_bit else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
     return chat_model
 
 
-def load_released(key: str, profile: "str | dict" = "t4", **options) -> ChatModel:
+def load_released(key: str, profile: str | Profile = "t4", **options) -> ChatModel:
     """Load the tuned model that the original release published for a registry key ("qwen3-4b", ...)."""
     profile = profiles.load_profile(profile) if isinstance(profile, str) else profile
     entry = find_model(key)
@@ -39,12 +39,12 @@ def load_released(key: str, profile: "str | dict" = "t4", **options) -> ChatMode
         raise ModelError(
             f"The release has no tuned version of {key!r}: use qwen3-4b, phi4, mistral-nemo-12b or rocinante-12b."
         )
-    chat_model = load_student(profile | {"student": entry["tuned"], "engine": "transformers"}, **options)
+    chat_model = load_student(profile.replace(student=entry["tuned"], engine="transformers"), **options)
     chat_model.name = Path(entry["tuned"]).name
     return chat_model
 
 
-def load_pair(profile: dict, released: str | None = None, **options) -> tuple[ChatModel, ChatModel, str]:
+def load_pair(profile: Profile, released: str | None = None, **options) -> tuple[ChatModel, ChatModel, str]:
     """Base and tuned model to compare, and where the tuned one is from.
 
     `released` is a registry key: the release's tuned model beside its base. Otherwise the tuned model is the
@@ -52,13 +52,13 @@ def load_pair(profile: dict, released: str | None = None, **options) -> tuple[Ch
     """
     if released:
         tuned = load_released(released, profile, **options)
-        return load_chat_model(profile | {"student": released}, **options), tuned, f"the release's {tuned.name}"
+        return load_chat_model(profile.replace(student=released), **options), tuned, f"the release's {tuned.name}"
     adapter, origin = find_adapter(profile)
     tuned = load_chat_model(profile, adapter, **options)
     return load_chat_model(profile, **options), tuned, origin
 
 
-def load_student(profile: dict, **options) -> ChatModel:
+def load_student(profile: Profile, **options) -> ChatModel:
     """Load the profile's student without an adapter, through its engine (see runtime.engine)."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -68,14 +68,14 @@ def load_student(profile: dict, **options) -> ChatModel:
         from unsloth import FastLanguageModel
 
         model, tokenizer = FastLanguageModel.from_pretrained(
-            str(source), max_seq_length=profile["max_length"], load_in_4bit=profile["four_bit"], dtype=None
+            str(source), max_seq_length=profile.max_length, load_in_4bit=profile.four_bit, dtype=None
         )
     else:
         packages.hide_refused_torchao()  # whatever gets a LoRA adapter here is loaded here first
         options["dtype"] = weights_type(profile, options.get("dtype"))
         options.setdefault("device_map", machine.device())
         options.setdefault("local_files_only", isinstance(source, Path))  # what lies here asks no hub
-        if profile["four_bit"]:
+        if profile.four_bit:
             options.setdefault("quantization_config", four_bit.config())
         with loading(name, source):
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=options["local_files_only"])
@@ -91,31 +91,31 @@ def load_student(profile: dict, **options) -> ChatModel:
     return ChatModel(model.eval(), tokenizer, name)
 
 
-def weights_type(profile: dict, asked=None):
+def weights_type(profile: Profile, asked=None):
     """The dtype to load weights in: as asked for, where "auto" is the machine's number type.
 
     Unasked, the embedded model is float32, and others are as they were saved where the machine can multiply that.
     """
     if asked is not None:
         return machine.torch_type() if asked == "auto" else asked
-    if profile["student"] == "embedded":
+    if profile.student == "embedded":
         return machine.torch_type("float32")
     return "auto" if machine.number_type() == "bfloat16" else machine.torch_type()
 
 
-def weights_of(profile: dict) -> "str | Path":
+def weights_of(profile: Profile) -> "str | Path":
     """Where the student's weights are loaded from: a folder, the embedded model, or a name on the Hub."""
-    if profile["student"] == "embedded":
+    if profile.student == "embedded":
         return embedded_source()
-    if Path(profile["student"]).is_dir():
-        return Path(profile["student"])
-    entry = find_model(profile["student"])
-    if profile["student"] == entry.get("tuned"):
+    if Path(profile.student).is_dir():
+        return Path(profile.student)
+    entry = find_model(profile.student)
+    if profile.student == entry.get("tuned"):
         return entry["tuned"]
-    return entry.get("four_bit", entry["hub"]) if profile["four_bit"] else entry["hub"]
+    return entry.get("four_bit", entry["hub"]) if profile.four_bit else entry["hub"]
 
 
-def hub_name(profile: dict) -> str:
+def hub_name(profile: Profile) -> str:
     """The student's name on the Hub, without a folder of this machine."""
-    student = profile["student"]
+    student = profile.student
     return Path(student).name if Path(student).is_dir() else find_model(student)["hub"]

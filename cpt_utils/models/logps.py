@@ -15,6 +15,7 @@ import numpy as np
 
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.profiles import Profile
 
 SIDES = ("chosen", "rejected")
 FILE = "logps.json"
@@ -43,15 +44,15 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     return np.array([[known[key] for key in pair] for pair in keys]).reshape(-1, 2)
 
 
-def with_reference(chat_model, rows: list[dict], profile: dict) -> list[dict]:
+def with_reference(chat_model, rows: list[dict], profile: Profile) -> list[dict]:
     """Rows with `ref_chosen_logps` and `ref_rejected_logps`, which MirroredDPOTrainer takes as they are.
 
     For models whose weights are as loaded; engines and trainers that change them first (4-bit ones, unsloth)
     compute their reference themselves, and get the rows unchanged.
     """
-    if not profile["mirrored"] or profile["four_bit"] or machine.engine(profile) == "unsloth":
+    if not profile.mirrored or profile.four_bit or machine.engine(profile) == "unsloth":
         return rows
-    logps = response_logps(chat_model, rows, files.run_dir(profile), profile["max_length"])
+    logps = response_logps(chat_model, rows, files.run_dir(profile), profile.max_length)
     return [
         {**row, **{f"ref_{side}_logps": float(value) for side, value in zip(SIDES, pair)}}
         for row, pair in zip(rows, logps)

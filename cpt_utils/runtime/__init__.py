@@ -3,15 +3,20 @@
 Only the standard library is imported here: on Colab the setup cell comes before the packages are there.
 """
 
+import importlib
 import logging
 import os
 import platform
 import random
+from typing import TYPE_CHECKING
 
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import cell_order, machine, packages
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.files import run_dir, shown, update_report, versions
 from cpt_utils.runtime.machine import engine
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
 
 __all__ = ["SEED", "engine", "run_dir", "shown", "start", "update_report"]
 
@@ -33,31 +38,41 @@ QUIET = {  # before the libraries are imported: no bars for reading weights, no 
 }
 
 
-def start(profile: str = "auto", seed: int = SEED, **changes) -> dict:
-    """Set the seed, print one line, and return the profile, with `changes` to its settings."""
-    from cpt_utils.runtime import cell_order, packages, profiles
+def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
+    """Get this session ready, print one line, and return the profile, with `changes` to its settings."""
+    from cpt_utils.runtime.profiles import load_profile  # pydantic may have to be installed first
 
-    for name in QUIET:
-        os.environ.setdefault(name, QUIET[name])
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
-    settings = profiles.load_profile(profile) | {"seed": seed}
-    if unknown := set(changes) - set(settings):
-        known = ", ".join(settings)
-        raise SettingsError(f"A profile has no setting {sorted(unknown)[0]!r}: use one of {known}.")
-    settings = profiles.check_profile(settings | changes)
+    quieten_libraries()
+    settings = load_profile(profile).replace(seed=seed, **changes)
     random.seed(seed)
-    if engine(settings) == "unsloth":
-        import unsloth  # noqa: F401  it must come before transformers, trl and peft
+    import_unsloth_first(settings)
     packages.hide_refused_torchao()
     machine.keep_freed_memory()
     cell_order.watch_order()
-    used = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
-    print(f"profile {settings['name']} | {machine.hardware()} | python {platform.python_version()}, {used}")
-    _warn_of_memory(settings)
+    print(_one_line(settings))
+    warn_of_memory(settings)
     return settings
 
 
-def _warn_of_memory(profile: dict) -> None:
+def quieten_libraries() -> None:
+    """What a user has set stays."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
+
+
+def import_unsloth_first(profile: "Profile") -> None:
+    """unsloth patches transformers, trl and peft, so it must come before them."""
+    if engine(profile) == "unsloth":
+        importlib.import_module("unsloth")
+
+
+def _one_line(profile: "Profile") -> str:
+    used = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
+    return f"profile {profile.name} | {machine.hardware()} | python {platform.python_version()}, {used}"
+
+
+def warn_of_memory(profile: "Profile") -> None:
     """Say so where memory is likely too small: only training needs that much, so nothing is refused."""
     from cpt_utils.runtime.profiles import check_memory, measured_memory
 

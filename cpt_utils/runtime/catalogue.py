@@ -1,7 +1,13 @@
 """The models that the series knows: names, licences, shapes, and how much memory a training needs."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.files import load_data
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
 
 
 def known_models() -> dict[str, dict]:
@@ -15,7 +21,7 @@ def known_models() -> dict[str, dict]:
 def find_model(name: str) -> dict:
     """The entry whose key, hub, four_bit or tuned name is `name`; {"key": name, "hub": name} if unknown.
 
-    "embedded" is smollm2-135m. A short name that is nowhere raises, since it cannot be a Hub address.
+    "embedded" is smollm2-135m. A short name that is neither here nor a folder raises: it cannot be a Hub address.
     """
     models = known_models()
     for entry in models.values():
@@ -23,7 +29,7 @@ def find_model(name: str) -> dict:
             return entry
     if name == "embedded":
         return models["smollm2-135m"]
-    if "/" not in name:
+    if "/" not in name and not Path(name).is_dir():
         raise ModelError(f"There is no model {name!r}: use one of {', '.join(models)}, or owner/name of the Hub.")
     return {"key": name, "hub": name}
 
@@ -56,7 +62,7 @@ def parameters(shape: dict) -> int:
     return shape["layers"] * block + embeddings + shape["hidden"]
 
 
-def training_memory(shape: dict, profile: dict) -> dict[str, float]:
+def training_memory(shape: dict, profile: "Profile") -> dict[str, float]:
     """Estimated GPU memory of LoRA training, in GiB by part, and the total: a formula, not a measurement.
 
     Weights: 0.53 byte in nf4 with double quantisation (2 otherwise), embeddings 2 bytes. Adapters: float32
@@ -65,15 +71,15 @@ def training_memory(shape: dict, profile: dict) -> dict[str, float]:
     for each kept token and vocabulary entry. Tokens: both responses of every row of a batch, all at
     max_length, the worst case. Overhead: 1 GiB for CUDA, kernels and fragments.
     """
-    lora, gib = profile["lora"], 2**30
+    lora, gib = profile.lora, 2**30
     linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
     embeddings = parameters(shape) - linear
-    adapter = shape["layers"] * lora["r"] * sum(i + o for i, o in linear_shapes(shape))
-    tokens = 2 * profile["rows_per_batch"] * profile["max_length"]
+    adapter = shape["layers"] * lora.r * sum(i + o for i, o in linear_shapes(shape))
+    tokens = 2 * profile.rows_per_batch * profile.max_length
     block = tokens * (34 * shape["hidden"] + 4 * shape["intermediate"])
-    kept = 1 if profile["gradient_checkpointing"] else shape["layers"]
+    kept = 1 if profile.gradient_checkpointing else shape["layers"]
     parts = {
-        "weights": linear * (0.53 if profile["four_bit"] else 2) + embeddings * 2,
+        "weights": linear * (0.53 if profile.four_bit else 2) + embeddings * 2,
         "adapters": adapter * (4 + 4 + 2),
         "activations": shape["layers"] * tokens * shape["hidden"] * 2 + kept * block,
         "logits": tokens * shape["vocab"] * 10,

@@ -7,9 +7,13 @@ import os
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import StoreError
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
@@ -20,9 +24,9 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in PACKAGES}
 
 
-def run_dir(profile: dict) -> Path:
+def run_dir(profile: "Profile") -> Path:
     """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created."""
-    folder = Path(os.environ.get("CPT_RUNS", ROOT / "runs")) / profile["name"]
+    folder = Path(os.environ.get("CPT_RUNS", ROOT / "runs")) / profile.name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -42,13 +46,13 @@ def rounded(values):
     return round(values, 4) or float(f"{values:.1g}") if isinstance(values, float) else values
 
 
-def update_report(profile: dict, section: str, values: dict) -> dict:
+def update_report(profile: "Profile", section: str, values: dict) -> dict:
     """Merge values into one section of the run's report.json and return the whole report."""
     path = run_dir(profile) / "report.json"
     report = json.loads(path.read_text("utf-8")) if path.exists() else {}
     report |= {
-        "profile": profile["name"],
-        "seed": profile["seed"],
+        "profile": profile.name,
+        "seed": profile.seed,
         "hardware": machine.hardware(),
         "versions": versions(),
     }
@@ -66,10 +70,12 @@ def write_whole(path: Path, text: str) -> None:
 
 @functools.cache
 def load_data(name: str):
-    """A shipped YAML or JSONL file under data/, read once."""
+    """A shipped YAML, JSON or JSONL file under data/, read once."""
     text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
     if name.endswith(".jsonl"):
         return [json.loads(line) for line in text.split("\n") if line]
+    if name.endswith(".json"):
+        return json.loads(text)
     import yaml  # not on top: see the room's __init__
 
     return yaml.safe_load(text)

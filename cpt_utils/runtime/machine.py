@@ -11,8 +11,12 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpt_utils.runtime.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
 
 SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 NUMBER_TYPES = tuple(SHORT.values())
@@ -230,7 +234,7 @@ def release_memory() -> None:
         library.malloc_trim(0)
 
 
-def engine(profile: dict) -> str:
+def engine(profile: "Profile") -> str:
     """ "unsloth" where the profile asks for it and it can run, else "transformers"."""
-    wanted = profile["engine"] == "unsloth" and device() == "cuda" and importlib.util.find_spec("unsloth")
+    wanted = profile.engine == "unsloth" and device() == "cuda" and importlib.util.find_spec("unsloth")
     return "unsloth" if wanted else "transformers"

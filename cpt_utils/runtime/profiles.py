@@ -1,40 +1,53 @@
-"""What a profile may hold, and whether this machine can do it."""
+"""A profile: what to load, how to train, how much to evaluate; and whether this machine can do it."""
 
 import importlib.util
-import json
 import os
-from importlib import resources
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpt_utils.runtime import machine
-from cpt_utils.runtime.errors import SettingsError, first_fault
+from cpt_utils.runtime.catalogue import find_model, training_memory
+from cpt_utils.runtime.errors import ModelError, SettingsError, first_fault
+from cpt_utils.runtime.files import load_data
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Lora(Strict):
+    """A low-rank adapter: its rank r, its alpha (the update is scaled by alpha / r), and the layers that get one."""
+
     r: Whole
     alpha: Whole
     modules: Literal["all-linear"] | list[str] = Field(min_length=1)
 
 
 class Sampling(Strict):
+    """How the next token is drawn, and how many texts are written at a time."""
+
     temperature: float = Field(ge=0, le=5)
     top_p: float = Field(gt=0, le=1)
     repetition_penalty: Positive
     batch_size: Whole
 
 
+class Capstone(Strict):
+    """Notebook 06: its own sizes, and the settings that it changes."""
+
+    candidates: Whole
+    """Tries of the teacher at every prompt and target."""
+    watch_prompts: Whole
+    """Prompts that only watch the training."""
+    settings: dict[str, Any]
+
+
 class Profile(Strict):
-    """The keys of data/profiles.yaml."""
+    """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
 
     name: str
     base: str | None = None
@@ -50,8 +63,8 @@ class Profile(Strict):
     """Both rows of a pair in the same step."""
     lora: Lora
     beta: Positive
-    loss: dict[str, Positive] = Field(min_length=1)
-    """Weight by TRL's name of the loss."""
+    loss: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(min_length=1)
+    """Weight by TRL's name of the loss; 0: it is watched only."""
     learning_rate: Positive
     scheduler: str
     warmup: float = Field(ge=0)
@@ -74,8 +87,7 @@ class Profile(Strict):
     generation_dtype: Literal["auto", "float32", "bfloat16", "float16"]
     sampling: Sampling
     samples_per_prompt: Whole
-    capstone: dict[str, int | float | dict]
-    """What notebook 06 changes in the settings above, and its own sizes."""
+    capstone: Capstone
 
     @model_validator(mode="after")
     def _agree(self) -> "Profile":
@@ -92,16 +104,24 @@ class Profile(Strict):
             raise ValueError("max_steps is 0, which trains nothing; write -1 for whole epochs")
         return self
 
+    def replace(self, **changes) -> "Profile":
+        """A copy with these settings in place of its own, checked."""
+        if unknown := sorted(set(changes) - set(Profile.model_fields)):
+            known = ", ".join(Profile.model_fields)
+            raise SettingsError(f"A profile has no setting {unknown[0]!r}: use one of {known}.")
+        return check_profile(self.model_dump() | changes)
 
-def check_profile(profile: dict) -> dict:
-    """The profile as it came, or a SettingsError that names the first setting that is wrong."""
-    from cpt_utils.runtime.catalogue import find_model
-    from cpt_utils.runtime.errors import ModelError
+    def for_capstone(self) -> "Profile":
+        """The profile with the settings of notebook 06."""
+        return self.replace(**self.capstone.settings)
 
-    where = f"Profile {profile.get('name', '?')!r}" if isinstance(profile, dict) else "The profile"
+
+def check_profile(settings: dict) -> Profile:
+    """The profile of these settings, or a SettingsError that names the first one that is wrong."""
+    where = f"Profile {settings.get('name', '?')!r}" if isinstance(settings, dict) else "The profile"
     try:
-        Profile.model_validate(profile)
-        find_model(profile["student"])
+        profile = Profile.model_validate(settings)
+        find_model(profile.student)
     except ValidationError as error:
         raise SettingsError(f"{where}: {first_fault(error)}.") from None
     except ModelError as error:
@@ -109,54 +129,56 @@ def check_profile(profile: dict) -> dict:
     return profile
 
 
-def check_memory(profile: dict, available_gib: float) -> float | None:
+def check_memory(profile: Profile, available_gib: float) -> float | None:
     """The estimated GiB of this training; a SettingsError if that is more than there is, None if unknown."""
-    from cpt_utils.runtime.catalogue import find_model, training_memory
-
-    shape = find_model(profile["student"]).get("shape")
+    shape = find_model(profile.student).get("shape")
     if shape is None:
         return None
     need = training_memory(shape, profile)["total"]
     if need > available_gib:
         mends = ["a smaller max_length or rows_per_batch", "a smaller student"]
-        if not profile["gradient_checkpointing"]:
+        if not profile.gradient_checkpointing:
             mends.insert(0, "gradient_checkpointing=True")
-        if not profile["four_bit"]:
+        if not profile.four_bit:
             mends.insert(0, "four_bit=True")
         raise SettingsError(
-            f"Training {profile['student']} with profile {profile['name']!r} needs about {need:.0f} GiB of "
+            f"Training {profile.student} with profile {profile.name!r} needs about {need:.0f} GiB of "
             f"GPU memory, and {available_gib:.0f} are free: choose {', '.join(mends[:-1])} or {mends[-1]}."
         )
     return need
 
 
-def measured_memory(profile: dict) -> float | None:
+def measured_memory(profile: Profile) -> float | None:
     """GiB that the embedded model's training took on a processor (data/timings.json); None if this one is smaller."""
-    timings = resources.files("cpt_utils").joinpath("data/timings.json")
     measured = load_profile("embedded")
-    smaller = any(profile[name] < measured[name] for name in ("rows_per_batch", "max_length"))
-    if profile["student"] != measured["student"] or smaller:
+    smaller = profile.rows_per_batch < measured.rows_per_batch or profile.max_length < measured.max_length
+    if profile.student != measured.student or smaller:
         return None
-    return max(run["memory_gib"] for run in json.loads(timings.read_text("utf-8"))["runs"])
+    return max(run["memory_gib"] for run in load_data("timings.json")["runs"])
 
 
-def check_four_bit(profile: dict) -> None:
+def check_four_bit(profile: Profile) -> None:
     """Raise a SettingsError if 4-bit weights are asked for where nothing can read them."""
-    if profile["four_bit"] and importlib.util.find_spec("bitsandbytes") is None:
+    if profile.four_bit and importlib.util.find_spec("bitsandbytes") is None:
         raise SettingsError(
-            f"Profile {profile['name']!r} loads 4-bit weights, and bitsandbytes is not installed: run "
+            f"Profile {profile.name!r} loads 4-bit weights, and bitsandbytes is not installed: run "
             "`pip install bitsandbytes`, or set four_bit=False."
         )
 
 
-def load_profile(name: str = "auto") -> dict:
-    """A profile's settings by name. "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded."""
+def load_profile(name: str = "auto") -> Profile:
+    """A shipped profile by name. "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded."""
     if name == "auto":
-        from cpt_utils.runtime import colab
+        name = os.environ.get("CPT_PROFILE") or _usual()
+    shipped = load_data("profiles.yaml")
+    if name not in shipped:
+        raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(shipped)}.")
+    own = shipped[name]
+    inherited = shipped[own["base"]] if "base" in own else {}
+    return check_profile({**inherited, **own, "name": name})
 
-        name = os.environ.get("CPT_PROFILE") or ("t4" if colab.here() and machine.device() == "cuda" else "embedded")
-    profiles = yaml.safe_load(resources.files("cpt_utils").joinpath("data/profiles.yaml").read_text("utf-8"))
-    if name not in profiles:
-        raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(profiles)}.")
-    base = profiles[name].get("base")
-    return {**(profiles[base] if base else {}), **profiles[name], "name": name}
+
+def _usual() -> str:
+    from cpt_utils.runtime import colab
+
+    return "t4" if colab.here() and machine.device() == "cuda" else "embedded"

@@ -12,7 +12,7 @@ from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, messages, system_prompt
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import shipped_rubrics
-from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.widgets import views
 from cpt_utils.widgets.controls import button, column, field, row
 
@@ -25,7 +25,7 @@ def steering_desk(
     base: ChatModel,
     tuned: ChatModel,
     judge=None,
-    profile: "str | dict" = "auto",
+    profile: str | Profile = "auto",
     prompt: str | None = None,
     every: float = 0.1,
 ) -> "SteeringDesk":
@@ -42,9 +42,9 @@ def steering_desk(
 class SteeringDesk(w.VBox):
     """The widget behind `steering_desk`. `runs` are the finished runs, newest first."""
 
-    def __init__(self, base, tuned, judge, profile: dict, prompt: str, every: float):
+    def __init__(self, base, tuned, judge, profile: Profile, prompt: str, every: float):
         self.models, self.judge, self.every = {"base": base, "tuned": tuned}, judge, every
-        self.sampling = {k: v for k, v in profile["sampling"].items() if k != "batch_size"}
+        self.sampling = profile.sampling.model_dump(exclude={"batch_size"})
         self.runs: list[dict] = []
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
@@ -79,7 +79,7 @@ class SteeringDesk(w.VBox):
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
         return "The steering desk opens here when you run this cell."
 
-    def _build(self, profile: dict, prompt: str) -> None:
+    def _build(self, profile: Profile, prompt: str) -> None:
         targets = [*((f"{name} ({target})", target) for name, target in TARGETS.items()), (OWN_WORDS, OWN_WORDS)]
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
         self.system = field("System prompt", w.Textarea, rows=4, continuous_update=True)
@@ -88,8 +88,8 @@ class SteeringDesk(w.VBox):
         self.temperature = field(
             "Temperature", w.FloatSlider, value=self.sampling["temperature"], min=0, max=1.5, step=0.05
         )
-        self.seed = field("Seed", w.BoundedIntText, value=profile.get("seed", 0), min=0, max=2**31 - 1)
-        self.tokens = field("Most tokens", w.BoundedIntText, value=profile["max_new_tokens"], min=1, max=1000)
+        self.seed = field("Seed", w.BoundedIntText, value=profile.seed, min=0, max=2**31 - 1)
+        self.tokens = field("Most tokens", w.BoundedIntText, value=profile.max_new_tokens, min=1, max=1000)
         self.go = button("Generate", "Ask both models", self.generate)
         self.halt = button("Stop", "End the generation now", self.stop.set)
         self.halt.disabled = True

@@ -7,7 +7,8 @@ import numpy as np
 
 from cpt_utils.evaluation import ceiling, evaluation_tasks, nearest_target
 from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
-from cpt_utils.prompts import TARGETS, load_prompts
+from cpt_utils.prompts import load_prompts
+from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 

@@ -14,6 +14,7 @@ from cpt_utils.commands.workload import recorded
 from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
+from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.files import read_jsonl
 
@@ -71,8 +72,8 @@ def example() -> str:
         found = next(
             r
             for r in rows
-            if (r["model"], r["rubric"], r["qualifier"], r["prompt"], r["sample"])
-            == (model, rubric, "high", EXAMPLE, 0)
+            if (r["model"], r["rubric"], r["target"], r["prompt"], r["sample"])
+            == (model, rubric, TARGETS["high"], EXAMPLE, 0)
         )["response"]
         words = found.split(" ")
         cut = " ".join(words[:55]) + (" …" if len(words) > 55 else "")

@@ -12,7 +12,8 @@ from wordfreq import zipf_frequency
 
 from cpt_utils.evaluation import quality_of
 from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows
-from cpt_utils.prompts import TARGETS, load_responses, target_of
+from cpt_utils.prompts import load_responses
+from cpt_utils.rows import TARGETS, Response
 
 
 class NgramJudge:
@@ -21,7 +22,7 @@ class NgramJudge:
     It shares the graded texts with the style judge, and none of its features. It also sees words, and so topics.
     """
 
-    def __init__(self, rows: list[dict]):
+    def __init__(self, rows: list[Response]):
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import Ridge
         from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -31,7 +32,7 @@ class NgramJudge:
         for rubric in sorted({row["rubric"] for row in rows}):
             mine = [row for row in rows if row["rubric"] == rubric]
             texts, prompts = [row["response"] for row in mine], [row["prompt"] for row in mine]
-            targets = np.array([target_of(row["qualifier"]) for row in mine], float)
+            targets = np.array([row["target"] for row in mine], float)
             model = make_pipeline(
                 TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, lowercase=False, min_df=2),
                 Ridge(alpha=0.3),
@@ -54,7 +55,7 @@ def ngram_judge() -> NgramJudge:
     return NgramJudge(load_responses(heldout=False))
 
 
-def confusion(judged: list[dict]) -> dict[str, list[list[int]]]:
+def confusion(judged: list[Response]) -> dict[str, list[list[int]]]:
     """Per rubric, how many texts of each target (rows: 10, 50, 95) are nearest to each target (columns)."""
     from cpt_utils.evaluation import nearest_target
 
@@ -63,11 +64,11 @@ def confusion(judged: list[dict]) -> dict[str, list[list[int]]]:
         if row["score"] is None:
             continue
         table = found.setdefault(row["rubric"], [[0] * 3 for _ in targets])
-        table[targets.index(target_of(row["qualifier"]))][targets.index(nearest_target(row["score"]))] += 1
+        table[targets.index(row["target"])][targets.index(nearest_target(row["score"]))] += 1
     return found
 
 
-def tricks(rubric: str, high: list[dict], low: list[dict]) -> dict[str, list[str]]:
+def tricks(rubric: str, high: list[Response], low: list[Response]) -> dict[str, list[str]]:
     """Texts that no reader would give a high score, made from held-out texts of the target 95 (and 10)."""
     rng, label = random.Random(0), rubric.replace("_", " ")
     words = [row["response"].split() for row in high]
@@ -101,7 +102,7 @@ def judges() -> dict:
     return found
 
 
-def trial(generations: list[dict]) -> dict:
+def trial(generations: list[Response]) -> dict:
     """Every judge on held-out graded texts, on tricks and on length, and its agreement with the first."""
     from scipy.stats import spearmanr
 
@@ -118,9 +119,10 @@ def trial(generations: list[dict]) -> dict:
         "length": {},
     }
     for rubric in sorted({row["rubric"] for row in held}):
-        part = {q: [r for r in held if (r["rubric"], r["qualifier"]) == (rubric, q)] for q in ("high", "low")}
-        for trick, texts in tricks(rubric, part["high"], part["low"]).items():
-            rows = [{**row, "response": text} for row, text in zip(part["high"], texts, strict=True)]
+        high = [row for row in held if (row["rubric"], row["target"]) == (rubric, TARGETS["high"])]
+        low = [row for row in held if (row["rubric"], row["target"]) == (rubric, TARGETS["low"])]
+        for trick, texts in tricks(rubric, high, low).items():
+            rows = [{**row, "response": text} for row, text in zip(high, texts, strict=True)]
             for name, judge in called.items():
                 judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
                 by_rubric = found["tricks"].setdefault(trick, {}).setdefault(name, {})
@@ -139,7 +141,7 @@ def trial(generations: list[dict]) -> dict:
         mine = [i for i, row in enumerate(generations) if row["model"] == model]
         cells: dict[tuple, list[int]] = {}  # texts of one rubric and target
         for i in mine:
-            cells.setdefault((generations[i]["rubric"], generations[i]["qualifier"]), []).append(i)
+            cells.setdefault((generations[i]["rubric"], generations[i]["target"]), []).append(i)
         for name in list(called)[1:]:
 
             def both(places, other=scores[name]):

@@ -25,7 +25,8 @@ from cpt_utils.models.conversation import chat, fit_rows, templated
 from cpt_utils.models.loading import hub_name, load_chat_model, load_student
 from cpt_utils.models.logps import perplexity
 from cpt_utils.pairs import rows_for
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt
+from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
@@ -137,7 +138,7 @@ def train(*arguments, **changes):
     }
 
 
-def scored(rows: list[dict], base) -> dict:
+def scored(rows: list[Response], base) -> dict:
     """Steerability under both judges, and side effects."""
     return steerability(rows) | {
         "second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0),
@@ -154,11 +155,11 @@ def base_model():
     return load_chat_model(settings(), dtype=settings().generation_dtype)
 
 
-def answers(model, tasks, profile, samples: int = 1) -> list[dict]:
+def answers(model, tasks, profile, samples: int = 1) -> list[Response]:
     return answer_tasks(model, tasks, embedded_judge(), samples, **options(profile))
 
 
-def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[dict]:
+def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[Response]:
     """What the trained model writes on the held-out prompts, after its adapter is saved under `name`."""
     place = FOLDER / name.replace(" ", "_").replace(",", "")
     save_adapter(trainer.model, place, hub_name(settings()))
@@ -181,7 +182,7 @@ def untrained(seed: int) -> dict:
     shown = np.random.default_rng(seed)
     recorded, conversations = load_responses(heldout=False), []
     for task in tasks:
-        mine = [r for r in recorded if (r["rubric"], r["qualifier"]) == (task["rubric"], task["qualifier"])]
+        mine = [r for r in recorded if (r["rubric"], r["target"]) == (task["rubric"], task["target"])]
         turns = messages(task["prompt"], task["system"])
         for i in shown.choice(len(mine), 3, replace=False):
             turns[1:1] = [
@@ -199,7 +200,7 @@ def best(which: str, seed: int, samples: int = 16) -> dict:
     """Best-of-N (arXiv 2506.11702, section 4): distance to the target of the best of N, and what the best score."""
     model = base_model() if which == "base" else tuned_model()
     rows = answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(seed), samples)
-    groups: dict[tuple, list[dict]] = {}
+    groups: dict[tuple, list[Response]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
 
@@ -236,8 +237,8 @@ def generalisation() -> dict:
     model, profile, judge = tuned_model(), settings(), embedded_judge()
     seen = [p["prompt"] for p in load_prompts(heldout=False)][::4][:6]
 
-    def say(rubric, q):
-        return system_prompt(rubric, q, paraphrase=True)
+    def say(rubric, target):
+        return system_prompt(rubric, target, paraphrase=True)
 
     found = {
         "training prompts": steerability(answers(model, evaluation_tasks(seen, RUBRICS), profile, 2)),
@@ -245,10 +246,10 @@ def generalisation() -> dict:
         "paraphrased": steerability(answers(model, evaluation_tasks(PROMPTS, RUBRICS, say), profile, 2)),
     }
     between = [
-        {"prompt": p, "rubric": r, "target": t, "qualifier": str(t), "system": words}
+        {"prompt": p, "rubric": r, "target": t, "system": words}
         for p in PROMPTS
         for r in RUBRICS
-        for t, words in sorted([(TARGETS[q], system_prompt(r, q)) for q in TARGETS] + list(WORDS["between"][r].items()))
+        for t, words in wordings(r)
     ]
     rows = answers(model, between, profile, 2)
     found["between"] = {
@@ -283,6 +284,12 @@ def generalisation() -> dict:
         "pure": {a: {r: score(a, "", r) for r in RUBRICS} for a in RUBRICS},
         "blends": {f"{a} + {b}": {r: score(a, b, r) for r in (a, b)} for a, b in combinations(RUBRICS, 2)},
     }
+
+
+def wordings(rubric: str) -> list[tuple[int, str]]:
+    """(target, system prompt) of a rubric, by target: the three that are trained and those in between."""
+    trained = [(target, system_prompt(rubric, target)) for target in TARGETS.values()]
+    return sorted(trained + list(WORDS["between"][rubric].items()))
 
 
 def by_prompt(scores: list[float], prompts: list[str]) -> list[float]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from cpt_utils.generation import generate_responses
 from cpt_utils.judging import judge_rows
-from cpt_utils.prompts import target_of, teacher_messages
+from cpt_utils.prompts import teacher_messages
+from cpt_utils.rows import Response, Task
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.teachers import Teacher
 
@@ -19,9 +20,9 @@ MISS = 100.0
 """The distance that a degenerate text counts as, in points: it has missed every target."""
 
 
-def fingerprint(*told) -> str:
+def fingerprint(*parts) -> str:
     """Eight letters that stand for what a teacher is told: in a file's name, they keep old answers out."""
-    return hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
 
 
 def whole_sentences(text: str) -> str:
@@ -32,13 +33,13 @@ def whole_sentences(text: str) -> str:
 
 def candidates(
     attempt: Callable[[int], Teacher],
-    tasks: list[dict],
+    tasks: list[Task],
     n: int,
     judge,
     path: Path,
     to_messages=teacher_messages,
-) -> list[dict]:
-    """`n` judged tries at every task {prompt, rubric, qualifier}: rows with try, score, degenerate added.
+) -> list[Response]:
+    """`n` judged tries at every task {prompt, rubric, target}: rows with attempt, score, degenerate added.
 
     `attempt(i)` is the teacher of try i = 1..n. A local model needs another seed for each; an endpoint
     samples afresh anyway. Every try is a row of the JSONL file `path`, its model named "...#i", so a
@@ -55,51 +56,45 @@ def candidates(
 
         numbered = replace(teacher, name=f"{teacher.name}#{i}", answer=answer)
         for row in generate_responses(numbered, tasks, path, to_messages):
-            rows.append({**row, "try": i, "response": whole_sentences(row["response"])})
+            rows.append({**row, "attempt": i, "response": whole_sentences(row["response"])})
     return judge_rows(judge, rows)
 
 
-def nearest(rows: list[dict]) -> list[dict]:
-    """For each (prompt, rubric) and qualifier, the candidate whose score is nearest to its target.
+def nearest(rows: list[Response]) -> list[Response]:
+    """For each (prompt, rubric) and target, the candidate whose score is nearest to it.
 
-    All candidates of a prompt compete for all of its targets, whatever they were asked for; none is
-    taken twice, and no degenerate or unjudged one. A prompt with too few candidates is left out.
+    All candidates of a prompt compete for all of its targets, whatever they were asked for (`asked_target`);
+    none is taken twice, and no degenerate or unjudged one. A prompt with too few candidates is left out.
     """
-    groups: dict[tuple, list[dict]] = {}
+    groups: dict[tuple, list[Response]] = {}
     for row in rows:
         groups.setdefault((row["prompt"], row["rubric"]), []).append(row)
     chosen = []
     for group in groups.values():
-        qualifiers = list(dict.fromkeys(row["qualifier"] for row in group))
+        targets = list(dict.fromkeys(row["target"] for row in group))
         fine = {row["response"]: row for row in group if not row["degenerate"] and row["score"] is not None}
         places = sorted(
-            ((abs(row["score"] - target_of(q)), text, q) for text, row in fine.items() for q in qualifiers),
+            ((abs(row["score"] - target), text, target) for text, row in fine.items() for target in targets),
             key=lambda place: place[0],
         )
-        taken: dict[str, dict] = {}
-        for distance, text, q in places:
-            if q not in taken and text in fine:
+        taken: dict[int, Response] = {}
+        for distance, text, target in places:
+            if target not in taken and text in fine:
                 row = fine.pop(text)
-                taken[q] = {
-                    **row,
-                    "asked": row["qualifier"],
-                    "qualifier": q,
-                    "target": target_of(q),
-                    "distance": distance,
-                }
-        if len(taken) == len(qualifiers):
-            chosen += [taken[q] for q in qualifiers]
+                taken[target] = {**row, "asked_target": row["target"], "target": target, "distance": distance}
+        if len(taken) == len(targets):
+            chosen += [taken[target] for target in targets]
     return chosen
 
 
 def best_of_n(
     attempt: Callable[[int], Teacher],
-    tasks: list[dict],
+    tasks: list[Task],
     n: int,
     judge,
     path: Path,
     to_messages=teacher_messages,
-) -> tuple[list[dict], list[dict]]:
+) -> tuple[list[Response], list[Response]]:
     """The chosen rows (nearest) and all candidates: `n` tries at every task, see candidates."""
     pool = candidates(attempt, tasks, n, judge, path, to_messages)
     if not (chosen := nearest(pool)):
@@ -111,12 +106,11 @@ def best_of_n(
     return chosen, pool
 
 
-def score_table(pool: list[dict]) -> tuple[np.ndarray, np.ndarray]:
+def score_table(pool: list[Response]) -> tuple[np.ndarray, np.ndarray]:
     """Scores (tasks, tries) and targets (tasks,), as evaluation.best_of_n takes them; broken texts MISS."""
     tasks: dict[tuple, list[float]] = {}
     for row in pool:
-        target = target_of(row["qualifier"])
         broken = row["degenerate"] or row["score"] is None
-        key = (row["prompt"], row["rubric"], target)
-        tasks.setdefault(key, []).append(target + MISS if broken else row["score"])
+        key = (row["prompt"], row["rubric"], row["target"])
+        tasks.setdefault(key, []).append(row["target"] + MISS if broken else row["score"])
     return np.array(list(tasks.values())), np.array([target for *_, target in tasks])

@@ -8,26 +8,21 @@ import numpy as np
 from cpt_utils.judging import judge_rows
 from cpt_utils.measures import repetition, words_of
 from cpt_utils.models.logps import perplexity, response_logps
-from cpt_utils.prompts import TARGETS, messages, system_prompt, target_of
+from cpt_utils.prompts import messages, system_prompt
+from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task
 
 
-def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[dict]:
-    """One task {prompt, rubric, qualifier, target, system} per prompt, rubric and target."""
+def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[Task]:
+    """One task {prompt, rubric, target, system} per prompt, rubric and target."""
     return [
-        {
-            "prompt": prompt,
-            "rubric": rubric,
-            "qualifier": qualifier,
-            "target": target,
-            "system": system_prompts(rubric, qualifier),
-        }
+        Task(prompt=prompt, rubric=rubric, target=target, system=system_prompts(rubric, target))
         for prompt in prompts
         for rubric in rubrics
-        for qualifier, target in TARGETS.items()
+        for target in TARGETS.values()
     ]
 
 
-def answer_tasks(chat_model, tasks: list[dict], judge, samples: int = 1, seed: int = 0, **options):
+def answer_tasks(chat_model, tasks: list[Task], judge, samples: int = 1, seed: int = 0, **options) -> list[Response]:
     """Generate `samples` answers to every task and judge them: rows with response, score, degenerate."""
     from cpt_utils.models.conversation import chat
 
@@ -41,7 +36,7 @@ def nearest_target(score: float) -> int:
     return min(TARGETS.values(), key=lambda target: abs(target - score))
 
 
-def rank_metrics(rows: list[dict]) -> dict[str, float]:
+def rank_metrics(rows: list[Response]) -> dict[str, float]:
     """Accuracy, Kendall's tau (b) and Spearman's rho of rows {target, score, degenerate}."""
     from scipy.stats import kendalltau, spearmanr
 
@@ -57,7 +52,7 @@ def rank_metrics(rows: list[dict]) -> dict[str, float]:
     }
 
 
-def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict:
+def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> dict:
     """How well judged scores follow targets (arXiv 2506.11702, section 4).
 
     `rows` hold prompt, rubric, target, score and degenerate. Accuracy: the score is nearest to the
@@ -69,7 +64,7 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
     unjudged -= len(rows)
     rubrics = sorted({row["rubric"] for row in rows})
 
-    def macro(sample: list[dict]) -> tuple[dict, dict]:
+    def macro(sample: list[Response]) -> tuple[dict, dict]:
         by_rubric = {name: rank_metrics([r for r in sample if r["rubric"] == name]) for name in rubrics}
         mean = {k: float(np.mean([m[k] for m in by_rubric.values()])) for k in by_rubric[rubrics[0]]}
         return mean, by_rubric
@@ -80,13 +75,13 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
         by_prompt.setdefault(row["prompt"], []).append(row)
     groups, rng = list(by_prompt.values()), np.random.default_rng(seed)
 
-    def resample() -> list[dict]:
-        found, copies = [], Counter()
+    def resample() -> list[Response]:
+        drawn, copies = [], Counter()
         for i in rng.integers(len(groups), size=len(groups)):
             # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
-            found += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
+            drawn += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
             copies[i] += 1
-        return found
+        return drawn
 
     draws = [macro(resample())[0] for _ in range(resamples if len(groups) > 1 else 0)]
     ci95 = {
@@ -105,7 +100,7 @@ def steerability(rows: list[dict], resamples: int = 1000, seed: int = 0) -> dict
     }
 
 
-def ceiling(rows: list[dict]) -> dict:
+def ceiling(rows: list[Response]) -> dict:
     """Steerability of these rows if they were ranked perfectly: many share a target, so tau and rho stay below 1."""
     perfect = [{**row, "score": row["target"] + 1e-6 * i, "degenerate": False} for i, row in enumerate(rows)]
     return steerability(perfect, resamples=0)
@@ -119,8 +114,8 @@ def copied(texts: list[str], sources: list[str], length: int = 5) -> float:
         return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
 
     known = {run for source in sources for run in runs(source)}
-    found = [run in known for text in texts for run in runs(text)]
-    return float(np.mean(found)) if found else 0.0
+    held = [run in known for text in texts for run in runs(text)]
+    return float(np.mean(held)) if held else 0.0
 
 
 def side_effects(texts: list[str], base_model) -> dict[str, float]:
@@ -135,7 +130,7 @@ def side_effects(texts: list[str], base_model) -> dict[str, float]:
     }
 
 
-def preference_margins(chat_model, rows: list[dict], folder=None) -> np.ndarray:
+def preference_margins(chat_model, rows: list[PreferenceRow], folder=None) -> np.ndarray:
     """log p(chosen) - log p(rejected) of each row under the model: (rows,), in nats.
 
     What is computed is kept in `folder` (logps.response_logps), so that no text is asked for twice.
@@ -164,17 +159,17 @@ def best_of_n(scores: np.ndarray, targets: np.ndarray, n: int) -> float:
     return float((distances * weights).sum(1).mean())
 
 
-def judge_quality(judge, rows: list[dict]) -> dict[str, dict[str, float]]:
-    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, qualifier, response}, per rubric.
+def judge_quality(judge, rows: list[Response]) -> dict[str, dict[str, float]]:
+    """Spearman and three-way accuracy of a judge on rows {prompt, rubric, target, response}, per rubric.
 
     Rows that the judge could not score are left out, and so is a rubric without any others.
     """
     return quality_of(judge_rows(judge, rows))
 
 
-def quality_of(judged: list[dict]) -> dict[str, dict[str, float]]:
+def quality_of(judged: list[Response]) -> dict[str, dict[str, float]]:
     """The same from rows that are judged already (judge_rows)."""
-    judged = [{**row, "target": target_of(row["qualifier"])} for row in judged if row["score"] is not None]
+    judged = [row for row in judged if row["score"] is not None]
     return {
         rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
         for rubric in sorted({row["rubric"] for row in judged})

@@ -10,38 +10,49 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from cpt_utils.prompts import teacher_messages
+from cpt_utils.rows import Response, Task, target_name, target_of
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import GenerationError, StoreError
+from cpt_utils.runtime.errors import GenerationError, PairError, StoreError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher, scrub
 
-COLUMNS = ("prompt", "rubric", "qualifier", "response", "model")
-KEY = ("prompt", "rubric", "qualifier", "model")
+COLUMNS = ("prompt", "rubric", "target", "response", "model")
+KEY = ("prompt", "rubric", "target", "model")
 ASKED = "asked"
 """The column that follows the five: a hash of the messages that the response answers."""
 
 
 def digest(messages: list[dict]) -> str:
     """A hash of a conversation: it changes with any word of the rubric or prompt that was sent."""
-    told = json.dumps(messages, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps(messages, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def read_responses(path: Path) -> list[dict]:
-    """Rows {prompt, rubric, qualifier, response, model} of a file, all versions, oldest first, checked."""
-    rows = read_jsonl(path)
-    for number, row in enumerate(rows, 1):
-        if wrong := [c for c in COLUMNS if not isinstance(row.get(c), str)]:
-            place = f"{Path(path).name}, row {number}"
-            raise StoreError(f"{place}: no text in column {wrong[0]!r}; mend or delete the row.")
-    return rows
+def read_responses(path: Path) -> list[Response]:
+    """Rows {prompt, rubric, target, response, model} of a file, all versions, oldest first, checked.
+
+    Rows that were written before targets were numbers ("qualifier": "high") come as such rows, too.
+    """
+    return [_as_response(row, f"{Path(path).name}, row {n}") for n, row in enumerate(read_jsonl(path), 1)]
 
 
-def key(row: dict) -> tuple:
+def _as_response(row: dict, place: str) -> Response:
+    if wrong := [c for c in COLUMNS if c != "target" and not isinstance(row.get(c), str)]:
+        raise StoreError(f"{place}: no text in column {wrong[0]!r}; mend or delete the row.")
+    target = row.get("target", row.get("qualifier"))
+    try:
+        numbered = row | {"target": target_of(target)}
+    except PairError:
+        raise StoreError(f"{place}: {target!r} is no target; mend or delete the row.") from None
+    numbered.pop("qualifier", None)
+    return numbered
+
+
+def key(row: Response) -> tuple:
     return tuple(row[column] for column in KEY)
 
 
-def finder(rows: list[dict]) -> Callable[[dict], dict | None]:
+def finder(rows: list[Response]) -> Callable[[dict], Response | None]:
     """A function that finds the row answering a request {*KEY, asked}, or None.
 
     That is the newest row with the request's hash; failing that, the newest of its key if it has no hash
@@ -52,7 +63,7 @@ def finder(rows: list[dict]) -> Callable[[dict], dict | None]:
         newest[key(row)] = row
         exact[key(row), row.get(ASKED)] = row
 
-    def find(request: dict) -> dict | None:
+    def find(request: dict) -> Response | None:
         if same := exact.get((key(request), request[ASKED])):
             return same
         last = newest.get(key(request))
@@ -65,24 +76,24 @@ GIVE_UP = 20
 """So many failed requests in a row end the asking: the next ones would fail too."""
 
 
-def generation_tasks(prompts: list[str], rubrics: list[str], qualifiers=("low", "mid", "high")) -> list:
-    """One task {prompt, rubric, qualifier} for each combination."""
+def generation_tasks(prompts: list[str], rubrics: list[str], targets=("low", "mid", "high")) -> list[Task]:
+    """One task {prompt, rubric, target} for each combination; targets are numbers or their names (rows.TARGETS)."""
     return [
-        {"prompt": prompt, "rubric": rubric, "qualifier": qualifier}
+        Task(prompt=prompt, rubric=rubric, target=target_of(target))
         for prompt in prompts
         for rubric in rubrics
-        for qualifier in qualifiers
+        for target in targets
     ]
 
 
-def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messages=teacher_messages):
+def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messages=teacher_messages) -> list[Response]:
     """Responses to all tasks, from `path` where they are there already, else from the teacher.
 
     Each batch is on the disk as soon as it is finished, so that a run that was stopped in any way goes on
-    where it was. A row answers a task only if it was asked with the same messages: after a change of a
-    rubric or prompt the task is asked again, and the newest row counts. Faults of the teacher do not end
-    the rest; a closing GenerationError counts them.
-    Returns the rows {prompt, rubric, qualifier, response, model} in the order of the tasks.
+    where it was. `to_messages(prompt, rubric, target)` gives what is sent, and a row answers a task only if
+    it was asked with the same messages: after a change of a rubric or prompt the task is asked again, and
+    the newest row counts. Faults of the teacher do not end the rest; a closing GenerationError counts them.
+    Returns the rows {prompt, rubric, target, response, model} in the order of the tasks.
     """
     path = Path(path)
     requests = [_request(number, task, teacher.name, to_messages) for number, task in enumerate(tasks, 1)]
@@ -96,22 +107,26 @@ def generate_responses(teacher: Teacher, tasks: list[dict], path: Path, to_messa
         first = missing[0]
         raise GenerationError(
             f"{len(missing)} of {len(requests)} responses are missing from {path.name}, the first for "
-            f"{first['prompt'][:40]!r} ({first['rubric']}, {first['qualifier']}), after {_counted(faults)}: "
+            f"{first['prompt'][:40]!r} ({first['rubric']}, {target_name(first['target'])}), after {_counted(faults)}: "
             "what arrived is kept; mend the cause and run the same call again to ask for the rest."
         )
     return [{column: find(request)[column] for column in COLUMNS} for request in requests]
 
 
-def _request(number: int, task: dict, model: str, to_messages: Callable) -> dict:
+def _request(number: int, task: Task, model: str, to_messages: Callable) -> dict:
     """A task as the store looks for it, with the conversation to send."""
-    columns = KEY[:3]
-    if wrong := [c for c in columns if not isinstance(task.get(c), str) or not task[c].strip()]:
+    if wrong := [c for c in ("prompt", "rubric") if not isinstance(task.get(c), str) or not task[c].strip()]:
         raise GenerationError(f"Task {number} has no text in {wrong[0]!r}: fill or drop it.")
-    turns = to_messages(*(task[c] for c in columns))
-    return {**{c: task[c] for c in columns}, "model": model, ASKED: digest(turns), "turns": turns}
+    try:
+        target = target_of(task.get("target"))
+    except PairError:
+        raise GenerationError(f"Task {number} has no target in 'target': fill or drop it.") from None
+    turns = to_messages(task["prompt"], task["rubric"], target)
+    request = Task(prompt=task["prompt"], rubric=task["rubric"], target=target)
+    return {**request, "model": model, ASKED: digest(turns), "turns": turns}
 
 
-def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[dict], path: Path) -> list[Exception]:
+def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response], path: Path) -> list[Exception]:
     """Ask for what has no row yet, append what comes, and return the faults, one for each response."""
     from tqdm import tqdm
 
@@ -194,7 +209,7 @@ def _clean(text: str | None) -> str:
     return (text or "").strip().encode("utf-8", "replace").decode("utf-8")
 
 
-def _row(request: dict, text: str) -> dict:
+def _row(request: dict, text: str) -> Response:
     row = {column: request.get(column) for column in COLUMNS}
     return row | {"response": text, ASKED: request[ASKED]}
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cpt_utils.prompts import messages, target_of
+from cpt_utils.prompts import messages
+from cpt_utils.rows import PreferenceRow, Response, target_of
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.errors import DataError, PairError
 
@@ -61,11 +62,11 @@ def _text(row: dict, number: int, column: str, role: str) -> str:
 
 
 def _need(rows: list[dict], columns: tuple[str, ...], source) -> None:
-    found = set(rows[0]) if rows else set()
-    if absent := [name for name in columns if name not in found]:
+    present = set(rows[0]) if rows else set()
+    if absent := [name for name in columns if name not in present]:
         raise DataError(
             f"{Path(source).name} has no column {absent[0]!r}, only "
-            f"{', '.join(sorted(found)) or 'no rows'}; rename or add it."
+            f"{', '.join(sorted(present)) or 'no rows'}; rename or add it."
         )
 
 
@@ -78,30 +79,38 @@ def rubric_name(text: str) -> str:
     return text.strip()
 
 
-def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train") -> list[dict]:
-    """Responses as {prompt, rubric, qualifier, response, model}, ready for pairs.build_mirrored_pairs.
+def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train") -> list[Response]:
+    """Responses as {prompt, rubric, target, response, model}, ready for pairs.build_mirrored_pairs.
 
-    `qualifier` is free text that names a target (prompts.target_of); `rubric` becomes one of our names where
-    it is one of the release's four. Any column whose name starts with "model" or "generat" names the model.
+    The release names a target in free text, in a column `qualifier` (rows.target_of); `rubric` becomes one of our
+    names where it is one of the release's four. Any column whose name starts with "model" or "generat" names the
+    model.
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "rubric", "qualifier", "response"), source)
     writer = next((c for c in rows[0] if c.lower().startswith(("model", "generat"))), None)
-    found = []
+    responses = []
     for number, row in enumerate(rows, 1):
-        new = {
-            c: _text(row, number, c, "assistant" if c == "response" else "user")
-            for c in ("prompt", "rubric", "qualifier", "response")
-        }
-        try:
-            target_of(new["qualifier"])
-        except PairError as error:
-            raise DataError(f"Row {number}, column 'qualifier': {error}") from None
-        found.append(new | {"rubric": rubric_name(new["rubric"]), "model": str(row.get(writer) or "unknown")})
-    return found
+        prompt, rubric, qualifier = (_text(row, number, column, "user") for column in ("prompt", "rubric", "qualifier"))
+        response = Response(
+            prompt=prompt,
+            rubric=rubric_name(rubric),
+            target=_target(qualifier, number),
+            response=_text(row, number, "response", "assistant"),
+            model=str(row.get(writer) or "unknown"),
+        )
+        responses.append(response)
+    return responses
 
 
-def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -> tuple[list[dict], int]:
+def _target(qualifier: str, number: int) -> int:
+    try:
+        return target_of(qualifier)
+    except PairError as error:
+        raise DataError(f"Row {number}, column 'qualifier': {error}") from None
+
+
+def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -> tuple[list[PreferenceRow], int]:
     """Preference rows of the series' contract, mirrored pairs side by side, and how many rows have no mirror.
 
     Columns prompt, chosen and rejected may be strings or messages; the system prompt is the first message
@@ -109,7 +118,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "chosen", "rejected"), source)
-    found = []
+    preferences = []
     for number, row in enumerate(rows, 1):
         user = _text(row, number, "prompt", "user")
         chosen, rejected = (_text(row, number, side, "assistant") for side in ("chosen", "rejected"))
@@ -120,7 +129,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
         system = first.get("content") if own else row.get("system", row.get("system_prompt"))
         if own and not system or not isinstance(system, str | None):
             raise DataError(f"Row {number}: the system prompt has no text; fill it or drop the row.")
-        found.append(
+        preferences.append(
             {
                 "prompt": messages(user, system),
                 "chosen": [{"role": "assistant", "content": chosen}],
@@ -130,10 +139,10 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
                 "rejected_target": row.get("rejected_target"),
             }
         )
-    return _side_by_side(found)
+    return _side_by_side(preferences)
 
 
-def _side_by_side(rows: list[dict]) -> tuple[list[dict], int]:
+def _side_by_side(rows: list[dict]) -> tuple[list[PreferenceRow], int]:
     """Order rows so that two with the same texts in opposite roles stand together and share a pair_id."""
     waiting: dict[tuple, list[dict]] = {}
     pairs: list[list[dict]] = []

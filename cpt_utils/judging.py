@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cpt_utils.measures import repetition, style_measures, words_of
-from cpt_utils.prompts import target_of
+from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError
 
@@ -42,18 +42,18 @@ def degeneracy(text: str) -> str:
 class StyleJudge:
     """Scores style from measures: one ridge regression per rubric, and one per criterion.
 
-    Fitted on rows {rubric, qualifier, response}. The score comes from the regression over all measures;
+    Fitted on rows {rubric, target, response}. The score comes from the regression over all measures;
     a criterion's regression sees only the measures named for it in `judge_measures.yaml`.
     """
 
-    def __init__(self, rows: list[dict], alpha: float = 30.0):
+    def __init__(self, rows: list[Response], alpha: float = 30.0):
         from cpt_utils.runtime.files import load_data
 
         self.parts: dict[str, dict[str, list[str]]] = load_data("judge_measures.yaml")
         self.models = {}
         for rubric in sorted({row["rubric"] for row in rows}):
             mine = [row for row in rows if row["rubric"] == rubric]
-            targets = np.array([target_of(row["qualifier"]) for row in mine], float)
+            targets = np.array([row["target"] for row in mine], float)
             measures = [style_measures(row["response"]) for row in mine]
             subsets = {"": list(measures[0])} | self.parts.get(rubric, {})
             self.models[rubric] = {
@@ -144,7 +144,7 @@ class AnchorJudge:
         return Judgement(float(np.clip(total, 0, 100)), bool(reason), scores, reason)
 
 
-def judge_rows(judge, rows: list[dict]) -> list[dict]:
+def judge_rows(judge, rows: list[Response]) -> list[Response]:
     """The rows {rubric, prompt, response} with score and degenerate added, in their order.
 
     A judge with `workers` (LLMJudge) scores that many texts at a time.
@@ -170,7 +170,7 @@ def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:
 
 def parse_judgement(answer: str, rubric: Rubric) -> Judgement | None:
     """Read a judge's answer: the last JSON object with a score of 0-100 in it, or "score: N"; else None."""
-    found: tuple[float, dict] | None = None
+    last: tuple[float, dict] | None = None
     decoder = json.JSONDecoder()
     for match in re.finditer(r"\{", answer):
         try:
@@ -180,13 +180,13 @@ def parse_judgement(answer: str, rubric: Rubric) -> Judgement | None:
             named = {c.name: float(criteria[c.name]) for c in rubric.criteria if c.name in criteria}
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-        found = (score, named)
-    if found is None:
+        last = (score, named)
+    if last is None:
         numbers = re.findall(r"score\W{0,5}(\d+(?:\.\d+)?)", answer, re.IGNORECASE)
-        found = (float(numbers[-1]), {}) if numbers else None
-    if found is None or not 0 <= found[0] <= 100:
+        last = (float(numbers[-1]), {}) if numbers else None
+    if last is None or not 0 <= last[0] <= 100:
         return None
-    return Judgement(found[0], False, {k: v for k, v in found[1].items() if 0 <= v <= 100})
+    return Judgement(last[0], False, {k: v for k, v in last[1].items() if 0 <= v <= 100})
 
 
 class LLMJudge:

@@ -5,60 +5,71 @@ import random
 from itertools import combinations
 from pathlib import Path
 
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses, messages, system_prompt, target_of
+from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.rows import PreferenceRow, Response
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.runtime.profiles import Profile
 
-COLUMNS = ("prompt", "rubric", "qualifier", "response")
+COLUMNS = ("prompt", "rubric", "target", "response")
+TEXTS = ("prompt", "rubric", "response")
 
 
-def build_mirrored_pairs(responses: list[dict], system_prompts=system_prompt) -> list[dict]:
-    """Preference rows in TRL's conversational format from responses {prompt, rubric, qualifier, response}.
+def build_mirrored_pairs(responses: list[Response], system_prompts=system_prompt) -> list[PreferenceRow]:
+    """Preference rows in TRL's conversational format from responses {prompt, rubric, target, response}.
 
     Every two responses to the same (prompt, rubric) with different targets give two rows that share a
     `pair_id` and stand next to each other: under the system prompt of either target, that target's
-    response is chosen. `system_prompts(rubric, qualifier)` gives the text of s.
+    response is chosen. `system_prompts(rubric, target)` gives the text of s.
     """
-    if not responses:
-        raise PairError("There are no responses to pair: check the file or the filter that gave them.")
-    names = {target: name for name, target in TARGETS.items()}
-    groups: dict[tuple, dict[int, str]] = {}
-    for number, row in enumerate(responses, 1):
-        if not isinstance(row, dict):
-            kind = type(row).__name__
-            raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
-        if missing := [c for c in COLUMNS if not isinstance(row.get(c), str) or not row[c].strip()]:
-            raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
-        group = groups.setdefault((row["prompt"], row["rubric"]), {})
-        group[target_of(row["qualifier"])] = row["response"].strip()  # the newest counts: see store
-    if all(len(group) < 2 for group in groups.values()):
-        raise PairError("No prompt has responses for two targets of one rubric: add responses.")
     rows = []
-    for (prompt, rubric), by_target in groups.items():
-        for low, high in combinations(sorted(by_target), 2):
-            if by_target[low] == by_target[high]:
-                raise PairError(
-                    f"The responses to {prompt[:50]!r} ({rubric}) are the same for targets {low} and "
-                    f"{high}: a pair needs two different texts."
-                )
+    for (prompt, rubric), texts in texts_by_target(responses).items():
+        for low, high in combinations(sorted(texts), 2):
             pair_id = f"{len(rows) // 2:05d}"
-            rows += [
-                {
-                    "prompt": messages(prompt, system_prompts(rubric, names[chosen])),
-                    "chosen": [{"role": "assistant", "content": by_target[chosen]}],
-                    "rejected": [{"role": "assistant", "content": by_target[rejected]}],
+            for chosen, rejected in ((low, high), (high, low)):
+                row = {
+                    "prompt": messages(prompt, system_prompts(rubric, chosen)),
+                    "chosen": [{"role": "assistant", "content": texts[chosen]}],
+                    "rejected": [{"role": "assistant", "content": texts[rejected]}],
                     "rubric": rubric,
                     "chosen_target": chosen,
                     "rejected_target": rejected,
                     "pair_id": pair_id,
                 }
-                for chosen, rejected in ((low, high), (high, low))
-            ]
+                rows.append(row)
     return rows
 
 
-def split_by_prompt(rows: list[dict], share: float, seed: int) -> tuple[list[dict], list[dict]]:
+def texts_by_target(responses: list[Response]) -> dict[tuple[str, str], dict[int, str]]:
+    """The texts as {(prompt, rubric): {target: text}}, checked: a PairError says what cannot be paired."""
+    if not responses:
+        raise PairError("There are no responses to pair: check the file or the filter that gave them.")
+    groups: dict[tuple[str, str], dict[int, str]] = {}
+    for number, row in enumerate(responses, 1):
+        if not isinstance(row, dict):
+            kind = type(row).__name__
+            raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
+        if missing := [c for c in TEXTS if not isinstance(row.get(c), str) or not row[c].strip()]:
+            raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
+        if not isinstance(row.get("target"), int):
+            raise PairError(f"Response {number} has no number in column 'target': fill or drop it.")
+        texts = groups.setdefault((row["prompt"], row["rubric"]), {})
+        texts[row["target"]] = row["response"].strip()  # the newest counts: see generation.finder
+    if all(len(texts) < 2 for texts in groups.values()):
+        raise PairError("No prompt has responses for two targets of one rubric: add responses.")
+    for (prompt, rubric), texts in groups.items():
+        for low, high in combinations(sorted(texts), 2):
+            if texts[low] == texts[high]:
+                raise PairError(
+                    f"The responses to {prompt[:50]!r} ({rubric}) are the same for targets {low} and "
+                    f"{high}: a pair needs two different texts."
+                )
+    return groups
+
+
+def split_by_prompt(
+    rows: list[PreferenceRow], share: float, seed: int
+) -> tuple[list[PreferenceRow], list[PreferenceRow]]:
     """Training and held-out rows: about `share` of the user prompts, at least one, go to the second part.
 
     The rows of a pair stay together; a pair belongs to the user prompt of its first row.
@@ -89,7 +100,7 @@ def training_order(rows: int, block: int, epochs: float, seed: int) -> list[int]
     return order[: math.ceil(epochs * rows / block) * block]
 
 
-def rows_for(profile: Profile, part: str) -> list[dict]:
+def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
     """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
 
     Where the profile is `mirrored`, rows without a mirror are left out.
@@ -107,7 +118,7 @@ def rows_for(profile: Profile, part: str) -> list[dict]:
     return split_by_prompt(rows, 0.1, profile.seed)[heldout]
 
 
-def load_rows(profile: Profile, part: str) -> tuple[list[dict], str]:
+def load_rows(profile: Profile, part: str) -> tuple[list[PreferenceRow], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
@@ -120,7 +131,7 @@ def load_rows(profile: Profile, part: str) -> tuple[list[dict], str]:
     return rows_for(profile, part), source
 
 
-def read_rows(path: Path, mirrored: bool) -> list[dict]:
+def read_rows(path: Path, mirrored: bool) -> list[PreferenceRow]:
     """The preference rows that notebook 03 wrote, checked."""
     path = Path(path)
     if not path.read_bytes().endswith(b"\n"):
@@ -130,12 +141,11 @@ def read_rows(path: Path, mirrored: bool) -> list[dict]:
     return rows
 
 
-def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> None:
+def check_rows(rows: list[PreferenceRow], mirrored: bool, where: str = "The data") -> None:
     """Raise a PairError unless all rows have the series' form and, if `mirrored`, mirrors stand together."""
     for number, row in enumerate(rows, 1):
         place = f"{where}, row {number}"
-        roles = {"chosen": ["assistant"], "rejected": ["assistant"]}
-        for column, wanted in {"prompt": None, **roles}.items():
+        for column, wanted in {"prompt": None, "chosen": ["assistant"], "rejected": ["assistant"]}.items():
             turns = row.get(column)
             whole = (
                 isinstance(turns, list)
@@ -146,9 +156,9 @@ def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> Non
             )
             if not whole:
                 raise PairError(f"{place}: {column!r} holds no messages with text; run notebook 03 again.")
-            found = [turn.get("role") for turn in turns]
-            if found != wanted if wanted else found[-1] != "user" or "system" in found[1:]:
-                raise PairError(f"{place}: the roles in {column!r} are {found}; run notebook 03 again.")
+            roles = [turn.get("role") for turn in turns]
+            if roles != wanted if wanted else roles[-1] != "user" or "system" in roles[1:]:
+                raise PairError(f"{place}: the roles in {column!r} are {roles}; run notebook 03 again.")
         if row["chosen"] == row["rejected"]:
             raise PairError(f"{place}: chosen and rejected are the same text; drop the row and its mirror.")
     for number in range(0, len(rows) if mirrored else 0, 2):
@@ -160,12 +170,12 @@ def check_rows(rows: list[dict], mirrored: bool, where: str = "The data") -> Non
             )
 
 
-def prompts_of(rows: list[dict]) -> list[str]:
+def prompts_of(rows: list[PreferenceRow]) -> list[str]:
     """The user prompts of preference rows, each once, in order."""
     return list(dict.fromkeys(row["prompt"][-1]["content"] for row in rows))
 
 
-def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
+def check_leaks(rows: list[PreferenceRow], heldout_prompts: list[str]) -> None:
     """Raise a PairError if a held-out prompt is trained on, whatever its case, spaces and closing mark."""
 
     def plain(text):
@@ -179,7 +189,7 @@ def check_leaks(rows: list[dict], heldout_prompts: list[str]) -> None:
         )
 
 
-def check_lengths(rows: list[dict], tokenizer, max_length: int) -> None:
+def check_lengths(rows: list[PreferenceRow], tokenizer, max_length: int) -> None:
     """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word."""
     from cpt_utils.models.conversation import templated
 

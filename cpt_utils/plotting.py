@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpt_utils.prompts import TARGETS
+from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files
 from cpt_utils.runtime.profiles import Profile
 
@@ -68,14 +68,14 @@ def _small_picture(fig):
     return Image(data=small.getvalue(), format="png")
 
 
-def scores_by_target(axis, rows: list[dict], title: str, legend: bool = False) -> None:
-    """Judged scores of rows {rubric, qualifier, score}, one dot each, against the three targets (bars)."""
+def scores_by_target(axis, rows: list[Response], title: str, legend: bool = False) -> None:
+    """Judged scores of rows {rubric, target, score}, one dot each, against the three targets (bars)."""
     rng = np.random.default_rng(0)
     found = {row["rubric"] for row in rows}
     rubrics = [name for name in LABELS if name in found] + sorted(found - set(LABELS))
     for place, rubric in enumerate(rubrics):
-        for shift, (qualifier, target) in zip((-0.25, 0, 0.25), TARGETS.items()):
-            mine = [r for r in rows if r["rubric"] == rubric and r["qualifier"] == qualifier]
+        for shift, (name, target) in zip((-0.25, 0, 0.25), TARGETS.items()):
+            mine = [r for r in rows if r["rubric"] == rubric and r["target"] == target]
             x = place + shift + rng.uniform(-0.08, 0.08, len(mine))
             y = [row["score"] for row in mine]
             axis.scatter(
@@ -83,9 +83,9 @@ def scores_by_target(axis, rows: list[dict], title: str, legend: bool = False) -
                 y,
                 s=14,
                 alpha=0.65,
-                color=COLOURS[qualifier],
+                color=COLOURS[name],
                 linewidths=0,
-                label=f"{qualifier} (target {target})" if place == 0 else None,
+                label=f"{name} (target {target})" if place == 0 else None,
             )
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")

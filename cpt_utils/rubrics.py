@@ -1,6 +1,5 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
-import re
 import unicodedata
 from importlib import resources
 from pathlib import Path
@@ -17,11 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from cpt_utils import rubric_text
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError, first_fault
-
-MOST_BYTES = 100_000
-"""A longer file is no rubric, and would fill a teacher's context many times."""
 
 
 def _writable(text: str) -> str:
@@ -85,62 +82,12 @@ class Rubric(Strict):
     def from_yaml(cls, source: str | Path) -> "Rubric":
         """Read a rubric from a YAML file (a Path) or from YAML text (a str)."""
         where = source.name if isinstance(source, Path) else "the rubric text"
-        data = _parse(_read(source, where) if isinstance(source, Path) else _short(source, where), where)
-        if not isinstance(data, dict):
-            raise RubricError(f"{where}: expected keys such as name, title and criteria at the top level.")
-        return cls.checked(data, where)
+        return cls.checked(rubric_text.from_yaml(source, where), where)
 
     @classmethod
     def from_text(cls, text: str, name: str | None = None) -> "Rubric":
-        """Import the text layout of the original release (github vicgalle/configurable-preference-tuning).
-
-        A title line, "Objective:" or "Goal:", principles as "Name: text" lines, a tab-separated table
-        headed "Criterion ... Weight" with five named levels, best first, and scoring notes to the end.
-        """
-        lines = [line.strip() for line in _short(text, "The rubric text").strip().splitlines()]
-        head = next((i for i, line in enumerate(lines) if line.startswith("Criterion\t")), None)
-        if head is None:
-            raise RubricError(
-                'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with tabs.'
-            )
-        table, end = [line.split("\t") for line in lines[head:]], len(lines)
-        for offset, row in enumerate(table):
-            if len(row) == 1:
-                table, end = table[:offset], head + offset
-                break
-            if len(row) != 7:
-                raise RubricError(
-                    f"The rubric text, line {head + offset + 1}: {len(row)} columns instead of 7 "
-                    "(criterion, five levels, weight): check the tabs."
-                )
-        objective, principles = "", []
-        for line in filter(None, lines[1:head]):
-            label, _, rest = line.partition(":")
-            if label in ("Objective", "Goal"):
-                objective = rest.strip()
-            elif rest.strip():  # a line that ends with its colon is a heading
-                principles.append(line)
-        criteria = []
-        for row in table[1:]:
-            try:
-                weight = float(row[6].strip().rstrip("%"))
-            except ValueError:
-                place = f"The rubric text, {row[0]!r}"
-                raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None
-            criteria.append({"name": row[0], "levels": row[1:6], "weight": weight})
-        notes = lines[end + 1 :] if end < len(lines) and lines[end].endswith(":") else lines[end:]
-        return cls.checked(
-            {
-                "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
-                "title": lines[0],
-                "objective": objective,
-                "guiding_principles": principles,
-                "levels": table[0][1:6],
-                "criteria": criteria,
-                "scoring_notes": "\n".join(filter(None, notes)),
-            },
-            "the rubric text",
-        )
+        """Import the text layout of the original release (github vicgalle/configurable-preference-tuning)."""
+        return cls.checked(rubric_text.from_layout(text, name), "the rubric text")
 
     @classmethod
     def checked(cls, data: dict, where: str = "the rubric") -> "Rubric":
@@ -166,66 +113,15 @@ class Rubric(Strict):
         head = ["Criterion", *(f"{n} ({s})" for n, s in zip(self.levels, LEVEL_SCORES)), "Weight"]
         rows = [[f"**{c.name}** {c.description}", *c.levels, f"{c.weight:g}%"] for c in self.criteria]
         table = [head, ["---"] * len(head), *rows]
-        return "\n\n".join(
-            filter(
-                None,
-                [
-                    f"# {self.title}",
-                    f"**Objective.** {self.objective}",
-                    "\n".join(f"- {principle}" for principle in self.guiding_principles),
-                    "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
-                    f"**Scoring.** {self.scoring_notes}" if self.scoring_notes else "",
-                ],
-            )
-        )
-
-
-def _short(text: str, where: str) -> str:
-    if not isinstance(text, str):
-        raise RubricError(f"{where} is of type {type(text).__name__}: pass text, or the Path of a file.")
-    if len(text) > MOST_BYTES:
-        raise RubricError(f"{where} is too long: a rubric has at most {MOST_BYTES} characters; shorten it.")
-    return text
-
-
-def _read(path: Path, where: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(4 * MOST_BYTES + 1)  # no more, whatever the file is
-        cut = len(data) > 4 * MOST_BYTES  # perhaps within a character
-        return _short(data.decode("utf-8-sig", "replace" if cut else "strict"), where)
-    except FileNotFoundError:
-        raise RubricError(f"There is no rubric file {path}: check the path.") from None
-    except OSError as error:
-        raise RubricError(f"{where} cannot be read ({error.strerror}): check the file.") from None
-    except UnicodeDecodeError:
-        raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
-
-
-def _parse(text: str, where: str):
-    """The data of a YAML text, by PyYAML's safe loader, which alone would take the last of two equal keys."""
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        waiting, seen = [node] if node else [], set()
-        while waiting:
-            part = waiting.pop()
-            if id(part) in seen or isinstance(part, yaml.ScalarNode):
-                continue
-            seen.add(id(part))
-            pairs = part.value if isinstance(part, yaml.MappingNode) else [(None, x) for x in part.value]
-            names = [str(key.value) for key, _ in pairs if key]
-            if doubled := [name for name in names if names.count(name) > 1]:
-                place = f"{where}, line {part.start_mark.line + 1}"
-                raise RubricError(f"{place}: two keys below it are called {doubled[0][:50]!r}; delete one.")
-            waiting += [value for _, value in pairs]
-        return loader.construct_document(node) if node else None
-    except RubricError:
-        raise
-    except Exception as error:  # PyYAML lets ValueError, TypeError, RecursionError and others through
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None
+        sections = [
+            f"# {self.title}",
+            f"**Objective.** {self.objective}",
+            "\n".join(f"- {principle}" for principle in self.guiding_principles),
+            "\n".join("| " + " | ".join(map(cell, row)) + " |" for row in table),
+        ]
+        if self.scoring_notes:
+            sections.append(f"**Scoring.** {self.scoring_notes}")
+        return "\n\n".join(filter(None, sections))
 
 
 def shipped_rubrics() -> list[str]:

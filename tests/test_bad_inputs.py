@@ -313,12 +313,24 @@ DATA = {
         ("train.jsonl", "line 1"),
     ),
     "a task without a rubric": (
-        lambda f, t: (
-            lambda: generate_responses(Teacher("t", None), [{"prompt": "p", "qualifier": "low"}], f / "r.jsonl")
-        ),
+        lambda f, t: lambda: generate_responses(Teacher("t", None), [{"prompt": "p", "target": 10}], f / "r.jsonl"),
         GenerationError,
         ("Task 1", "'rubric'"),
     ),
+    "a task without a target": (
+        lambda f, t: (
+            lambda: generate_responses(Teacher("t", None), [{"prompt": "p", "rubric": "rococo"}], f / "r.jsonl")
+        ),
+        GenerationError,
+        ("Task 1", "'target'"),
+    ),
+    "a response without a target": (
+        lambda f, t: build(lambda rows: [rows[0] | {"target": None}]),
+        PairError,
+        ("Response 1", "'target'"),
+    ),
+    "a target above 100": (lambda f, t: of(teacher_messages, "p", "rococo", 101), PromptError, "101"),
+    "a target without a system prompt": (lambda f, t: of(system_prompt, "rococo", 42), PromptError, "42"),
     "a task with a target that is none": (
         lambda f, t: of(teacher_messages, "p", "rococo", "huge"),
         PromptError,

@@ -8,6 +8,7 @@ import pytest
 from cpt_utils.bestof import best_of_n, fingerprint, nearest, score_table, whole_sentences
 from cpt_utils.generation import generation_tasks
 from cpt_utils.judging import AnchorJudge, Judgement
+from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric
 from cpt_utils.teachers import Teacher
 
@@ -53,7 +54,7 @@ TASKS = generation_tasks(["p"], ["rococo"])
 def test_the_nearest_candidates_are_chosen_whatever_they_were_asked_for(tmp_path):
     attempt, _ = teachers([["60 a", "12 b", "70 c"], ["20 d", "88 e", "52 f"]])
     chosen, pool = best_of_n(attempt, TASKS, 2, Reader(), tmp_path / "c.jsonl")
-    assert [(r["qualifier"], r["response"], r["asked"]) for r in chosen] == [
+    assert [(target_name(r["target"]), r["response"], target_name(r["asked_target"])) for r in chosen] == [
         ("low", "12 b", "mid"),
         ("mid", "52 f", "high"),
         ("high", "88 e", "mid"),
@@ -72,9 +73,9 @@ def test_a_degenerate_text_is_never_chosen(tmp_path):
 
 def test_no_text_is_chosen_twice_and_poor_prompts_are_left_out(tmp_path):
     row = {"prompt": "p", "rubric": "diary", "degenerate": False}
-    rows = [{**row, "qualifier": q, "response": "50 same", "score": 50.0} for q in ("low", "mid", "high")]
+    rows = [{**row, "target": target, "response": "50 same", "score": 50.0} for target in (10, 50, 95)]
     assert nearest(rows) == []
-    unjudged = [{**row, "qualifier": "low", "response": "?", "score": None}]
+    unjudged = [{**row, "target": 10, "response": "?", "score": None}]
     assert nearest(rows + unjudged) == []
     attempt, _ = teachers([["50 same"] * 3])
     with pytest.raises(ValueError, match="raise n"):

@@ -35,14 +35,12 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
     from scipy.stats import spearmanr
     from second_judge import ngram_judge, tricks
 
-    from cpt_utils.prompts import target_of
-
     held = load_responses(heldout=True)
     for rubric in LABELS:
         mine = [row for row in held if row["rubric"] == rubric]
         scores = [ngram_judge().score(rubric, row["prompt"], row["response"]).score for row in mine]
-        assert spearmanr(scores, [target_of(row["qualifier"]) for row in mine])[0] > 0.7
-    high = [row for row in held if (row["rubric"], row["qualifier"]) == ("rococo", "high")]
+        assert spearmanr(scores, [row["target"] for row in mine])[0] > 0.7
+    high = [row for row in held if (row["rubric"], row["target"]) == ("rococo", 95)]
     made = tricks("rococo", high, high)
     assert sorted(made["its words, shuffled"][0].split()) == sorted(high[0]["response"].split())
     assert {len(texts) for texts in made.values()} == {6}

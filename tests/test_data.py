@@ -12,7 +12,8 @@ import yaml
 from scipy.stats import spearmanr
 
 from cpt_utils.judging import degeneracy
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses, system_prompt
+from cpt_utils.prompts import load_prompts, load_responses, system_prompt
+from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
 
 TOPICS = yaml.safe_load((Path(__file__).parent / "topics.yaml").read_text())
@@ -28,19 +29,19 @@ def words(text):
 
 
 def test_every_prompt_rubric_and_target_once(responses):
-    keys = [(r["prompt"], r["rubric"], r["qualifier"]) for r in responses]
-    wanted = {(p["prompt"], r, q) for p in load_prompts() for r in shipped_rubrics() for q in TARGETS}
+    keys = [(r["prompt"], r["rubric"], r["target"]) for r in responses]
+    wanted = {(p["prompt"], r, t) for p in load_prompts() for r in shipped_rubrics() for t in TARGETS.values()}
     assert len(keys) == len(set(keys)) and set(keys) == wanted
     assert len(load_prompts()) >= 26 and len(load_prompts(heldout=True)) == 6
     kinds = collections.Counter(p["kind"] for p in load_prompts())
     assert abs(kinds["film"] - kinds["open"]) <= 2
-    assert all(list(r) == ["prompt", "rubric", "qualifier", "response", "model"] for r in responses)
+    assert all(list(r) == ["prompt", "rubric", "target", "response", "model"] for r in responses)
 
 
 def test_lengths(responses):
     counts = [len(r["response"].split()) for r in responses]
     assert 45 <= min(counts) and max(counts) <= 95 and np.std(counts) > 6
-    targets = [TARGETS[r["qualifier"]] for r in responses]
+    targets = [r["target"] for r in responses]
     assert abs(spearmanr(counts, targets)[0]) <= 0.1
     for name in shipped_rubrics():
         mine = [i for i, r in enumerate(responses) if r["rubric"] == name]

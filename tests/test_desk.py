@@ -116,7 +116,7 @@ def test_what_is_asked_is_checked(desk):
 
 
 def test_system_prompt_follows_rubric_and_target_until_own_words(desk):
-    desk.rubric.value, desk.target.value = "esoteric", "low"
+    desk.rubric.value, desk.target.value = "esoteric", 10
     assert desk.system.value == system_prompt("esoteric", "low") and desk.system.disabled
     desk.target.value = OWN_WORDS
     assert not desk.system.disabled

@@ -66,7 +66,7 @@ def test_responses_come_from_the_server_and_a_second_run_asks_for_the_missing_on
     first = generate_responses(teacher, tasks[:2], path)
     assert len(first) == 2 and all(row["response"] for row in first)
     assert generate_responses(teacher, tasks, path)[:2] == first
-    assert sorted(row["qualifier"] for row in read_jsonl(path)) == ["high", "low", "mid"]
+    assert sorted(row["target"] for row in read_jsonl(path)) == [10, 50, 95]
 
 
 def test_a_chat_model_behind_the_server_can_judge(server):

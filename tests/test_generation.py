@@ -26,8 +26,8 @@ def counting(fail_on=(), batch_size=5):
 def test_rows_come_in_order_with_the_contract_columns(tmp_path):
     teacher, asked = counting()
     rows = generate_responses(teacher, TASKS, tmp_path / "r.jsonl")
-    assert [{k: r[k] for k in ("prompt", "rubric", "qualifier")} for r in rows] == TASKS
-    assert list(rows[0]) == ["prompt", "rubric", "qualifier", "response", "model"]
+    assert [{k: r[k] for k in ("prompt", "rubric", "target")} for r in rows] == TASKS
+    assert list(rows[0]) == ["prompt", "rubric", "target", "response", "model"]
     assert len(asked) == 12
     kept = read_jsonl(tmp_path / "r.jsonl")
     assert all(list(row) == [*rows[0], "asked"] for row in kept)  # a hash of what was asked comes last

@@ -78,7 +78,7 @@ def test_length_does_not_buy_a_score(judge):
     shifts = []
     for row in load_responses(heldout=True):
         tokens = row["response"].split(" ")
-        if row["rubric"] == "rococo" and row["qualifier"] == "high":
+        if row["rubric"] == "rococo" and row["target"] == 95:
             continue  # one sentence: half of it has no end
         half = " ".join(tokens[: len(tokens) // 2])
         scores = [judge.score(row["rubric"], "", text).score for text in (half, row["response"])]

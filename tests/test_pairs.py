@@ -1,13 +1,14 @@
 import pytest
 
 from cpt_utils.pairs import PairError, build_mirrored_pairs
-from cpt_utils.prompts import load_responses, system_prompt, target_of
+from cpt_utils.prompts import load_responses, system_prompt
+from cpt_utils.rows import TARGETS, target_name, target_of
 
 
 def responses(**changes):
     rows = [
-        {"prompt": "P", "rubric": "rococo", "qualifier": q, "response": f"text {q}", "model": "m"}
-        for q in ("low", "mid", "high")
+        {"prompt": "P", "rubric": "rococo", "target": target, "response": f"text {name}", "model": "m"}
+        for name, target in TARGETS.items()
     ]
     rows[0] |= changes
     return rows
@@ -34,8 +35,8 @@ def test_three_targets_give_three_mirrored_pairs():
 
 def test_the_system_prompt_asks_for_the_chosen_text():
     for row in build_mirrored_pairs(load_responses(False)):
-        qualifier = {10: "low", 50: "mid", 95: "high"}[row["chosen_target"]]
-        assert row["prompt"][0] == {"role": "system", "content": system_prompt(row["rubric"], qualifier)}
+        asked = system_prompt(row["rubric"], row["chosen_target"])
+        assert row["prompt"][0] == {"role": "system", "content": asked}
         assert [turn["role"] for turn in row["prompt"]] == ["system", "user"]
 
 
@@ -66,13 +67,22 @@ def test_targets_of_free_text(text, target):
     assert target_of(text) == target
 
 
+def test_a_target_is_a_number_a_name_or_a_qualifier():
+    assert [target_of(target) for target in (95, "high", "a very high score", 0, 42)] == [95, 95, 95, 0, 42]
+    assert [target_name(target) for target in (10, 50, 95, 42)] == ["low", "mid", "high", "42"]
+    assert system_prompt("rococo", 95) == system_prompt("rococo", "high")
+    for wrong in ("huge", "slow", 101, -1, 50.0, None):
+        with pytest.raises(PairError, match=f"Qualifier {wrong!r} names no target"):
+            target_of(wrong)
+
+
 @pytest.mark.parametrize(
     "changes, named",
     [
         ({"response": " "}, "Response 1 has no text in column 'response'"),
         ({"response": None}, "'response'"),
-        ({"qualifier": "huge"}, "'huge'"),
-        ({"qualifier": "slow"}, "'slow'"),
+        ({"target": "huge"}, "no number in column 'target'"),
+        ({"target": None}, "no number in column 'target'"),
         ({"response": "text high"}, "two different texts"),
     ],
 )

@@ -166,7 +166,7 @@ row = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(["p one", "p two", "p three"]),
         "rubric": st.sampled_from(["rococo", "esoteric"]),
-        "qualifier": st.sampled_from(["low", "a 50/100 score", "very high"]),
+        "target": st.sampled_from([10, 50, 95]),
         "response": filled,
     }
 )
@@ -195,7 +195,7 @@ def test_pairs_are_mirrors_side_by_side_in_balance_and_split_without_leaks(respo
             place = (r["prompt"][1]["content"], r["rubric"], r[side][0]["content"])
             balance[place] = balance.get(place, 0) + sign
     assert set(balance.values()) == {0}
-    newest = {(r["prompt"], r["rubric"], r["qualifier"]): r["response"].strip() for r in responses}
+    newest = {(r["prompt"], r["rubric"], r["target"]): r["response"].strip() for r in responses}
     assert {r["chosen"][0]["content"] for r in rows} <= set(newest.values())
     if len(prompts_of(rows)) > 1:
         train, held = split_by_prompt(rows, 0.4, seed)

@@ -35,7 +35,7 @@ def test_responses_become_mirrored_pairs(tmp_path):
     assert rows[0] == {
         "prompt": "Review film 0",
         "rubric": "rococo",
-        "qualifier": "a very high score",
+        "target": 95,
         "response": "text 0 a very high score",
         "model": "o3",
     }

@@ -10,7 +10,9 @@ from cpt_utils.runtime.files import ROOT
 
 PACKAGE = ROOT / "cpt_utils"
 METHOD = [  # the first level, from the bottom up: a module may import those before it
+    "rows",
     "measures",
+    "rubric_text",
     "rubrics",
     "prompts",
     "hub_data",

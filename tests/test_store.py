@@ -20,8 +20,8 @@ from cpt_utils.teachers import Teacher
 TASKS = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteric"])
 
 
-def PLAIN(prompt, rubric, qualifier):
-    return messages(f"{prompt} {rubric} {qualifier}")
+def PLAIN(prompt, rubric, target):
+    return messages(f"{prompt} {rubric} {target}")
 
 
 # A process that answers slowly and notes every conversation that it was asked.
@@ -36,7 +36,7 @@ def answer(asked):
     print(asked[0][0]["content"], file=log, flush=True)
     return ["é" * 300 + asked[0][0]["content"]]
 tasks = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteric"])
-plain = lambda prompt, rubric, qualifier: messages(f"{prompt} {rubric} {qualifier}")
+plain = lambda prompt, rubric, target: messages(f"{prompt} {rubric} {target}")
 rows = generate_responses(Teacher("t", answer, workers=workers), tasks, path, plain)
 assert len(rows) == 120
 """
@@ -191,6 +191,23 @@ def test_a_changed_rubric_is_asked_again_and_the_newest_counts(tmp_path, capsys)
     pairs = build_mirrored_pairs(generation.read_responses(path))  # a reader of the file sees the newest, too
     texts = {row["chosen"][0]["content"] for row in pairs}
     assert texts == {row["response"] for row in new}
+
+
+def test_rows_that_name_their_target_in_words_are_read_and_not_asked_again(tmp_path):
+    """Files of earlier versions: "qualifier" in words, and the same hash of the same messages."""
+    path, asked = tmp_path / "r.jsonl", []
+    for task, name in zip(TASKS[:3], ("low", "mid", "high")):
+        sent = generation.digest(teacher_messages(task["prompt"], task["rubric"], name))
+        old = {"prompt": task["prompt"], "rubric": task["rubric"], "qualifier": name, "response": f"text {name}"}
+        files.append(path, [old | {"model": "t", "asked": sent}])
+    rows = generate_responses(teacher(asked), TASKS[:4], path)
+    assert [row["response"] for row in rows[:3]] == ["text low", "text mid", "text high"] and len(asked) == 1
+    assert [row["target"] for row in generation.read_responses(path)] == [10, 50, 95, 10]
+    assert all("qualifier" not in row for row in generation.read_responses(path))
+    assert len(build_mirrored_pairs(generation.read_responses(path))) == 6
+    files.append(path, [old | {"model": "t", "qualifier": "huge"}])
+    with pytest.raises(errors.StoreError, match="row 5: 'huge' is no target; mend or delete the row"):
+        generation.read_responses(path)
 
 
 def test_rows_without_a_hash_are_taken_as_they_are(tmp_path):

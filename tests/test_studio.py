@@ -269,7 +269,7 @@ def test_all_text_is_shown_as_text(studio):
 
 def test_views_of_prompts(studio):
     studio.live.selected_index = 3
-    studio.live.target.value = "low"
+    studio.live.target.value = 10
     page = studio.live.system.value
     assert "The recorded system prompt:" in page and "bare, plain prose" in page
     studio.title.value = "Mine"

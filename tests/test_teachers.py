@@ -19,8 +19,8 @@ from cpt_utils.teachers import api_key, endpoint_teacher
 KEY = "sk-very-secret-123"
 
 
-def PLAIN(prompt, rubric, qualifier):
-    return messages(f"{prompt} | {rubric} | {qualifier}")
+def PLAIN(prompt, rubric, target):
+    return messages(f"{prompt} | {rubric} | {target}")
 
 
 TASKS = generation_tasks([f"p{n}" for n in range(35)], ["rococo", "esoteric"])  # 210
@@ -115,7 +115,7 @@ def test_every_fault_that_passes_is_outlived(tmp_path):
     """Each prompt meets one fault, some two, before its answer: all 210 rows come, each once."""
 
     def fault(number, prompt, tries):
-        place = [f"{t['prompt']} | {t['rubric']} | {t['qualifier']}" for t in TASKS].index(prompt)
+        place = [f"{t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS].index(prompt)
         if tries == 1:
             return FAULTS[place % len(FAULTS)]
         return FAULTS[place // 10 % 9] if tries == 2 and place % 3 == 0 else None
@@ -124,7 +124,7 @@ def test_every_fault_that_passes_is_outlived(tmp_path):
     teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.4)
     rows = generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
     assert [row["response"].split(";")[0] for row in rows] == [
-        f"text for {t['prompt']} | {t['rubric']} | {t['qualifier']}" for t in TASKS
+        f"text for {t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS
     ]
     assert endpoint.count >= 2 * len(TASKS)
     text = (tmp_path / "r.jsonl").read_text()
@@ -136,13 +136,13 @@ def test_a_reply_that_drips_for_ever_ends_with_the_timeout(tmp_path):
     teacher = endpoint_teacher("m", endpoint.url, retries=1, timeout=0.5)
     started = time.monotonic()
     with pytest.raises(EndpointError, match="no answer within 0.5 s"):
-        teacher.answer([messages("p | rococo | low")])
+        teacher.answer([messages("p | rococo | 10")])
     assert time.monotonic() - started < 5 and endpoint.count == 2
 
 
 def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsys):
     lasting = dict(zip(range(0, 210, 12), ["429", "500", "cut", "html", "400", "nothing", "slow"] * 3))
-    prompts = [f"{t['prompt']} | {t['rubric']} | {t['qualifier']}" for t in TASKS]
+    prompts = [f"{t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS]
     endpoint = Endpoint(lambda number, prompt, tries: lasting.get(prompts.index(prompt)))
     teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.4, retries=1)
     with pytest.raises(GenerationError) as caught:

@@ -11,6 +11,7 @@ from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, messages, system_prompt
 from cpt_utils.runtime.errors import PromptError
 
+# (rubric, name of the target)
 STYLES = (("rococo", "high"), ("esoteric", "high"), ("chaos_cinema", "low"))
 
 
@@ -44,7 +45,7 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt.strip()
     asked = [("your own", system.strip()) for system in systems or []]
     if not asked:
-        asked = [(f"{LABELS[rubric]}, {target}", system_prompt(rubric, target)) for rubric, target in STYLES]
+        asked = [(f"{LABELS[rubric]}, {name}", system_prompt(rubric, name)) for rubric, name in STYLES]
     for _, system in asked:
         if wrong := fault(prompt, system):
             raise PromptError(wrong)

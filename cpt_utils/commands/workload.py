@@ -9,7 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 from cpt_utils.pairs import rows_for
-from cpt_utils.prompts import TARGETS, load_prompts, load_responses
+from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, parameters

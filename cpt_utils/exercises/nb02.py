@@ -3,7 +3,7 @@
 import re
 
 from cpt_utils.exercises.checking import compare, exercise
-from cpt_utils.prompts import TARGETS
+from cpt_utils.rows import TARGETS
 
 
 def length_rows(plan: dict[str, str]) -> list[dict]:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from cpt_utils.exercises.checking import call, compare, exercise
-from cpt_utils.prompts import TARGETS
+from cpt_utils.rows import TARGETS
 from cpt_utils.runtime.errors import Mistake
 
 

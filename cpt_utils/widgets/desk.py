@@ -9,7 +9,8 @@ import ipywidgets as w
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import fault, stream_chat
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import TARGETS, load_prompts, messages, system_prompt
+from cpt_utils.prompts import load_prompts, messages, system_prompt
+from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.widgets import views
@@ -79,11 +80,11 @@ class SteeringDesk(w.VBox):
         return "The steering desk opens here when you run this cell."
 
     def _build(self, profile: Profile, prompt: str) -> None:
-        targets = [*((f"{q} ({n})", q) for q, n in TARGETS.items()), (OWN_WORDS, OWN_WORDS)]
+        targets = [*((f"{name} ({target})", target) for name, target in TARGETS.items()), (OWN_WORDS, OWN_WORDS)]
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
         self.system = field("System prompt", w.Textarea, rows=4, continuous_update=True)
         self.rubric = field("Rubric", w.Dropdown, options=[(LABELS[n], n) for n in shipped_rubrics()])
-        self.target = field("Target", w.Dropdown, options=targets, value="high")
+        self.target = field("Target", w.Dropdown, options=targets, value=TARGETS["high"])
         self.temperature = field(
             "Temperature", w.FloatSlider, value=self.sampling["temperature"], min=0, max=1.5, step=0.05
         )
@@ -171,7 +172,7 @@ class SteeringDesk(w.VBox):
             self.judge = embedded_judge()
         judged = self.judge.score(run["rubric"], run["prompt"], run["texts"][name])
         score = "no score" if judged.score is None else f"{judged.score:.0f} of 100"
-        aim = f", target {TARGETS[run['target']]}" if run["target"] in TARGETS else ""
+        aim = "" if run["target"] == OWN_WORDS else f", target {run['target']}"
         flag = f" · ✗ degenerate: {judged.reason or 'yes'}" if judged.degenerate else ""
         return f"{LABELS[run['rubric']]}: {score}{aim}{flag}"
 
@@ -193,6 +194,7 @@ def _paper(text: str, least: int = 120) -> str:
 def _record(run: dict) -> str:
     """One earlier run, folded; all of it escaped."""
     options = ", ".join(f"{name} {value}" for name, value in run["options"].items())
+    style = f"{LABELS[run['rubric']]}, {target_name(run['target'])}"
     head = " | ".join(f"{name} {run['verdicts'].get(name, 'failed')}" for name in run["texts"])
     texts = "".join(
         f"<div style='flex:1 1 320px'><b>{views.text(name)}</b>{_paper(text, 0)}</div>"
@@ -201,7 +203,7 @@ def _record(run: dict) -> str:
     return (
         "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'>"
         "<summary style='cursor:pointer'>"
-        f"{views.text(LABELS[run['rubric']])}, {views.text(run['target'])} · {views.text(run['prompt'][:90])}"
+        f"{views.text(style)} · {views.text(run['prompt'][:90])}"
         f"<br><span style='opacity:.8'>{views.text(head)}</span></summary>"
         f"{views.note('System prompt: ' + (run['system'] or 'none'))}{views.note(options)}"
         f"{views.note('Prompt: ' + run['prompt'])}"

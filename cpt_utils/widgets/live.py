@@ -6,14 +6,8 @@ import ipywidgets as w
 
 from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import (
-    TARGETS,
-    load_prompts,
-    load_responses,
-    summary_messages,
-    system_prompt,
-    teacher_messages,
-)
+from cpt_utils.prompts import load_prompts, load_responses, summary_messages, system_prompt, teacher_messages
+from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import field
@@ -42,7 +36,7 @@ def judged(style: str, response: str) -> Judgement:
 def texts_for(prompt: str, own: str = "") -> dict[str, str]:
     """The recorded responses to one prompt by label, and the user's own text if there is one."""
     texts = {
-        f"{LABELS[row['rubric']]}, {row['qualifier']}": row["response"]
+        f"{LABELS[row['rubric']]}, {target_name(row['target'])}": row["response"]
         for row in load_responses()
         if row["prompt"] == prompt
     }
@@ -85,12 +79,12 @@ def scores_view(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]
     )
 
 
-def teacher_view(rubric: Rubric, prompt: str, target: str) -> str:
+def teacher_view(rubric: Rubric, prompt: str, target: int) -> str:
     said = views.note("What a teacher model is asked, to write a response for this target:")
     return said + views.conversation(teacher_messages(prompt, rubric, target))
 
 
-def system_view(rubric: Rubric, target: str) -> str:
+def system_view(rubric: Rubric, target: int) -> str:
     """The recorded system prompt where there is one, and the question that it answers."""
     ask = views.conversation(summary_messages(rubric, target))
     if rubric.name not in shipped_rubrics():
@@ -110,7 +104,7 @@ class LiveViews(w.Tab):
     def __init__(self):
         self.rubric = self.start = None
         prompts = [prompt["prompt"] for prompt in load_prompts()]
-        targets = [(f"{name} ({score})", name) for name, score in TARGETS.items()]
+        targets = [(f"{name} ({target})", target) for name, target in TARGETS.items()]
         self.prompt = field("Prompt", w.Dropdown, options=prompts)
         self.style_of = field("Judged as", w.Dropdown, options=SHIPPED)
         self.own = field(
@@ -121,7 +115,7 @@ class LiveViews(w.Tab):
             placeholder="Paste a text here to see how it scores",
         )
         self.picked = field("Bars for", w.Dropdown, options=list(texts_for(prompts[0])))
-        self.target = w.ToggleButtons(options=targets, value="high", style={"button_width": "90px"})
+        self.target = w.ToggleButtons(options=targets, value=TARGETS["high"], style={"button_width": "90px"})
         html = [w.HTML().add_class("cpt-view") for _ in range(4)]
         self.scores, self.table, self.teacher, self.system = html
         super().__init__(

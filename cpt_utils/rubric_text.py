@@ -1,0 +1,141 @@
+"""Texts of rubrics, read into plain data: YAML, and the layout of the original release. rubrics.Rubric checks it."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from cpt_utils.runtime.errors import RubricError
+
+MOST_BYTES = 100_000
+"""A longer file is no rubric, and would fill a teacher's context many times."""
+
+
+def from_yaml(source: str | Path, where: str) -> dict:
+    """The keys of a YAML file (a Path) or of a YAML text (a str); a RubricError says where it cannot be read."""
+    text = _read(source, where) if isinstance(source, Path) else _short(source, where)
+    data = _parse(text, where)
+    if not isinstance(data, dict):
+        raise RubricError(f"{where}: expected keys such as name, title and criteria at the top level.")
+    return data
+
+
+def from_layout(text: str, name: str | None = None) -> dict:
+    """The keys of a rubric in the text layout of the original release.
+
+    A title line, "Objective:" or "Goal:", principles as "Name: text" lines, a tab-separated table
+    headed "Criterion ... Weight" with five named levels, best first, and scoring notes to the end.
+    """
+    lines = [line.strip() for line in _short(text, "The rubric text").strip().splitlines()]
+    start = next((place for place, line in enumerate(lines) if line.startswith("Criterion\t")), None)
+    if start is None:
+        raise RubricError(
+            'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with tabs.'
+        )
+    table = _table(lines, start)
+    objective, principles = _opening(lines[1:start])
+    notes = lines[start + len(table) :]
+    if notes and notes[0].endswith(":"):  # their heading
+        notes = notes[1:]
+    return {
+        "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
+        "title": lines[0],
+        "objective": objective,
+        "guiding_principles": principles,
+        "levels": table[0][1:6],
+        "criteria": [_criterion(row) for row in table[1:]],
+        "scoring_notes": "\n".join(filter(None, notes)),
+    }
+
+
+def _table(lines: list[str], start: int) -> list[list[str]]:
+    """The rows of the table that starts there, its head first; it ends at a line without tabs."""
+    table = []
+    for number, line in enumerate(lines[start:], start + 1):
+        row = line.split("\t")
+        if len(row) == 1:
+            break
+        if len(row) != 7:
+            raise RubricError(
+                f"The rubric text, line {number}: {len(row)} columns instead of 7 "
+                "(criterion, five levels, weight): check the tabs."
+            )
+        table.append(row)
+    return table
+
+
+def _opening(lines: list[str]) -> tuple[str, list[str]]:
+    """The objective and the guiding principles, which stand between the title and the table."""
+    objective, principles = "", []
+    for line in lines:
+        label, _, rest = line.partition(":")
+        if label in ("Objective", "Goal"):
+            objective = rest.strip()
+        elif rest.strip():  # a line that ends with its colon is a heading
+            principles.append(line)
+    return objective, principles
+
+
+def _criterion(row: list[str]) -> dict:
+    try:
+        weight = float(row[6].strip().rstrip("%"))
+    except ValueError:
+        place = f"The rubric text, {row[0]!r}"
+        raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None
+    return {"name": row[0], "levels": row[1:6], "weight": weight}
+
+
+def _short(text: str, where: str) -> str:
+    if not isinstance(text, str):
+        raise RubricError(f"{where} is of type {type(text).__name__}: pass text, or the Path of a file.")
+    if len(text) > MOST_BYTES:
+        raise RubricError(f"{where} is too long: a rubric has at most {MOST_BYTES} characters; shorten it.")
+    return text
+
+
+def _read(path: Path, where: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(4 * MOST_BYTES + 1)  # no more, whatever the file is
+        cut = len(data) > 4 * MOST_BYTES  # perhaps within a character
+        return _short(data.decode("utf-8-sig", "replace" if cut else "strict"), where)
+    except FileNotFoundError:
+        raise RubricError(f"There is no rubric file {path}: check the path.") from None
+    except OSError as error:
+        raise RubricError(f"{where} cannot be read ({error.strerror}): check the file.") from None
+    except UnicodeDecodeError:
+        raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
+
+
+class _DoubledKey(yaml.MarkedYAMLError):
+    """Two keys of one mapping have the same name."""
+
+
+class _RubricLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which alone would take the last of two equal keys."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        names = Counter(str(key.value) for key, _ in node.value)
+        for name, count in names.items():
+            if count > 1:
+                raise _DoubledKey(problem=name, problem_mark=node.start_mark)
+        return node
+
+
+# YAML's own errors, and what PyYAML lets through: a date that is none, a number without digits, endless nesting ...
+_FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+
+
+def _parse(text: str, where: str):
+    """The data of a YAML text; a RubricError names the line of what cannot be read."""
+    try:
+        return _RubricLoader(text).get_single_data()
+    except _DoubledKey as error:
+        place = f"{where}, line {error.problem_mark.line + 1}"
+        raise RubricError(f"{place}: two keys below it are called {error.problem[:50]!r}; delete one.") from None
+    except _FAULTS as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None

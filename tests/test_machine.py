@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cpt_utils import runtime
-from cpt_utils.fast import attention, decoding, packing, switch, weights
+from cpt_utils.fast import attention, cache, decoding, packing, switch, weights
 from cpt_utils.runtime import files, machine, profiles
 from cpt_utils.runtime.errors import SettingsError
 
@@ -41,7 +41,7 @@ ABILITIES = {  # name: (object, attribute, what stands there instead)
     "right oneDNN products": (weights, "onednn_product", wrong),
     "own attention": (attention, "_next_token", broken),
     "packed attention": (attention, "_packed_rows", broken),
-    "a cache that grows": (decoding.RoomyLayer, "update", broken),
+    "a cache that grows": (cache.RoomyLayer, "update", broken),
     "fused log-probabilities": (packing.TokenLogps, "forward", broken),
 }
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config
 
-from cpt_utils.fast.decoding import SHORTLIST, generate, pick
+from cpt_utils.fast.decoding import generate
+from cpt_utils.fast.sampling import SHORTLIST, pick
 
 
 @pytest.fixture

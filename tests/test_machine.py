@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cpt_utils import runtime
-from cpt_utils.fast import attention, decoding, packing, switch, weights
+from cpt_utils.fast import attention, cache, decoding, output_layer, packing, switch, weights
 from cpt_utils.runtime import files, machine, profiles
 from cpt_utils.runtime.errors import SettingsError
 
@@ -41,8 +41,8 @@ ABILITIES = {  # name: (object, attribute, what stands there instead)
     "right oneDNN products": (weights, "onednn_product", wrong),
     "own attention": (attention, "_next_token", broken),
     "packed attention": (attention, "_packed_rows", broken),
-    "a cache that grows": (decoding.RoomyLayer, "update", broken),
-    "fused log-probabilities": (packing.TokenLogps, "forward", broken),
+    "a cache that grows": (cache.RoomyLayer, "update", broken),
+    "fused log-probabilities": (output_layer.TokenLogps, "forward", broken),
 }
 
 
@@ -100,7 +100,7 @@ def test_the_answer_does_not_depend_on_who_asks_first(mode):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     with mode():
-        decoding.loop_works("cpu"), packing.head_works(), weights.layout_works(torch.float32)
+        decoding.loop_works("cpu"), output_layer.head_works(), weights.layout_works(torch.float32)
         attention.attention_works("packed"), attention.attention_works("one_token")
     assert len(switch.states()) == 5 and set(switch.states().values()) == {""}
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 
-TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}  # other types: none
 
-_states: dict[str, str] = {}
+_states: dict[str, str] = {}  # path: "" where it works, else why it is off
 asked: set[str] = set()
 """The names asked since somebody emptied it: those that a piece of work uses, or would use."""
 
@@ -21,7 +21,7 @@ def works(name: str, example: Callable) -> bool:
     means that the path is not for this machine or these versions: it is never the run's error.
     """
     asked.add(name)
-    if os.environ.get("CPT_FAST_PATHS", "").lower() == "off":
+    if all_off():
         return False
     if name not in _states:
         _states[name] = "is being tried"  # an example that meets its own path takes the plain one
@@ -31,9 +31,14 @@ def works(name: str, example: Callable) -> bool:
     return not _states[name]
 
 
+def all_off() -> bool:
+    """Whether CPT_FAST_PATHS turns every fast path off."""
+    return os.environ.get("CPT_FAST_PATHS", "").lower() == "off"
+
+
 def states() -> dict[str, str]:
     """The fast paths asked so far: "" where one is on, else why it is off."""
-    if os.environ.get("CPT_FAST_PATHS", "").lower() == "off":
+    if all_off():
         return {name: "CPT_FAST_PATHS is off" for name in sorted({*asked, *_states})}
     return dict(_states)
 
@@ -41,13 +46,14 @@ def states() -> dict[str, str]:
 @contextmanager
 def without(name: str):
     """Inside, this one fast path is off, so that what it saves can be measured."""
-    before = dict(_states)
+    before = _states.get(name)
     _states[name] = "is off to be measured"
     try:
         yield
     finally:
-        _states.pop(name)
-        _states.update({name: before[name]} if name in before else {})
+        del _states[name]
+        if before is not None:
+            _states[name] = before
 
 
 def forget() -> None:
@@ -64,18 +70,20 @@ def _fault(example: Callable) -> str:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
             return _difference(example())
     except Exception as error:
-        return " ".join(f"{type(error).__name__}: {error}".split())[:100]
+        return " ".join(f"{type(error).__name__}: {error}".split())[:100]  # the start, in one line
     finally:
         torch.set_rng_state(state)
 
 
 def _difference(pairs: Iterable) -> str:
+    """How the first pair of tensors that disagrees does so, or ""."""
     for fast, plain in pairs:
         if fast.shape != plain.shape:
             return "its result has another shape"
         tolerance = TOLERANCE.get(str(plain.dtype).removeprefix("torch."), 0.0)
         scale = plain.abs().max().item() or 1.0
-        if not (fast.to(plain.dtype) - plain).abs().max().item() <= tolerance * scale:  # nor if it is no number
+        difference = (fast.to(plain.dtype) - plain).abs().max().item()
+        if not difference <= tolerance * scale:  # so turned, it also refuses what is no number
             return "its result differs"
     return ""
 

@@ -6,6 +6,14 @@ import torch
 
 from cpt_utils.fast import switch
 
+PACKABLE = (torch.float32, torch.bfloat16)
+
+
+def cpu_linears(model) -> list[torch.nn.Linear]:
+    """A model's plain linear layers on the CPU; those of other classes, such as 4-bit ones, multiply otherwise."""
+    layers = [module for module in model.modules() if type(module) is torch.nn.Linear]
+    return [layer for layer in layers if layer.weight.device.type == "cpu"]
+
 
 @contextmanager
 def packed_weights(model):
@@ -15,15 +23,9 @@ def packed_weights(model):
     float32 on other processors than Intel's above all, where torch's own product is far from the machine's rate.
     Where this torch has no such operators, or they do not take this number type here, nothing changes.
     """
-    layers = [
-        m
-        for m in model.modules()
-        if type(m) is torch.nn.Linear
-        and m.weight.device.type == "cpu"
-        and m.weight.dtype in (torch.float32, torch.bfloat16)
-    ]
-    types = {layer.weight.dtype for layer in layers}
-    usable = {dtype for dtype in types if layout_works(dtype)}
+    layers = [layer for layer in cpu_linears(model) if layer.weight.dtype in PACKABLE]
+    dtypes = {layer.weight.dtype for layer in layers}
+    usable = {dtype for dtype in dtypes if layout_works(dtype)}
     layers = [layer for layer in layers if layer.weight.dtype in usable]
     for layer in layers:
         layer.forward = onednn_product(layer)
@@ -31,7 +33,7 @@ def packed_weights(model):
         yield
     finally:
         for layer in layers:
-            del layer.forward
+            del layer.forward  # the class's own shows again
 
 
 def onednn_product(layer: torch.nn.Linear):
@@ -70,15 +72,9 @@ def cast_weights(model, dtype: torch.dtype):
     its weights with the embedding, is left alone.
     """
     head = model.get_output_embeddings()
-    layers = [
-        m
-        for m in model.modules()
-        if type(m) is torch.nn.Linear
-        and m is not head
-        and m.weight.device.type == "cpu"
-        and m.weight.dtype == torch.float32
-        and not m.weight.requires_grad
-    ]
+    linears = [layer for layer in cpu_linears(model) if layer is not head]
+    frozen = [layer for layer in linears if not layer.weight.requires_grad]
+    layers = [layer for layer in frozen if layer.weight.dtype == torch.float32]
     before = [layer.weight.data for layer in layers]
     for layer in layers:
         layer.weight.data = layer.weight.data.to(dtype)

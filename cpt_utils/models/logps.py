@@ -8,6 +8,7 @@ the shipped rows under the embedded model are shipped too (`make logps`).
 import hashlib
 import json
 import math
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -28,20 +29,23 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     What `folder` or the package knows is taken from there; what had to be computed is kept in `folder`.
     Sequences are cut at max_length tokens, as in training.
     """
-    under = f"{weights_hash(chat_model.model)} {machine.number_type()}"
+    model_key = f"{weights_hash(chat_model.model)} {machine.number_type()}"
+    shipped = _read(resources.files("cpt_utils").joinpath("data", FILE))
     stored = _read(folder / FILE) if folder else {}
-    known = _read(resources.files("cpt_utils").joinpath("data", FILE)).get(under, {}) | stored.get(under, {})
+    known = shipped.get(model_key, {}) | stored.get(model_key, {})
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
-    keys = [[_key(row["prompt_ids"], row[f"{side}_ids"]) for side in SIDES] for row in tokens]
-    missing = [i for i, pair in enumerate(keys) if not known.keys() >= set(pair)]
+    keys = [_keys(row) for row in tokens]
+    missing = [number for number, pair in enumerate(keys) if not known.keys() >= set(pair)]
     for batch in _batches(missing):
-        found = _computed(chat_model, [tokens[i] for i in batch])
-        new = {key: round(value, 4) for i, pair in zip(batch, found) for key, value in zip(keys[i], pair)}
+        new = {}
+        for number, logps in zip(batch, _computed(chat_model, [tokens[number] for number in batch])):
+            for key, value in zip(keys[number], logps):
+                new[key] = round(value, 4)
         known |= new
         if folder:  # at once: an interrupted run keeps what it has
-            stored[under] = stored.get(under, {}) | new
+            stored[model_key] = stored.get(model_key, {}) | new
             files.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
-    return np.array([[known[key] for key in pair] for pair in keys]).reshape(-1, 2)
+    return np.array([(known[chosen], known[rejected]) for chosen, rejected in keys]).reshape(-1, 2)
 
 
 def with_reference(chat_model, rows: list[dict], profile: Profile) -> list[dict]:
@@ -54,8 +58,8 @@ def with_reference(chat_model, rows: list[dict], profile: Profile) -> list[dict]
         return rows
     logps = response_logps(chat_model, rows, files.run_dir(profile), profile.max_length)
     return [
-        {**row, **{f"ref_{side}_logps": float(value) for side, value in zip(SIDES, pair)}}
-        for row, pair in zip(rows, logps)
+        {**row, "ref_chosen_logps": float(chosen), "ref_rejected_logps": float(rejected)}
+        for row, (chosen, rejected) in zip(rows, logps)
     ]
 
 
@@ -74,8 +78,12 @@ def row_tokens(tokenizer, row: dict, max_length: int | None = None) -> dict[str,
 
 def _common(first: list[int], second: list[int]) -> int:
     """Length of the longest common beginning."""
-    pairs = enumerate(zip(first, second))
-    return next((i for i, (a, b) in pairs if a != b), min(len(first), len(second)))
+    length = 0
+    for one, other in zip(first, second):
+        if one != other:
+            break
+        length += 1
+    return length
 
 
 def weights_hash(model) -> str:
@@ -89,11 +97,14 @@ def weights_hash(model) -> str:
     return digest.hexdigest()[:16]
 
 
-def _key(prompt: list[int], response: list[int]) -> str:
-    return hashlib.sha256(json.dumps([prompt, response]).encode()).hexdigest()[:16]
+def _keys(row: dict[str, list[int]]) -> list[str]:
+    """The short hashes under which the two log-probabilities of a row's tokens (row_tokens) are kept."""
+    pairs = [json.dumps([row["prompt_ids"], row[f"{side}_ids"]]) for side in SIDES]
+    return [hashlib.sha256(pair.encode()).hexdigest()[:16] for pair in pairs]
 
 
-def _read(path) -> dict:
+def _read(path) -> dict[str, dict[str, float]]:
+    """The kept log-probabilities: under weights and number type, those of each key; nothing where no file is."""
     if not path.is_file():
         return {}
     try:
@@ -103,14 +114,17 @@ def _read(path) -> dict:
         return {}
 
 
-def _batches(rows: list[int]):
+def _batches(numbers: list[int]) -> Iterator[list[int]]:
+    """The rows' numbers, ROWS at a time, with a progress bar where there is more than one batch."""
     from tqdm import tqdm
 
-    starts = range(0, len(rows), ROWS)
-    return (rows[i : i + ROWS] for i in tqdm(starts, desc="log-probabilities", disable=len(starts) < 2))
+    starts = range(0, len(numbers), ROWS)
+    for start in tqdm(starts, desc="log-probabilities", disable=len(starts) < 2):
+        yield numbers[start : start + ROWS]
 
 
 def _computed(chat_model, rows: list[dict]) -> list[list[float]]:
+    """The two log-probabilities of each row's tokens (row_tokens), in nats."""
     import torch
 
     from cpt_utils.fast.packing import PackedCollator, packed_logps
@@ -133,14 +147,14 @@ def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tupl
         raise ModelError("The two models have different vocabularies: compare a model with its own base.")
     prompt, answer = _token_ids(tuned.tokenizer, turns, response)
     ratios = _log_probs(tuned.model, prompt, answer) - _log_probs(base.model, prompt, answer)
-    pieces, done, waiting = [], "", 0.0
+    pieces, shown, waiting = [], "", 0.0
     for end, ratio in enumerate(ratios.tolist(), 1):
         waiting += ratio
-        text = tuned.tokenizer.decode(answer[:end])
+        text = tuned.tokenizer.decode(answer[:end])  # from the start: a token's text may depend on those before it
         if text.endswith("\ufffd") and end < len(answer):  # part of a character: its other bytes follow
             continue
-        pieces.append((text[len(done) :], waiting))
-        done, waiting = text, 0.0
+        pieces.append((text[len(shown) :], waiting))
+        shown, waiting = text, 0.0
     return pieces
 
 
@@ -172,10 +186,10 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
     """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
     import torch
 
-    from cpt_utils.fast.packing import token_logps
+    from cpt_utils.fast.output_layer import NO_LABEL, token_logps
 
     model, tokenizer = chat_model.model, chat_model.tokenizer
-    total = count = 0.0
+    total, count = 0.0, 0
     texts = [text for text in texts if text]
     for start in range(0, len(texts), batch_size):
         batch = tokenizer(
@@ -184,9 +198,9 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
             padding=True,
             padding_side="right",
         ).to(model.device)
-        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=-100)  # every column predicts the next
+        labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, NO_LABEL)
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=NO_LABEL)  # every column predicts the next
         with torch.inference_mode():
             total -= token_logps(model, {**batch, "use_cache": False}, labels).sum().item()
-        count += int((labels != -100).sum())
+        count += int((labels != NO_LABEL).sum())
     return math.exp(total / max(count, 1))

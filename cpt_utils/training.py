@@ -15,7 +15,8 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
-from cpt_utils.fast.packing import PackedCollator, logits_logps, packed_logps
+from cpt_utils.fast.output_layer import logits_logps
+from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
 from cpt_utils.pairs import training_order

@@ -5,6 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
+CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
 .PHONY: run try check test lowest lint format lab notebooks seeds bench ablation recipe logps gpu gpu-wheels readme stamp clean
@@ -25,12 +26,12 @@ test: lint
 
 # Spelling of the code: seconds. `make format` mends what a tool can mend.
 lint: $(VENV)/.test-ready
-	$(PY) -m ruff check cpt_utils benchmarks tests
-	$(PY) -m ruff format --check cpt_utils benchmarks tests
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
 
 format: $(VENV)/.test-ready
-	$(PY) -m ruff check --fix cpt_utils benchmarks tests
-	$(PY) -m ruff format cpt_utils benchmarks tests
+	$(PY) -m ruff check --fix $(CODE)
+	$(PY) -m ruff format $(CODE)
 
 # The tests with the lowest version of every range in pyproject.toml, in an environment of its own (.lowest): some
 # 12 minutes. `make test` is the upper end. TOOLS are what tests run with, at their pins.
@@ -96,11 +97,11 @@ gpu-wheels: $(VENV)/.test-ready
 
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready
-	$(PY) benchmarks/readme.py
+	$(PY) -m tools.readme
 
 # Point badges and setup cells at another copy of the series: make stamp REPOSITORY=https://github.com/you/yours
 stamp: $(VENV)/.run-ready
-	$(PY) -m cpt_utils.runtime.colab $(REPOSITORY)
+	$(PY) -m tools.stamp $(REPOSITORY)
 
 # torch comes first and by its exact version: a range would bring the newest CUDA build.
 $(VENV)/.run-ready: $(PINS)

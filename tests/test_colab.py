@@ -1,4 +1,4 @@
-"""What is installed into Colab's image, what a session keeps, and the series' address."""
+"""What is installed into Colab's image, what a session keeps, and the series' address (tools/stamp.py)."""
 
 import re
 import shutil
@@ -13,6 +13,7 @@ import pytest
 from packaging.version import Version
 
 from cpt_utils.runtime import colab, errors, files, machine, packages, profiles
+from tools import stamp
 
 IMAGE = Path(__file__).parent / "data" / "colab_2026_08.txt"
 REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the packages' own metadata have it
@@ -346,19 +347,19 @@ def test_a_refused_drive_and_a_drive_elsewhere_are_one_sentence(on_colab, tmp_pa
 
 
 def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
-    cells = {nbformat.read(p, as_version=4).cells[1].source for p in (colab.ROOT / "notebooks").glob("*.ipynb")}
-    assert len(cells) == 1 and colab.repository() in cells.pop()
+    cells = {nbformat.read(p, as_version=4).cells[1].source for p in (files.ROOT / "notebooks").glob("*.ipynb")}
+    assert len(cells) == 1 and f"https://github.com/{stamp.repository()}" in cells.pop()
     for name in ("pyproject.toml", "README.md", "notebooks"):
-        source = colab.ROOT / name
+        source = files.ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    old = colab.repository().removeprefix("https://github.com/")
-    changed = colab.stamp("https://github.com/someone/their-fork", tmp_path)
+    old = stamp.repository()
+    changed = stamp.stamp("https://github.com/someone/their-fork", tmp_path)
     assert len(changed) == 2 + len(list((tmp_path / "notebooks").glob("*.ipynb")))
     for path in [tmp_path / "README.md", *(tmp_path / "notebooks").glob("*.ipynb")]:
         text = path.read_text("utf-8")
         assert old not in text and "colab.research.google.com/github/someone/their-fork/blob/main/" in text
-    with pytest.raises(colab.SetupError, match="no address of the form"):
-        colab.stamp("github.com/x", tmp_path)
+    with pytest.raises(errors.SetupError, match="no address of the form"):
+        stamp.stamp("github.com/x", tmp_path)
 
 
 def resolve(folder, wanted, python, **files):

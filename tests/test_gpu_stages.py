@@ -1,6 +1,5 @@
 """`make gpu`: the runner, the wheels in parts, the README's rows, and a rehearsal of the stages on a processor."""
 
-import importlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import pytest
 
 from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels
 from cpt_utils.runtime.files import ROOT
+from tools import readme
 
 # ---- the runner
 
@@ -378,21 +378,14 @@ def test_a_rehearsal_is_never_shown(tmp_path, monkeypatch):
         table.gpu()
 
 
-@pytest.fixture
-def readme(monkeypatch):
-    """benchmarks/readme.py, which runs as a script in its folder."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("readme")
-
-
 @pytest.mark.parametrize("there", [False, True], ids=["nothing measured", "measured"])
-def test_the_readme_shows_measured_figures_or_says_that_there_are_none(readme, tmp_path, monkeypatch, there):
+def test_the_readme_shows_measured_figures_or_says_that_there_are_none(tmp_path, monkeypatch, there):
     results = tmp_path / "gpu.json"
-    monkeypatch.setattr(sys.modules[readme.gpu.__module__], "RESULTS", results)
+    monkeypatch.setattr(table, "RESULTS", results)
     if there:
         runner.merge(results, "GPU one", "A", {"outcome": "passed", "product_tflops": 788.4})
     text = (ROOT / "README.md").read_text("utf-8")
-    new = readme.filled(text, readme.gpu)
+    new = readme.filled(text, table.gpu)
     assert ("No GPU has been used" in new) == (not there)
     assert ("| bf16 product, TFLOP/s | 788 |" in new) == there
     part = re.compile("(?s)<!-- gpu -->.*<!-- /gpu -->")
@@ -401,7 +394,7 @@ def test_the_readme_shows_measured_figures_or_says_that_there_are_none(readme, t
         assert new == text
     if there:
         results.unlink()
-        assert readme.filled(new, readme.gpu) == readme.filled(text, readme.gpu), "and back again"
+        assert readme.filled(new, table.gpu) == readme.filled(text, table.gpu), "and back again"
 
 
 def test_every_figure_that_the_table_shows_is_one_that_a_stage_keeps():

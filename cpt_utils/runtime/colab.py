@@ -1,17 +1,11 @@
-"""Sessions on Colab and Kaggle, and notebooks opened alone. Also: the series' address.
-
-`python -m cpt_utils.runtime.colab https://github.com/owner/name` stamps another address into pyproject.toml, the
-README's badges, and the badge and setup cell of every notebook (`make stamp REPOSITORY=...`).
-"""
+"""Sessions on Colab and Kaggle, and notebooks opened alone: what their first cell needs."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from cpt_utils.runtime import machine, packages
 from cpt_utils.runtime.errors import SetupError
-from cpt_utils.runtime.files import ROOT
 
 DRIVE = Path("/content/drive")
 NAMED: dict[str, tuple] = {}  # the address and branch that this kernel's first setup cell named
@@ -25,11 +19,6 @@ def here() -> bool:
 def hosted() -> bool:
     """Whether this is a session on a machine lent for the purpose, where packages may be installed unasked."""
     return here() or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
-
-
-def repository() -> str:
-    """The series' address, from pyproject.toml."""
-    return packages.project()["urls"]["Repository"]
 
 
 def prepare(address: str, branch: str = "main", drive: bool = False) -> None:
@@ -69,27 +58,3 @@ def keep_results(on_drive: bool) -> None:
             raise SetupError(f"Drive was not mounted ({problem}): allow it when asked, or set DRIVE = False.") from None
     os.environ["CPT_RUNS"] = str(folder)
     print("results go to the folder cpt-runs on your Drive")
-
-
-def stamp(address: str, root: Path = ROOT) -> list[str]:
-    """Write another address wherever the present one stands; returns the changed files."""
-    match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", address)
-    if not match:
-        raise SetupError(f"{address!r} is no address of the form https://github.com/owner/name.")
-    text = (root / "pyproject.toml").read_text("utf-8")
-    old = re.search(r'Repository = "https://github\.com/([^"]+)"', text).group(1)
-    changed = []
-    for path in [root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))]:
-        text = path.read_text("utf-8")
-        new = re.sub(rf"(github(?:\.com)?/){re.escape(old)}(?![\w.-])", rf"\g<1>{match.group(1)}", text)
-        if new != text:
-            path.write_text(new, "utf-8")
-            changed.append(path.name)
-    return changed
-
-
-if __name__ == "__main__":
-    try:
-        print("stamped", ", ".join(stamp(sys.argv[1])))
-    except (IndexError, SetupError) as problem:
-        sys.exit(f"{problem}" if isinstance(problem, SetupError) else __doc__)

@@ -1,0 +1,1 @@
+"""What only those need who maintain the series: `make readme`, `make stamp`."""

@@ -1,0 +1,109 @@
+"""What the last `make run` brings: the README's steerability table and example texts, and the shipped adapter."""
+
+import html
+import json
+import shutil
+from collections.abc import Callable
+
+from benchmarks.measured import RESULTS, result
+from cpt_utils.evaluation import ceiling
+from cpt_utils.export import write_card
+from cpt_utils.plotting import LABELS
+from cpt_utils.rows import TARGETS
+from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.files import read_jsonl
+
+RUN = files.ROOT / "runs" / "embedded"
+EXAMPLE = "Write field notes on the pigeons in a railway station."
+MOST_WORDS = 55
+"""An example is cut after so many."""
+METRICS = (
+    ("accuracy (guessing: 0.33)", "accuracy"),
+    ("Kendall's τ (ceiling {kendall_tau:.2f})", "kendall_tau"),
+    ("Spearman's ρ (ceiling {spearman_rho:.2f})", "spearman_rho"),
+    ("degenerate texts", "degenerate_rate"),
+)
+MODELS = ("base", "cpt", "cpt_paraphrased")
+
+
+def last_report() -> dict:
+    """report.json of the last run."""
+    return json.loads((RUN / "report.json").read_text("utf-8"))
+
+
+def results() -> str:
+    """The steerability table: mean and spread of `make seeds` where it was run, else the last run's intervals."""
+    if (RESULTS / "seeds.json").exists():
+        report = result("seeds")
+        cell, both = over_seeds(report), report["mean"]["both_directions"]
+        how = f"Mean ± standard deviation over {len(report['by_seed'])} training seeds"
+    else:
+        report = last_report()
+        cell, both = of_one_training(report), report["preference"]["cpt"]["both_directions"]
+        how = f"One training (seed {report['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
+    perfect = ceiling([row for row in read_jsonl(RUN / "generations.jsonl") if row["model"] == "cpt"])
+    lines = ["| on 6 held-out prompts | base | tuned | tuned, paraphrased system prompts |", "|---|---|---|---|"]
+    for label, metric in METRICS:
+        cells = [cell(model, metric) for model in MODELS]
+        lines.append(f"| {label.format(**perfect)} | {' | '.join(cells)} |")
+    versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("torch", "transformers", "trl"))
+    lines += [
+        "",
+        f"{how}. Preferences right in both directions: {both:.3f}. Hardware: {report['hardware']}; {versions}.",
+    ]
+    return "\n".join(lines)
+
+
+def over_seeds(report: dict) -> Callable[[str, str], str]:
+    """What a cell (model, metric) of the table shows of several trainings."""
+    mean, spread = report["mean"], report["standard_deviation"]
+
+    def cell(model: str, metric: str) -> str:
+        name = f"{model}_{metric}"
+        return f"{mean[name]:.2f} ± {spread[name]:.2f}"
+
+    return cell
+
+
+def of_one_training(report: dict) -> Callable[[str, str], str]:
+    """What a cell (model, metric) of the table shows of one training."""
+
+    def cell(model: str, metric: str) -> str:
+        measured = report["steerability"][model]
+        shown = f"{measured[metric]:.2f}"
+        if metric in measured["ci95"]:
+            low, high = measured["ci95"][metric]
+            shown += f" [{low:.2f}, {high:.2f}]"
+        return shown
+
+    return cell
+
+
+def example() -> str:
+    """The first texts of both models on EXAMPLE, a line for each of three rubrics."""
+    rows = read_jsonl(RUN / "generations.jsonl")
+    lines = [f"> {EXAMPLE}", "", "| system prompt | before | after |", "|---|---|---|"]
+    for rubric in ("chaos_cinema", "rococo", "esoteric"):
+        before, after = (first_text(rows, model, rubric) for model in ("base", "cpt"))
+        lines.append(f"| {LABELS[rubric]}, high | {before} | {after} |")
+    return "\n".join(lines)
+
+
+def first_text(rows: list[dict], model: str, rubric: str) -> str:
+    """The first sample for EXAMPLE at the target "high", cut after MOST_WORDS, as a cell of a table."""
+    wanted = {"model": model, "rubric": rubric, "target": TARGETS["high"], "prompt": EXAMPLE, "sample": 0}
+    row = next(row for row in rows if wanted.items() <= row.items())
+    words = row["response"].split(" ")
+    text = " ".join(words[:MOST_WORDS])
+    if len(words) > MOST_WORDS:
+        text += " …"
+    return html.escape(text).replace("\n", "<br>").replace("|", "&#124;")
+
+
+def ship_adapter() -> None:
+    """Put the last run's adapter, with its card, into the package."""
+    target = files.ROOT / "cpt_utils" / "data" / "adapter"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(RUN / "adapter", target)
+    report = last_report()
+    write_card(target, profiles.load_profile("embedded").replace(seed=report["seed"]), report)

@@ -1,7 +1,5 @@
 """Best-of-N: let a weak teacher try often, and keep for each target the try that comes nearest to it."""
 
-import hashlib
-import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +11,7 @@ from cpt_utils.generation import generate_responses
 from cpt_utils.judging import judge_rows
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.rows import Response, Task
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.teachers import Teacher
 
@@ -22,7 +21,7 @@ MISS = 100.0
 
 def fingerprint(*parts) -> str:
     """Eight letters that stand for what a teacher is told: in a file's name, they keep old answers out."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:8]
+    return files.json_hash(parts, 8)
 
 
 def whole_sentences(text: str) -> str:

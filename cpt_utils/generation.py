@@ -1,7 +1,5 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
-import hashlib
-import json
 import os
 import threading
 from collections import Counter
@@ -24,8 +22,7 @@ ASKED = "asked"
 
 def digest(messages: list[dict]) -> str:
     """A hash of a conversation: it changes with any word of the rubric or prompt that was sent."""
-    text = json.dumps(messages, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return files.json_hash(messages, 16, ascii=True)
 
 
 def read_responses(path: Path) -> list[Response]:

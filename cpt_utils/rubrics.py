@@ -1,7 +1,6 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
 import unicodedata
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -136,5 +135,4 @@ def load_rubric(name: str | Path) -> Rubric:
     if name not in shipped_rubrics():
         known = ", ".join(shipped_rubrics())
         raise RubricError(f"There is no shipped rubric {name!r}: use one of {known}, or a path.")
-    text = resources.files("cpt_utils").joinpath(f"data/rubrics/{name}.yaml").read_text("utf-8")
-    return Rubric.from_yaml(text)
+    return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")

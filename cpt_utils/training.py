@@ -1,7 +1,5 @@
 """DPO on mirrored pairs: both rows of a pair in one step."""
 
-import hashlib
-import json
 import math
 import shutil
 import sys
@@ -20,7 +18,7 @@ from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
 from cpt_utils.pairs import training_order
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
 
@@ -215,8 +213,7 @@ def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[P
     The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed;
     such leftovers are removed. A checkpoint without its closing trainer_state.json was cut off in writing.
     """
-    told = json.dumps([profile.model_dump(), rows], sort_keys=True, ensure_ascii=False)
-    mine = folder / "checkpoints" / hashlib.sha256(told.encode()).hexdigest()[:12]
+    mine = folder / "checkpoints" / files.json_hash([profile.model_dump(), rows], 12)
     mine.mkdir(parents=True, exist_ok=True)
     for other in mine.parent.iterdir():
         if other != mine:

@@ -99,8 +99,7 @@ def weights_hash(model) -> str:
 
 def _keys(row: dict[str, list[int]]) -> list[str]:
     """The short hashes under which the two log-probabilities of a row's tokens (row_tokens) are kept."""
-    pairs = [json.dumps([row["prompt_ids"], row[f"{side}_ids"]]) for side in SIDES]
-    return [hashlib.sha256(pair.encode()).hexdigest()[:16] for pair in pairs]
+    return [files.json_hash([row["prompt_ids"], row[f"{side}_ids"]], 16) for side in SIDES]
 
 
 def _read(path) -> dict[str, dict[str, float]]:

@@ -1,7 +1,9 @@
 """Files: the series' own data, the folder of a run, its report, and rows that survive crashes and full disks."""
 
 import contextlib
+import copy
 import functools
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -68,9 +70,23 @@ def write_whole(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-@functools.cache
+def json_hash(value, letters: int, ascii: bool = False) -> str:
+    """The first letters of a hash of plain data, whatever the order of its keys: a name for what belongs to it.
+
+    Names are kept in files, so they must never change. ascii: escape other characters, as half a character (an emoji
+    that was cut in two) has no UTF-8.
+    """
+    text = json.dumps(value, sort_keys=True, ensure_ascii=ascii)
+    return hashlib.sha256(text.encode()).hexdigest()[:letters]
+
+
 def load_data(name: str):
-    """A shipped YAML, JSON or JSONL file under data/, read once."""
+    """A shipped YAML, JSON or JSONL file under data/, read once; each caller gets a copy of its own."""
+    return copy.deepcopy(_read_data(name))
+
+
+@functools.cache
+def _read_data(name: str):
     text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")
     if name.endswith(".jsonl"):
         return [json.loads(line) for line in text.split("\n") if line]

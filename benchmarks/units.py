@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import yaml
 from datasets import Dataset
-from peft import LoraConfig
 from second_judge import ngram_judge
 from transformers import (
     LogitsProcessorList,
@@ -20,7 +19,7 @@ from transformers import (
 from cpt_utils.bestof import MISS
 from cpt_utils.evaluation import answer_tasks, best_of_n, evaluation_tasks, side_effects, steerability
 from cpt_utils.judging import degeneracy, embedded_judge, judge_rows
-from cpt_utils.models.adapters import find_adapter, save_adapter
+from cpt_utils.models.adapters import find_adapter, lora_config, save_adapter
 from cpt_utils.models.conversation import chat, fit_rows, templated
 from cpt_utils.models.loading import hub_name, load_chat_model, load_student
 from cpt_utils.models.logps import perplexity
@@ -63,7 +62,7 @@ def options(profile: Profile) -> dict:
 def trainer_of(profile: Profile, rows: list[dict], watched: list[dict], kind=MirroredDPOTrainer, layers=None):
     """The trainer of a profile on some rows, without checkpoints."""
     set_seed(profile.seed)
-    student, lora = load_student(profile), profile.lora
+    student = load_student(profile)
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy = "no"
     arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
@@ -74,13 +73,7 @@ def trainer_of(profile: Profile, rows: list[dict], watched: list[dict], kind=Mir
             processing_class=student.tokenizer,
             train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
             eval_dataset=Dataset.from_list(fit_rows(student.tokenizer, watched)),
-            peft_config=LoraConfig(
-                r=lora.r,
-                lora_alpha=lora.alpha,
-                target_modules=lora.modules,
-                layers_to_transform=layers,
-                task_type="CAUSAL_LM",
-            ),
+            peft_config=lora_config(profile, layers),
         )
     )
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from cpt_utils import runtime
-from cpt_utils.models.adapters import prepare_for_lora
+from cpt_utils.models.adapters import lora_config, prepare_for_lora
 from cpt_utils.models.conversation import fit_rows
 from cpt_utils.models.loading import load_student
 from cpt_utils.runtime import machine
@@ -23,25 +23,18 @@ def build(profile: Profile, rows: list[dict], folder: Path, held: list[dict] | N
     on the way.
     """
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import set_seed
 
     from cpt_utils.training import dpo_settings, prepare_trainer, trainer_for
 
     set_seed(profile.seed)
     chat_model = load_student(profile)
-    lora = LoraConfig(
-        r=profile.lora.r,
-        lora_alpha=profile.lora.alpha,
-        target_modules=profile.lora.modules,
-        task_type="CAUSAL_LM",
-    )
     settings = dataclasses.replace(
         dpo_settings(profile, folder), save_strategy="no", eval_strategy="no", logging_steps=1, **changes
     )
     train_set, held_set = (part and Dataset.from_list(fit_rows(chat_model.tokenizer, part)) for part in (rows, held))
     started = time.perf_counter()
-    model, peft_config = prepare_for_lora(chat_model, lora, profile)
+    model, peft_config = prepare_for_lora(chat_model, lora_config(profile), profile)
     trainer = prepare_trainer(
         (kind or trainer_for(profile))(
             model=model,

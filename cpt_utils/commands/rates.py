@@ -54,8 +54,8 @@ def quietly():
 def small_trainer(profile: Profile, student, rows: list[dict], folder: Path):
     """The series' trainer for a few steps over these rows, a step after another, that keeps nothing."""
     from datasets import Dataset
-    from peft import LoraConfig
 
+    from cpt_utils.models.adapters import lora_config
     from cpt_utils.models.conversation import fit_rows
     from cpt_utils.training import MirroredDPOTrainer, dpo_settings, prepare_trainer
 
@@ -63,18 +63,12 @@ def small_trainer(profile: Profile, student, rows: list[dict], folder: Path):
     settings.save_strategy = settings.eval_strategy = "no"
     # Any reference will do for the time that a step takes.
     rows = [row | {"ref_chosen_logps": 0.0, "ref_rejected_logps": 0.0} for row in rows]
-    lora = LoraConfig(
-        r=profile.lora.r,
-        lora_alpha=profile.lora.alpha,
-        target_modules=profile.lora.modules,
-        task_type="CAUSAL_LM",
-    )
     return prepare_trainer(
         MirroredDPOTrainer(
             model=student.model,
             args=settings,
             processing_class=student.tokenizer,
-            peft_config=lora,
+            peft_config=lora_config(profile),
             train_dataset=Dataset.from_list(fit_rows(student.tokenizer, rows)),
         )
     )

@@ -11,6 +11,19 @@ from cpt_utils.runtime.profiles import Profile
 SHIPPED_ADAPTER = Path(__file__).parent.parent / "data" / "adapter"
 
 
+def lora_config(profile: Profile, layers: list[int] | None = None):
+    """peft's LoraConfig of a profile; with `layers` only these blocks get an adapter."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=profile.lora.r,
+        lora_alpha=profile.lora.alpha,
+        target_modules=profile.lora.modules,
+        layers_to_transform=layers,
+        task_type="CAUSAL_LM",
+    )
+
+
 def prepare_for_lora(chat_model: ChatModel, lora, profile: Profile):
     """The model and the `peft_config` to hand to a DPO trainer.
 

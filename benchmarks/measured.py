@@ -25,18 +25,6 @@ def keep(name: str, found: dict) -> None:
     print(f"wrote {files.shown(RESULTS / name)}.json", flush=True)
 
 
-def peak_memory_gib() -> float:
-    """The most memory that this process has had so far."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset / 2**30
-    unit = 1 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-
-
 def side_by_side(function, names: list[str], workers: int = 2):
     """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
     # Idle OpenMP threads that spin would slow the other process manyfold.

@@ -249,7 +249,9 @@ def test_errors_of_the_set_up_show_in_a_notebook_as_their_lines_alone(content, o
 def test_the_real_series_is_fetched_and_starts(content, tmp_path, where):
     """As committed or changed here, on a fake Colab whose image lacks nothing, and in a plain Python."""
     source = tmp_path / "owner" / "real"
-    keep = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", "*.egg-info", ".hypothesis", ".pytest_cache")
+    keep = shutil.ignore_patterns(
+        ".git", ".venv", ".bench", ".lowest", "runs", "__pycache__", "*.egg-info", ".hypothesis", ".pytest_cache"
+    )
     shutil.copytree(ROOT, source, ignore=keep)
     git(source, "init", "-q")
     git(source, "add", "-A")

@@ -1,5 +1,6 @@
 """The README's comparisons: the libraries' own speed (`make bench`), other ways to the same end (`make ablation`)."""
 
+import html
 import statistics
 
 from benchmarks.comparisons import FULL
@@ -9,9 +10,6 @@ from benchmarks.measured import result
 def speed() -> str:
     """Both sides of `make bench`, from its result file."""
     bench = result("bench")
-    lines = ["| the same rows and settings, in one run | stock | this series | |", "|---|---|---|---|"]
-    for label, stock, ours, ratio in training_rows(bench) + generation_rows(bench["generation"]):
-        lines.append(f"| {label} | {stock} | {ours} | {ratio:.1f}× |")
     rows, length = (bench["growth"][name]["4"] / bench["growth"][name]["1"] for name in ("rows", "length"))
     closing = (
         f"Losses differ by at most {bench['max_loss_difference']:.1%} at any step, where both sides round to "
@@ -19,7 +17,31 @@ def speed() -> str:
         f"{bench['matmul_share']:.0%} of the rate of one large matrix product alone; four times the rows take "
         f"{rows:.1f} times as long, four times the length {length:.1f}. {busy(bench)}{bench['hardware']}."
     )
-    return "\n".join([*lines, "", closing])
+    return "\n".join([*table(bench), "", closing, *newest(bench)])
+
+
+def table(measured: dict) -> list[str]:
+    """The lines of one comparison: the libraries in some versions against the series."""
+    lines = ["| the same rows and settings, in one run | stock | this series | |", "|---|---|---|---|"]
+    for label, stock, ours, ratio in training_rows(measured) + generation_rows(measured["generation"]):
+        lines.append(f"| {label} | {stock} | {ours} | {ratio:.1f}× |")
+    return lines
+
+
+def newest(bench: dict) -> list[str]:
+    """The lines for the newest libraries; none where `make bench` has not measured them."""
+    if "newest" not in bench:
+        return []
+    measured = bench["newest"]
+    if "failure" in measured:
+        return ["", f"The newest libraries did not get through the same work: {html.escape(measured['failure'])}"]
+    versions = measured["versions"]
+    heading = (
+        f"**Against the newest libraries** (TRL {versions['trl']}, transformers {versions['transformers']}, torch "
+        f"{versions['torch']}, in an environment of their own, in the same run; losses differ by at most "
+        f"{measured['max_loss_difference_float32']:.0e} of their size in float32):"
+    )
+    return ["", heading, "", *table(measured)]
 
 
 def training_rows(bench: dict) -> list[tuple[str, str, str, float]]:

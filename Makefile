@@ -61,7 +61,7 @@ notebooks: $(VENV)/.run-ready
 
 # Three seeds of training and evaluation; about half an hour on 2 cores.
 seeds: $(VENV)/.run-ready
-	$(PY) benchmarks/seeds.py
+	$(PY) -m benchmarks.seeds
 
 # Stock TRL and transformers against the series, in one run; half an hour on 2 cores. The libraries stand twice: in
 # the versions of the pins, and in the newest ones.
@@ -80,15 +80,15 @@ $(NEWEST)/.torch-ready: constraints.txt
 
 # What else one would do, why mirrored batches, does it generalise, is the judge right; an hour or two, resumable.
 ablation: $(VENV)/.run-ready
-	$(PY) benchmarks/ablation.py
+	$(PY) -m benchmarks.ablation
 
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
 recipe: $(VENV)/.run-ready
-	$(PY) benchmarks/recipe.py
+	$(PY) -m benchmarks.recipe
 
 # The log-probabilities that are shipped: again when responses, system prompts or the embedded model change.
 logps: $(VENV)/.run-ready
-	$(PY) benchmarks/logps.py
+	$(PY) -m benchmarks.logps
 
 # What only a GPU can show, stage by stage (STAGES="B D"); DRY=1 rehearses on a processor with tiny models.
 # Where .gpu/ holds parts of make gpu-wheels, PYTHON brings its torch, and no network is needed.

@@ -7,11 +7,11 @@ runs/ablation/ and not done again. Then writes benchmarks/results/ablation.json,
 import argparse
 import json
 import statistics
+from pathlib import Path
 
-from comparisons import FULL
-from measured import keep, side_by_side
-from seeds import SEEDS, run_of
-
+from benchmarks.comparisons import FULL
+from benchmarks.measured import keep, side_by_side
+from benchmarks.seeds import SEEDS, run_of
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
 from cpt_utils.runtime import files
@@ -19,123 +19,154 @@ from cpt_utils.runtime.files import read_jsonl
 
 FOLDER = files.ROOT / "runs" / "ablation"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
-RATES = (1e-4, 3e-4, 3e-3)  # besides units.RATE: was shuffled training given a fair chance?
+CURVES = TRAINED[1:3]  # the ways whose curves are compared
+OTHER_ROWS = (2, 12)  # rows a step, besides six
+RATES = (1e-4, 3e-4, 3e-3)  # besides trainings.RATE: was shuffled training given a fair chance?
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
 
 def units() -> dict[str, tuple]:
-    """Name -> (function of units.py, arguments)."""
-    found = {f"dial {which}": ("dial", which) for which in ("base", "cpt")}
-    found |= {f"best cpt {SEEDS[0]}": ("best", "cpt", SEEDS[0])}
-    found |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
-    each = {
-        seed: {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
-        | {f"method {way} {seed}": ("method", way, seed) for way in TRAINED}
-        for seed in SEEDS
-    }
-    found |= each.pop(SEEDS[0])
-    found |= {f"left_out {rubric}": ("left_out", rubric) for rubric in LABELS}
-    found |= {
-        f"curve {way} {rows} {seed}": ("curve", way, rows, seed)
-        for seed in SEEDS
-        for way in TRAINED[1:3]
-        for rows in (2, 12)
-    }
-    found |= {f"rate {way} {rate:g}": ("curve", way, 6, SEEDS[0], rate) for way in TRAINED[1:3] for rate in RATES}
-    return found | {name: unit for seed in each for name, unit in each[seed].items()}
+    """Name -> (function of units.py, its arguments); what is of most interest comes first."""
+    first, *others = SEEDS
+    planned = {"dial base": ("dial", "base"), "dial cpt": ("dial", "cpt")}
+    planned[f"best cpt {first}"] = ("best", "cpt", first)
+    planned |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
+    planned |= units_of_seed(first)
+    for rubric in LABELS:
+        planned[f"left_out {rubric}"] = ("left_out", rubric)
+    for seed in SEEDS:
+        for way in CURVES:
+            for rows in OTHER_ROWS:
+                planned[f"curve {way} {rows} {seed}"] = ("curve", way, rows, seed)
+    for way in CURVES:
+        for rate in RATES:
+            planned[f"rate {way} {rate:g}"] = ("curve", way, 6, first, rate)
+    for seed in others:
+        planned |= units_of_seed(seed)
+    return planned
 
 
-def path_of(name: str):
+def units_of_seed(seed: int) -> dict[str, tuple]:
+    """Those that every seed measures."""
+    planned = {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
+    for way in TRAINED:
+        planned[f"method {way} {seed}"] = ("method", way, seed)
+    return planned
+
+
+def path_of(name: str) -> Path:
     return FOLDER / (name.replace(" ", "_").replace(",", "") + ".json")
 
 
 def run(name: str) -> None:
-    import units as measurements
+    """Measure a unit and keep what it comes to."""
     from transformers.utils import logging as transformers_logging
+
+    from benchmarks.units import UNITS
 
     transformers_logging.set_verbosity_error()
     runtime.start("embedded")
     function, *arguments = units()[name]
-    files.write_whole(path_of(name), json.dumps(getattr(measurements, function)(*arguments), indent=1))
+    files.write_whole(path_of(name), json.dumps(UNITS[function](*arguments), indent=1))
+
+
+def kept(name: str) -> dict:
+    """What a unit came to."""
+    return json.loads(path_of(name).read_text("utf-8"))
 
 
 def over_seeds(runs: list[dict]) -> dict:
     """Mean and standard deviation of what a method's seeds measured, side effects and second judge included."""
-    flat = [
-        {name: run[name] for name in METRICS}
-        | {f"second_{n}": run["second_judge"][n] for n in METRICS[:3]}
-        | run["side_effects"]
-        | {k: run[k] for k in ("seconds", "both_directions") if k in run}
-        for run in runs
-    ]
-    return {
-        name: [statistics.mean(row[name] for row in flat), statistics.stdev(row[name] for row in flat)]
-        if len(flat) > 1
-        else [flat[0][name], None]
-        for name in flat[0]
-    } | {"runs": len(flat)}
+    flat = [flattened(run) for run in runs]
+    spans = {}
+    for name in flat[0]:
+        values = [measured[name] for measured in flat]
+        spans[name] = [statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None]
+    return spans | {"runs": len(flat)}
+
+
+def flattened(run: dict) -> dict[str, float]:
+    """A run's figures by one name each."""
+    figures = {name: run[name] for name in METRICS}
+    for name in METRICS[:3]:
+        figures[f"second_{name}"] = run["second_judge"][name]
+    figures |= run["side_effects"]
+    return figures | {name: run[name] for name in ("seconds", "both_directions") if name in run}
 
 
 def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
-    from units import base_model, scored
+    from benchmarks.answers import base_model, scored
 
     runs, base = [], base_model()
     for seed in SEEDS:
         report = json.loads((run_of(seed) / "report.json").read_text("utf-8"))
-        rows = [r for r in read_jsonl(run_of(seed) / "generations.jsonl") if r["model"] == "cpt"]
-        first = [r for r in rows if r["sample"] == 0]  # one try at every task, as the other ways have
+        rows = [row for row in read_jsonl(run_of(seed) / "generations.jsonl") if row["model"] == "cpt"]
+        first = [row for row in rows if row["sample"] == 0]  # one try at every task, as the other ways have
         runs.append(scored(first, base) | {"both_directions": report["preference"]["cpt"]["both_directions"]})
     return runs
 
 
-def assemble() -> dict:
-    from second_judge import trial
-    from units import RATE, STEPS
+def both_directions(run: dict) -> float:
+    """Share of held-out pairs that are right in both directions at the end of a training."""
+    return run["curve"][-1]["both_directions"]
 
-    def read(name):
-        return json.loads(path_of(name).read_text("utf-8"))
 
-    def last(run):
-        return run["curve"][-1]["both_directions"]
-
-    untrained = [read(f"untrained {seed}") for seed in SEEDS]
-    methods = {
-        "base": over_seeds([u["base"] for u in untrained]),
-        "base, 3 examples": over_seeds([u["base, 3 examples"] for u in untrained]),
-    }
-    tried = [read(f"best base {seed}") for seed in SEEDS]
-    methods |= {f"base, best of {n}": over_seeds([t["picked"][n] for t in tried]) for n in ("4", "16")}
-    trained = {way: [read(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
+def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
+    """Every way's figures over its seeds, from the plainest on."""
+    untrained = [kept(f"untrained {seed}") for seed in SEEDS]
+    tries = [kept(f"best base {seed}") for seed in SEEDS]
+    methods = {name: over_seeds([run[name] for run in untrained]) for name in ("base", "base, 3 examples")}
+    for n in ("4", "16"):
+        methods[f"base, best of {n}"] = over_seeds([run["picked"][n] for run in tries])
     for way, runs in trained.items():
-        methods[way] = over_seeds([r | {"both_directions": last(r)} for r in runs])
-    methods[FULL] = over_seeds(full_recipe())
-    curves = {
-        way: {"6": [run["curve"] for run in trained[way]]}
-        | {str(rows): [read(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS] for rows in (2, 12)}
-        for way in TRAINED[1:3]
+        methods[way] = over_seeds([run | {"both_directions": both_directions(run)} for run in runs])
+    return methods | {FULL: over_seeds(full_recipe())}
+
+
+def all_curves(trained: dict[str, list[dict]]) -> dict[str, dict]:
+    """Curves by way and rows a step, one for each seed."""
+    curves = {}
+    for way in CURVES:
+        curves[way] = {"6": [run["curve"] for run in trained[way]]}
+        for rows in OTHER_ROWS:
+            curves[way][str(rows)] = [kept(f"curve {way} {rows} {seed}")["curve"] for seed in SEEDS]
+    return curves
+
+
+def all_rates(trained: dict[str, list[dict]]) -> dict[str, dict]:
+    """Pairs right in both directions in the end, by way and learning rate."""
+    from benchmarks.trainings import RATE
+
+    rates = {}
+    for way in CURVES:
+        rates[way] = {f"{rate:g}": [both_directions(kept(f"rate {way} {rate:g}"))] for rate in RATES}
+        rates[way][f"{RATE:g}"] = [both_directions(run) for run in trained[way]]
+    return rates
+
+
+def assemble() -> dict:
+    """All that results/ablation.json holds, from what the units came to."""
+    from benchmarks.second_judge import trial
+    from benchmarks.trainings import ROWS, STEPS
+
+    trained = {way: [kept(f"method {way} {seed}") for seed in SEEDS] for way in TRAINED}
+    methods = all_methods(trained)
+    compared = {
+        "left_out": {rubric: kept(f"left_out {rubric}")["left out"] for rubric in LABELS},
+        "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
+        "base": methods["base"]["spearman_rho"][0],
     }
-    rates = {
-        way: {f"{rate:g}": [last(read(f"rate {way} {rate:g}"))] for rate in RATES}
-        | {f"{RATE:g}": [last(run) for run in trained[way]]}
-        for way in TRAINED[1:3]
-    }
-    left_out = {rubric: read(f"left_out {rubric}")["left out"] for rubric in LABELS}
     return {
-        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * 6} rows; "
+        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * ROWS} rows; "
         "held-out prompts and targets as in notebook 05; side by side, one thread each, so seconds compare ways only",
         "methods": methods,
-        "curves": curves,
-        "rates": rates,
-        "gradients": read("gradients"),
-        "generalisation": read("generalisation")
-        | {
-            "left_out": left_out,
-            "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
-            "base": methods["base"]["spearman_rho"][0],
-        },
-        "dial": {which: read(f"dial {which}") for which in ("base", "cpt")},
-        "best_of_n": {which: read(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
+        "curves": all_curves(trained),
+        "rates": all_rates(trained),
+        "gradients": kept("gradients"),
+        "generalisation": kept("generalisation") | compared,
+        "dial": {which: kept(f"dial {which}") for which in ("base", "cpt")},
+        "best_of_n": {which: kept(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
         "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),
     }
 

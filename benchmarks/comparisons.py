@@ -14,10 +14,14 @@ from cpt_utils.runtime.errors import StoreError
 
 RESULT = files.ROOT / "benchmarks" / "results" / "ablation.json"
 FULL = "full recipe (notebook 04)"
-SECOND = "#CC79A7"  # Okabe-Ito: the second judge
+# Okabe-Ito's colours: safe for colour-blind readers.
+BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000"
+SECOND = PURPLE
+"""The second judge's."""
 JUDGES = {"style": "style judge (the series')", "letters": "second judge (letters)", "llm": "a chat model"}
-RUBRIC_COLOURS = dict(zip(LABELS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7")))
-GREYS = {"2": "#56B4E9", "6": "#0072B2", "12": "#000000"}
+RUBRIC_COLOURS = dict(zip(LABELS, (BLUE, ORANGE, GREEN, PURPLE)))
+ROWS_COLOURS = {"2": SKY, "6": BLUE, "12": BLACK}
+"""By rows a step."""
 
 
 def load_comparisons() -> dict:
@@ -55,7 +59,7 @@ def methods_table(methods: dict) -> str:
 
 def judge_dependent(methods: dict) -> list[str]:
     """Pairs of methods that the two judges rank in opposite orders, by more than the spread over seeds each."""
-    found = []
+    pairs = []
     for one, other in combinations(methods, 2):
         gaps = []
         for key in ("spearman_rho", "second_spearman_rho"):
@@ -63,8 +67,8 @@ def judge_dependent(methods: dict) -> list[str]:
             gap = mean - mean_2
             gaps.append(gap if abs(gap) > ((spread or 0) ** 2 + (spread_2 or 0) ** 2) ** 0.5 else 0)
         if gaps[0] * gaps[1] < 0:
-            found.append(f"{one} / {other}")
-    return found
+            pairs.append(f"{one} / {other}")
+    return pairs
 
 
 def held_out_tasks() -> list[dict]:
@@ -80,11 +84,11 @@ def draw_methods(methods: dict):
         ("spearman_rho", TUNED, JUDGES["style"], 0.12),
         ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12),
     ):
-        found = [measured[key] for measured in methods.values()]
+        spans = [measured[key] for measured in methods.values()]
         axis.errorbar(
-            [mean for mean, _ in found],
+            [mean for mean, _ in spans],
             places + shift,
-            xerr=[spread or 0 for _, spread in found],
+            xerr=[spread or 0 for _, spread in spans],
             fmt="o",
             color=colour,
             capsize=3,
@@ -96,6 +100,11 @@ def draw_methods(methods: dict):
     return fig
 
 
+def both_directions(curve: list[dict]) -> list[float]:
+    """Share of held-out pairs that are right in both directions, at each point of a training's curve."""
+    return [point["both_directions"] for point in curve]
+
+
 def draw_curves(curves: dict, rates: dict):
     """Held-out pairs right in both directions against rows seen (one line per rows a step, seeds thin), and in the
     end against the learning rate (6 rows a step)."""
@@ -104,9 +113,9 @@ def draw_curves(curves: dict, rates: dict):
         for rows in sorted(by_rows, key=int):
             runs = by_rows[rows]
             x = [point["rows"] for point in runs[0]]
-            y = np.array([[point["both_directions"] for point in run] for run in runs])
-            axis.plot(x, y.T, color=GREYS[rows], linewidth=0.6, alpha=0.5)
-            axis.plot(x, y.mean(0), "o-", color=GREYS[rows], label=f"{rows} rows a step")
+            y = np.array([both_directions(run) for run in runs])
+            axis.plot(x, y.T, color=ROWS_COLOURS[rows], linewidth=0.6, alpha=0.5)
+            axis.plot(x, y.mean(0), "o-", color=ROWS_COLOURS[rows], label=f"{rows} rows a step")
         axis.set(title=way, xlabel="rows seen", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("both directions right")
     axes[0].legend(loc="upper left")
@@ -127,69 +136,76 @@ def draw_curves(curves: dict, rates: dict):
 def draw_generalisation(found: dict):
     """What was not trained: prompts, wordings, rubrics; targets in between; two rubrics at once."""
     fig, axes = figure(1, 3, width=13, height=3.8, width_ratios=[1.25, 1, 1])
+    draw_unseen(axes[0], found)
+    draw_between(axes[1], found["between"])
+    draw_blends(axes[2], found["blends"], found["pure"])
+    return fig
+
+
+def draw_unseen(axis, found: dict) -> None:
+    """Spearman's rho of the full recipe, of two trainings on 144 rows (a dot for each rubric left out), of the base."""
     left = [measured["spearman_rho"] for measured in found["left_out"].values()]
     names = ["training prompts", "unseen prompts", "paraphrased"]
     heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean(left), found["base"]]
-    axes[0].bar([0, 1, 2, 3.4, 4.4, 5.4], heights, color=[TUNED, TUNED, TUNED, "#56B4E9", "#56B4E9", BASE], width=0.7)
-    axes[0].scatter([4.4] * len(left), left, color="black", s=14, zorder=3)
-    axes[0].set(
-        title="rho: full recipe | after 144 rows | base",
-        ylim=(min(0, *left) - 0.05, 1),
-        xticks=[0, 1, 2, 3.4, 4.4, 5.4],
-    )
-    axes[0].set_xticklabels(
+    places = [0, 1, 2, 3.4, 4.4, 5.4]
+    axis.bar(places, heights, color=[TUNED, TUNED, TUNED, SKY, SKY, BASE], width=0.7)
+    axis.scatter([places[4]] * len(left), left, color="black", s=14, zorder=3)
+    axis.set(title="rho: full recipe | after 144 rows | base", ylim=(min(0, *left) - 0.05, 1), xticks=places)
+    axis.set_xticklabels(
         ["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained", "rubric\nleft out", "base"],
         fontsize=8,
     )
-    for rubric, scores in found["between"].items():
-        targets = sorted(scores, key=int)
-        mean, error = zip(*(scores[t] for t in targets))
-        axes[1].errorbar(
-            [int(t) for t in targets],
-            mean,
-            error,
-            fmt="o-",
-            color=RUBRIC_COLOURS[rubric],
-            capsize=2,
-            label=LABELS[rubric],
-        )
-    axes[1].plot([10, 95], [10, 95], "k--", linewidth=1)
-    axes[1].set(
-        title="targets 25 and 75 were never trained",
+
+
+def draw_between(axis, by_rubric: dict) -> None:
+    """Judged score against the target asked for: those that were trained, and others."""
+    asked = sorted({int(target) for scores in by_rubric.values() for target in scores})
+    for rubric, scores in by_rubric.items():
+        mean, error = zip(*(scores[str(target)] for target in asked))
+        axis.errorbar(asked, mean, error, fmt="o-", color=RUBRIC_COLOURS[rubric], capsize=2, label=LABELS[rubric])
+    ends = [asked[0], asked[-1]]
+    axis.plot(ends, ends, "k--", linewidth=1)
+    new = " and ".join(str(target) for target in asked if target not in TARGETS.values())
+    axis.set(
+        title=f"targets {new} were never trained",
         xlabel="target asked for",
         ylabel="judged score",
         ylim=(0, 105),
-        xticks=(10, 25, 50, 75, 95),
+        xticks=asked,
     )
-    axes[1].legend(fontsize=8)
-    for place, scores in enumerate(found["blends"].values()):
+    axis.legend(fontsize=8)
+
+
+def draw_blends(axis, blends: dict, pure: dict) -> None:
+    """Scores under both rubrics of texts that two system prompts asked for, beside those that one asked for."""
+    labels = []
+    for place, (pair, scores) in enumerate(blends.items()):
         for rubric, (mean, error) in scores.items():
-            axes[2].errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
+            axis.errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
             (other,) = set(scores) - {rubric}
             for alone, mark in ((rubric, "|"), (other, "x")):
-                axes[2].plot(found["pure"][alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
-    pairs = [" + ".join(LABELS[part] for part in pair.split(" + ")) for pair in found["blends"]]
-    axes[2].set(
+                axis.plot(pure[alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
+        labels.append("\n+ ".join(LABELS[rubric] for rubric in pair.split(" + ")))
+    axis.set(
         title="two styles at once",
         xlabel="judged score (|: alone, ×: the other alone)",
-        yticks=range(len(pairs)),
-        yticklabels=[pair.replace(" + ", "\n+ ") for pair in pairs],
+        yticks=range(len(labels)),
+        yticklabels=labels,
         xlim=(0, 105),
     )
-    axes[2].tick_params(axis="y", labelsize=8)
-    return fig
+    axis.tick_params(axis="y", labelsize=8)
 
 
 def draw_dial(dial: dict):
     """Score, perplexity and broken texts against the position between the low (0) and high (1) system prompt."""
     fig, axes = figure(1, 3, width=12, height=3.2)
     for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
-        points = sorted((float(position), found) for position, found in dial[which].items())
-        x = [position for position, _ in points]
-        mean, error = zip(*(found["score"] for _, found in points))
+        positions = sorted(dial[which], key=float)
+        points, x = [dial[which][position] for position in positions], list(map(float, positions))
+        mean, error = zip(*(point["score"] for point in points))
         axes[0].errorbar(x, mean, error, fmt="o-", color=colour, capsize=2, label=label)
-        axes[1].plot(x, [found["perplexity"] for _, found in points], "o-", color=colour)
-        axes[2].plot(x, [found["degenerate"] for _, found in points], "o-", color=colour)
+        axes[1].plot(x, [point["perplexity"] for point in points], "o-", color=colour)
+        axes[2].plot(x, [point["degenerate"] for point in points], "o-", color=colour)
     for axis in axes:
         axis.axvspan(0, 1, color="black", alpha=0.05)
         axis.set_xlabel("dial: 0 = low system prompt, 1 = high")
@@ -216,6 +232,11 @@ def draw_best_of_n(found: dict):
     return fig
 
 
+def over_rubrics(judge: dict, trick: str, judge_name: str, key: str) -> float:
+    """Mean over rubrics of what a judge gives a trick's texts: "score", or the share that is "flagged"."""
+    return np.mean([measured[key] for measured in judge["tricks"][trick][judge_name].values()])
+
+
 def draw_judge(judge: dict):
     """Scores that tricks get from every judge (mean over rubrics; a hollow dot is mostly flagged as degenerate),
     and the style judge's confusion on held-out graded texts, per rubric."""
@@ -224,8 +245,7 @@ def draw_judge(judge: dict):
     judged = [look for look in looks if look[0] in judge["heldout"]]
     for shift, (judge_name, colour) in zip(np.linspace(0.15, -0.15, len(judged)), judged):
         for place, trick in enumerate(names):
-            by_rubric = judge["tricks"][trick][judge_name].values()
-            score, flagged = (np.mean([r[key] for r in by_rubric]) for key in ("score", "flagged"))
+            score, flagged = (over_rubrics(judge, trick, judge_name, key) for key in ("score", "flagged"))
             axes[0].plot(
                 score,
                 place + shift,
@@ -235,7 +255,7 @@ def draw_judge(judge: dict):
                 label=None if place else JUDGES[judge_name],
                 markerfacecolor=colour if flagged < 0.5 else "white",
             )
-    axes[0].axvline(95, color=COLOURS["high"], linestyle="--", linewidth=1)
+    axes[0].axvline(TARGETS["high"], color=COLOURS["high"], linestyle="--", linewidth=1)
     axes[0].set(
         yticks=range(len(names)),
         yticklabels=names,
@@ -262,11 +282,13 @@ def finding_methods(methods: dict) -> str:
 
 
 def finding_curves(curves: dict) -> str:
-    last = {way: np.mean([run[-1]["both_directions"] for run in by_rows["6"]]) for way, by_rows in curves.items()}
-    shuffled, mirrored = last.values()
-    rows = next(iter(curves.values()))["6"][0][-1]["rows"]
+    last = {}
+    for way, by_rows in curves.items():
+        last[way] = np.mean([both_directions(curve)[-1] for curve in by_rows["6"]])
+        rows = by_rows["6"][0][-1]["rows"]
     return (
-        f"After {rows} rows, mirrored batches have {mirrored:.0%} of held-out pairs right, shuffled rows {shuffled:.0%}"
+        f"After {rows} rows, mirrored batches have {last['DPO, mirrored batches']:.0%} of held-out pairs right, "
+        f"shuffled rows {last['DPO, rows shuffled']:.0%}"
     )
 
 
@@ -280,11 +302,10 @@ def finding_generalisation(found: dict) -> str:
 
 
 def finding_dial(dial: dict) -> str:
-    ends = {which: [dial[which][p]["score"][0] for p in ("0.0", "1.0")] for which in ("base", "cpt")}
+    way = {which: points["1.0"]["score"][0] - points["0.0"]["score"][0] for which, points in dial.items()}
     return (
-        f"From 0 to 1 the dial moves the tuned model by {ends['cpt'][1] - ends['cpt'][0]:.0f} points "
-        f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), "
-        f"the base by {ends['base'][1] - ends['base'][0]:.0f}"
+        f"From 0 to 1 the dial moves the tuned model by {way['cpt']:.0f} points "
+        f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), the base by {way['base']:.0f}"
     )
 
 
@@ -296,9 +317,7 @@ def finding_best_of_n(found: dict) -> str:
 def finding_judge(judge: dict) -> str:
     """Which of two tricks gets a text to where the judge takes it for one of the highest target."""
     tricks = {"claims": "a plain text that claims the style", "shuffled words": "its words, shuffled"}
-    points = {}
-    for name, trick in tricks.items():
-        points[name] = np.mean([by_rubric["score"] for by_rubric in judge["tricks"][trick]["style"].values()])
+    points = {name: over_rubrics(judge, trick, "style", "score") for name, trick in tricks.items()}
     fooled = [name for name in points if nearest_target(points[name]) == TARGETS["high"]]
     claims, shuffled = points.values()
     if not fooled:

@@ -7,8 +7,7 @@ there is not run again.
 
 import time
 
-from measured import RESULTS, keep, result, side_by_side
-
+from benchmarks.measured import RESULTS, keep, result, side_by_side
 from cpt_utils import runtime
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # all linear layers, by name
@@ -42,8 +41,8 @@ TRIALS = {  # settings of the profile
 
 
 def trial(name: str) -> dict:
-    import units
-
+    """Train by these settings and measure, in a process of its own: both judges, side effects, held-out pairs."""
+    from benchmarks import answers, trainings
     from cpt_utils.evaluation import evaluation_tasks
     from cpt_utils.models.adapters import save_adapter
     from cpt_utils.models.loading import hub_name
@@ -53,29 +52,28 @@ def trial(name: str) -> dict:
     runtime.start("embedded")
     changes = dict(TRIALS[name])
     layers = changes.pop("layers", None)
-    profile = units.settings().replace(**changes, eval_steps=10_000)
-    watched = [p["prompt"] for p in load_prompts(heldout=False)][3::5]
+    profile = trainings.settings().replace(**changes, eval_steps=10_000)
+    watched = [prompt["prompt"] for prompt in load_prompts(heldout=False)][3::5]
     parts = {False: [], True: []}
     for row in rows_for(profile, "train"):
         parts[row["prompt"][-1]["content"] in watched].append(row)
-    trainer = units.trainer_of(profile, parts[False], parts[True], layers=layers and list(range(*layers)))
+    trainer = trainings.trainer_of(profile, parts[False], parts[True], layers=layers and list(range(*layers)))
     started = time.time()
     trainer.train()
-    seconds, place = time.time() - started, units.FOLDER / "recipe" / name.replace(" ", "_")
-    found = trainer.evaluate()
+    seconds, place = time.time() - started, trainings.FOLDER / "recipe" / name.replace(" ", "_")
+    preferences = trainer.evaluate()
     save_adapter(trainer.model, place, hub_name(profile))
-    rows = units.answers(units.tuned_model(place), evaluation_tasks(watched, units.RUBRICS), profile, 2)
-    scored = units.scored(rows, units.base_model())
-    told = {n: scored[n] for n in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")}
-    return (
-        told
-        | scored["side_effects"]
-        | {
-            "both_directions": found["eval_rewards/both_directions"],
-            "seconds": seconds,
-            "second_spearman_rho": scored["second_judge"]["spearman_rho"],
-        }
-    )
+    tasks = evaluation_tasks(watched, trainings.RUBRICS)
+    rows = answers.answers(answers.tuned_model(place), tasks, profile, 2)
+    scored = answers.scored(rows, answers.base_model())
+    figures = {metric: scored[metric] for metric in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")}
+    return {
+        **figures,
+        **scored["side_effects"],
+        "both_directions": preferences["eval_rewards/both_directions"],
+        "seconds": seconds,
+        "second_spearman_rho": scored["second_judge"]["spearman_rho"],
+    }
 
 
 def main() -> None:

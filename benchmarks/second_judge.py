@@ -6,12 +6,14 @@ With CPT_ENDPOINT and CPT_MODEL set, a chat model stands trial as the third.
 import functools
 import os
 import random
+from itertools import chain
 
 import numpy as np
 from wordfreq import zipf_frequency
 
-from cpt_utils.evaluation import quality_of
+from cpt_utils.evaluation import nearest_target, quality_of
 from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows
+from cpt_utils.measures import words_of
 from cpt_utils.prompts import load_responses
 from cpt_utils.rows import TARGETS, Response
 
@@ -57,108 +59,131 @@ def ngram_judge() -> NgramJudge:
 
 def confusion(judged: list[Response]) -> dict[str, list[list[int]]]:
     """Per rubric, how many texts of each target (rows: 10, 50, 95) are nearest to each target (columns)."""
-    from cpt_utils.evaluation import nearest_target
-
-    targets, found = list(TARGETS.values()), {}
+    targets, tables = list(TARGETS.values()), {}
     for row in judged:
         if row["score"] is None:
             continue
-        table = found.setdefault(row["rubric"], [[0] * 3 for _ in targets])
+        table = tables.setdefault(row["rubric"], [[0] * 3 for _ in targets])
         table[targets.index(row["target"])][targets.index(nearest_target(row["score"]))] += 1
-    return found
+    return tables
 
 
 def tricks(rubric: str, high: list[Response], low: list[Response]) -> dict[str, list[str]]:
     """Texts that no reader would give a high score, made from held-out texts of the target 95 (and 10)."""
-    rng, label = random.Random(0), rubric.replace("_", " ")
-    words = [row["response"].split() for row in high]
-    rare = {w.strip(".,;:!?()'\"").lower() for text in words for w in text}
-    rare = sorted(rare, key=lambda w: (zipf_frequency(w, "en"), w))  # a set's own order changes from run to run
-    rare = [w for w in rare if len(w) > 4]
-    salad = [rng.sample(text, len(text)) for text in words]
+    chance, label = random.Random(0), rubric.replace("_", " ")
+    texts = [row["response"] for row in high]
+    words = [text.split() for text in texts]
+    rare = [word for word in rarest_first(words) if len(word) > 4]
+    claim = (
+        f"This answer is written in the purest {label} style, and nobody has ever gone further in {label} than it does."
+    )
+    shifted = texts[1:] + texts[:1]
     return {
-        "the text itself": [row["response"] for row in high],
-        "one sentence, six times": [" ".join([" ".join(text[:12])] * 6) for text in words],
-        "its words, shuffled": [" ".join(text) for text in salad],
-        "rare words and commas": [", ".join(rng.sample(rare, min(60, len(rare)))) + "." for _ in words],
-        "a plain text that claims the style": [
-            f"This answer is written in the purest {label} style, and nobody has ever gone further in {label} than it "
-            f"does. {row['response']}"
-            for row in low
-        ],
-        "the style, on another subject": [row["response"] for row in high[1:] + high[:1]],
+        "the text itself": texts,
+        "one sentence, six times": [" ".join(text[:12] * 6) for text in words],
+        "its words, shuffled": [" ".join(chance.sample(text, len(text))) for text in words],
+        "rare words and commas": [", ".join(chance.sample(rare, min(60, len(rare)))) + "." for _ in words],
+        "a plain text that claims the style": [f"{claim} {row['response']}" for row in low],
+        "the style, on another subject": shifted,
         "its first 20 words": [" ".join(text[:20]) for text in words],
-        "two such texts in a row": [f"{a['response']} {b['response']}" for a, b in zip(high, high[1:] + high[:1])],
+        "two such texts in a row": [f"{first} {second}" for first, second in zip(texts, shifted)],
     }
+
+
+def rarest_first(texts: list[list[str]]) -> list[str]:
+    """All words without their punctuation, each once; equally rare ones by their letters."""
+    words = {word.strip(".,;:!?()'\"").lower() for word in chain.from_iterable(texts)}
+    return [word for _, word in sorted((zipf_frequency(word, "en"), word) for word in words)]
 
 
 def judges() -> dict:
     """Name -> judge: the series' own, the second, and a chat model if there is an endpoint."""
-    found = {"style": embedded_judge(), "letters": ngram_judge()}
+    called = {"style": embedded_judge(), "letters": ngram_judge()}
     if url := os.environ.get("CPT_ENDPOINT"):
         from cpt_utils.teachers import endpoint_teacher
 
-        found["llm"] = LLMJudge(endpoint_teacher(os.environ["CPT_MODEL"], url, temperature=0).answer, workers=8)
-    return found
+        called["llm"] = LLMJudge(endpoint_teacher(os.environ["CPT_MODEL"], url, temperature=0).answer, workers=8)
+    return called
 
 
 def trial(generations: list[Response]) -> dict:
     """Every judge on held-out graded texts, on tricks and on length, and its agreement with the first."""
-    from scipy.stats import spearmanr
-
-    from cpt_utils.measures import words_of
-
     called, held = judges(), load_responses(heldout=True)
     graded = {name: judge_rows(judge, held) for name, judge in called.items()}
-    found = {
+    scores = {name: scores_of(judge, generations) for name, judge in called.items()}
+    return {
         "heldout": {name: quality_of(rows) for name, rows in graded.items()},
         "confusion": {name: confusion(rows) for name, rows in graded.items()},
-        "tricks": {},
-        "agreement": {},
-        "agreement_within": {},
-        "length": {},
+        "tricks": tricked(called, held),
+        **agreement(generations, scores),
+        "length": length_alone(generations, scores["style"]),
     }
+
+
+def scores_of(judge, rows: list[Response]) -> list[float | None]:
+    return [row["score"] for row in judge_rows(judge, rows)]
+
+
+def tricked(called: dict, held: list[Response]) -> dict[str, dict[str, dict]]:
+    """Mean score and share of flagged texts, by trick, judge and rubric; without what a judge gave no answer to."""
+    measured: dict[str, dict[str, dict]] = {}
     for rubric in sorted({row["rubric"] for row in held}):
         high = [row for row in held if (row["rubric"], row["target"]) == (rubric, TARGETS["high"])]
         low = [row for row in held if (row["rubric"], row["target"]) == (rubric, TARGETS["low"])]
         for trick, texts in tricks(rubric, high, low).items():
             rows = [{**row, "response": text} for row, text in zip(high, texts, strict=True)]
             for name, judge in called.items():
+                by_rubric = measured.setdefault(trick, {}).setdefault(name, {})
                 judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
-                by_rubric = found["tricks"].setdefault(trick, {}).setdefault(name, {})
                 if judged:
                     by_rubric[rubric] = {
                         "score": float(np.mean([row["score"] for row in judged])),
                         "flagged": float(np.mean([row["degenerate"] for row in judged])),
                     }
-    scores = {name: [row["score"] for row in judge_rows(judge, generations)] for name, judge in called.items()}
+    return measured
 
-    def rho(pairs: list[tuple]) -> float:
-        judged = [pair for pair in pairs if None not in pair]
-        return float(spearmanr(*zip(*judged))[0]) if len(judged) > 2 else float("nan")
 
+def agreement(generations: list[Response], scores: dict[str, list]) -> dict[str, dict]:
+    """Spearman's rho of every other judge with the first, by judge and model.
+
+    "agreement" is by rubric; "agreement_within" the mean over texts of one rubric and target.
+    """
+    style, *others = scores
+    by_rubric, within = {name: {} for name in others}, {name: {} for name in others}
     for model in ("base", "cpt"):
-        mine = [i for i, row in enumerate(generations) if row["model"] == model]
-        cells: dict[tuple, list[int]] = {}  # texts of one rubric and target
-        for i in mine:
-            cells.setdefault((generations[i]["rubric"], generations[i]["target"]), []).append(i)
-        for name in list(called)[1:]:
+        for name in others:
+            both = list(zip(scores[style], scores[name]))
+            rubrics = places(generations, model, "rubric")
+            by_rubric[name][model] = {rubric: rho(both, rubrics[rubric,]) for (rubric,) in sorted(rubrics)}
+            cells = places(generations, model, "rubric", "target")
+            within[name][model] = float(np.nanmean([rho(both, cell) for cell in cells.values()]))
+    return {"agreement": by_rubric, "agreement_within": within}
 
-            def both(places, other=scores[name]):
-                return rho([(scores["style"][i], other[i]) for i in places])
 
-            found["agreement"].setdefault(name, {})[model] = {
-                rubric: both([i for i in mine if generations[i]["rubric"] == rubric])
-                for rubric in sorted({generations[i]["rubric"] for i in mine})
-            }
-            found["agreement_within"].setdefault(name, {})[model] = float(np.nanmean([both(c) for c in cells.values()]))
-        # What is left of length within one rubric and target must not move the score.
-        found["length"][model] = float(
-            np.nanmean(
-                [
-                    rho([(len(words_of(generations[i]["response"])), scores["style"][i]) for i in cell])
-                    for cell in cells.values()
-                ]
-            )
-        )
-    return found
+def length_alone(generations: list[Response], scores: list) -> dict[str, float]:
+    """What is left of length within one rubric and target must not move the score: mean rho by model."""
+    both = [(len(words_of(row["response"])), score) for row, score in zip(generations, scores)]
+    left = {}
+    for model in ("base", "cpt"):
+        cells = places(generations, model, "rubric", "target")
+        left[model] = float(np.nanmean([rho(both, cell) for cell in cells.values()]))
+    return left
+
+
+def places(rows: list[Response], model: str, *columns: str) -> dict[tuple, list[int]]:
+    """Where the rows of a model stand, by their values in these columns."""
+    groups: dict[tuple, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row["model"] == model:
+            groups.setdefault(tuple(row[column] for column in columns), []).append(place)
+    return groups
+
+
+def rho(pairs: list[tuple], chosen: list[int]) -> float:
+    """Spearman's rho of the pairs in these places; nan for fewer than three with both values."""
+    from scipy.stats import spearmanr
+
+    judged = [pairs[place] for place in chosen if None not in pairs[place]]
+    if len(judged) < 3:
+        return float("nan")
+    return float(spearmanr(*zip(*judged))[0])

@@ -11,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from measured import keep
-
+from benchmarks.measured import keep
 from cpt_utils.runtime import files
 
 SEEDS = (42, 43, 44)
@@ -35,31 +34,36 @@ def report_of(seed: int) -> dict:
     return json.loads((folder / "report.json").read_text("utf-8"))
 
 
+def figures_of(report: dict) -> dict[str, float]:
+    """What a run's report measured, by one name each."""
+    figures = {"both_directions": report["preference"]["cpt"]["both_directions"]}
+    for model in ("base", "cpt", "cpt_paraphrased"):
+        for name in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate"):
+            figures[f"{model}_{name}"] = report["steerability"][model][name]
+    for name, value in report["side_effects"]["cpt"].items():
+        figures[f"cpt_{name}"] = value
+    return figures
+
+
 def main() -> None:
     reports = {seed: report_of(seed) for seed in SEEDS}
-    flat = {}
-    for seed, report in reports.items():
-        flat[seed] = (
-            {"both_directions": report["preference"]["cpt"]["both_directions"]}
-            | {
-                f"{model}_{name}": report["steerability"][model][name]
-                for model in ("base", "cpt", "cpt_paraphrased")
-                for name in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
-            }
-            | {f"cpt_{name}": value for name, value in report["side_effects"]["cpt"].items()}
-        )
-    mean = {k: statistics.mean(row[k] for row in flat.values()) for k in flat[SEEDS[0]]}
-    spread = {k: statistics.stdev(row[k] for row in flat.values()) for k in mean}
-    result = {
-        "hardware": reports[SEEDS[0]]["hardware"],
-        "versions": reports[SEEDS[0]]["versions"],
-        "by_seed": flat,
-        "mean": mean,
-        "standard_deviation": spread,
-    }
-    keep("seeds", result)
-    for name in mean:
+    by_seed = {seed: figures_of(report) for seed, report in reports.items()}
+    mean, spread = {}, {}
+    for name in by_seed[SEEDS[0]]:
+        values = [figures[name] for figures in by_seed.values()]
+        mean[name], spread[name] = statistics.mean(values), statistics.stdev(values)
         print(f"{name:28} {mean[name]:7.3f} +- {spread[name]:.3f}")
+    first = reports[SEEDS[0]]
+    keep(
+        "seeds",
+        {
+            "hardware": first["hardware"],
+            "versions": first["versions"],
+            "by_seed": by_seed,
+            "mean": mean,
+            "standard_deviation": spread,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The comparisons: what they measure (small, exact cases), and the committed results that notebook 05 draws."""
 
 import re
-import sys
 import types
 
 import numpy as np
@@ -11,15 +10,13 @@ import torch
 from benchmarks import comparisons
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_responses
-from cpt_utils.runtime.files import ROOT
 from cpt_utils.runtime.profiles import load_profile
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
 FOUND = comparisons.load_comparisons()
 
 
 def test_gradients_of_mirrored_rows_are_taken_apart():
-    from units import alignment
+    from benchmarks.gradients import alignment
 
     torch.manual_seed(0)
     both, alone = torch.randn(64), torch.randn(24, 64) * 3
@@ -33,7 +30,8 @@ def test_gradients_of_mirrored_rows_are_taken_apart():
 
 def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
     from scipy.stats import spearmanr
-    from second_judge import ngram_judge, tricks
+
+    from benchmarks.second_judge import ngram_judge, tricks
 
     held = load_responses(heldout=True)
     for rubric in LABELS:
@@ -47,8 +45,7 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
 
 
 def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(monkeypatch):
-    import second_judge
-
+    from benchmarks import second_judge
     from cpt_utils.judging import LLMJudge
 
     monkeypatch.setenv("CPT_ENDPOINT", "http://127.0.0.1:9/v1")
@@ -74,8 +71,7 @@ def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(m
 
 
 def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
-    from units import ShuffledDPOTrainer
-
+    from benchmarks.trainings import ShuffledDPOTrainer
     from cpt_utils.training import MirroredDPOTrainer
 
     assert ShuffledDPOTrainer.compute_loss is MirroredDPOTrainer.compute_loss
@@ -94,7 +90,7 @@ def test_a_ranking_depends_on_the_judge_only_beyond_the_spread_of_seeds():
 
 
 def test_guidance_at_one_leaves_the_logits_as_they_are_and_keeps_their_scale(tiny_model):
-    from units import Guidance
+    from benchmarks.guidance import Guidance
 
     ids, low = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 9]])
     with torch.no_grad():
@@ -107,7 +103,7 @@ def test_guidance_at_one_leaves_the_logits_as_they_are_and_keeps_their_scale(tin
 
 
 def test_every_measurement_is_committed_with_its_versions():
-    from ablation import TRAINED, units
+    from benchmarks.ablation import TRAINED, units
 
     assert FOUND["hardware"] and FOUND["versions"]["trl"] and "make ablation" in FOUND["how"]
     assert {name for _, name, *_ in [u for u in units().values() if u[0] == "method"]} == set(TRAINED)
@@ -157,8 +153,8 @@ def test_the_finding_about_tricks_follows_their_scores(claims, shuffled, finding
 
 
 def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settings():
-    from measured import result
-    from recipe import TRIALS
+    from benchmarks.measured import result
+    from benchmarks.recipe import TRIALS
 
     told = result("recipe")["trials"]
     assert {name: found["settings"] for name, found in told.items()} == TRIALS

@@ -58,8 +58,12 @@ def questions(tokenizer, count: int):
     from cpt_utils.models.conversation import templated
     from cpt_utils.prompts import load_prompts, messages, system_prompt
 
-    asked = [messages(p["prompt"], system_prompt("rococo", q)) for p in load_prompts() for q in ("low", "high")][:count]
-    texts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in asked]
+    texts = []
+    for prompt in load_prompts():
+        for target in ("low", "high"):
+            turns = messages(prompt["prompt"], system_prompt("rococo", target))
+            texts.append(templated(tokenizer, turns, tokenize=False, add_generation_prompt=True))
+    texts = texts[:count]
     return tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
 
 

@@ -43,7 +43,9 @@ def prepare(dry: bool, folder: Path) -> dict:
 
 
 def outcome(told: dict) -> str:
-    return "failed" if "error" in told else "skipped" if "skipped" in told else "passed"
+    if "error" in told:
+        return "failed"
+    return "skipped" if "skipped" in told else "passed"
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from benchmarks.gpu.stage import Stage
 
 
 def run(stage: Stage) -> None:
-    found = []
+    summaries = []
     for seed in stage.sizes["seeds"]:
         runs = stage.folder / f"seed-{seed}"
         environment = {"CPT_PROFILE": stage.sizes["profile"], "CPT_SEED": str(seed), "CPT_RUNS": str(runs)}
@@ -22,10 +22,10 @@ def run(stage: Stage) -> None:
             said = "the limit" if code is None else processes.last_line(log)
             raise RuntimeError(f"seed {seed} stopped: {said}")
         report = json.loads((runs / stage.sizes["profile"] / "report.json").read_text("utf-8"))
-        found.append(summary(report))
-        stage.keep(**{f"seed_{seed}": found[-1]})
-    names = ("accuracy", "kendall_tau", "spearman_rho", "both_directions")
-    stage.keep(
-        mean={name: statistics.mean(each[name] for each in found) for name in names},
-        standard_deviation={name: statistics.stdev(each[name] for each in found) for name in names},
-    )
+        summaries.append(summary(report))
+        stage.keep(**{f"seed_{seed}": summaries[-1]})
+    mean, spread = {}, {}
+    for name in ("accuracy", "kendall_tau", "spearman_rho", "both_directions"):
+        values = [each[name] for each in summaries]
+        mean[name], spread[name] = statistics.mean(values), statistics.stdev(values)
+    stage.keep(mean=mean, standard_deviation=spread)

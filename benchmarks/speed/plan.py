@@ -74,7 +74,7 @@ def questions(tokenizer) -> list[str]:
     """Conversations about every prompt under two system prompts, up to the answer."""
     texts = []
     for prompt in load_prompts():
-        for qualifier in ("low", "high"):
-            turns = messages(prompt["prompt"], system_prompt("rococo", qualifier))
+        for target in ("low", "high"):
+            turns = messages(prompt["prompt"], system_prompt("rococo", target))
             texts.append(templated(tokenizer, turns, tokenize=False, add_generation_prompt=True))
     return texts

@@ -41,10 +41,9 @@ def ask_all(sides: dict[str, Side], answers: dict[str, Answers], name: str, what
 def compared(stock: Answers, ours: Answers, number_types: list[str]) -> dict:
     """One side of the libraries against the series: what results/bench.json holds of the two."""
     both = {"stock": stock["training"], "ours": ours["training"]}
-    # The first step of each training warms up.
-    steps = {name: median(answer["step_seconds"][1:] for answer in answers) for name, answers in both.items()}
+    steps = {name: median_step(answers) for name, answers in both.items()}
     tokens_per_step = ours["training"][-1]["tokens"] / len(ours["training"][-1]["losses"])
-    reference = {name: min(answer["reference_seconds"] for answer in answers) for name, answers in both.items()}
+    reference = {name: least(answers, "reference_seconds") for name, answers in both.items()}
     losses = {name: answers[-1]["losses"] for name, answers in both.items()}
     exact = {"stock": stock["training in float32"][-1]["losses"], "ours": ours["training in float32"][-1]["losses"]}
     return {
@@ -78,11 +77,16 @@ def compared_writing(stock: Answers, ours: Answers, number_type: str) -> dict:
     }
 
 
-def median(lists) -> float:
-    """Of all values of several lists."""
-    return statistics.median(chain.from_iterable(lists))
+def median_step(trainings: list[dict]) -> float:
+    """Median seconds of a step; the first one of each training warms up."""
+    return statistics.median(chain.from_iterable(answer["step_seconds"][1:] for answer in trainings))
+
+
+def least(answers: list[dict], name: str) -> float:
+    return min(answer[name] for answer in answers)
 
 
 def difference(losses: dict[str, list[float]]) -> float:
     """The largest relative difference of two sides' losses at any step."""
-    return max(abs(a - b) / abs(a) for a, b in zip(losses["stock"], losses["ours"], strict=True))
+    pairs = zip(losses["stock"], losses["ours"], strict=True)
+    return max(abs(stock - ours) / abs(stock) for stock, ours in pairs)

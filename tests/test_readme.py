@@ -1,0 +1,25 @@
+"""The README's tables are what the committed results and data say; those of a run's own files need that run."""
+
+import pytest
+
+from cpt_utils.runtime.files import ROOT
+from tools import readme, rivals
+
+FROM_COMMITTED_FILES = [make for make in readme.PARTS if make.__name__ not in ("results", "example")]
+
+
+@pytest.mark.parametrize("make", FROM_COMMITTED_FILES)
+def test_readme_shows_what_the_committed_files_hold(make):
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert readme.filled(text, make) == text, "make readme"
+
+
+def test_a_part_that_stands_twice_is_a_fault():
+    text = "<!-- speed -->\n<!-- /speed -->\n"
+    with pytest.raises(AssertionError, match="speed"):
+        readme.filled(text + text, rivals.speed)
+
+
+def test_the_sentence_about_learning_rates_follows_the_figures():
+    assert rivals.other_rates({"0.0001": [0.2], "0.001": [0.1, 0.5]}).startswith("no other learning rate")
+    assert "0.0001 would help it" in rivals.other_rates({"0.0001": [0.4], "0.001": [0.1, 0.5], "0.003": [0.1]})

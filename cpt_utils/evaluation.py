@@ -44,12 +44,10 @@ def rank_metrics(rows: list[Response]) -> dict[str, float]:
     scores = [row["score"] for row in rows]
     # A degenerate text follows nothing, whatever its score happens to be.
     right = [not r["degenerate"] and nearest_target(r["score"]) == r["target"] for r in rows]
-    constant = len(set(scores)) == 1 or len(set(targets)) == 1  # no ranking, no correlation
-    return {
-        "accuracy": float(np.mean(right)),
-        "kendall_tau": 0.0 if constant else float(kendalltau(targets, scores)[0]),
-        "spearman_rho": 0.0 if constant else float(spearmanr(targets, scores)[0]),
-    }
+    tau = rho = 0.0
+    if len(set(scores)) > 1 and len(set(targets)) > 1:  # else there is no ranking, and no correlation
+        tau, rho = float(kendalltau(targets, scores)[0]), float(spearmanr(targets, scores)[0])
+    return {"accuracy": float(np.mean(right)), "kendall_tau": tau, "spearman_rho": rho}
 
 
 def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> dict:

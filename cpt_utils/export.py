@@ -92,10 +92,12 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
 def converter() -> Path:
     """llama.cpp's convert_hf_to_gguf.py, from the folder named in LLAMA_CPP or from the PATH."""
     name = "convert_hf_to_gguf.py"
-    found = Path(os.environ.get("LLAMA_CPP", "")) / name if os.environ.get("LLAMA_CPP") else shutil.which(name)
-    if not found or not Path(found).is_file():
+    script = shutil.which(name)
+    if folder := os.environ.get("LLAMA_CPP"):
+        script = Path(folder) / name
+    if script is None or not Path(script).is_file():
         raise ExportError(f"{name} was not found: get llama.cpp and set LLAMA_CPP to its folder, then run this again.")
-    return Path(found)
+    return Path(script)
 
 
 def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:

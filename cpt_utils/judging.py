@@ -63,7 +63,7 @@ class StyleJudge:
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response; `prompt` is not used, as style shows in the text alone."""
-        name = rubric if isinstance(rubric, str) else rubric.name
+        name = getattr(rubric, "name", rubric)
         if name not in self.models:
             raise JudgeError(f"The judge knows no rubric {name!r}, only {', '.join(self.models)}.")
         reason = degeneracy(response)
@@ -128,7 +128,7 @@ class AnchorJudge:
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response by the weights of `rubric` (a name: those it was made with)."""
-        name = rubric if isinstance(rubric, str) else rubric.name
+        name = getattr(rubric, "name", rubric)
         if name != self.rubric.name:
             raise JudgeError(f"This judge knows the rubric {self.rubric.name!r} only, not {name!r}.")
         reason = degeneracy(response)
@@ -201,7 +201,7 @@ class LLMJudge:
         self.answer, self.retries, self.workers = answer, retries, workers
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
-        rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
+        rubric = load_rubric(rubric)
         reason = degeneracy(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)

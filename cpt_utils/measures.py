@@ -74,6 +74,7 @@ def style_measures(text: str) -> dict[str, float]:
 
     mean = sum(sentences) / len(sentences)
     tokens = WORD.findall(text)
+    labelled = sum(bool(re.match(r"\s*(\S+\s?){1,3}:|\s*[-*•\d]", line)) for line in lines)
     measures = {
         "sentence_length": mean,
         "longest_sentence": max(sentences),
@@ -106,9 +107,7 @@ def style_measures(text: str) -> dict[str, float]:
         "word_length": sum(map(len, words)) / count,
         "long_words": 100 * sum(len(w) >= 8 for w in words) / count,
         "variety": len(set(words)) / count**0.9,
-        "label_lines": sum(bool(re.match(r"\s*(\S+\s?){1,3}:|\s*[-*•\d]", s)) for s in lines) / len(lines)
-        if len(lines) > 1
-        else 0.0,
+        "label_lines": labelled / len(lines) * (len(lines) > 1),  # one line is no list
         "short_lines": sum(len(WORD.findall(s)) <= 5 for s in lines) / len(lines),
     }
     return measures | {name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()}

@@ -71,8 +71,8 @@ def _small_picture(fig):
 def scores_by_target(axis, rows: list[Response], title: str, legend: bool = False) -> None:
     """Judged scores of rows {rubric, target, score}, one dot each, against the three targets (bars)."""
     rng = np.random.default_rng(0)
-    found = {row["rubric"] for row in rows}
-    rubrics = [name for name in LABELS if name in found] + sorted(found - set(LABELS))
+    judged = {row["rubric"] for row in rows}
+    rubrics = [name for name in LABELS if name in judged] + sorted(judged - set(LABELS))
     for place, rubric in enumerate(rubrics):
         for shift, (name, target) in zip((-0.25, 0, 0.25), TARGETS.items()):
             mine = [r for r in rows if r["rubric"] == rubric and r["target"] == target]
@@ -143,9 +143,11 @@ def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = 
     limit = limit or heat_limit(views)
 
     def span(text: str, ratio: float) -> str:
-        line = "3px solid transparent"
-        over, under = ("2px dashed #00476B", line) if ratio <= -limit / 10 else (line, line)
-        under = "2px solid #6B4400" if ratio >= limit / 10 else under
+        over = under = "3px solid transparent"  # as high as a line that is seen, so that texts do not jump
+        if ratio <= -limit / 10:
+            over = "2px dashed #00476B"
+        elif ratio >= limit / 10:
+            under = "2px solid #6B4400"
         shown = html.escape(text).replace("\n", "↵\n") or "&nbsp;"
         return (
             f"<span title='{ratio:+.2f}' style='background:rgb{heat_colour(ratio, limit)};border-top:{over};"
@@ -241,7 +243,9 @@ def ranking_slopes(axis, before: dict[str, float], after: dict[str, float], labe
     ]
     for name in before:
         left, right = ranks[0][name], ranks[1][name]
-        colour = MORE if right < left else LESS if right > left else (170, 170, 170)
+        colour = (170, 170, 170)
+        if left != right:
+            colour = MORE if right < left else LESS
         axis.plot([0, 1], [left, right], "o-", color=[c / 255 for c in colour], linewidth=1 + (left != right))
         axis.text(-0.04, left, f"{name}  {before[name]:.0f}", ha="right", va="center", fontsize=9)
         axis.text(1.04, right, f"{after[name]:.0f}  {name}", ha="left", va="center", fontsize=9)

@@ -44,7 +44,7 @@ def messages(user: str, system: str | None = None) -> list[dict]:
 
 def teacher_messages(prompt: str, rubric: str | Rubric, target: int | str) -> list[dict]:
     """Ask a teacher for a response to `prompt` that would get the target score under the rubric."""
-    rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
+    rubric = load_rubric(rubric)
     return messages(
         f"Task: {prompt}\n\nWrite one response of 45 to 95 words that would score "
         f"{_number(target)} out of 100 under the rubric, neither more nor less. Stay on the task's "
@@ -55,7 +55,7 @@ def teacher_messages(prompt: str, rubric: str | Rubric, target: int | str) -> li
 
 def summary_messages(rubric: str | Rubric, target: int | str) -> list[dict]:
     """Ask a teacher to compress (rubric, target) into a system prompt s (arXiv 2506.11702, section 3)."""
-    rubric = load_rubric(rubric) if isinstance(rubric, str) else rubric
+    rubric = load_rubric(rubric)
     return messages(
         f"{rubric.to_markdown()}\n\nWrite a system prompt of at most 40 words that tells a writer how a "
         f"text scoring {_number(target)} out of 100 reads. Describe the style itself; name neither the "

@@ -128,8 +128,10 @@ def shipped_rubrics() -> list[str]:
     return ["chaos_cinema", "rococo", "esoteric", "creative_chaos"]
 
 
-def load_rubric(name: str | Path) -> Rubric:
-    """Load a shipped rubric by name, or any rubric from the path of a YAML file."""
+def load_rubric(name: str | Path | Rubric) -> Rubric:
+    """Load a shipped rubric by name, or any rubric from the path of a YAML file; a Rubric is returned as it is."""
+    if isinstance(name, Rubric):
+        return name
     if isinstance(name, Path) or str(name).endswith((".yaml", ".yml")):
         return Rubric.from_yaml(Path(name))
     if name not in shipped_rubrics():

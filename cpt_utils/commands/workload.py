@@ -97,12 +97,12 @@ def work(profile: Profile) -> dict[str, dict[str, float]]:
     }
     one = weights(profile)
     factors = {"reading": 2 * one, "training": training_factor(profile) * one, "writing": 2 * one}
-    found = {}
+    by_notebook = {}
     for number, tokens in counts.items():
         operations = {kind: factors[kind] * count for kind, count in tokens.items()}
         reading = operations.get("reading", 0) + operations.get("training", 0)
-        found[number] = {"training": reading, "writing": operations.get("writing", 0)}
-    return found
+        by_notebook[number] = {"training": reading, "writing": operations.get("writing", 0)}
+    return by_notebook
 
 
 def generation(profile: Profile) -> dict[str, float]:

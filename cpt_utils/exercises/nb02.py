@@ -25,13 +25,13 @@ def check_length_shortcuts(suspects):
 
     def names(measure, keep, pooled=False):
         def find(rows):
-            found = {row["rubric"] for row in rows}
-            groups = {n: [r for r in rows if pooled or r["rubric"] == n] for n in found}
+            rubrics = {row["rubric"] for row in rows}
+            groups = {n: [r for r in rows if pooled or r["rubric"] == n] for n in rubrics}
             rho = {
                 n: spearmanr([measure(r["response"]) for r in group], [r["target"] for r in group])[0]
                 for n, group in groups.items()
             }
-            return {n for n in found if keep(rho[n])}
+            return {n for n in rubrics if keep(rho[n])}
 
         return find
 

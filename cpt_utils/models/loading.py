@@ -19,7 +19,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
     A plain model gets the adapter merged in; a 4-bit one keeps it beside its weights, since merging would
     round it. `options` go to `from_pretrained`.
     """
-    profile = profiles.load_profile(profile) if isinstance(profile, str) else profile
+    profile = profiles.load_profile(profile)
     chat_model = load_student(profile.replace(engine="transformers"), **options)
     if adapter is not None:
         from peft import PeftModel
@@ -33,7 +33,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
 
 def load_released(key: str, profile: str | Profile = "t4", **options) -> ChatModel:
     """Load the tuned model that the original release published for a registry key ("qwen3-4b", ...)."""
-    profile = profiles.load_profile(profile) if isinstance(profile, str) else profile
+    profile = profiles.load_profile(profile)
     entry = find_model(key)
     if "tuned" not in entry:
         raise ModelError(
@@ -79,8 +79,8 @@ def load_student(profile: Profile, **options) -> ChatModel:
             options.setdefault("quantization_config", four_bit.config())
         with loading(name, source):
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=options["local_files_only"])
-            model, found = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
-        check_weights(name, found["missing_keys"])
+            model, loaded = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
+        check_weights(name, loaded["missing_keys"])
         four_bit.keep_trainable(model)
     if not tokenizer.chat_template:
         raise ModelError(

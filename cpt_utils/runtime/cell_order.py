@@ -13,19 +13,19 @@ def bound_names(source: str) -> set[str]:
         tree = ast.parse(source)
     except SyntaxError:  # magics and exercises in the making
         return set()
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return found
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
 
 
 @functools.cache
 def notebooks() -> list[list[tuple[str, str]]]:
     """The code cells of every notebook of the series as (heading above, source)."""
-    found = []
+    series = []
     for path in sorted((files.ROOT / "notebooks").glob("*.ipynb")):
         heading, cells = "the title", []
         for cell in json.loads(path.read_text("utf-8"))["cells"]:
@@ -34,8 +34,8 @@ def notebooks() -> list[list[tuple[str, str]]]:
                 cells.append((heading, source))
             elif titles := [line.lstrip("# ") for line in source.split("\n") if line.startswith("#")]:
                 heading = titles[-1]
-        found.append(cells)
-    return found
+        series.append(cells)
+    return series
 
 
 def first_to_run(name: str, source: str) -> str:
@@ -62,9 +62,9 @@ def watch_order() -> None:
         return
 
     def explain(shell, kind, error, trace, tb_offset=None):
-        told = first_to_run(error.name or "", shell.user_ns["In"][-1])
-        if told:
-            error.args = (told,)
-        shell.showtraceback((kind, error, None if told else trace), tb_offset=tb_offset)
+        sentence = first_to_run(error.name or "", shell.user_ns["In"][-1])
+        if sentence:
+            error.args = (sentence,)
+        shell.showtraceback((kind, error, None if sentence else trace), tb_offset=tb_offset)
 
     shell.set_custom_exc((NameError,), explain)

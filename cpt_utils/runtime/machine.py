@@ -28,7 +28,9 @@ def device() -> str:
     """ "cuda", "mps" or "cpu": the first of them that works here, or CPT_DEVICE."""
     wanted = os.environ.get("CPT_DEVICE", "").strip().lower()
     if wanted in ("", "auto"):
-        return "cuda" if cuda_works() else "mps" if mps_works() else "cpu"
+        if cuda_works():
+            return "cuda"
+        return "mps" if mps_works() else "cpu"
     if wanted not in ("cpu", "cuda", "mps"):
         raise SettingsError(f"CPT_DEVICE is {wanted!r}: set it to cpu, cuda or mps, or unset it.")
     if wanted == "cuda" and not cuda_works():
@@ -61,10 +63,10 @@ def mps_works() -> bool:
     attention = torch.nn.functional.scaled_dot_product_attention
     expected = attention(query, key, value, attn_mask=mask)
     try:
-        found = attention(*(x.to("mps") for x in (query, key, value)), attn_mask=mask.to("mps")).cpu()
+        computed = attention(*(x.to("mps") for x in (query, key, value)), attn_mask=mask.to("mps")).cpu()
     except (RuntimeError, NotImplementedError, TypeError):
         return False
-    return torch.allclose(found, expected, atol=1e-4)
+    return torch.allclose(computed, expected, atol=1e-4)
 
 
 def instruction_set() -> str:
@@ -80,7 +82,9 @@ def instruction_set() -> str:
         if known.get("amx_bf16") and half:
             return "AMX-BF16"
         return "AVX-512-BF16" if known.get("avx512_bf16") and half else "AVX-512"
-    return "AVX2" if "AVX2" in allowed or "AVX512" in allowed else platform.machine() or "unknown"
+    if "AVX2" in allowed or "AVX512" in allowed:
+        return "AVX2"
+    return platform.machine() or "unknown"
 
 
 def onednn_may_use_bf16() -> bool:

@@ -45,8 +45,8 @@ def pins() -> dict[str, str]:
     from packaging.requirements import Requirement
 
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-    found = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
-    return {plain(one.name): str(one.specifier).removeprefix("==") for one in found if applies(one)}
+    requirements = [Requirement(line) for line in lines if line.strip() and not line.startswith("#")]
+    return {plain(one.name): str(one.specifier).removeprefix("==") for one in requirements if applies(one)}
 
 
 def version_of(name: str) -> str | None:
@@ -78,7 +78,7 @@ def missing(requirements: list[str]) -> dict[str, str]:
 
     queue = [one for one in map(Requirement, requirements) if applies(one)]
     named = {plain(one.name) for one in queue}
-    found: dict[str, str] = {}
+    wanted: dict[str, str] = {}
     seen: set[str] = set()
     for requirement in queue:
         name = plain(requirement.name)
@@ -88,11 +88,11 @@ def missing(requirements: list[str]) -> dict[str, str]:
         fits = version is not None and requirement.specifier.contains(version, prereleases=True)
         decides = name not in named or name not in seen  # what is named comes first in the queue
         if version is None or not fits and decides and (name in named or not _loaded(name)):
-            found[name] = f"{found.get(name, '')},{requirement.specifier}".strip(",")
+            wanted[name] = f"{wanted.get(name, '')},{requirement.specifier}".strip(",")
         elif name not in seen | WEIGHTS_ONLY:
             queue += [one for one in map(Requirement, metadata.requires(name) or []) if applies(one)]
         seen.add(name)
-    return found
+    return wanted
 
 
 def _loaded(name: str) -> list:
@@ -110,8 +110,8 @@ def waiting_for_restart(requirements: list[str]) -> list[str]:
 
     for name in (plain(Requirement(text).name) for text in requirements):
         if version_of(name) and (modules := _loaded(name)):
-            told = [version for module in modules if isinstance(version := getattr(module, "__version__", 0), str)]
-            LOADED.setdefault(name, told[0] if told else version_of(name))
+            versions = [version for module in modules if isinstance(version := getattr(module, "__version__", 0), str)]
+            LOADED.setdefault(name, versions[0] if versions else version_of(name))
     on_disk = {name: version_of(name) for name in LOADED}
     return sorted(n for n, v in on_disk.items() if v and Version(v).public != Version(LOADED[n]).public)
 

@@ -166,8 +166,13 @@ def check_four_bit(profile: Profile) -> None:
         )
 
 
-def load_profile(name: str = "auto") -> Profile:
-    """A shipped profile by name. "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded."""
+def load_profile(name: str | Profile = "auto") -> Profile:
+    """A shipped profile by name; a Profile is returned as it is.
+
+    "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded.
+    """
+    if isinstance(name, Profile):
+        return name
     if name == "auto":
         name = os.environ.get("CPT_PROFILE") or _usual()
     shipped = load_data("profiles.yaml")

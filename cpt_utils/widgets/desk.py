@@ -34,7 +34,7 @@ def steering_desk(
     Sampling settings start as the profile's. `judge` is anything with StyleJudge's `score`, by default the
     offline judge. `every`: seconds between two updates of a growing answer.
     """
-    profile = load_profile(profile) if isinstance(profile, str) else profile
+    profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
     return SteeringDesk(base, tuned, judge, profile, prompt, every)
 

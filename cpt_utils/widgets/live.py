@@ -67,9 +67,9 @@ def scores_view(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]
     """Bars per criterion of the picked text, and the ranking of all."""
     entries = ranked(rubric, start, style, texts)
     one = next(entry for entry in entries if entry["label"] == picked)
-    stand_in = (
-        "" if one["measured"] == 100 else views.note(STAND_IN.format(style=LABELS[style], measured=one["measured"]))
-    )
+    stand_in = ""
+    if one["measured"] != 100:
+        stand_in = views.note(STAND_IN.format(style=LABELS[style], measured=one["measured"]))
     return (
         views.criterion_bars(rubric, one, one["flag"])
         + stand_in

@@ -20,8 +20,7 @@ def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | N
     `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
     run's folder. No language model is used: scores come from the offline judge.
     """
-    rubric = rubric if isinstance(rubric, Rubric) else load_rubric(rubric)
-    return RubricStudio(rubric, Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
+    return RubricStudio(load_rubric(rubric), Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
 
 
 class RubricStudio(w.VBox):

@@ -94,7 +94,9 @@ def ranking(entries: list[dict]) -> str:
 
     def moved(entry: dict, rank: int) -> str:
         by = entry["before"] - rank
-        return "" if not by else f"▲{by}" if by > 0 else f"▼{-by}"
+        if by == 0:
+            return ""
+        return f"▲{by}" if by > 0 else f"▼{-by}"
 
     rows = "".join(
         f"<tr style='{'outline:2px solid ' + ORANGE if entry['own'] else ''}'>"

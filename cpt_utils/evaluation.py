@@ -58,44 +58,59 @@ def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> 
     figures over all rows together are under "pooled". "ci95": bootstrap over prompts. Rows that a judge
     could not score (None) are left out and counted under "unjudged".
     """
-    unjudged, rows = len(rows), [row for row in rows if row["score"] is not None]
-    unjudged -= len(rows)
-    rubrics = sorted({row["rubric"] for row in rows})
+    judged = [row for row in rows if row["score"] is not None]
+    by_rubric = metrics_by_rubric(judged)
+    return {
+        **macro_metrics(by_rubric),
+        "ci95": confidence_intervals(judged, resamples, seed),
+        "by_rubric": by_rubric,
+        "pooled": rank_metrics(judged),
+        "degenerate_rate": float(np.mean([row["degenerate"] for row in judged])),
+        "texts": len(judged),
+        "unjudged": len(rows) - len(judged),
+    }
 
-    def macro(sample: list[Response]) -> tuple[dict, dict]:
-        by_rubric = {name: rank_metrics([r for r in sample if r["rubric"] == name]) for name in rubrics}
-        mean = {k: float(np.mean([m[k] for m in by_rubric.values()])) for k in by_rubric[rubrics[0]]}
-        return mean, by_rubric
 
-    mean, by_rubric = macro(rows)
-    by_prompt: dict[str, list] = {}
+def metrics_by_rubric(rows: list[Response]) -> dict[str, dict[str, float]]:
+    """Each rubric's rank_metrics."""
+    groups: dict[str, list[Response]] = {}
+    for row in rows:
+        groups.setdefault(row["rubric"], []).append(row)
+    return {rubric: rank_metrics(groups[rubric]) for rubric in sorted(groups)}
+
+
+def macro_metrics(by_rubric: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The mean of the rubrics' metrics, in which each rubric counts the same."""
+    mean = {}
+    for name in ("accuracy", "kendall_tau", "spearman_rho"):
+        mean[name] = float(np.mean([metrics[name] for metrics in by_rubric.values()]))
+    return mean
+
+
+def confidence_intervals(rows: list[Response], resamples: int, seed: int) -> dict[str, list[float]]:
+    """[low, high] of 95% for each of macro_metrics, from a bootstrap over prompts; {} where there is one prompt."""
+    by_prompt: dict[str, list[Response]] = {}
     for row in rows:
         by_prompt.setdefault(row["prompt"], []).append(row)
     groups, rng = list(by_prompt.values()), np.random.default_rng(seed)
+    if len(groups) < 2 or not resamples:
+        return {}
+    draws = [macro_metrics(metrics_by_rubric(resample(groups, rng))) for _ in range(resamples)]
+    intervals = {}
+    for name in draws[0]:
+        low, high = np.percentile([draw[name] for draw in draws], (2.5, 97.5))
+        intervals[name] = [float(low), float(high)]
+    return intervals
 
-    def resample() -> list[Response]:
-        drawn, copies = [], Counter()
-        for i in rng.integers(len(groups), size=len(groups)):
-            # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
-            drawn += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
-            copies[i] += 1
-        return drawn
 
-    draws = [macro(resample())[0] for _ in range(resamples if len(groups) > 1 else 0)]
-    ci95 = {
-        name: [float(np.percentile([draw[name] for draw in draws], p)) for p in (2.5, 97.5)]
-        for name in (mean if draws else ())
-    }
-    degenerate = float(np.mean([row["degenerate"] for row in rows]))
-    return {
-        **mean,
-        "ci95": ci95,
-        "by_rubric": by_rubric,
-        "pooled": rank_metrics(rows),
-        "degenerate_rate": degenerate,
-        "texts": len(rows),
-        "unjudged": unjudged,
-    }
+def resample(groups: list[list[Response]], rng: np.random.Generator) -> list[Response]:
+    """The rows of as many groups, drawn with replacement."""
+    drawn, copies = [], Counter()
+    for i in rng.integers(len(groups), size=len(groups)):
+        # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
+        drawn += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
+        copies[i] += 1
+    return drawn
 
 
 def ceiling(rows: list[Response]) -> dict:
@@ -167,8 +182,4 @@ def judge_quality(judge, rows: list[Response]) -> dict[str, dict[str, float]]:
 
 def quality_of(judged: list[Response]) -> dict[str, dict[str, float]]:
     """The same from rows that are judged already (judge_rows)."""
-    judged = [row for row in judged if row["score"] is not None]
-    return {
-        rubric: rank_metrics([row for row in judged if row["rubric"] == rubric])
-        for rubric in sorted({row["rubric"] for row in judged})
-    }
+    return metrics_by_rubric([row for row in judged if row["score"] is not None])

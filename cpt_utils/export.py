@@ -139,16 +139,17 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     per_step = profile.rows_per_batch * profile.batches_per_step
-    mirrored = profile.mirrored
-    batch = 2 if mirrored else 1
+    batch, epochs, strategy = 1, profile.epochs, "random"
+    if profile.mirrored:
+        batch, epochs, strategy = 2, 1, "sequential"
+        rows = [rows[i] for i in training_order(len(rows), 2, profile.epochs, profile.seed)]
     if per_step % (batch * processes):
         raise SettingsError(
             f"{per_step} rows a step cannot be shared by {processes} processes in batches of {batch}: choose "
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
     data = folder / "rows.jsonl"
-    ordered = [rows[i] for i in training_order(len(rows), 2, profile.epochs, profile.seed)] if mirrored else rows
-    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ordered), "utf-8")
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     # The command is for GPUs: written on a processor, for one with bf16.
     half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {
@@ -176,15 +177,16 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
         "gradient_checkpointing": profile.gradient_checkpointing,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": per_step // (batch * processes),
-        "num_train_epochs": 1 if mirrored else profile.epochs,
+        "num_train_epochs": epochs,
         "max_steps": profile.max_steps,
-        "train_sampling_strategy": "sequential" if mirrored else "random",
+        "train_sampling_strategy": strategy,
         "logging_steps": profile.logging_steps,
         "report_to": "none",
     }
     (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
-    spread = f"accelerate launch --num_processes {processes} -m trl.scripts.dpo"
-    return f"{spread if processes > 1 else 'trl dpo'} --config dpo.yaml"
+    if processes == 1:
+        return "trl dpo --config dpo.yaml"
+    return f"accelerate launch --num_processes {processes} -m trl.scripts.dpo --config dpo.yaml"
 
 
 def _weights_type(profile: Profile, half: str) -> str:

@@ -83,9 +83,12 @@ def check_adapter(folder: "str | Path", profile: Profile, model) -> None:
         place, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
         if not part:
             continue
-        module, inward = modules.get(place), part.startswith("A")
-        size = getattr(module, "in_features" if inward else "out_features", None)
-        if module is None or size not in (None, shape[1 if inward else 0]):
+        module = modules.get(place)
+        if part.startswith("A"):  # (r, in features); B is (out features, r)
+            size, wanted = shape[1], getattr(module, "in_features", None)
+        else:
+            size, wanted = shape[0], getattr(module, "out_features", None)
+        if module is None or wanted not in (None, size):
             raise ModelError(
                 f"The adapter {folder.name} does not fit {Path(student).name}: {place} has another size or is "
                 "not there; load it on the model it was trained on."

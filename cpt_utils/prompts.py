@@ -25,7 +25,7 @@ def system_prompt(rubric: str, target: int | str, paraphrase: bool = False) -> s
     except (KeyError, TypeError, PairError):
         raise PromptError(
             f"There is no system prompt for ({rubric!r}, {target!r}): rubrics are "
-            f"{', '.join(shipped_rubrics())}, qualifiers {', '.join(TARGETS)}."
+            f"{', '.join(shipped_rubrics())}, targets {', '.join(TARGETS)}."
         ) from None
 
 

@@ -104,5 +104,5 @@ def test_system_prompts():
         for paraphrase in (False, True)
     ]
     assert len(set(texts)) == 24 and max(len(t.split()) for t in texts) <= 40
-    with pytest.raises(ValueError, match="qualifiers low, mid, high"):
+    with pytest.raises(ValueError, match="targets low, mid, high"):
         system_prompt("rococo", "huge")

@@ -80,12 +80,9 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     from cpt_utils.models.loading import load_chat_model
 
     chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    chat_model.model.save_pretrained(partial)
-    chat_model.tokenizer.save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with files.whole_folder(folder) as place:
+        chat_model.model.save_pretrained(place)
+        chat_model.tokenizer.save_pretrained(place)
     return folder
 
 

@@ -1,6 +1,5 @@
 """LoRA adapters: prepared for training, found, kept."""
 
-import shutil
 from pathlib import Path
 
 from cpt_utils.models.conversation import ChatModel
@@ -67,10 +66,9 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
 
     peft_model.peft_config["default"].base_model_name_or_path = base_model
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    peft_model.save_pretrained(partial, state_dict=weights, save_embedding_layers=False, selected_adapters=["default"])
-    (partial / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with files.whole_folder(folder) as place:
+        peft_model.save_pretrained(
+            place, state_dict=weights, save_embedding_layers=False, selected_adapters=["default"]
+        )
+        (place / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
     return sum(file.stat().st_size for file in folder.iterdir())

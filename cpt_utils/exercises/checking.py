@@ -71,26 +71,31 @@ def call(function: Callable, *arguments, case: str = ""):
     return got
 
 
+def as_it_is(result):
+    return result
+
+
 def compare(
     function: Callable,
     cases: dict[str, tuple],
     right: Callable,
-    mistakes: dict[str, Callable],
-    form: Callable = lambda got: got,
+    slips: list[Callable],
+    form: Callable = as_it_is,
 ) -> None:
     """Raise a Mistake unless the function does as `right` does on all cases {description: arguments}.
 
-    `mistakes` holds wrong functions by message. One that explains all results, or else all wrong ones, gives
-    its message; failing that, the message shows the first wrong result. `form` makes results comparable.
+    `slips` are wrong functions, each with its message as its docstring. One that explains all results, or else
+    all wrong ones, gives its message; failing that, the message shows the first wrong result. `form` makes
+    results comparable.
     """
     results = {case: _formed(call(function, *given, case=case), form) for case, given in cases.items()}
     wrong = [case for case, got in results.items() if not same(got, right(*cases[case]))]
     if not wrong:
         return
     for explained in (list(cases), wrong):
-        for message, slip in mistakes.items():
+        for slip in slips:
             if all(_explains(slip, cases[case], results[case]) for case in explained):
-                raise Mistake(message)
+                raise Mistake(" ".join(slip.__doc__.split()))
     got, wanted = shown(results[wrong[0]]), shown(right(*cases[wrong[0]]))
     raise Mistake(f"For {wrong[0]} your function gives {got}; {wanted} would be right.")
 

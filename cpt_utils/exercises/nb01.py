@@ -47,41 +47,50 @@ def check_weights(weights: dict):
 def check_shouting(shouting):
     """shouting(text): words of two or more letters in capitals, per 100 words; 0 for an empty text."""
 
-    def hit(word):
-        return len(word) > 1 and word.isupper()
+    def capitals(text):
+        return sum(len(word) > 1 and word.isupper() for word in text.split())
 
-    def count(text):
-        return sum(map(hit, text.split()))
+    def words(text):
+        return max(len(text.split()), 1)
 
-    cases = {
-        repr(text) if text else "an empty text": (text,)
-        for text in ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
-    }
-    compare(
-        shouting,
-        cases,
-        lambda text: 100 * count(text) / max(len(text.split()), 1),
-        {
-            "That is a bare count, and it doubles when the text is doubled: divide by the number of words.": lambda text: (
-                count(text)
-            ),
-            "That is a share between 0 and 1: multiply by 100 to get words per 100 words.": lambda text: (
-                count(text) / max(len(text.split()), 1)
-            ),
-            'It looks as if single capitals such as "I" are counted: ask for at least two letters.': lambda text: (
-                100 * sum(w.isupper() for w in text.split()) / max(len(text.split()), 1)
-            ),
-            "It looks as if you divide by characters: divide by the number of words.": lambda text: (
-                100 * count(text) / max(len(text), 1)
-            ),
-            "It looks as if capital letters are counted: count whole words.": lambda text: (
-                100 * sum(c.isupper() for c in text) / max(len(text.split()), 1)
-            ),
-            "It looks as if every word that begins with a capital counts: use isupper() on the whole word.": lambda text: (
-                100 * sum(w[0].isupper() for w in text.split()) / max(len(text.split()), 1)
-            ),
-        },
-    )
+    def rate(text):
+        return 100 * capitals(text) / words(text)
+
+    def counts_only(text):
+        """That is a bare count, and it doubles when the text is doubled: divide by the number of words."""
+        return capitals(text)
+
+    def gives_a_share(text):
+        """That is a share between 0 and 1: multiply by 100 to get words per 100 words."""
+        return capitals(text) / words(text)
+
+    def counts_single_letters(text):
+        """It looks as if single capitals such as "I" are counted: ask for at least two letters."""
+        return 100 * sum(word.isupper() for word in text.split()) / words(text)
+
+    def divides_by_characters(text):
+        """It looks as if you divide by characters: divide by the number of words."""
+        return 100 * capitals(text) / max(len(text), 1)
+
+    def counts_letters(text):
+        """It looks as if capital letters are counted: count whole words."""
+        return 100 * sum(letter.isupper() for letter in text) / words(text)
+
+    def counts_first_letters(text):
+        """It looks as if every word that begins with a capital counts: use isupper() on the whole word."""
+        return 100 * sum(word[0].isupper() for word in text.split()) / words(text)
+
+    texts = ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
+    cases = {repr(text) if text else "an empty text": (text,) for text in texts}
+    slips = [
+        counts_only,
+        gives_a_share,
+        counts_single_letters,
+        divides_by_characters,
+        counts_letters,
+        counts_first_letters,
+    ]
+    compare(shouting, cases, rate, slips)
 
 
 @exercise("fill in a text and the flag that you expect.", "")

@@ -23,60 +23,94 @@ def check_length_shortcuts(suspects):
     """suspects(rows): names of the rubrics in which |Spearman(words, target)| is 0.5 or more."""
     from scipy.stats import spearmanr
 
-    def names(measure, keep, pooled=False):
-        def find(rows):
-            rubrics = {row["rubric"] for row in rows}
-            groups = {n: [r for r in rows if pooled or r["rubric"] == n] for n in rubrics}
-            rho = {
-                n: spearmanr([measure(r["response"]) for r in group], [r["target"] for r in group])[0]
-                for n, group in groups.items()
-            }
-            return {n for n in rubrics if keep(rho[n])}
-
-        return find
-
     def words(text):
         return len(text.split())
 
-    def strong(rho):
-        return abs(rho) >= 0.5
+    def rho(rows, measure):
+        return spearmanr([measure(row["response"]) for row in rows], [row["target"] for row in rows])[0]
+
+    def rho_by_rubric(rows, measure=words):
+        groups = {}
+        for row in rows:
+            groups.setdefault(row["rubric"], []).append(row)
+        return {rubric: rho(group, measure) for rubric, group in groups.items()}
+
+    def right(rows):
+        return {rubric for rubric, value in rho_by_rubric(rows).items() if abs(value) >= 0.5}
+
+    def misses_shorter_texts(rows):
+        """You miss the rubric whose texts get shorter: a rho of -0.9 gives it away as well, so use abs()."""
+        return {rubric for rubric, value in rho_by_rubric(rows).items() if value >= 0.5}
+
+    def counts_characters(rows):
+        """It looks as if you count characters: count words, with len(text.split())."""
+        return {rubric for rubric, value in rho_by_rubric(rows, len).items() if abs(value) >= 0.5}
+
+    def pools_rubrics(rows):
+        """It looks as if all rubrics are pooled, where they hide or blame each other: compute rho for each."""
+        strong = abs(rho(rows, words)) >= 0.5
+        return {row["rubric"] for row in rows if strong}
+
+    def returns_the_fine_ones(rows):
+        """It looks as if you return the rubrics that are fine: return those with |rho| >= 0.5."""
+        return {rubric for rubric, value in rho_by_rubric(rows).items() if not abs(value) >= 0.5}
 
     plans = (
         {"rococo": "longer", "esoteric": "shorter", "creative_chaos": "letters", "chaos_cinema": "even"},
         {"rococo": "even", "esoteric": "longer", "creative_chaos": "longer", "chaos_cinema": "longer"},
         {"rococo": "letters", "esoteric": "even"},
     )
-    cases = {f"doctored data set {i}": (length_rows(plan),) for i, plan in enumerate(plans, 1)}
-    compare(
-        suspects,
-        cases,
-        names(words, strong),
-        {
-            "You miss the rubric whose texts get shorter: a rho of -0.9 gives it away as well, so use abs().": names(
-                words, lambda rho: rho >= 0.5
-            ),
-            "It looks as if you count characters: count words, with len(text.split()).": names(len, strong),
-            "It looks as if all rubrics are pooled, where they hide or blame each other: compute rho for each.": names(
-                words, strong, pooled=True
-            ),
-            "It looks as if you return the rubrics that are fine: return those with |rho| >= 0.5.": names(
-                words, lambda rho: not abs(rho) >= 0.5
-            ),
-        },
-        form=set,
-    )
+    cases = {f"doctored data set {number}": (length_rows(plan),) for number, plan in enumerate(plans, 1)}
+    slips = [misses_shorter_texts, counts_characters, pools_rubrics, returns_the_fine_ones]
+    compare(suspects, cases, right, slips, form=set)
 
 
 @exercise("return the texts to keep.", "sets of words find the copies that differ in a word or two.")
 def check_near_duplicates(thin_out):
     """thin_out(texts, limit): texts in order, without those too similar to one that is kept already."""
 
-    def keep(texts, limit, words=lambda t: set(t.lower().split()), share=None, seen=lambda kept, _: kept):
-        share, kept = share or (lambda a, b: len(a & b) / len(a | b)), []
-        for i, text in enumerate(texts):
-            if all(share(words(text), words(other)) < limit for other in seen(kept, texts[:i])):
+    def low(text):
+        return set(text.lower().split())
+
+    def overlap(one, other):
+        return len(one & other) / len(one | other)
+
+    def keep(texts, limit, words=low, share=overlap, seen="kept"):
+        """The texts that are not too similar to one of those `seen`: the "kept" ones, all "before", or the "last"."""
+        kept = []
+        for place, text in enumerate(texts):
+            others = {"kept": kept, "before": texts[:place], "last": texts[:place][-1:]}[seen]
+            if all(share(words(text), words(other)) < limit for other in others):
                 kept.append(text)
         return kept
+
+    def drops_exact_copies(texts, limit):
+        """Only exact copies are dropped: compare sets of words, not whole texts."""
+        return list(dict.fromkeys(texts))
+
+    def keeps_the_later(texts, limit):
+        """It looks as if the later of two similar texts is kept: keep the first."""
+        return keep(texts[::-1], limit)[::-1]
+
+    def compares_neighbours(texts, limit):
+        """It looks as if only neighbours are compared: compare each text with all that are kept."""
+        return keep(texts, limit, seen="last")
+
+    def minds_capitals(texts, limit):
+        """It looks as if capitals make words differ: use text.lower()."""
+        return keep(texts, limit, words=lambda text: set(text.split()))
+
+    def divides_by_the_shorter(texts, limit):
+        """It looks as if you divide by the words of the shorter text: divide by those in either (the union)."""
+        return keep(texts, limit, share=lambda one, other: len(one & other) / min(len(one), len(other)))
+
+    def compares_with_dropped_ones(texts, limit):
+        """It looks as if a text is compared with dropped ones, too: compare with the kept ones only."""
+        return keep(texts, limit, seen="before")
+
+    def returns_the_dropped(texts, limit):
+        """You return what should be dropped: return the texts to keep."""
+        return [text for text in texts if text not in keep(texts, limit)]
 
     cases = {
         "texts that differ in one word": (["a b c d e f", "x y z", "a b c d e g"], 0.7),
@@ -85,35 +119,16 @@ def check_near_duplicates(thin_out):
         "a chain of similar texts": (["a b c d", "b c d e", "c d e f"], 0.6),
         "few words in common": (["a b c", "c d e"], 0.5),
     }
-    compare(
-        thin_out,
-        cases,
-        keep,
-        {
-            "Only exact copies are dropped: compare sets of words, not whole texts.": lambda texts, limit: list(
-                dict.fromkeys(texts)
-            ),
-            "It looks as if the later of two similar texts is kept: keep the first.": lambda texts, limit: keep(
-                texts[::-1], limit
-            )[::-1],
-            "It looks as if only neighbours are compared: compare each text with all that are kept.": lambda texts, limit: (
-                keep(texts, limit, seen=lambda kept, before: before[-1:])
-            ),
-            "It looks as if capitals make words differ: use text.lower().": lambda texts, limit: keep(
-                texts, limit, words=lambda t: set(t.split())
-            ),
-            "It looks as if you divide by the words of the shorter text: divide by those in either (the union).": lambda texts, limit: (
-                keep(texts, limit, share=lambda a, b: len(a & b) / min(len(a), len(b)))
-            ),
-            "It looks as if a text is compared with dropped ones, too: compare with the kept ones only.": lambda texts, limit: (
-                keep(texts, limit, seen=lambda kept, before: before)
-            ),
-            "You return what should be dropped: return the texts to keep.": lambda texts, limit: [
-                text for text in texts if text not in keep(texts, limit)
-            ],
-        },
-        form=list,
-    )
+    slips = [
+        drops_exact_copies,
+        keeps_the_later,
+        compares_neighbours,
+        minds_capitals,
+        divides_by_the_shorter,
+        compares_with_dropped_ones,
+        returns_the_dropped,
+    ]
+    compare(thin_out, cases, keep, slips, form=list)
 
 
 @exercise("return 10, 50 or 95.", "an error that is seen is better than a label that was guessed.")
@@ -127,39 +142,59 @@ def check_read_target(read_target):
             return "ValueError"
         return "None" if got is None and text == "a score" else got
 
-    def read(text, order=("50/100", "high", "low"), edge=r"\b", lower=True, otherwise="ValueError"):
-        text = text.lower() if lower else text
-        value = {"50/100": 50, "high": 95, "low": 10}
-        return next((value[w] for w in order if re.search(edge + w + edge, text)), otherwise)
+    def read(text, order=("50/100", "high", "low"), edge=r"\b", otherwise="ValueError"):
+        targets = {"50/100": 50, "high": 95, "low": 10}
+        for words in order:
+            if re.search(edge + words + edge, text):
+                return targets[words]
+        return otherwise
 
-    cases = {
-        repr(text): (text,)
-        for text in (
-            "would obtain a HIGH score",
-            "a low score",
-            "a moderate score (50/100)",
-            "a moderate score (50/100), neither high nor low",
-            "slow and ornate: a high score",
-            "highlights nothing: a low score",
-            "a score",
-        )
-    }
-    substring = "It looks as if {} counts: look for whole words, with re.search and \\b on both sides."
-    guess = 'You give a target to "a score", which names none: raise ValueError, or the wrong label goes by.'
-    compare(
-        answer,
-        cases,
-        read,
-        {
-            substring.format('"low" inside "slow"'): lambda t: read(t, ("50/100", "low", "high"), ""),
-            substring.format('"high" inside "highlights"'): lambda t: read(t, edge=""),
-            'It looks as if "high" is tried before 50/100: one text names all three, so test 50/100 first.': lambda t: (
-                read(t, ("high", "low", "50/100"))
-            ),
-            'It looks as if "low" is tried before 50/100: one text names all three, so test 50/100 first.': lambda t: (
-                read(t, ("low", "high", "50/100"))
-            ),
-            "It looks as if capitals are not read: use text.lower() first.": lambda t: read(t, lower=False),
-            guess: lambda t: read(t, otherwise=answer("a score")),
-        },
+    def right(text):
+        return read(text.lower())
+
+    def takes_slow_for_low(text):
+        """It looks as if "low" inside "slow" counts: look for whole words, with re.search and \\b on both
+        sides.
+        """
+        return read(text.lower(), order=("50/100", "low", "high"), edge="")
+
+    def takes_highlights_for_high(text):
+        """It looks as if "high" inside "highlights" counts: look for whole words, with re.search and \\b on both
+        sides.
+        """
+        return read(text.lower(), edge="")
+
+    def tries_high_first(text):
+        """It looks as if "high" is tried before 50/100: one text names all three, so test 50/100 first."""
+        return read(text.lower(), order=("high", "low", "50/100"))
+
+    def tries_low_first(text):
+        """It looks as if "low" is tried before 50/100: one text names all three, so test 50/100 first."""
+        return read(text.lower(), order=("low", "high", "50/100"))
+
+    def misses_capitals(text):
+        """It looks as if capitals are not read: use text.lower() first."""
+        return read(text)
+
+    def guesses(text):
+        """You give a target to "a score", which names none: raise ValueError, or the wrong label goes by."""
+        return read(text.lower(), otherwise=answer("a score"))
+
+    texts = (
+        "would obtain a HIGH score",
+        "a low score",
+        "a moderate score (50/100)",
+        "a moderate score (50/100), neither high nor low",
+        "slow and ornate: a high score",
+        "highlights nothing: a low score",
+        "a score",
     )
+    slips = [
+        takes_slow_for_low,
+        takes_highlights_for_high,
+        tries_high_first,
+        tries_low_first,
+        misses_capitals,
+        guesses,
+    ]
+    compare(answer, {repr(text): (text,) for text in texts}, right, slips)

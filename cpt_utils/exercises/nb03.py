@@ -63,28 +63,32 @@ def check_split(split):
         for number, (prompt, rubric, pair) in enumerate(pairs)
         for targets in (pair, pair[::-1])
     ]
-    ways = {
-        "user": lambda row: row["prompt"][-1]["content"],
-        "pair": lambda row: row["pair_id"],
-        "turns": lambda row: str(row["prompt"]),
-    }
+
+    def question(row):
+        return row["prompt"][-1]["content"]
+
+    def pair_of(row):
+        return row["pair_id"]
+
+    def turns(row):
+        return str(row["prompt"])
+
     train, test = call(split, rows, 0.2, 0)
     if not test or not train:
         raise Mistake(f"One side is empty: {len(train)} rows for training, {len(test)} for the test.")
-    if (found := Counter(map(str, [*train, *test]))) != Counter(map(str, rows)):
-        lost, doubled = len(rows) - len(found), sum(found.values()) - len(found)
+    returned = Counter(map(str, [*train, *test]))
+    if returned != Counter(map(str, rows)):
+        lost, doubled = len(rows) - len(returned), sum(returned.values()) - len(returned)
         raise Mistake(f"Each row must be on one side, once: {lost} are lost and {doubled} are doubled.")
-    both = {name: len(set(map(way, train)) & set(map(way, test))) for name, way in ways.items()}
-    if both["user"]:
-        unit = (
-            "conversations are split, though several share a question"
-            if not both["turns"]
-            else "pairs are split, though several share one"
-            if not both["pair"]
-            else "rows are split"
-        )
-        raise Mistake(f"{both['user']} of 10 questions are on both sides. Perhaps {unit}: draw questions.")
-    held = len(set(map(ways["user"], test)))
+    both = {way: len(set(map(way, train)) & set(map(way, test))) for way in (question, pair_of, turns)}
+    if both[question]:
+        unit = "rows are split"
+        if not both[turns]:
+            unit = "conversations are split, though several share a question"
+        elif not both[pair_of]:
+            unit = "pairs are split, though several share one"
+        raise Mistake(f"{both[question]} of 10 questions are on both sides. Perhaps {unit}: draw questions.")
+    held = len(set(map(question, test)))
     if held == 8:
         raise Mistake("8 of 10 questions are in the test for share=0.2: return train first, then test.")
     if held != 2:
@@ -99,27 +103,48 @@ def check_split(split):
 @exercise("return a number.", "rows grow with the square of the targets: 3 targets give 6 rows, 5 give 20.")
 def check_count_rows(count_rows):
     """count_rows(prompts, rubrics, targets): rows of all mirrored pairs."""
-    cases = {
-        f"{p} prompts, {r} rubrics, {k} targets": (p, r, k)
-        for p, r, k in ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1))
-    }
-    compare(
-        count_rows,
-        cases,
-        lambda p, r, k: p * r * k * (k - 1),
-        {
-            "It looks as if pairs are counted: each gives two rows.": lambda p, r, k: p * r * math.comb(k, 2),
-            "It looks as if a target is paired with itself: its partner has to be one of the k - 1 others.": lambda p, r, k: (
-                p * r * k * k
-            ),
-            "It looks as if only neighbouring targets are paired: low and high make a pair as well.": lambda p, r, k: (
-                p * r * 2 * (k - 1)
-            ),
-            "It looks as if every target gives two rows: three targets give three pairs, but five give ten.": lambda p, r, k: (
-                p * r * 2 * k
-            ),
-            "The rubrics are missing: prompts are answered under each one.": lambda p, r, k: p * k * (k - 1),
-            "The prompts are missing: multiply by them.": lambda p, r, k: r * k * (k - 1),
-            "Prompts and rubrics are missing: multiply by both.": lambda p, r, k: k * (k - 1),
-        },
-    )
+
+    def right(prompts, rubrics, targets):
+        return prompts * rubrics * targets * (targets - 1)
+
+    def counts_pairs(prompts, rubrics, targets):
+        """It looks as if pairs are counted: each gives two rows."""
+        return prompts * rubrics * math.comb(targets, 2)
+
+    def pairs_a_target_with_itself(prompts, rubrics, targets):
+        """It looks as if a target is paired with itself: its partner has to be one of the k - 1 others."""
+        return prompts * rubrics * targets * targets
+
+    def pairs_neighbours(prompts, rubrics, targets):
+        """It looks as if only neighbouring targets are paired: low and high make a pair as well."""
+        return prompts * rubrics * 2 * (targets - 1)
+
+    def doubles_targets(prompts, rubrics, targets):
+        """It looks as if every target gives two rows: three targets give three pairs, but five give ten."""
+        return prompts * rubrics * 2 * targets
+
+    def forgets_rubrics(prompts, rubrics, targets):
+        """The rubrics are missing: prompts are answered under each one."""
+        return prompts * targets * (targets - 1)
+
+    def forgets_prompts(prompts, rubrics, targets):
+        """The prompts are missing: multiply by them."""
+        return rubrics * targets * (targets - 1)
+
+    def forgets_both(prompts, rubrics, targets):
+        """Prompts and rubrics are missing: multiply by both."""
+        return targets * (targets - 1)
+
+    cases = {}
+    for prompts, rubrics, targets in ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1)):
+        cases[f"{prompts} prompts, {rubrics} rubrics, {targets} targets"] = (prompts, rubrics, targets)
+    slips = [
+        counts_pairs,
+        pairs_a_target_with_itself,
+        pairs_neighbours,
+        doubles_targets,
+        forgets_rubrics,
+        forgets_prompts,
+        forgets_both,
+    ]
+    compare(count_rows, cases, right, slips)

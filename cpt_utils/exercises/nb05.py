@@ -22,41 +22,60 @@ def judged(targets: list, scores: list, broken=(), rubric: str = "rococo") -> li
 def check_accuracy(accuracy):
     """accuracy(rows): share of rows whose score is nearest to their target and that are not degenerate."""
 
-    def share(rows, near=lambda s: min(TARGETS.values(), key=lambda t: abs(t - s)), broken="wrong"):
-        fine = [broken != "wrong" or not row["degenerate"] for row in rows]
-        right = [near(row["score"]) == row["target"] and ok for row, ok in zip(rows, fine)]
-        if broken == "dropped":
-            right = [hit for hit, row in zip(right, rows) if not row["degenerate"]]
-        return sum(right) / len(right)
+    def nearest(score):
+        return min(TARGETS.values(), key=lambda target: abs(target - score))
 
-    t = [10, 50, 95, 10, 50, 95]
+    def hits(rows, near=nearest):
+        return [near(row["score"]) == row["target"] for row in rows]
+
+    def right(rows, near=nearest):
+        return np.mean([hit and not row["degenerate"] for hit, row in zip(hits(rows, near), rows)])
+
+    def ignores_the_flag(rows):
+        """Degenerate texts with a lucky score count as right: they must count as wrong."""
+        return np.mean(hits(rows))
+
+    def drops_degenerate_texts(rows):
+        """Degenerate texts are left out: keep them in the denominator, or a model gains by breaking texts."""
+        return np.mean([hit for hit, row in zip(hits(rows), rows) if not row["degenerate"]])
+
+    def cuts_into_thirds(rows):
+        """It looks as if the scale is cut into thirds: ask which of 10, 50 and 95 is nearest to the score."""
+        return right(rows, near=third)
+
+    def third(score):
+        if score < 100 / 3:
+            return 10
+        return 50 if score < 200 / 3 else 95
+
+    def asks_for_ten_points(rows):
+        """It looks as if a score within 10 of its target is right: ask which target is nearest."""
+        return np.mean([abs(row["score"] - row["target"]) <= 10 and not row["degenerate"] for row in rows])
+
+    def gives_a_percentage(rows):
+        """That is a percentage: return a share between 0 and 1."""
+        return 100 * right(rows)
+
+    def gives_a_count(rows):
+        """That is a count: divide by the number of rows."""
+        return len(rows) * right(rows)
+
+    targets = [10, 50, 95, 10, 50, 95]
     cases = {
-        "six clean texts": (judged(t, [5, 60, 99, 40, 80, 20]),),
-        "scores near the borders": (judged(t, [29, 31, 74, 40, 70, 60]),),
-        "two degenerate texts with the right score": (judged(t, [12, 50, 95, 60, 52, 90], broken=(0, 2)),),
-        "one degenerate text with the wrong score": (judged(t, [12, 50, 95, 9, 90, 92], broken=(4,)),),
+        "six clean texts": (judged(targets, [5, 60, 99, 40, 80, 20]),),
+        "scores near the borders": (judged(targets, [29, 31, 74, 40, 70, 60]),),
+        "two degenerate texts with the right score": (judged(targets, [12, 50, 95, 60, 52, 90], broken=(0, 2)),),
+        "one degenerate text with the wrong score": (judged(targets, [12, 50, 95, 9, 90, 92], broken=(4,)),),
     }
-    compare(
-        accuracy,
-        cases,
-        share,
-        {
-            "Degenerate texts with a lucky score count as right: they must count as wrong.": lambda rows: share(
-                rows, broken="ignored"
-            ),
-            "Degenerate texts are left out: keep them in the denominator, or a model gains by breaking texts.": lambda rows: (
-                share(rows, broken="dropped")
-            ),
-            "It looks as if the scale is cut into thirds: ask which of 10, 50 and 95 is nearest to the score.": lambda rows: (
-                share(rows, lambda s: 10 if s < 100 / 3 else 50 if s < 200 / 3 else 95)
-            ),
-            "It looks as if a score within 10 of its target is right: ask which target is nearest.": lambda rows: (
-                np.mean([abs(r["score"] - r["target"]) <= 10 and not r["degenerate"] for r in rows])
-            ),
-            "That is a percentage: return a share between 0 and 1.": lambda rows: 100 * share(rows),
-            "That is a count: divide by the number of rows.": lambda rows: len(rows) * share(rows),
-        },
-    )
+    slips = [
+        ignores_the_flag,
+        drops_degenerate_texts,
+        cuts_into_thirds,
+        asks_for_ten_points,
+        gives_a_percentage,
+        gives_a_count,
+    ]
+    compare(accuracy, cases, right, slips)
 
 
 @exercise("return a number.", "pooled, differences between rubrics can hide steering or fake it.")
@@ -66,48 +85,53 @@ def check_macro_spearman(macro_rho):
 
     def rho(rows, measure=spearmanr, constant=0.0):
         scores = [row["score"] for row in rows]
-        return measure([row["target"] for row in rows], scores)[0] if len(set(scores)) > 1 else constant
+        if len(set(scores)) == 1:
+            return constant
+        return measure([row["target"] for row in rows], scores)[0]
 
-    def macro(rows, weighted=False, **how):
-        groups = {row["rubric"]: [r for r in rows if r["rubric"] == row["rubric"]] for row in rows}
-        weights = [len(group) if weighted else 1 for group in groups.values()]
-        return float(np.average([rho(group, **how) for group in groups.values()], weights=weights))
+    def groups(rows):
+        by_rubric = {}
+        for row in rows:
+            by_rubric.setdefault(row["rubric"], []).append(row)
+        return list(by_rubric.values())
 
-    t = [10, 10, 50, 50, 95, 95]
-    hidden = judged(t, [1, 3, 4, 6, 8, 9]) + judged(t, [80, 83, 82, 90, 88, 97], rubric="esoteric")
-    uneven = judged(t * 2, [5, 8, 30, 55, 60, 99, 7, 12, 50, 41, 52, 80])
-    uneven += judged(t, [9, 7, 8, 5, 3, 4], rubric="esoteric")
-    stuck = judged(t, [5, 8, 30, 55, 60, 99]) + judged(t, [50] * 6, rubric="esoteric")
+    def values(rows, **how):
+        return [rho(group, **how) for group in groups(rows)]
+
+    def right(rows):
+        return float(np.mean(values(rows)))
+
+    def gives_nan(rows):
+        """A rubric whose scores are all equal has no ranking and gives nan: count it as 0."""
+        return float(np.mean(values(rows, constant=math.nan)))
+
+    def pools(rows):
+        """It looks as if all rows are pooled: compute rho within each rubric, then average."""
+        return rho(rows)
+
+    def weighs_by_size(rows):
+        """It looks as if larger rubrics weigh more: average the rubrics' values, one vote each."""
+        return float(np.average(values(rows), weights=[len(group) for group in groups(rows)]))
+
+    def drops_constant_rubrics(rows):
+        """It looks as if rubrics without a ranking are left out: they show no steering, so count them as 0."""
+        return np.nanmean(values(rows, constant=math.nan))
+
+    def takes_pearson(rows):
+        """That is Pearson's correlation, of the values: use spearmanr, of the ranks."""
+        return float(np.mean(values(rows, measure=pearsonr)))
+
+    targets = [10, 10, 50, 50, 95, 95]
+    hidden = judged(targets, [1, 3, 4, 6, 8, 9]) + judged(targets, [80, 83, 82, 90, 88, 97], rubric="esoteric")
+    uneven = judged(targets * 2, [5, 8, 30, 55, 60, 99, 7, 12, 50, 41, 52, 80])
+    uneven += judged(targets, [9, 7, 8, 5, 3, 4], rubric="esoteric")
+    stuck = judged(targets, [5, 8, 30, 55, 60, 99]) + judged(targets, [50] * 6, rubric="esoteric")
     cases = {
         "rubrics on different levels": (hidden,),
         "rubrics of different sizes": (uneven,),
         "one rubric with a single score": (stuck,),
     }
-    compare(
-        macro_rho,
-        cases,
-        macro,
-        {
-            "A rubric whose scores are all equal has no ranking and gives nan: count it as 0.": lambda rows: macro(
-                rows, constant=math.nan
-            ),
-            "It looks as if all rows are pooled: compute rho within each rubric, then average.": rho,
-            "It looks as if larger rubrics weigh more: average the rubrics' values, one vote each.": lambda rows: macro(
-                rows, weighted=True
-            ),
-            "It looks as if rubrics without a ranking are left out: they show no steering, so count them as 0.": lambda rows: (
-                np.nanmean(
-                    [
-                        macro([r for r in rows if r["rubric"] == name], constant=math.nan)
-                        for name in {r["rubric"] for r in rows}
-                    ]
-                )
-            ),
-            "That is Pearson's correlation, of the values: use spearmanr, of the ranks.": lambda rows: macro(
-                rows, measure=pearsonr
-            ),
-        },
-    )
+    compare(macro_rho, cases, right, [gives_nan, pools, weighs_by_size, drops_constant_rubrics, takes_pearson])
 
 
 def clustered_rows(prompts: int = 20, each: int = 6, seed: int = 0) -> list[dict]:
@@ -156,38 +180,50 @@ def check_bootstrap(interval):
 def check_best_of_n(best_of):
     """best_of(distances, n): mean over all choices of n of the distances, of the smallest chosen one."""
 
-    def expected(d, n, best=min):
-        return float(np.mean([best(chosen) for chosen in combinations(d, n)]))
+    def expected(distances, n, best=min):
+        return float(np.mean([best(chosen) for chosen in combinations(distances, n)]))
+
+    def takes_the_first(distances, n):
+        """It looks as if the first n are taken: average over all choices of n, with itertools.combinations."""
+        return min(distances[:n])
+
+    def averages_the_smallest(distances, n):
+        """It looks as if the n smallest are averaged: take the smallest of each choice, then the mean."""
+        return float(np.mean(sorted(distances)[:n]))
+
+    def takes_the_best_of_all(distances, n):
+        """That is the smallest of all, for every n: with few tries the best one is often not among them."""
+        return min(distances)
+
+    def takes_the_largest(distances, n):
+        """It looks as if the largest distance is taken: near is good, so use min."""
+        return expected(distances, n, max)
+
+    def averages_each_choice(distances, n):
+        """It looks as if the mean of each choice is taken: best-of-n keeps the smallest."""
+        return expected(distances, n, np.mean)
+
+    def draws_with_replacement(distances, n):
+        """It looks as if a text can be drawn twice: choose n different ones, as combinations does."""
+        ranked, count = sorted(distances), len(distances)
+        none_nearer = [
+            ((count - place) / count) ** n for place in range(count + 1)
+        ]  # chance that n draws miss the best
+        return sum(value * (none_nearer[i] - none_nearer[i + 1]) for i, value in enumerate(ranked))
+
+    def sums_choices(distances, n):
+        """It looks as if you sum over the choices: take the mean."""
+        return expected(distances, n) * math.comb(len(distances), n)
 
     distances = [20.0, 5.0, 40.0, 1.0, 9.0]
     cases = {f"distances {distances} and n={n}": (distances, n) for n in (2, 3, 1, 5)}
-
-    def repeated(d, n):  # the smallest of n draws with replacement
-        ranked = sorted(d)
-        left = [((len(d) - i) / len(d)) ** n for i in range(len(d) + 1)]
-        return sum(value * (left[i] - left[i + 1]) for i, value in enumerate(ranked))
-
-    compare(
-        best_of,
-        cases,
-        expected,
-        {
-            "It looks as if the first n are taken: average over all choices of n, with itertools.combinations.": lambda d, n: (
-                min(d[:n])
-            ),
-            "It looks as if the n smallest are averaged: take the smallest of each choice, then the mean.": lambda d, n: (
-                float(np.mean(sorted(d)[:n]))
-            ),
-            "That is the smallest of all, for every n: with few tries the best one is often not among them.": lambda d, n: (
-                min(d)
-            ),
-            "It looks as if the largest distance is taken: near is good, so use min.": lambda d, n: expected(d, n, max),
-            "It looks as if the mean of each choice is taken: best-of-n keeps the smallest.": lambda d, n: expected(
-                d, n, np.mean
-            ),
-            "It looks as if a text can be drawn twice: choose n different ones, as combinations does.": repeated,
-            "It looks as if you sum over the choices: take the mean.": lambda d, n: (
-                expected(d, n) * math.comb(len(d), n)
-            ),
-        },
-    )
+    slips = [
+        takes_the_first,
+        averages_the_smallest,
+        takes_the_best_of_all,
+        takes_the_largest,
+        averages_each_choice,
+        draws_with_replacement,
+        sums_choices,
+    ]
+    compare(best_of, cases, expected, slips)

@@ -124,3 +124,11 @@ def test_what_a_newer_peft_added_to_an_adapter_is_passed_over_where_it_is_off(tm
     (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"future_config": {"a": 1}}))
     with pytest.raises(ModelError, match="newer peft and needs its 'future_config'"):
         checks.adapter_config(tmp_path)
+
+
+def test_a_profile_fills_the_config_of_its_adapter():
+    lora = adapters.lora_config(load_profile("embedded"))
+    assert (lora.r, lora.lora_alpha, lora.target_modules, lora.layers_to_transform) == (8, 16, "all-linear", None)
+    named = load_profile("embedded").replace(lora={"r": 2, "alpha": 4, "modules": ["q_proj"]})
+    lora = adapters.lora_config(named, [15, 16])
+    assert (lora.r, lora.target_modules, lora.layers_to_transform) == (2, {"q_proj"}, [15, 16])

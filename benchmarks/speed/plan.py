@@ -58,7 +58,7 @@ def write_plan(
         "lora": {
             "r": lora.r,
             "lora_alpha": lora.lora_alpha,
-            "target_modules": lora.target_modules,
+            "target_modules": profile.lora.modules,
             "task_type": lora.task_type,
         },
         "rows": fit_rows(student.tokenizer, rows),

@@ -27,8 +27,8 @@ class Side:
         self.name, self.log = name, folder / f"{name}.log"
         environment = dict(os.environ)
         if python is not None:
-            hidden = (*SERIES_OWN, "PYTHONPATH")
-            environment = {name: value for name, value in environment.items() if name not in hidden}
+            for hidden in (*SERIES_OWN, "PYTHONPATH"):
+                environment.pop(hidden, None)
         module = "benchmarks.speed.series" if python is None else "benchmarks.speed.stock"
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = subprocess.Popen(
@@ -54,13 +54,14 @@ class Side:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # an order may still lie in the pipe
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
 @contextlib.contextmanager
 def sides(folder: Path, newest: str | None = None) -> Iterator[dict[str, Side]]:
-    """ "stock" (the libraries at the series' pins), "ours", and with the Python of another environment "newest"."""
+    """The sides by name: "ours", the libraries at the series' pins ("stock"), and "newest" in another environment."""
     pythons = {"stock": sys.executable, "ours": None}
     if newest:
         pythons["newest"] = newest

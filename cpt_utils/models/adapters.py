@@ -11,7 +11,7 @@ SHIPPED_ADAPTER = Path(__file__).parent.parent / "data" / "adapter"
 
 
 def lora_config(profile: Profile, layers: list[int] | None = None):
-    """peft's LoraConfig of a profile; with `layers` only these blocks get an adapter."""
+    """peft's LoraConfig of a profile; with `layers` only these blocks get an adapter, its modules named one by one."""
     from peft import LoraConfig
 
     return LoraConfig(

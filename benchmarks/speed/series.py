@@ -14,7 +14,7 @@ from cpt_utils import runtime
 from cpt_utils.models.adapters import lora_config
 from cpt_utils.models.conversation import ChatModel, fit_rows
 from cpt_utils.models.loading import load_chat_model, load_student
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model, linear_shapes
 from cpt_utils.runtime.profiles import Profile
 
@@ -34,9 +34,12 @@ class Series:
 
     def train(self, **changes) -> dict:
         """A training by the plan's profile, with changes to TRL's settings; the model is fresh each time."""
-        gc.collect()
         trainer = build(self.profile, self.student, self.plan["rows"], self.folder / "series", **changes)
-        return measured(trainer) | {"step_flops": step_flops(trainer)}
+        report = measured(trainer) | {"step_flops": step_flops(trainer)}
+        del trainer
+        gc.collect()
+        machine.release_memory()  # while it waits, the other sides have the memory
+        return report
 
     def write(self, number_type: str, **options) -> dict:
         """Seconds for the answers to the plan's texts, and their tokens; no options: greedy."""

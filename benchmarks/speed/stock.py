@@ -40,7 +40,6 @@ class Stock:
 
     def train(self, **changes) -> dict:
         """A training by the plan's settings and these; the model is fresh each time."""
-        gc.collect()
         settings = self.plan["settings"] | {"train_sampling_strategy": "sequential"} | changes
         set_seed(settings["seed"])
         trainer = DPOTrainer(
@@ -50,7 +49,10 @@ class Stock:
             peft_config=LoraConfig(**self.plan["lora"]),
             train_dataset=Dataset.from_list([self.plan["rows"][i] for i in self.plan["order"]]),
         )
-        return measured(trainer)
+        report = measured(trainer)
+        del trainer
+        gc.collect()  # while it waits, the other sides have the memory
+        return report
 
     def write(self, number_type: str, **options) -> dict:
         """Seconds for the answers to the plan's texts, and their tokens; no options: greedy."""

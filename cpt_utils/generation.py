@@ -40,7 +40,7 @@ def _as_response(row: dict, place: str) -> Response:
     try:
         numbered = row | {"target": target_of(target)}
     except PairError:
-        raise StoreError(f"{place}: {target!r} is no target; mend or delete the row.") from None
+        raise StoreError(f"{place}: {target!r} in column 'target' is no target; mend or delete the row.") from None
     numbered.pop("qualifier", None)
     return numbered
 

@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
-from cpt_utils.rows import PreferenceRow, Response
+from cpt_utils.rows import PreferenceRow, Response, target_of
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.runtime.profiles import Profile
@@ -51,10 +51,12 @@ def texts_by_target(responses: list[Response]) -> dict[tuple[str, str], dict[int
             raise PairError(f"Response {number} is of type {kind}: pass dicts with {', '.join(COLUMNS)}.")
         if missing := [c for c in TEXTS if not isinstance(row.get(c), str) or not row[c].strip()]:
             raise PairError(f"Response {number} has no text in column {missing[0]!r}: fill or drop it.")
-        if not isinstance(row.get("target"), int):
-            raise PairError(f"Response {number} has no number in column 'target': fill or drop it.")
+        try:
+            target = target_of(row.get("target"))
+        except PairError:
+            raise PairError(f"Response {number} has no target in column 'target': fill or drop it.") from None
         texts = groups.setdefault((row["prompt"], row["rubric"]), {})
-        texts[row["target"]] = row["response"].strip()  # the newest counts: see generation.finder
+        texts[target] = row["response"].strip()  # the newest counts: see generation.finder
     if all(len(texts) < 2 for texts in groups.values()):
         raise PairError("No prompt has responses for two targets of one rubric: add responses.")
     for (prompt, rubric), texts in groups.items():

@@ -62,13 +62,14 @@ class PreferenceRow(TypedDict):
     ref_rejected_logps: NotRequired[float]
 
 
-def target_of(target: int | str) -> int:
+def target_of(target: int | float | str) -> int:
     """A target as a number, given as such, by name ("high") or by the Hub's qualifier ("a score of 50/100").
 
     Raises PairError if it is none.
     """
-    if isinstance(target, int) and 0 <= target <= 100:
-        return target
+    number = str(target).strip().removesuffix(".0")  # tables and CSV files make 95.0 or "95" of it
+    if number.isdecimal() and int(number) <= 100:
+        return int(number)
     for name, pattern in _PATTERNS.items():
         if re.search(pattern, str(target).lower()):
             return TARGETS[name]

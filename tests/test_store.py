@@ -206,7 +206,9 @@ def test_rows_that_name_their_target_in_words_are_read_and_not_asked_again(tmp_p
     assert all("qualifier" not in row for row in generation.read_responses(path))
     assert len(build_mirrored_pairs(generation.read_responses(path))) == 6
     files.append(path, [old | {"model": "t", "qualifier": "huge"}])
-    with pytest.raises(errors.StoreError, match="row 5: 'huge' is no target; mend or delete the row"):
+    with pytest.raises(
+        errors.StoreError, match="row 5: 'huge' in column 'target' is no target; mend or delete the row"
+    ):
         generation.read_responses(path)
 
 

@@ -108,8 +108,12 @@ def _read(path: Path, where: str) -> str:
         raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
 
 
-class _DoubledKey(yaml.MarkedYAMLError):
-    """Two keys of one mapping have the same name."""
+class _DoubledKey(RubricError):
+    """Two keys of one mapping, which begins in this line, have the same name."""
+
+    def __init__(self, name: str, line: int):
+        super().__init__(name)
+        self.name, self.line = name, line
 
 
 class _RubricLoader(yaml.SafeLoader):
@@ -120,7 +124,7 @@ class _RubricLoader(yaml.SafeLoader):
         names = Counter(str(key.value) for key, _ in node.value)
         for name, count in names.items():
             if count > 1:
-                raise _DoubledKey(problem=name, problem_mark=node.start_mark)
+                raise _DoubledKey(name, node.start_mark.line + 1)
         return node
 
 
@@ -133,8 +137,8 @@ def _parse(text: str, where: str):
     try:
         return _RubricLoader(text).get_single_data()
     except _DoubledKey as error:
-        place = f"{where}, line {error.problem_mark.line + 1}"
-        raise RubricError(f"{place}: two keys below it are called {error.problem[:50]!r}; delete one.") from None
+        place = f"{where}, line {error.line}"
+        raise RubricError(f"{place}: two keys below it are called {error.name[:50]!r}; delete one.") from None
     except _FAULTS as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

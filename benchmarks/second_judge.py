@@ -12,7 +12,8 @@ import numpy as np
 from wordfreq import zipf_frequency
 
 from cpt_utils.evaluation import nearest_target, quality_of
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows
+from cpt_utils.judging import Judgement, degeneracy, embedded_judge, judge_rows
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.measures import words_of
 from cpt_utils.prompts import load_responses
 from cpt_utils.rows import TARGETS, Response
@@ -102,7 +103,7 @@ def judges() -> dict:
     if url := os.environ.get("CPT_ENDPOINT"):
         from cpt_utils.teachers import endpoint_teacher
 
-        called["llm"] = LLMJudge(endpoint_teacher(os.environ["CPT_MODEL"], url, temperature=0).answer, workers=8)
+        called["llm"] = LLMJudge(endpoint_teacher(os.environ["CPT_MODEL"], url, temperature=0))
     return called
 
 

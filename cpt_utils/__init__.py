@@ -19,7 +19,7 @@ _PLACES = {
     "load_prompts": "prompts",
     "system_prompt": "prompts",
     "embedded_judge": "judging",
-    "LLMJudge": "judging",
+    "LLMJudge": "llm_judging",
     "Judgement": "judging",
     "generate_responses": "generation",
     "build_mirrored_pairs": "pairs",

@@ -1,18 +1,15 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
-import os
-import threading
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+from cpt_utils.asking import ask_all, counted
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.rows import Response, Task, target_name, target_of
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import GenerationError, PairError, StoreError
 from cpt_utils.runtime.files import read_jsonl
-from cpt_utils.teachers import Teacher, scrub
+from cpt_utils.teachers import Teacher
 
 COLUMNS = ("prompt", "rubric", "target", "response", "model")
 KEY = ("prompt", "rubric", "target", "model")
@@ -69,10 +66,6 @@ def finder(rows: list[Response]) -> Callable[[dict], Response | None]:
     return find
 
 
-GIVE_UP = 20
-"""So many failed requests in a row end the asking: the next ones would fail too."""
-
-
 def generation_tasks(prompts: list[str], rubrics: list[str], targets=("low", "mid", "high")) -> list[Task]:
     """One task {prompt, rubric, target} for each combination; targets are numbers or their names (rows.TARGETS)."""
     return [
@@ -104,7 +97,7 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
         first = missing[0]
         raise GenerationError(
             f"{len(missing)} of {len(requests)} responses are missing from {path.name}, the first for "
-            f"{first['prompt'][:40]!r} ({first['rubric']}, {target_name(first['target'])}), after {_counted(faults)}: "
+            f"{first['prompt'][:40]!r} ({first['rubric']}, {target_name(first['target'])}), after {counted(faults)}: "
             "what arrived is kept; mend the cause and run the same call again to ask for the rest."
         )
     return [{column: find(request)[column] for column in COLUMNS} for request in requests]
@@ -132,73 +125,26 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response
     if changed := sum(key(request) in known for request in todo):
         print(f"{changed} rows of {path.name} answer an older text of their rubric or prompt: asking again")
     batches = [todo[i : i + teacher.batch_size] for i in range(0, len(todo), teacher.batch_size)]
-    faults, in_a_row, stop = [], 0, threading.Event()
     bar = tqdm(total=len(requests), initial=len(requests) - len(todo), desc=f"responses by {teacher.name}")
 
-    def work(batch: list[dict]) -> "list[str] | Exception | None":
-        if stop.is_set():
-            return None
-        outcome = _answers(teacher, batch)
-        if getattr(outcome, "fatal", False):  # a refused key, a wrong name: no other request can do better
-            stop.set()
-        return outcome
+    def ask(batch: list[dict]) -> list[str]:
+        texts = teacher.answer([request["turns"] for request in batch])
+        if len(texts) != len(batch) or not all(isinstance(text, str | None) for text in texts):
+            raise TypeError(f"the teacher gave no list of {len(batch)} texts")
+        return texts
 
-    def handle(batch: list[dict], outcome: "list[str] | Exception | None") -> None:
-        nonlocal in_a_row
-        if isinstance(outcome, Exception):
-            faults.extend([outcome] * len(batch))
-            in_a_row += 1
-            if in_a_row >= GIVE_UP:
-                stop.set()
-        elif outcome is not None:
-            in_a_row = 0
-            whole = [(request, text) for request, text in zip(batch, map(_clean, outcome)) if text]
-            if whole:
-                files.append(path, [_row(request, text) for request, text in whole])
-            faults.extend([ValueError("an empty response")] * (len(batch) - len(whole)))
-            bar.update(len(whole))
+    def keep(batch: list[dict], texts: list[str]) -> list[Exception]:
+        whole = [(request, text) for request, text in zip(batch, map(_clean, texts)) if text]
+        if whole:
+            files.append(path, [_row(request, text) for request, text in whole])
+        bar.update(len(whole))
+        return [ValueError("an empty response")] * (len(batch) - len(whole))
 
-    def keep_late(batch: list[dict], outcome: "list[str] | Exception | None") -> None:
-        """As `handle`, after an interrupt that may have come before, in or after it."""
-        find = finder(read_responses(path))
-        if any(find(request) is None for request in batch):
-            handle(batch, outcome)
+    def is_kept(batch: list[dict]) -> bool:
+        return all(map(finder(read_responses(path)), batch))
 
     with bar:
-        _work_through(work, batches, teacher.workers, handle, keep_late)
-    return faults
-
-
-def _work_through(work: Callable, batches: list, workers: int, handle: Callable, keep_late: Callable) -> None:
-    """Call `handle(batch, outcome)` as the work is done; `keep_late` gets what an interrupt met."""
-    if workers == 1:  # in this thread, so that an interrupt reaches the work itself
-        for batch in batches:
-            handle(batch, work(batch))
-        return
-    pool, handled = ThreadPoolExecutor(workers), set()
-    futures = {pool.submit(work, batch): batch for batch in batches}
-    try:
-        for future in as_completed(futures):
-            handle(futures[future], future.result())
-            handled.add(future)
-    except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)  # first of all: nothing more is begun
-        for future in set(futures) - handled:
-            if future.done() and not future.cancelled() and not future.exception():
-                keep_late(futures[future], future.result())
-        raise
-    finally:  # must not wait for what is under way
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _answers(teacher: Teacher, batch: list[dict]) -> "list[str] | Exception":
-    try:
-        texts = teacher.answer([request["turns"] for request in batch])
-    except Exception as error:  # any fault of a teacher: the others' answers count
-        return error
-    if len(texts) != len(batch) or not all(isinstance(text, str | None) for text in texts):
-        return TypeError(f"the teacher gave no list of {len(batch)} texts")
-    return texts
+        return ask_all(batches, teacher.workers, ask, keep, is_kept)
 
 
 def _clean(text: str | None) -> str:
@@ -209,13 +155,3 @@ def _clean(text: str | None) -> str:
 def _row(request: dict, text: str) -> Response:
     row = {column: request.get(column) for column in COLUMNS}
     return row | {"response": text, ASKED: request[ASKED]}
-
-
-def _counted(faults: list[Exception]) -> str:
-    """Faults by kind, the most frequent first."""
-
-    def said(f):
-        return " ".join(scrub(str(f), os.environ.get("OPENAI_API_KEY")).split())[:120]
-
-    kinds = Counter(getattr(f, "kind", None) or f"{type(f).__name__}: {said(f)}" for f in faults)
-    return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

@@ -1,6 +1,7 @@
 """Models that answer conversations: in this process, or behind an OpenAI-compatible endpoint."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +9,24 @@ from importlib import import_module
 
 from cpt_utils.runtime.errors import EndpointError
 
+NO_SCHEMA = {400, 404, 415, 422, 501}
+"""What endpoints answer to a request for structured output if they have none; 500 may be anything."""
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A model that answers conversations: `answer(list of conversations) -> list of texts`."""
+    """A model that answers conversations: `answer(list of conversations) -> list of texts`.
+
+    takes_schema: `answer` has a second argument, a JSON schema that the answers are held to where the model can.
+    """
 
     name: str
-    answer: Callable[[list[list[dict]]], list[str]]
+    answer: Callable[..., list[str]]
     batch_size: int = 1
     workers: int = 1
+    takes_schema: bool = False
 
 
 def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
@@ -85,10 +92,25 @@ def endpoint_teacher(
         http_client=DefaultHttpxClient(event_hooks=hooks),
     )
 
-    def answer(asked):
-        return [_ask(client, model, turns, options) for turns in asked]
+    refused = threading.Event()  # set once the endpoint has refused a schema
 
-    return Teacher(model, answer, workers=workers)
+    def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str]:
+        return [_ask_with(schema, turns) for turns in asked]
+
+    def _ask_with(schema: dict | None, turns: list[dict]) -> str:
+        if schema is None or refused.is_set():
+            return _ask(client, model, turns, options)
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+        try:
+            return _ask(client, model, turns, options | {"response_format": form})
+        except EndpointError as error:
+            if error.status not in NO_SCHEMA:
+                raise
+        text = _ask(client, model, turns, options)
+        refused.set()  # it was the schema: the same words went through without it
+        return text
+
+    return Teacher(model, answer, workers=workers, takes_schema=True)
 
 
 def _limit(response, seconds: float) -> None:
@@ -133,13 +155,13 @@ def _failure(error, client) -> EndpointError:
 
     status = getattr(error, "status_code", None)
     if status in (401, 403):
-        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", True)
+        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", True, status)
     if status == 404:
-        return EndpointError("HTTP 404 (no such model or address: check model and base_url)", True)
+        return EndpointError("HTTP 404 (no such model or address: check model and base_url)", True, status)
     if status == 429:
-        return EndpointError("HTTP 429 (too many requests: wait, or use fewer workers)")
+        return EndpointError("HTTP 429 (too many requests: wait, or use fewer workers)", status=status)
     if status and status >= 500:
-        return EndpointError(f"HTTP {status} (a fault of the server)")
+        return EndpointError(f"HTTP {status} (a fault of the server)", status=status)
     if isinstance(error, APITimeoutError):
         return EndpointError(f"no answer within {client.timeout:g} s")
     if isinstance(error, APIConnectionError):
@@ -147,4 +169,4 @@ def _failure(error, client) -> EndpointError:
     body = getattr(error, "body", None)  # openai 2 puts it into its message as Python writes a dict
     reason = body.get("message") if isinstance(body, dict) else None
     said = " ".join(scrub(str(reason or error.message), client.api_key).split())[:120]
-    return EndpointError(f"HTTP {status} ({said})" if status else said)
+    return EndpointError(f"HTTP {status} ({said})" if status else said, status=status)

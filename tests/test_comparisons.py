@@ -46,7 +46,7 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
 
 def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(monkeypatch):
     from benchmarks import second_judge
-    from cpt_utils.judging import LLMJudge
+    from cpt_utils.llm_judging import LLMJudge
 
     monkeypatch.setenv("CPT_ENDPOINT", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("CPT_MODEL", "m")
@@ -54,7 +54,7 @@ def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(m
     assert list(called) == ["style", "letters", "llm"]
 
     def answer(conversations):  # longer texts are better, and texts with a number are too hard to judge
-        text = conversations[0][-1]["content"].split("\n---\n")[1]
+        text = re.split("=====.*=====\n", conversations[0][1]["content"])[-2]
         return ["?" if re.search("[0-9]", text) else f'{{"score": {min(len(text) / 8, 100):.1f}}}']
 
     called["llm"] = LLMJudge(answer, retries=0)

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from cpt_utils.generation import generate_responses, generation_tasks
-from cpt_utils.judging import LLMJudge
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.models.embedded import embedded_model_path
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import endpoint_teacher

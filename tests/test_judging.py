@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cpt_utils.evaluation import judge_quality
-from cpt_utils.judging import Judgement, LLMJudge, degeneracy, embedded_judge, judge_rows, parse_judgement
+from cpt_utils.judging import degeneracy, embedded_judge
 from cpt_utils.measures import style_measures
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric, shipped_rubrics
@@ -90,68 +90,3 @@ def test_odd_unicode_is_measured_without_error():
     for text in ("\u2028\u2029\x00", "🌀" * 50, "ﷺ" * 40, "a\u0301" * 100, "\ud83c" * 3, "١٢٣ " * 30):
         values = style_measures(text)
         assert all(np.isfinite(v) for v in values.values())
-
-
-RUBRIC = load_rubric("rococo")
-GOOD = {"criteria": {c.name: 60 for c in RUBRIC.criteria}, "score": 61}
-
-
-@pytest.mark.parametrize(
-    "answer, score",
-    [
-        (json.dumps(GOOD), 61),
-        (f"Sure!\n```json\n{json.dumps(GOOD)}\n```\nDone.", 61),
-        ('{"score": "72.5"}', 72.5),
-        ("Score: 40", 40),
-        ("The **score** is: 80 of 100? score = 35/100", 35),
-        ('{"score": 10} no, {"score": 20}', 20),
-        ("no idea", None),
-        ('{"score": 300}', None),
-        ('{"score": -5}', None),
-        ('{"score": null}', None),
-        ("", None),
-        ('{"criteria": [1, 2], "score": 50}', 50),
-        ('{"criteria": {"Winding syntax": "high"}, "score": 5}', 5),
-    ],
-)
-def test_answers_are_parsed_or_refused(answer, score):
-    parsed = parse_judgement(answer, RUBRIC)
-    assert (parsed and parsed.score) == score
-
-
-def test_llm_judge_asks_again_and_then_gives_up():
-    text = load_responses(heldout=True)[0]["response"]
-    answers = iter(["hm", "still hm", json.dumps(GOOD)])
-    asked = []
-
-    def answer(conversations):
-        asked.extend(conversations)
-        return [next(answers)]
-
-    judged = LLMJudge(answer).score("rococo", "the task", text)
-    assert judged.score == 61 and set(judged.by_criterion) == {c.name for c in RUBRIC.criteria}
-    assert len(asked) == 3 and text in asked[0][-1]["content"] and "the task" in asked[0][-1]["content"]
-    assert LLMJudge(lambda c: ["?"], retries=1).score("rococo", "", text) == Judgement(None, False, {}, "unparsable")
-
-
-def test_rows_are_judged_side_by_side_and_stay_in_order():
-    """A chat judge with workers: answers arrive out of order, rows do not."""
-    import threading
-    import time
-
-    busy, most = [], []
-
-    def answer(conversations):
-        busy.append(threading.get_ident())
-        most.append(len(busy))
-        number = int(conversations[0][-1]["content"].split("sea number ")[1].split()[0])
-        time.sleep(0.05 * (number == 0))
-        busy.pop()
-        return [json.dumps({"score": number})]
-
-    rows = [
-        {"rubric": "rococo", "prompt": "p", "response": f"This is the wide and grey sea number {n} of them"}
-        for n in range(12)
-    ]
-    judged = judge_rows(LLMJudge(answer, workers=6), rows)
-    assert [row["score"] for row in judged] == list(range(12)) and max(most) > 1

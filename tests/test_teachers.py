@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cpt_utils import generation, teachers
-from cpt_utils.generation import GIVE_UP, generate_responses, generation_tasks
-from cpt_utils.judging import LLMJudge
+from cpt_utils.asking import GIVE_UP
+from cpt_utils.generation import generate_responses, generation_tasks
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_responses, messages
 from cpt_utils.runtime.errors import EndpointError, GenerationError
 from cpt_utils.teachers import api_key, endpoint_teacher
@@ -193,7 +194,7 @@ def test_a_server_that_is_down_is_not_asked_for_ever(tmp_path):
 
 def test_the_judge_gets_a_named_error_without_the_key():
     endpoint = Endpoint(lambda *_: "422")
-    judge = LLMJudge(endpoint_teacher("m", endpoint.url).answer)
+    judge = LLMJudge(endpoint_teacher("m", endpoint.url))
     with pytest.raises(EndpointError, match=r"HTTP 422 .*no, Bearer \[key\] never") as caught:
         judge.score("rococo", "p", load_responses()[0]["response"])
     error = caught.value
@@ -225,3 +226,37 @@ def test_keys_come_from_the_environment_colab_or_a_hidden_prompt(monkeypatch, ca
 def test_an_address_without_its_scheme_is_named():
     with pytest.raises(EndpointError, match="write it like http://"):
         endpoint_teacher("m", "localhost:8000/v1")
+
+
+@pytest.mark.parametrize("status", [None, 400, 422])
+def test_a_schema_is_sent_where_the_endpoint_can_and_given_up_for_good_where_it_refuses(status):
+    """status: what the server answers to structured output; None: it takes it."""
+    bodies = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            bodies.append(body)
+            refused = status and "response_format" in body
+            reply = {"error": {"message": "unknown field response_format"}} if refused else completion('{"score": 40}')
+            data = json.dumps(reply).encode()
+            self.send_response(status if refused else 200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        judge = LLMJudge(endpoint_teacher("m", f"http://127.0.0.1:{server.server_port}/v1", retries=0))
+        texts = [row["response"] for row in load_responses(heldout=True)[:3]]
+        assert [judge.score("rococo", "p", text).score for text in texts] == [40] * 3
+    finally:
+        server.shutdown()
+    schemas = ["response_format" in body for body in bodies]
+    assert schemas == ([True, False, False, False] if status else [True] * 3)
+    assert bodies[0]["response_format"]["json_schema"]["schema"]["required"] == ["criteria", "score"]

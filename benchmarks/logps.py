@@ -1,6 +1,8 @@
-"""Compute the log-probabilities that are shipped: of the shipped rows under the embedded model, in both number types.
+"""Compute what is shipped of the embedded model: log-probabilities of the shipped rows in both number types, and the
+order gains of the recorded responses to held-out prompts.
 
-`make logps` writes cpt_utils/data/logps.json; it is needed again when responses, system prompts or the model change.
+`make logps` writes cpt_utils/data/logps.json and order_gains.json; again when responses, system prompts or the model
+change.
 """
 
 import json
@@ -8,39 +10,37 @@ import os
 import tempfile
 from pathlib import Path
 
-from cpt_utils import runtime
+from cpt_utils import runtime, sense
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import FILE, response_logps
 from cpt_utils.pairs import rows_for
+from cpt_utils.prompts import load_responses
 from cpt_utils.runtime import files
 
 
 def main() -> None:
-    shipped = files.ROOT / "cpt_utils" / "data" / FILE
-    aside = shipped.with_name(FILE + ".before")
-    if shipped.exists():
-        shipped.replace(aside)  # or it would be taken for the answer
-    try:
-        found = computed()
-    except BaseException:
-        if aside.exists():
-            aside.replace(shipped)
-        raise
-    files.write_whole(shipped, json.dumps(found, indent=0) + "\n")
-    aside.unlink(missing_ok=True)
-    print({under: len(logps) for under, logps in found.items()}, "->", files.shown(shipped))
+    """What is shipped already stays as it is: it lies under hashes of the weights and of all that was read."""
+    for name, new in zip((FILE, sense.FILE), computed()):
+        place = files.ROOT / "cpt_utils" / "data" / name
+        shipped = json.loads(place.read_text("utf-8")) if place.exists() else {}
+        merged = {under: shipped.get(under, {}) | new.get(under, {}) for under in sorted({*shipped, *new})}
+        files.write_whole(place, json.dumps(merged, indent=0) + "\n")
+        print({under: len(values) for under, values in merged.items()}, "->", files.shown(place))
 
 
-def computed() -> dict:
-    """{"weights number type": {tokens: log-probability}} of all shipped rows."""
+def computed() -> tuple[dict, dict]:
+    """What is missing: {"weights number type": {tokens: log-probability}} and {weights: {text: order gain}}."""
     os.environ["CPT_DEVICE"] = "cpu"
+    recorded = [row["response"] for row in load_responses(heldout=True)]
     with tempfile.TemporaryDirectory() as name:
         for number_type in ("float32", "bfloat16"):
             os.environ["CPT_PRECISION"] = number_type
-            profile = runtime.start("embedded")
+            profile = runtime.start("full")
             rows = rows_for(profile, "train") + rows_for(profile, "heldout")
             response_logps(load_chat_model(profile), rows, Path(name), profile.max_length)
-        return json.loads((Path(name) / FILE).read_text("utf-8"))
+            sense.order_gains(load_chat_model(profile, dtype=number_type), recorded, Path(name))
+        written = [Path(name) / file for file in (FILE, sense.FILE)]
+        return tuple(json.loads(file.read_text("utf-8")) if file.exists() else {} for file in written)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train and evaluate with several seeds (notebooks 04 and 05): `make seeds`.
 
-Writes benchmarks/results/seeds.json. Seed 42 is taken from the last `make run`, if there is one.
+Writes benchmarks/results/seeds.json, from all held-out prompts with two samples each (profile "full").
 """
 
 import json
@@ -20,14 +20,14 @@ RUNS = files.ROOT / "runs"
 
 def run_of(seed: int) -> Path:
     """The folder of a seed's training."""
-    return (RUNS if seed == SEEDS[0] else RUNS / f"seed-{seed}") / "embedded"
+    return RUNS / f"seed-{seed}" / "full"
 
 
 def report_of(seed: int) -> dict:
     folder = run_of(seed)
     if not (folder / "generations.jsonl").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        choice = {"CPT_SEED": str(seed), "CPT_RUNS": str(folder.parent), "CPT_PROFILE": "embedded"}
+        choice = {"CPT_SEED": str(seed), "CPT_RUNS": str(folder.parent), "CPT_PROFILE": "full"}
         command = [sys.executable, "-m", "cpt_utils", "run", "--only", "03,04,05"]
         if subprocess.run(command, env=os.environ | choice).returncode:
             sys.exit(f"seed {seed} failed; its notebooks are in {files.shown(folder)}")
@@ -37,8 +37,17 @@ def report_of(seed: int) -> dict:
 def figures_of(report: dict) -> dict[str, float]:
     """What a run's report measured, by one name each."""
     figures = {"both_directions": report["preference"]["cpt"]["both_directions"]}
-    for model in ("base", "cpt", "cpt_paraphrased"):
-        for name in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate"):
+    for model in ("base", "cpt", "cpt_paraphrased", "teacher"):
+        for name in (
+            "overall",
+            "follows",
+            "topic",
+            "order_gain",
+            "accuracy",
+            "kendall_tau",
+            "spearman_rho",
+            "degenerate_rate",
+        ):
             figures[f"{model}_{name}"] = report["steerability"][model][name]
     for name, value in report["side_effects"]["cpt"].items():
         figures[f"cpt_{name}"] = value

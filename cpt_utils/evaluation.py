@@ -8,6 +8,7 @@ import numpy as np
 from cpt_utils.judging import judge_rows
 from cpt_utils.measures import repetition, words_of
 from cpt_utils.models.logps import perplexity, response_logps
+from cpt_utils.overall import sense_metrics
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task
 
@@ -37,7 +38,10 @@ def nearest_target(score: float) -> int:
 
 
 def rank_metrics(rows: list[Response]) -> dict[str, float]:
-    """Accuracy, Kendall's tau (b) and Spearman's rho of rows {target, score, degenerate}."""
+    """Accuracy, Kendall's tau (b) and Spearman's rho of rows {target, score, degenerate}.
+
+    Rows that have been through overall.with_sense get its means (sense_metrics) as well.
+    """
     from scipy.stats import kendalltau, spearmanr
 
     targets = [row["target"] for row in rows]
@@ -47,7 +51,8 @@ def rank_metrics(rows: list[Response]) -> dict[str, float]:
     tau = rho = 0.0
     if len(set(scores)) > 1 and len(set(targets)) > 1:  # else there is no ranking, and no correlation
         tau, rho = float(kendalltau(targets, scores)[0]), float(spearmanr(targets, scores)[0])
-    return {"accuracy": float(np.mean(right)), "kendall_tau": tau, "spearman_rho": rho}
+    ranks = {"accuracy": float(np.mean(right)), "kendall_tau": tau, "spearman_rho": rho}
+    return sense_metrics(rows) | ranks if rows and "overall" in rows[0] else ranks
 
 
 def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> dict:
@@ -82,7 +87,7 @@ def metrics_by_rubric(rows: list[Response]) -> dict[str, dict[str, float]]:
 def macro_metrics(by_rubric: dict[str, dict[str, float]]) -> dict[str, float]:
     """The mean of the rubrics' metrics, in which each rubric counts the same."""
     mean = {}
-    for name in ("accuracy", "kendall_tau", "spearman_rho"):
+    for name in next(iter(by_rubric.values())):
         mean[name] = float(np.mean([metrics[name] for metrics in by_rubric.values()]))
     return mean
 
@@ -107,28 +112,10 @@ def resample(groups: list[list[Response]], rng: np.random.Generator) -> list[Res
     """The rows of as many groups, drawn with replacement."""
     drawn, copies = [], Counter()
     for i in rng.integers(len(groups), size=len(groups)):
-        # A text drawn twice must not tie with itself: ties of scores raise what tau and rho can reach.
+        # A text drawn twice must not tie with itself: ties of scores change tau and rho.
         drawn += [{**row, "score": row["score"] + 1e-9 * copies[i]} for row in groups[i]]
         copies[i] += 1
     return drawn
-
-
-def ceiling(rows: list[Response]) -> dict:
-    """Steerability of these rows if they were ranked perfectly: many share a target, so tau and rho stay below 1."""
-    perfect = [{**row, "score": row["target"] + 1e-6 * i, "degenerate": False} for i, row in enumerate(rows)]
-    return steerability(perfect, resamples=0)
-
-
-def copied(texts: list[str], sources: list[str], length: int = 5) -> float:
-    """Share of the texts' runs of `length` words that a source holds too."""
-
-    def runs(text: str) -> list[tuple]:
-        words = words_of(text)
-        return [tuple(words[i : i + length]) for i in range(len(words) - length + 1)]
-
-    known = {run for source in sources for run in runs(source)}
-    held = [run in known for text in texts for run in runs(text)]
-    return float(np.mean(held)) if held else 0.0
 
 
 def side_effects(texts: list[str], base_model) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Judges that work offline: texts to scores."""
+"""Judges that work offline: texts to scores, from style measures, from sentence embeddings, or from both."""
 
 import functools
 from collections.abc import Callable
@@ -6,10 +6,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cpt_utils.measures import repetition, style_measures, words_of
-from cpt_utils.rows import Response
+from cpt_utils.degenerate import degeneracy, readable
+from cpt_utils.measures import style_matrix, style_measures
+from cpt_utils.rows import TARGETS, Response
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
+
+KINDS = ("style", "meaning", "both")
+FEATURES = "judge_features.safetensors"
+FOREIGN = "none"
+"""The `rubric` of texts that have none of the styles."""
+ALPHA = 100.0
+OTHERS_WEIGHT = 0.1
+"""What a text of another style counts in a rubric's fit."""
+MEANING_WEIGHT = 0.5
+"""What a dimension of the embedding counts beside a style measure. All three: by cross-validation over prompts."""
+UNREADABLE = "not English, and this judge reads nothing else"
 
 
 @dataclass(frozen=True)
@@ -22,41 +34,37 @@ class Judgement:
     reason: str = ""
 
 
-def degeneracy(text: str) -> str:
-    """Why a text is no real answer: "empty", "repetition", "keyword salad", or "" if it is fine."""
-    words = words_of(text)
-    if len(words) < 8:
-        return "empty"
-    if repetition(text, 3) > 0.25 or len(set(words)) / len(words) ** 0.9 < 0.55:
-        return "repetition"
-    measures = style_measures(text)
-    marks = measures["punctuation"] + measures["line_breaks"]
-    if measures["function"] < 8 and marks < 4:
-        return "keyword salad"
-    return ""
+class FittedJudge:
+    """Scores style by one ridge regression per rubric, and one per criterion, fitted on graded texts.
 
-
-class StyleJudge:
-    """Scores style from measures: one ridge regression per rubric, and one per criterion.
-
-    Fitted on rows {rubric, target, response}. The score comes from the regression over all measures;
-    a criterion's regression sees only the measures named for it in `judge_measures.yaml`.
+    Rows {rubric, target, response}; a rubric's regression also sees the other rubrics' texts and foreign ones, all as
+    texts without the style, so that it learns its own style and not ornament in general. `kind`: the features are
+    style measures ("style"), sentence embeddings ("meaning") or both. A criterion's regression always sees the
+    measures named for it in `judge_measures.yaml` only. `embeddings`: (rows, 384), if they are at hand.
     """
 
-    def __init__(self, rows: list[Response], alpha: float = 30.0):
+    def __init__(self, rows: list[Response], kind: str = "both", embeddings: np.ndarray | None = None):
         from cpt_utils.runtime.files import load_data
 
+        if kind not in KINDS:
+            raise JudgeError(f"There is no judge of kind {kind!r}: use one of {', '.join(KINDS)}.")
+        self.kind, names = kind, list(style_measures(""))
         self.parts: dict[str, dict[str, list[str]]] = load_data("judge_measures.yaml")
-        self.models = {}
-        for rubric in sorted({row["rubric"] for row in rows}):
-            mine = [row for row in rows if row["rubric"] == rubric]
-            targets = np.array([row["target"] for row in mine], float)
-            measures = [style_measures(row["response"]) for row in mine]
-            subsets = {"": list(measures[0])} | self.parts.get(rubric, {})
-            self.models[rubric] = {
-                name: (names, _stretched_ridge(_matrix(measures, names), targets, alpha))
-                for name, names in subsets.items()
-            }
+        measures = style_matrix([row["response"] for row in rows])
+        features = self._features(measures, [row["response"] for row in rows], embeddings)
+        rubrics, targets = np.array([row["rubric"] for row in rows]), np.array([row["target"] for row in rows], float)
+        weights = np.ones(features.shape[1])
+        if kind == "both":
+            weights[measures.shape[1] :] = MEANING_WEIGHT
+        self.models, self.criteria = {}, {}
+        for rubric in sorted(set(rubrics) - {FOREIGN}):
+            own = rubrics == rubric
+            self.models[rubric] = _stretched_ridge(features, targets, own, weights)
+            self.criteria[rubric] = {}
+            for part, chosen in self.parts.get(rubric, {}).items():
+                columns = [names.index(name) for name in chosen]
+                fitted = _stretched_ridge(measures[own][:, columns], targets[own], own[own], np.ones(len(columns)))
+                self.criteria[rubric][part] = columns, fitted
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response; `prompt` is not used, as style shows in the text alone."""
@@ -66,79 +74,57 @@ class StyleJudge:
         reason = degeneracy(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)
-        measures = [style_measures(response)]
-        scores = {
-            part: float(np.clip(model(_matrix(measures, names))[0], 0, 100))
-            for part, (names, model) in self.models[name].items()
-        }
-        return Judgement(scores.pop(""), bool(reason), scores, reason)
+        if not readable(response):
+            return Judgement(None, bool(reason), reason=reason or UNREADABLE)
+        measures = style_matrix([response])
+        score = self.models[name](self._features(measures, [response]))
+        parts = self.criteria[name].items()
+        by_criterion = {part: float(model(measures[:, columns])[0]) for part, (columns, model) in parts}
+        return Judgement(float(score[0]), bool(reason), by_criterion, reason)
+
+    def _features(self, measures: np.ndarray, texts: list[str], embeddings: np.ndarray | None = None) -> np.ndarray:
+        """What the judge of this kind sees: (texts, features)."""
+        if self.kind == "style":
+            return measures
+        if embeddings is None:
+            from cpt_utils.models.embedding import embedder
+
+            embeddings = embedder()(texts)
+        return embeddings if self.kind == "meaning" else np.hstack([measures, embeddings])
 
 
-def _matrix(measures: list[dict[str, float]], names: list[str]) -> np.ndarray:
-    values = np.array([[m[name] for name in names] for m in measures])
-    return np.sign(values) * np.log1p(np.abs(values))
+def _stretched_ridge(features: np.ndarray, targets: np.ndarray, own: np.ndarray, weights: np.ndarray) -> Callable:
+    """Ridge on standardised features; predictions stretched about their mean to the own texts' spread of targets.
 
-
-def _stretched_ridge(features: np.ndarray, targets: np.ndarray, alpha: float) -> Callable:
-    """Ridge on standardised features; predictions stretched about their mean to the targets' spread."""
+    `own`: which rows are of the style; all others count as texts without it, and less. `weights`: of the features.
+    """
     from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    ridge = make_pipeline(StandardScaler(), Ridge(alpha=alpha)).fit(features, targets)
-    fitted = ridge.predict(features)
-    slope = np.cov(fitted, targets)[0, 1] / max(fitted.var(ddof=1), 1e-9)
-    # A measure far outside what the fit has seen must not run away with the score.
     low, high = features.min(0), features.max(0)
-    middle = targets.mean()
-    return lambda x: middle + slope * (ridge.predict(np.clip(x, low, high)) - middle)
+    centre, spread = features.mean(0), features.std(0) + 1e-9
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        # A measure far outside what the fit has seen must not run away with the score.
+        return (np.clip(x, low, high) - centre) / spread * weights
+
+    wanted = np.where(own, targets, min(TARGETS.values()))
+    ridge = Ridge(alpha=ALPHA).fit(scaled(features), wanted, np.where(own, 1.0, OTHERS_WEIGHT))
+    predicted = ridge.predict(scaled(features[own]))
+    slope = np.cov(predicted, targets[own])[0, 1] / max(predicted.var(ddof=1), 1e-9)
+
+    def score(x: np.ndarray) -> np.ndarray:
+        return np.clip(targets[own].mean() + slope * (ridge.predict(scaled(x)) - predicted.mean()), 0, 100)
+
+    return score
 
 
 @functools.cache
-def embedded_judge() -> StyleJudge:
-    """The offline judge, fitted on the recorded responses to the training prompts (about a second)."""
-    from cpt_utils.prompts import load_responses
+def embedded_judge(kind: str = "both") -> FittedJudge:
+    """The series' judge of that kind, fitted on the graded texts of the package (some seconds, once a process)."""
+    from cpt_utils.prompts import graded_texts
+    from cpt_utils.runtime.files import load_arrays
 
-    return StyleJudge(load_responses(heldout=False))
-
-
-class AnchorJudge:
-    """A judge made by hand, for a rubric without graded texts: one style measure per criterion.
-
-    `anchors` maps each criterion's name to (measure, value worth 0, value worth 100). Between the two the
-    score moves in a straight line, beyond them it stays; the second may be the smaller one. The whole is
-    weighed as the rubric says. It sees only what it counts.
-    """
-
-    def __init__(self, rubric: Rubric, anchors: dict[str, tuple[str, float, float]]):
-        self.rubric, self.anchors, known = rubric, anchors, style_measures("")
-        names = {criterion.name for criterion in rubric.criteria}
-        if odd := names ^ set(anchors):
-            raise JudgeError(
-                f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is only in one of them."
-            )
-        for name, (measure, low, high) in anchors.items():
-            if measure not in known:
-                raise JudgeError(f"{name!r}: there is no measure {measure!r}, only {', '.join(known)}.")
-            if low == high:
-                raise JudgeError(f"{name!r}: both anchors are {low:g}; they must differ.")
-
-    def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
-        """Judge one response by the weights of `rubric` (a name: those it was made with)."""
-        name = getattr(rubric, "name", rubric)
-        if name != self.rubric.name:
-            raise JudgeError(f"This judge knows the rubric {self.rubric.name!r} only, not {name!r}.")
-        reason = degeneracy(response)
-        if reason == "empty":
-            return Judgement(0.0, True, reason=reason)
-        measures = style_measures(response)
-        scores = {
-            criterion: float(np.clip(100 * (measures[measure] - low) / (high - low), 0, 100))
-            for criterion, (measure, low, high) in self.anchors.items()
-        }
-        criteria = (self.rubric if isinstance(rubric, str) else rubric).criteria
-        total = sum(c.weight * scores[c.name] for c in criteria) / 100
-        return Judgement(float(np.clip(total, 0, 100)), bool(reason), scores, reason)
+    return FittedJudge(graded_texts(), kind, load_arrays(FEATURES)["embeddings"].astype(np.float32))
 
 
 def judge_rows(judge, rows: list[Response]) -> list[Response]:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
-from cpt_utils.judging import Judgement, degeneracy
+from cpt_utils.degenerate import degeneracy
+from cpt_utils.judging import Judgement
 from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric

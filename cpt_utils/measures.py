@@ -3,6 +3,8 @@
 import functools
 import re
 
+import numpy as np
+
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
 WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
@@ -33,6 +35,8 @@ WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
     "simile": "like as resembling akin",
     "hedge": "perhaps maybe somewhat almost seems seem seemed rather slightly quite",
 }
+ENGLISH = frozenset(WORD_LISTS) | {"rarity", "rarest_tenth", "unknown_words", "rare_words"}
+"""Measures that say nothing about texts in other languages."""
 _LISTS = {name: frozenset(words.split()) for name, words in WORD_LISTS.items()}
 
 
@@ -111,3 +115,9 @@ def style_measures(text: str) -> dict[str, float]:
         "short_lines": sum(len(WORD.findall(s)) <= 5 for s in lines) / len(lines),
     }
     return measures | {name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()}
+
+
+def style_matrix(texts: list[str]) -> np.ndarray:
+    """The style measures of each text on a logarithmic scale: (texts, measures), float64."""
+    values = np.array([list(style_measures(text).values()) for text in texts]).reshape(len(texts), -1)
+    return np.sign(values) * np.log1p(np.abs(values))

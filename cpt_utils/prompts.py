@@ -17,6 +17,19 @@ def load_responses(heldout: bool | None = None) -> list[Response]:
     return [dict(row) for row in load_data("responses.jsonl") if row["prompt"] in wanted]
 
 
+def load_corpus(heldout: bool | None = None) -> list[Response]:
+    """Graded texts of more hands {prompt, rubric, target, response, model, hand, kind, heldout}, filtered like prompts.
+
+    Foreign texts, which have none of the styles, have the rubric "none" and the target 0.
+    """
+    return [row for row in load_data("corpus.jsonl") if heldout is None or row["heldout"] == heldout]
+
+
+def graded_texts() -> list[Response]:
+    """What judges are fitted on: recorded responses to training prompts, and the corpus without its held-out part."""
+    return load_responses(heldout=False) + load_corpus(heldout=False)
+
+
 def system_prompt(rubric: str, target: int | str, paraphrase: bool = False) -> str:
     """The short system prompt s for a shipped rubric and target, 95 or "high"; paraphrases serve evaluation only."""
     try:

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from cpt_utils.anchors import AnchorJudge
 from cpt_utils.bestof import best_of_n, fingerprint, nearest, score_table, whole_sentences
 from cpt_utils.generation import generation_tasks
-from cpt_utils.judging import AnchorJudge, Judgement
+from cpt_utils.judging import Judgement
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric
 from cpt_utils.teachers import Teacher

@@ -41,7 +41,7 @@ def test_the_second_judge_ranks_texts_of_prompts_it_has_not_seen():
     high = [row for row in held if (row["rubric"], row["target"]) == ("rococo", 95)]
     made = tricks("rococo", high, high)
     assert sorted(made["its words, shuffled"][0].split()) == sorted(high[0]["response"].split())
-    assert {len(texts) for texts in made.values()} == {6}
+    assert {len(texts) for texts in made.values()} == {18}
 
 
 def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(monkeypatch):
@@ -63,7 +63,7 @@ def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(m
     found = second_judge.trial([{**row, "model": model} for row in held for model in ("base", "cpt")])
     assert found["heldout"]["llm"]["rococo"]["spearman_rho"] < found["heldout"]["style"]["rococo"]["spearman_rho"]
     asked = sum(not re.search("[0-9]", row["response"]) for row in held if row["rubric"] == "rococo")
-    assert sum(map(sum, found["confusion"]["llm"]["rococo"])) == asked < 18
+    assert sum(map(sum, found["confusion"]["llm"]["rococo"])) == asked < 54
     twice = found["tricks"]["two such texts in a row"]["llm"]["rococo"]["score"]
     assert twice > found["tricks"]["the text itself"]["llm"]["rococo"]["score"]
     assert set(found["agreement"]) == {"letters", "llm"} and -1 <= found["agreement"]["llm"]["cpt"]["rococo"] <= 1

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scipy.stats import spearmanr
 
-from cpt_utils.judging import degeneracy
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.prompts import load_prompts, load_responses, system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
@@ -32,7 +32,7 @@ def test_every_prompt_rubric_and_target_once(responses):
     keys = [(r["prompt"], r["rubric"], r["target"]) for r in responses]
     wanted = {(p["prompt"], r, t) for p in load_prompts() for r in shipped_rubrics() for t in TARGETS.values()}
     assert len(keys) == len(set(keys)) and set(keys) == wanted
-    assert len(load_prompts()) >= 26 and len(load_prompts(heldout=True)) == 6
+    assert len(load_prompts()) >= 30 and len(load_prompts(heldout=True)) == 18
     kinds = collections.Counter(p["kind"] for p in load_prompts())
     assert abs(kinds["film"] - kinds["open"]) <= 2
     assert all(list(r) == ["prompt", "rubric", "target", "response", "model"] for r in responses)
@@ -72,7 +72,7 @@ def test_every_response_is_on_topic(responses):
 
 
 def test_topic_shows_in_the_words(responses):
-    """With each response left out, its words point to its own prompt among all 26, nine times in ten."""
+    """With each response left out, its words point to its own prompt among all, nine times in ten."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     matrix = (

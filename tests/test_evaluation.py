@@ -5,8 +5,6 @@ import pytest
 
 from cpt_utils.evaluation import (
     best_of_n,
-    ceiling,
-    copied,
     evaluation_tasks,
     nearest_target,
     preference_accuracy,
@@ -15,6 +13,7 @@ from cpt_utils.evaluation import (
 )
 from cpt_utils.measures import repetition
 from cpt_utils.models.logps import perplexity
+from cpt_utils.sense import copied
 
 
 def graded(score, rubrics=("rococo", "esoteric"), prompts=8, degenerate=False):
@@ -50,18 +49,15 @@ def test_macro_averages_rubrics_that_pooling_would_hide():
     assert found["spearman_rho"] == pytest.approx(1) and found["pooled"]["spearman_rho"] < 0.7
 
 
-def test_three_tied_targets_have_the_stated_ceiling():
+def test_three_tied_targets_stay_below_one():
     jitter = np.random.default_rng(0).normal(0, 1, 500)
     found = steerability(graded(lambda i, t: t["target"] + jitter[i], prompts=80), resamples=5)
     assert found["spearman_rho"] == pytest.approx(0.943, abs=0.003)
     assert found["kendall_tau"] == pytest.approx(0.82, abs=0.02)
-    few = graded(lambda i, t: t["target"] + jitter[i], prompts=6)
-    assert ceiling(few)["kendall_tau"] == pytest.approx((108 / 153) ** 0.5)  # 18 texts: 108 of 153 pairs differ
-    assert ceiling(few)["accuracy"] == 1 and ceiling(few)["spearman_rho"] == pytest.approx(0.944, abs=0.001)
 
 
-def test_the_interval_of_a_perfect_ranking_stays_at_the_ceiling():
-    """Texts that a bootstrap draws twice are no ties: they would lift its interval above the ceiling."""
+def test_the_interval_of_a_perfect_ranking_has_no_width():
+    """Texts that a bootstrap draws twice are no ties: they would move its interval."""
     jitter = np.random.default_rng(0).normal(0, 1, 500)
     found = steerability(graded(lambda i, t: t["target"] + jitter[i], prompts=6), resamples=50)
     assert found["ci95"]["kendall_tau"] == [pytest.approx(found["kendall_tau"])] * 2

@@ -257,7 +257,7 @@ MISTAKES = [
     ("check_shouting", SHOUT, "stopped for an empty text with ZeroDivisionError"),
     ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)], "divide by characters"),
     ("check_fool_the_judge", ["A very plain text about umbrellas. " * 4, "repetition"], "you need 70"),
-    ("check_fool_the_judge", [SALAD, "keyword salad"], "its flag is 'none'"),
+    ("check_fool_the_judge", [SALAD, "none"], "its flag is 'keyword salad'"),
     ("check_fool_the_judge", ["velvet pearl", "none"], "2 words"),
     ("check_fool_the_judge", [SALAD, "salad"], "choose one of"),
     ("check_read_target", [by_substring], '"high" inside "highlights"'),

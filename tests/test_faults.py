@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import cpt_utils
 from cpt_utils.runtime.errors import CptError
 
-ONE_SENTENCE = "There is no profile 'huge': use one of embedded, smoke, paper, t4."
+ONE_SENTENCE = "There is no profile 'huge': use one of embedded, full, smoke, paper, t4."
 FORESEEN = "from cpt_utils.runtime import profiles\ndef deep():\n    profiles.load_profile('huge')\ndeep()"
 
 

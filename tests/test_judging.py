@@ -1,12 +1,14 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.evaluation import judge_quality
-from cpt_utils.judging import degeneracy, embedded_judge
+from cpt_utils.judging import FEATURES, KINDS, FittedJudge, embedded_judge
 from cpt_utils.measures import style_measures
-from cpt_utils.prompts import load_responses
+from cpt_utils.prompts import graded_texts, load_corpus, load_prompts, load_responses
 from cpt_utils.rubrics import load_rubric, shipped_rubrics
 
 
@@ -15,32 +17,88 @@ def judge():
     return embedded_judge()
 
 
-def test_heldout_quality_meets_the_bar(judge):
-    rho = {k: v["spearman_rho"] for k, v in judge_quality(judge, load_responses(heldout=True)).items()}
-    assert np.mean(list(rho.values())) >= 0.85 and min(rho.values()) >= 0.75, rho
+def rho_of(judge, rows) -> list[float]:
+    return [values["spearman_rho"] for values in judge_quality(judge, rows).values()]
 
 
-def test_the_judge_is_not_fitted_on_heldout_prompts(monkeypatch):
-    from cpt_utils import prompts
-    from cpt_utils.judging import StyleJudge
-
-    seen = []
-    monkeypatch.setattr(StyleJudge, "__init__", lambda self, rows: seen.extend(rows))
-    embedded_judge.__wrapped__()
-    held = {p["prompt"] for p in prompts.load_prompts(heldout=True)}
-    assert seen and not held & {row["prompt"] for row in seen}
-
-
-def test_graded_texts_by_other_hands(judge):
-    """Texts whose authors never saw the recorded responses: the judge must rank them too."""
-    from pathlib import Path
-
+def by_others() -> list[dict]:
+    """Texts whose authors never saw the recorded responses."""
     path = Path(__file__).parent / "graded_by_others.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-    ours = {r["response"] for r in load_responses()}
-    assert len(rows) == 72 and not ours & {r["response"] for r in rows}
-    rho = {k: v["spearman_rho"] for k, v in judge_quality(judge, rows).items()}
-    assert np.mean(list(rho.values())) >= 0.85 and min(rho.values()) >= 0.75, rho
+    ours = {row["response"] for row in [*load_responses(), *load_corpus()]}
+    assert len(rows) == 72 and not ours & {row["response"] for row in rows}
+    return rows
+
+
+def unseen_hands() -> list[dict]:
+    return [row for row in load_corpus(heldout=True) if row["kind"] == "hand"]
+
+
+def test_heldout_quality_meets_the_bar(judge):
+    rho = rho_of(judge, load_responses(heldout=True))
+    assert np.mean(rho) >= 0.90 and min(rho) >= 0.80, rho
+
+
+def test_hands_that_fitted_no_judge_are_ranked_too(judge):
+    assert np.mean(rho_of(judge, unseen_hands())) >= 0.88
+    assert np.mean(rho_of(judge, by_others())) >= 0.85
+
+
+def test_the_own_style_is_named_whatever_the_hand_and_the_length(judge):
+    """High texts get their own rubric's highest score; of four judges that only know ornament, one in four would."""
+    rows = [*unseen_hands(), *by_others(), *(row for row in load_corpus(heldout=True) if "long" in row["kind"])]
+    high = [row for row in rows if row["target"] == 95]
+    scores = [{name: judge.score(name, "", row["response"]).score for name in shipped_rubrics()} for row in high]
+    assert np.mean([max(by, key=by.get) == row["rubric"] for by, row in zip(scores, high)]) >= 0.9
+    assert np.mean([by[row["rubric"]] >= 72.5 for by, row in zip(scores, high)]) >= 0.8
+
+
+def test_foreign_texts_are_seldom_high(judge):
+    foreign = [row["response"] for row in load_corpus(heldout=True) if row["rubric"] == "none"]
+    top = [max(judge.score(name, "", text).score for name in shipped_rubrics()) for text in foreign]
+    assert len(foreign) >= 10 and np.mean([score >= 72.5 for score in top]) <= 0.15
+
+
+def test_both_kinds_of_features_together_beat_either_on_unseen_hands():
+    rows = [*unseen_hands(), *by_others()]
+    mean = {kind: np.mean(rho_of(embedded_judge(kind), rows)) for kind in KINDS}
+    assert mean["both"] >= max(mean.values()) - 0.01, mean
+
+
+def test_no_judge_is_fitted_on_heldout_prompts_or_hands():
+    fitted = graded_texts()
+    assert not {row["prompt"] for row in fitted} & {prompt["prompt"] for prompt in load_prompts(heldout=True)}
+    assert not {row["prompt"] for row in fitted} & {row["prompt"] for row in load_corpus(heldout=True)}
+    hands = {row["hand"] for row in load_corpus(heldout=True)}
+    assert hands and not hands & {row["hand"] for row in load_corpus(heldout=False)}
+
+
+def test_shipped_embeddings_are_those_of_the_graded_texts():
+    from cpt_utils.models.embedding import embedder
+    from cpt_utils.runtime.files import load_arrays
+
+    texts = [row["response"] for row in graded_texts()]
+    shipped = load_arrays(FEATURES)["embeddings"]
+    assert len(shipped) == len(texts), "run `make judges`"
+    some = list(range(0, len(texts), 29))
+    assert np.abs(embedder()([texts[i] for i in some]) - shipped[some]).max() < 0.002, "run `make judges`"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Der Regen fiel den ganzen Tag auf die Dächer der Stadt, und niemand ging hinaus, der nicht musste.",
+        "下了一整天的雨,没有人愿意出门。街角的电影院正在放映一部老电影,只有三个人在看。",
+    ],
+)
+def test_a_language_that_it_cannot_read_gets_no_score(judge, text):
+    judged = judge.score("rococo", "", text)
+    assert judged.score is None and not judged.degenerate and "English" in judged.reason
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="no judge of kind 'taste'.*style, meaning, both"):
+        FittedJudge([], "taste")
 
 
 def test_score_has_every_criterion_and_stays_in_range(judge):
@@ -59,7 +117,7 @@ def test_score_has_every_criterion_and_stays_in_range(judge):
     [
         ("", "empty"),
         ("...!?", "empty"),
-        ("Too short a text.", "empty"),
+        ("Too short.", "empty"),
         ("a window. A window. " * 20, "repetition"),
         ("the red light and the blue light and " * 9, "repetition"),
         (

@@ -97,7 +97,7 @@ def test_no_machine_paths_pickles_or_remote_code():
 
 def test_profiles():
     assert load_profile("smoke").student == "embedded" and load_profile("smoke").name == "smoke"
-    with pytest.raises(ValueError, match="use one of embedded, smoke"):
+    with pytest.raises(ValueError, match="use one of embedded, full, smoke"):
         load_profile("huge")
 
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable
 
 from benchmarks.measured import RESULTS, result
-from cpt_utils.evaluation import ceiling
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.rows import TARGETS
@@ -18,12 +17,16 @@ EXAMPLE = "Write field notes on the pigeons in a railway station."
 MOST_WORDS = 55
 """An example is cut after so many."""
 METRICS = (
+    ("**overall** (0 to 2)", "overall"),
+    ("style: follows (0 to 2)", "follows"),
+    ("own prompt is the nearest of 26 (guessing: 0.04)", "topic"),
+    ("order gain, nats a word", "order_gain"),
     ("accuracy (guessing: 0.33)", "accuracy"),
-    ("Kendall's τ (ceiling {kendall_tau:.2f})", "kendall_tau"),
-    ("Spearman's ρ (ceiling {spearman_rho:.2f})", "spearman_rho"),
+    ("Kendall's τ", "kendall_tau"),
+    ("Spearman's ρ", "spearman_rho"),
     ("degenerate texts", "degenerate_rate"),
 )
-MODELS = ("base", "cpt", "cpt_paraphrased")
+MODELS = ("base", "cpt", "cpt_paraphrased", "teacher")
 
 
 def last_report() -> dict:
@@ -33,19 +36,23 @@ def last_report() -> dict:
 
 def results() -> str:
     """The steerability table: mean and spread of `make seeds` where it was run, else the last run's intervals."""
-    if (RESULTS / "seeds.json").exists():
-        report = result("seeds")
+    seeds = result("seeds") if (RESULTS / "seeds.json").exists() else {"mean": {}}
+    if "teacher_overall" in seeds["mean"]:  # those of an older judge stay in their file
+        report = seeds
         cell, both = over_seeds(report), report["mean"]["both_directions"]
         how = f"Mean ± standard deviation over {len(report['by_seed'])} training seeds"
     else:
         report = last_report()
         cell, both = of_one_training(report), report["preference"]["cpt"]["both_directions"]
         how = f"One training (seed {report['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
-    perfect = ceiling([row for row in read_jsonl(RUN / "generations.jsonl") if row["model"] == "cpt"])
-    lines = ["| on 6 held-out prompts | base | tuned | tuned, paraphrased system prompts |", "|---|---|---|---|"]
+    prompts = {row["prompt"] for row in read_jsonl(RUN / "generations.jsonl")}
+    lines = [
+        f"| on {len(prompts)} held-out prompts | base | tuned | tuned, paraphrased system prompts | recorded teacher |",
+        "|---|---|---|---|---|",
+    ]
     for label, metric in METRICS:
         cells = [cell(model, metric) for model in MODELS]
-        lines.append(f"| {label.format(**perfect)} | {' | '.join(cells)} |")
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("torch", "transformers", "trl"))
     lines += [
         "",

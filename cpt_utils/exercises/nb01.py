@@ -96,9 +96,11 @@ def check_shouting(shouting):
 @exercise("fill in a text and the flag that you expect.", "")
 def check_fool_the_judge(text: str, flag: str):
     """A text without sense that scores 70 or more under rococo, and the flag that it gets."""
+    from cpt_utils.degenerate import SALAD
     from cpt_utils.judging import embedded_judge
     from cpt_utils.measures import repetition, style_measures
     from cpt_utils.prompts import load_responses
+    from cpt_utils.word_order import order_score
 
     flags = ("repetition", "keyword salad", "none")
     if flag not in flags:
@@ -108,14 +110,16 @@ def check_fool_the_judge(text: str, flag: str):
     if text.strip() in {row["response"] for row in load_responses()}:
         raise Mistake("This is one of the recorded responses, which have sense: write nonsense of your own.")
     verdict, measures = embedded_judge().score("rococo", "", text), style_measures(text)
+    if verdict.score is None:
+        raise Mistake(f"The judge gives no score ({verdict.reason}): write English words.")
     if verdict.score < 70:
         ornate = measures["ornament"] >= 15
         wanting = "commas, long sentences and courtly address" if ornate else "rare and ornamental words"
         raise Mistake(f"The judge gives {verdict.score:.0f}, you need 70: try more {wanting}.")
     given = verdict.reason or "none"
     why = (
-        f"{repetition(text, 3):.0%} of its three-word runs are repeats, {measures['function']:.0f}% of "
-        f"its words are function words, {measures['punctuation']:.0f}% of its characters are marks"
+        f"{repetition(text, 3):.0%} of its three-word runs are repeats; the order of its words is worth "
+        f"{order_score(text):+.2f}, and below {SALAD:+.2f} it is none"
     )
     if flag != given:
         raise Mistake(f"It scores {verdict.score:.0f}, but its flag is {given!r}, not {flag!r}: {why}.")

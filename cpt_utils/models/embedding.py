@@ -32,6 +32,7 @@ class Embedder:
         from transformers import AutoModel, AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(source)
+        self.tokenizer.model_max_length = 10**9  # a longer text is cut into windows here: no warning
         self.model = AutoModel.from_pretrained(source, dtype=torch.float32).eval()
         self.known: dict[str, np.ndarray] = {}
 

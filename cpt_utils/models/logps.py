@@ -183,13 +183,18 @@ def _log_probs(model, prompt: list[int], answer: list[int]):
 
 def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
     """Perplexity per token of the texts alone under a model (a fluency check; lower is plainer)."""
+    sums, counts = text_logps(chat_model, [text for text in texts if text], batch_size)
+    return math.exp(-sums.sum() / max(counts.sum(), 1))
+
+
+def text_logps(chat_model, texts: list[str], batch_size: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Summed log-probability of each text alone under a model, in nats, and its number of tokens: (texts,) each."""
     import torch
 
     from cpt_utils.fast.output_layer import NO_LABEL, token_logps
 
     model, tokenizer = chat_model.model, chat_model.tokenizer
-    total, count = 0.0, 0
-    texts = [text for text in texts if text]
+    sums, counts = np.zeros(len(texts)), np.zeros(len(texts), int)
     for start in range(0, len(texts), batch_size):
         batch = tokenizer(
             [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
@@ -199,7 +204,10 @@ def perplexity(chat_model, texts: list[str], batch_size: int = 16) -> float:
         ).to(model.device)
         labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, NO_LABEL)
         labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=NO_LABEL)  # every column predicts the next
+        predicted = labels != NO_LABEL
         with torch.inference_mode():
-            total -= token_logps(model, {**batch, "use_cache": False}, labels).sum().item()
-        count += int((labels != NO_LABEL).sum())
-    return math.exp(total / max(count, 1))
+            logps = token_logps(model, {**batch, "use_cache": False}, labels).double().cpu()
+        rows = slice(start, start + batch_size)
+        sums[rows] = torch.zeros(len(labels), dtype=torch.float64).index_add(0, predicted.nonzero()[:, 0].cpu(), logps)
+        counts[rows] = predicted.sum(1).cpu()
+    return sums, counts

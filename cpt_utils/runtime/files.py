@@ -96,6 +96,13 @@ def load_data(name: str):
     return copy.deepcopy(_read_data(name))
 
 
+def load_arrays(name: str) -> dict:
+    """The numpy arrays of a shipped safetensors file under data/."""
+    from safetensors.numpy import load
+
+    return load(resources.files("cpt_utils").joinpath(f"data/{name}").read_bytes())
+
+
 @functools.cache
 def _read_data(name: str):
     text = resources.files("cpt_utils").joinpath(f"data/{name}").read_text("utf-8")

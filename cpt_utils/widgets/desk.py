@@ -31,7 +31,7 @@ def steering_desk(
 ) -> "SteeringDesk":
     """Widgets to ask two models the same thing; shown when it is the last line of a cell.
 
-    Sampling settings start as the profile's. `judge` is anything with StyleJudge's `score`, by default the
+    Sampling settings start as the profile's. `judge` is anything with FittedJudge's `score`, by default the
     offline judge. `every`: seconds between two updates of a growing answer.
     """
     profile = load_profile(profile)
@@ -171,7 +171,7 @@ class SteeringDesk(w.VBox):
 
             self.judge = embedded_judge()
         judged = self.judge.score(run["rubric"], run["prompt"], run["texts"][name])
-        score = "no score" if judged.score is None else f"{judged.score:.0f} of 100"
+        score = f"no score ({judged.reason})" if judged.score is None else f"{judged.score:.0f} of 100"
         aim = "" if run["target"] == OWN_WORDS else f", target {run['target']}"
         flag = f" · ✗ degenerate: {judged.reason or 'yes'}" if judged.degenerate else ""
         return f"{LABELS[run['rubric']]}: {score}{aim}{flag}"

@@ -165,6 +165,7 @@ def weighted_score(rubric: Rubric, judgement) -> dict:
     `measured` says how much of the weight does not rest on that.
     """
     known = judgement.by_criterion
-    parts = {c.name: (known.get(c.name, judgement.score), c.name in known) for c in rubric.criteria}
+    whole = judgement.score or 0.0  # None: a text that the judge cannot read
+    parts = {c.name: (known.get(c.name, whole), c.name in known) for c in rubric.criteria}
     total = sum(c.weight * parts[c.name][0] for c in rubric.criteria) / 100
     return {"total": total, "parts": parts, "measured": sum(c.weight for c in rubric.criteria if parts[c.name][1])}

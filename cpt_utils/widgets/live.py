@@ -33,6 +33,13 @@ def judged(style: str, response: str) -> Judgement:
     return embedded_judge().score(style, "", response)
 
 
+def flagged(judgement: Judgement) -> str:
+    """What is wrong with a text, or with scoring it; "" for nothing."""
+    if judgement.degenerate:
+        return f"degenerate: {judgement.reason}"
+    return f"no score: {judgement.reason}" if judgement.score is None else ""
+
+
 def texts_for(prompt: str, own: str = "") -> dict[str, str]:
     """The recorded responses to one prompt by label, and the user's own text if there is one."""
     texts = {
@@ -53,7 +60,7 @@ def ranked(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]) -> 
                 "label": label,
                 "text": words,
                 "own": label == OWN,
-                "flag": judgement.reason,
+                "flag": flagged(judgement),
                 **drafts.weighted_score(rubric, judgement),
                 "first": drafts.weighted_score(start, judgement)["total"],
             }

@@ -81,7 +81,7 @@ def criterion_bars(rubric: Rubric, scored: dict, flag: str) -> str:
         "</tr>"
         for c, (score, known) in ((c, scored["parts"][c.name]) for c in rubric.criteria)
     )
-    flagged = f" <b>✗ degenerate: {text(flag)}</b>" if flag else ""
+    flagged = f" <b>✗ {text(flag)}</b>" if flag else ""
     return (
         f"<table style='width:100%;line-height:1.4'>{rows}<tr><td><b>total</b>{flagged}</td>"
         f"<td>{bar(scored['total'], ORANGE)}</td><td></td>"

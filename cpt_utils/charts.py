@@ -1,0 +1,89 @@
+"""Figures about judges and about what a tuned model does beside its style."""
+
+import numpy as np
+
+from cpt_utils.plotting import BASE, LABELS, TUNED, figure
+from cpt_utils.rows import Response
+
+TEACHER = "#E69F00"
+RUBRIC_COLOURS = {"chaos_cinema": "#0072B2", "rococo": "#D55E00", "esoteric": "#CC79A7", "creative_chaos": "#009E73"}
+
+
+def confusion_and_length(rows: list[Response], scores: dict[str, list[float]]):
+    """Left: mean score of each rubric's texts by each rubric's judge. Right: words against the own judge's score.
+
+    `scores`: of every row by each rubric's judge; rows of no rubric are foreign.
+    """
+    fig, axes = figure(1, 2, width=12, height=3.8)
+    kinds = [*scores, "none"]
+    table = np.array(
+        [
+            [
+                np.mean([score for score, row in zip(column, rows) if row["rubric"] == kind])
+                for column in scores.values()
+            ]
+            for kind in kinds
+        ]
+    )
+    axes[0].imshow(table, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    for (down, across), value in np.ndenumerate(table):
+        ink = "black" if value > 55 else "white"
+        axes[0].text(across, down, f"{value:.0f}", ha="center", va="center", color=ink)
+    names = [LABELS[name] for name in scores]
+    axes[0].set(xticks=range(len(names)), xticklabels=names, yticks=range(len(kinds)), yticklabels=[*names, "foreign"])
+    axes[0].set(xlabel="judged by", ylabel="texts of", title="Mean score")
+    axes[0].grid(False)
+    for name, column in scores.items():
+        own = [(len(row["response"].split()), score) for row, score in zip(rows, column) if row["rubric"] == name]
+        axes[1].scatter(*zip(*own), s=24, color=RUBRIC_COLOURS[name], label=LABELS[name])
+    axes[1].set(
+        xlabel="words", ylabel="score by the own judge", ylim=(0, 104), xscale="log", title="High texts by length"
+    )
+    axes[1].set_xticks([50, 100, 200, 400], ["50", "100", "200", "400"])
+    axes[1].minorticks_off()
+    axes[1].legend(loc="lower left", fontsize=8)
+    return fig
+
+
+def overall_parts(measured: dict[str, dict]):
+    """The overall score and its three parts (0 to 2) of each model: bars, in the order given."""
+    fig, axis = figure(width=9, height=3.2)
+    names = {
+        "overall": "overall",
+        "follows": "follows\nthe style",
+        "subject": "keeps\nits subject",
+        "language": "language",
+    }
+    colours = {"base": BASE, "cpt": TUNED, "teacher": TEACHER}
+    wide = 0.8 / len(measured)
+    for place, (model, values) in enumerate(measured.items()):
+        x = np.arange(len(names)) + wide * (place - (len(measured) - 1) / 2)
+        heights = [values[name] for name in names]
+        label = {"cpt": "tuned", "teacher": "recorded teacher"}.get(model, model)
+        axis.bar(x, heights, wide * 0.92, color=colours[model], label=label)
+        for one, height in zip(x, heights):
+            axis.text(one, height + 0.02, f"{height:.2f}", ha="center", fontsize=8)
+    axis.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(0, 2.2), ylabel="0 to 2")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+    return fig
+
+
+def style_shift_figure(shift: dict[str, dict[str, float]]):
+    """Miscalibration and orthogonality (shift.style_shift) of each rubric and target."""
+    fig, axis = figure(width=6.5, height=3.8)
+    marks = {"10": "v", "50": "o", "95": "^"}
+    for cell, values in shift.items():
+        rubric, target = cell.rsplit(" ", 1)
+        axis.scatter(
+            values["miscalibration"],
+            values["orthogonality"],
+            s=60,
+            marker=marks.get(target, "o"),
+            color=RUBRIC_COLOURS[rubric],
+            label=LABELS[rubric] if target == "95" else None,
+        )
+    reach = max(1.05, *(values["miscalibration"] + 0.05 for values in shift.values()))
+    axis.set(xlim=(0, reach), ylim=(0, 1.05))
+    axis.set(xlabel="miscalibration: 0 as far as the teacher, 1 not moved", ylabel="orthogonality: 0 straight there")
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="▼ low  ● mid  ▲ high", fontsize=8)
+    return fig

@@ -1,0 +1,64 @@
+"""One score that can still fall: style, subject and language of a text, and none of them for the others' loss."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cpt_utils.rows import Response
+from cpt_utils.sense import order_gains, topic_ranks
+
+PARTS = ("follows", "subject", "language")
+REACH = 50
+"""Points between judged score and target at which a text follows nothing."""
+SUBJECT = {1: 2.0, 2: 1.0, 3: 1.0}
+"""What the own prompt's place among 26 is worth; any later one is worth nothing."""
+
+
+def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> list[Response]:
+    """Judged rows with topic_rank and order_gain (sense) under the untuned model, their three parts and `overall`.
+
+    After AxBench (Wu et al. 2025, arXiv 2501.17148, section 4), which has a model rate concept, relation to the
+    instruction and fluency 0 to 2 each and takes the harmonic mean. Here, each 0 to 2:
+    *follows* = 2 (1 - min(1, |score - target| / 50)); *subject* = 2 if the own prompt is the nearest of 26, 1 if it is
+    among the three nearest; *language* = 2 min(1, order gain / that of the recorded texts (median)), 0 if degenerate.
+    Rows without a score have no `follows` and no `overall` (None).
+    """
+    ranks = topic_ranks(rows)
+    gains = order_gains(base_model, [row["response"] for row in rows], folder)
+    usual = recorded_gain(base_model, folder)
+    measured = []
+    for row, rank, gain in zip(rows, ranks.tolist(), gains.tolist()):
+        follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - row["target"]) / REACH))
+        sound = not row["degenerate"] and gain > 0  # nan is not
+        language = 2 * min(1.0, gain / usual) if sound else 0.0
+        parts = dict(zip(PARTS, (follows, SUBJECT.get(rank, 0.0), language), strict=True))
+        measured.append({**row, "topic_rank": rank, "order_gain": gain, **parts, "overall": harmonic_mean(parts)})
+    return measured
+
+
+def harmonic_mean(parts: dict[str, float | None]) -> float | None:
+    """0 where one part is 0, None where one is None."""
+    values = list(parts.values())
+    if None in values:
+        return None
+    return len(values) / sum(1 / value for value in values) if min(values) > 0 else 0.0
+
+
+def recorded_gain(base_model, folder: Path | None = None) -> float:
+    """The median order gain of the recorded responses to held-out prompts under the model: shipped for the embedded."""
+    from cpt_utils.prompts import load_responses
+
+    texts = [row["response"] for row in load_responses(heldout=True)]
+    return float(np.median(order_gains(base_model, texts, folder)))
+
+
+def sense_metrics(rows: list[Response]) -> dict[str, float]:
+    """Means of rows that have been through with_sense: overall and its parts (0 to 2), topic (share), order gain."""
+    judged = [row for row in rows if row["overall"] is not None]
+    means = {name: float(np.mean([row[name] for row in judged])) for name in ("overall", *PARTS)}
+    gains = [row["order_gain"] for row in rows]
+    return {
+        **means,
+        "topic": float(np.mean([row["topic_rank"] == 1 for row in rows])),
+        "order_gain": float(np.nanmean(gains)) if not np.isnan(gains).all() else 0.0,
+    }

@@ -1,0 +1,46 @@
+"""A look without any judge: how far, and how straight, a tuned model moved towards the recorded texts."""
+
+import numpy as np
+
+from cpt_utils.measures import style_matrix
+from cpt_utils.rows import Response
+
+
+def style_shift(base: list[Response], tuned: list[Response], recorded: list[Response]) -> dict[str, dict[str, float]]:
+    """Miscalibration and orthogonality of each rubric and target ("rococo 95"), in standardised style measures.
+
+    With the means z0 of the base model's texts, z* of the recorded ones and z of the tuned model's:
+    miscalibration = |projection of (z* - z) on (z* - z0)| / |z* - z0|: 0 as far as the recorded texts, 1 not moved.
+    orthogonality = |rejection of (z - z0) from (z* - z0)| / |z - z0|: 0 straight there, 1 only elsewhere.
+    After Chang et al., "A Course Correction in Steerability Evaluation" (arXiv 2505.23816, section 3).
+    The spread that standardises is that of the recorded texts.
+    """
+    spread = style_matrix([row["response"] for row in recorded]).std(0)
+    spread[spread < 1e-9] = np.inf  # a measure that never varies in the recorded texts says nothing
+    starts, ends, goals = (_centres(rows, spread) for rows in (base, tuned, recorded))
+    return {
+        f"{rubric} {target}": moved(starts[rubric, target], ends[rubric, target], goals[rubric, target])
+        for rubric, target in sorted(set(starts) & set(ends) & set(goals))
+    }
+
+
+def _centres(rows: list[Response], spread: np.ndarray) -> dict[tuple, np.ndarray]:
+    """The mean standardised measures of the rows of each (rubric, target)."""
+    cells: dict[tuple, list[str]] = {}
+    for row in rows:
+        cells.setdefault((row["rubric"], row["target"]), []).append(row["response"])
+    return {cell: (style_matrix(texts) / spread).mean(0) for cell, texts in cells.items()}
+
+
+def moved(start: np.ndarray, end: np.ndarray, goal: np.ndarray) -> dict[str, float]:
+    """Miscalibration and orthogonality of a move from start to end, where goal was meant: (measures,) each."""
+    way, step = goal - start, end - start
+    length, went = float(np.linalg.norm(way)), float(np.linalg.norm(step))
+    if length == 0:
+        return {"miscalibration": 0.0, "orthogonality": float(went > 0)}
+    along = float(step @ way) / length
+    aside = np.linalg.norm(step - along * way / length)
+    return {
+        "miscalibration": abs(length - along) / length,
+        "orthogonality": float(aside / went) if went else 0.0,
+    }

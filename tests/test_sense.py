@@ -1,0 +1,104 @@
+"""Sense: topic, order gain, the overall score, and the look without a judge."""
+
+import numpy as np
+import pytest
+
+from cpt_utils import overall, sense
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.shift import moved, style_shift
+from cpt_utils.word_order import shuffled
+
+HELD = load_responses(heldout=True)
+
+
+def test_topic_tells_the_own_prompt_from_25_others():
+    ranks = sense.topic_ranks(HELD)
+    assert ranks.min() == 1 and ranks.max() <= 26
+    assert (ranks == 1).mean() >= 0.65 and (ranks <= 3).mean() >= 0.85
+    others = HELD[36:] + HELD[:36]  # every text under another's prompt
+    moved_ranks = sense.topic_ranks([{**row, "prompt": other["prompt"]} for row, other in zip(HELD, others)])
+    assert (moved_ranks == 1).mean() < 0.2
+
+
+def test_topic_depends_on_nothing_but_the_row():
+    alone = [sense.topic_ranks([row])[0] for row in HELD[:6]]
+    assert alone == sense.topic_ranks(HELD)[:6].tolist()
+    mine = [{"prompt": "Write about my cat.", "response": "My cat sleeps on the warm stove all day."}]
+    assert sense.topic_ranks(mine, ["Describe a bridge.", "Explain taxes.", "Describe my cat."]).tolist() in ([1], [2])
+
+
+@pytest.fixture
+def model(tiny_model, tokenizer):
+    return ChatModel(tiny_model, tokenizer, "tiny")
+
+
+def test_order_gains_are_computed_once_and_kept(model, tmp_path, monkeypatch):
+    from cpt_utils.models import logps
+
+    texts = [HELD[0]["response"], HELD[1]["response"], HELD[0]["response"], "one"]
+    first = sense.order_gains(model, texts, tmp_path)
+    assert first.shape == (4,) and first[0] == first[2] and np.isnan(first[3]) and np.isfinite(first[:3]).all()
+    sums, _ = logps.text_logps(model, [texts[1], shuffled(texts[1])])
+    assert first[1] == pytest.approx((sums[0] - sums[1]) / len(texts[1].split()), abs=1e-3)
+    monkeypatch.setattr(logps, "text_logps", None)
+    assert np.array_equal(sense.order_gains(model, texts, tmp_path), first, equal_nan=True)
+    (tmp_path / sense.FILE).write_text("{torn")
+    with pytest.raises(TypeError):  # it would be computed again
+        sense.order_gains(model, texts, tmp_path)
+
+
+def test_overall_is_zero_where_one_part_is_and_full_where_all_are(monkeypatch):
+    rows = [
+        {"score": 95, "target": 95, "degenerate": False, "response": "a"},
+        {"score": 70, "target": 95, "degenerate": False, "response": "b"},
+        {"score": 95, "target": 95, "degenerate": False, "response": "c"},
+        {"score": 95, "target": 95, "degenerate": True, "response": "d"},
+        {"score": 95, "target": 95, "degenerate": False, "response": "e"},
+        {"score": 45, "target": 95, "degenerate": False, "response": "f"},
+        {"score": None, "target": 95, "degenerate": False, "response": "g"},
+        {"score": 95, "target": 95, "degenerate": False, "response": "h"},
+    ]
+    gains = {"a": 4.0, "b": 3.0, "c": 3.0, "d": 3.0, "e": 1.5, "f": 3.0, "g": 3.0, "h": float("nan")}
+    monkeypatch.setattr(overall, "topic_ranks", lambda rows: np.array([1, 1, 4, 1, 3, 1, 1, 1]))
+    monkeypatch.setattr(overall, "order_gains", lambda model, texts, folder: np.array([gains[text] for text in texts]))
+    monkeypatch.setattr(overall, "recorded_gain", lambda model, folder: 3.0)
+    measured = overall.with_sense(rows, None)
+    assert [row["overall"] for row in measured] == pytest.approx([2, 1.5, 0, 0, 1.2, 0, None, 0])
+    assert measured[1]["follows"] == 1 and measured[4]["subject"] == 1 and measured[4]["language"] == 1
+    means = overall.sense_metrics(measured)
+    assert means["topic"] == pytest.approx(6 / 8) and means["overall"] == pytest.approx(4.7 / 7)
+    assert means["order_gain"] == pytest.approx(np.mean([4, 3, 3, 3, 1.5, 3, 3]))
+
+
+def test_moves_are_taken_apart_along_and_aside():
+    start, goal = np.zeros(2), np.array([2.0, 0.0])
+    assert moved(start, goal, goal) == {"miscalibration": 0, "orthogonality": 0}
+    assert moved(start, start, goal) == {"miscalibration": 1, "orthogonality": 0}
+    assert moved(start, np.array([4.0, 0.0]), goal)["miscalibration"] == 1  # twice as far as was meant
+    aside = moved(start, np.array([1.0, 1.0]), goal)
+    assert aside["miscalibration"] == pytest.approx(0.5) and aside["orthogonality"] == pytest.approx(0.5**0.5)
+    assert moved(start, np.array([0.0, 3.0]), goal)["orthogonality"] == 1
+    assert moved(start, start, start) == {"miscalibration": 0, "orthogonality": 0}
+
+
+def test_texts_that_are_the_recorded_ones_have_arrived():
+    low = [row for row in HELD if row["target"] == 10]
+    base = [{**row, "target": target} for row in low for target in (10, 50, 95)]
+    shift = style_shift(base, HELD, HELD)
+    assert set(shift) == {f"{row['rubric']} {row['target']}" for row in HELD}
+    assert all(cell["miscalibration"] < 1e-9 for name, cell in shift.items() if not name.endswith(" 10"))
+    assert style_shift(base, base, HELD)["rococo 95"]["miscalibration"] == pytest.approx(1)
+
+
+def test_the_order_gain_of_recorded_texts_is_shipped_for_the_embedded_model():
+    import json
+    from importlib import resources
+
+    shipped = json.loads(resources.files("cpt_utils").joinpath("data", sense.FILE).read_text("utf-8"))
+    from cpt_utils.runtime import files
+
+    wanted = {files.json_hash(row["response"], 16, ascii=True) for row in HELD}
+    assert len(shipped) == 2 and all(wanted <= set(gains) for gains in shipped.values()), "run `make logps`"
+    assert all(2.5 < np.median([gains[key] for key in wanted]) < 3.5 for gains in shipped.values())
+    assert len(load_prompts(heldout=True)) * 12 == len(HELD)

@@ -49,8 +49,11 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     rows = report.get("data", {}).get("train_rows", "?")
     measured = "It has not been measured yet (notebook 05 does that)."
     if steer:
+        sense = ""
+        if "overall" in steer:
+            sense = f"overall {steer['overall']:.2f} of 2, own prompt the nearest of 26 {steer['topic']:.2f}, "
         measured = (
-            f"On {report['data'].get('heldout_prompts', '?')} held-out prompts, by the series' offline judge: "
+            f"On {report['data'].get('heldout_prompts', '?')} held-out prompts, by the series' offline judge: {sense}"
             f"accuracy {steer['accuracy']:.2f}, Kendall's tau {steer['kendall_tau']:.2f}, "
             f"Spearman's rho {steer['spearman_rho']:.2f}."
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.rows import Response
 from cpt_utils.sense import order_gains, topic_ranks
 
@@ -21,18 +22,21 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     instruction and fluency 0 to 2 each and takes the harmonic mean. Here, each 0 to 2:
     *follows* = 2 (1 - min(1, |score - target| / 50)); *subject* = 2 if the own prompt is the nearest of 26, 1 if it is
     among the three nearest; *language* = 2 min(1, order gain / that of the recorded texts (median)), 0 if degenerate.
-    Rows without a score have no `follows` and no `overall` (None).
+    Rows without a score have no `follows` and no `overall` (None). Whether a text is degenerate is asked again, now
+    that its order gain is known.
     """
     ranks = topic_ranks(rows)
     gains = order_gains(base_model, [row["response"] for row in rows], folder)
     usual = recorded_gain(base_model, folder)
     measured = []
     for row, rank, gain in zip(rows, ranks.tolist(), gains.tolist()):
+        known = None if np.isnan(gain) else gain
+        degenerate = bool(degeneracy(row["response"], known))
         follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - row["target"]) / REACH))
-        sound = not row["degenerate"] and gain > 0  # nan is not
-        language = 2 * min(1.0, gain / usual) if sound else 0.0
+        language = 0.0 if degenerate or known is None else 2 * min(1.0, max(known, 0.0) / usual)
         parts = dict(zip(PARTS, (follows, SUBJECT.get(rank, 0.0), language), strict=True))
-        measured.append({**row, "topic_rank": rank, "order_gain": gain, **parts, "overall": harmonic_mean(parts)})
+        sense = {"topic_rank": rank, "order_gain": gain, "degenerate": degenerate}
+        measured.append({**row, **sense, **parts, "overall": harmonic_mean(parts)})
     return measured
 
 

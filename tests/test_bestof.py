@@ -165,3 +165,11 @@ def test_bad_anchors_are_named(anchors, message):
 def test_another_rubric_is_refused():
     with pytest.raises(ValueError, match="'diary' only, not 'rococo'"):
         AnchorJudge(RUBRIC, ANCHORS).score("rococo", "", LONG)
+
+
+def test_anchors_on_english_words_give_no_score_to_other_languages_and_others_do():
+    german = "Der Regen fiel den ganzen Tag auf die Dächer der Stadt. Wer ging hinaus? Niemand, der nicht musste."
+    words = ANCHORS | {"Doubt": ("hedge", 0, 5)}
+    judged = AnchorJudge(RUBRIC, words).score(RUBRIC, "", german)
+    assert judged.score is None and "English" in judged.reason and not judged.degenerate
+    assert AnchorJudge(RUBRIC, ANCHORS).score(RUBRIC, "", german).score > 0

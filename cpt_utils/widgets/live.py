@@ -17,8 +17,8 @@ OWN = "your text"
 HOW = (
     "Totals are the criterion scores of the offline judge, weighed by your weights. The judge counts traces "
     "of style in the text and does not read the rubric: editing a description or a level changes the "
-    "prompts, not these scores. ✗ marks a degenerate text; ▲▼ show how far a text moved from its rank at "
-    "the start."
+    "prompts, not these scores. ✗ marks a degenerate text, or one without a score; ▲▼ show how far a text "
+    "moved from its rank at the start."
 )
 STAND_IN = (
     "* The offline judge has no measures for this criterion (it is new or renamed). Its score of the whole "

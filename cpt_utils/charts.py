@@ -70,7 +70,7 @@ def overall_parts(measured: dict[str, dict]):
 
 def style_shift_figure(shift: dict[str, dict[str, float]]):
     """Miscalibration and orthogonality (shift.style_shift) of each rubric and target."""
-    fig, axis = figure(width=6.5, height=3.8)
+    fig, axis = figure(width=9, height=3.6)
     marks = {"10": "v", "50": "o", "95": "^"}
     for cell, values in shift.items():
         rubric, target = cell.rsplit(" ", 1)

@@ -12,7 +12,7 @@ import yaml
 from scipy.stats import spearmanr
 
 from cpt_utils.degenerate import degeneracy
-from cpt_utils.prompts import load_prompts, load_responses, system_prompt
+from cpt_utils.prompts import load_corpus, load_prompts, load_responses, system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
 
@@ -106,3 +106,26 @@ def test_system_prompts():
     assert len(set(texts)) == 24 and max(len(t.split()) for t in texts) <= 40
     with pytest.raises(ValueError, match="targets low, mid, high"):
         system_prompt("rococo", "huge")
+
+
+def test_the_corpus_is_whole_and_split_by_hand_and_by_prompt():
+    rows = load_corpus()
+    hands = [row for row in rows if row["kind"] == "hand"]
+    by_prompt = collections.Counter(row["prompt"] for row in hands)
+    assert len(by_prompt) == 40 and set(by_prompt.values()) == {12}
+    assert all(45 <= len(row["response"].split()) <= 95 for row in hands)
+    kinds = collections.Counter(row["kind"].split(",")[0] for row in rows)
+    assert kinds["long"] >= 120 and kinds["foreign"] >= 160
+    assert len([row for row in rows if "release" in row["kind"]]) >= 60
+    held = {part: {row[part] for row in rows if row["heldout"]} for part in ("hand", "prompt")}
+    fits = {part: {row[part] for row in rows if not row["heldout"]} for part in ("hand", "prompt")}
+    assert not held["hand"] & fits["hand"] and not held["prompt"] & fits["prompt"]
+    assert not {prompt["prompt"] for prompt in load_prompts()} & {row["prompt"] for row in rows}
+
+
+def test_no_two_texts_of_the_corpus_share_a_sentence():
+    seen = {}
+    for place, row in enumerate([*load_corpus(), *load_responses()]):
+        text = words(row["response"])
+        for start in range(len(text) - 11):
+            assert seen.setdefault(tuple(text[start : start + 12]), place) == place, row["response"]

@@ -132,11 +132,12 @@ def training(profile: Profile) -> dict[str, float]:
 
 
 def comparison(profile: Profile) -> dict[str, float]:
-    """Notebook 05: samples of both models, paraphrases of one, perplexities, half of the held-out rows twice."""
+    """Notebook 05: samples of both models, paraphrases of one, perplexities, order gains, half of the rows twice."""
     prompts = len(load_prompts(heldout=True)[: profile.heldout_prompts])
     tasks = prompts * len(shipped_rubrics()) * len(TARGETS)
     texts = tasks * (2 * profile.samples_per_prompt + 1)
     read = 3 * tasks * (prompt_tokens() + response_tokens()) + part_tokens(profile, "heldout")[1]
+    read += 2 * texts * response_tokens()  # as written, and with the words shuffled
     return {"reading": read, "writing": texts * profile.max_new_tokens}
 
 

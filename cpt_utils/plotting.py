@@ -58,13 +58,14 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
 
 
 def _small_picture(fig):
-    """The figure as a smaller PNG of 32 colours for the notebook: a quarter of the bytes, the same look."""
+    """The figure as a smaller PNG of 20 colours for the notebook: a fifth of the bytes, the same look."""
     from IPython.display import Image
     from PIL import Image as Picture
 
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png", dpi=0.82 * fig.dpi)
-    Picture.open(full).convert("RGB").quantize(32, dither=Picture.Dither.NONE).save(small, "PNG", optimize=True)
+    colours = {"method": Picture.Quantize.MAXCOVERAGE, "dither": Picture.Dither.NONE}  # small marks keep theirs
+    Picture.open(full).convert("RGB").quantize(20, **colours).save(small, "PNG", optimize=True)
     return Image(data=small.getvalue(), format="png")
 
 

@@ -105,7 +105,7 @@ def smoke_run(request, tmp_path_factory):
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 6 and len(list((folder / "figures").glob("*.png"))) == 18
+    assert len(list(folder.glob("0*.ipynb"))) == 6 and len(list((folder / "figures").glob("*.png"))) == 21
     assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05", "06"))
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]
@@ -119,6 +119,7 @@ def test_the_series_runs_and_reports(smoke_run):
         steer = report["steerability"][model]
         assert {"accuracy", "kendall_tau", "spearman_rho", "ci95", "by_rubric"} <= set(steer)
         assert len(steer["by_rubric"]) == 4
+        assert {"overall", "follows", "subject", "language", "topic", "order_gain"} <= set(steer)
         effects = report["side_effects"][model]
         assert set(effects) == {"repetition_rate", "distinct_2", "perplexity_under_base", "mean_words"}
     assert len(report["judge"]["heldout_spearman"]) == 4

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from cpt_utils.judging import FOREIGN
 from cpt_utils.plotting import BASE, LABELS, TUNED, figure
 from cpt_utils.rows import Response
 
@@ -15,16 +16,11 @@ def confusion_and_length(rows: list[Response], scores: dict[str, list[float]]):
     `scores`: of every row by each rubric's judge; rows of no rubric are foreign.
     """
     fig, axes = figure(1, 2, width=12, height=3.8)
-    kinds = [*scores, "none"]
-    table = np.array(
-        [
-            [
-                np.mean([score for score, row in zip(column, rows) if row["rubric"] == kind])
-                for column in scores.values()
-            ]
-            for kind in kinds
-        ]
-    )
+    kinds = [*scores, FOREIGN]
+    table = np.zeros((len(kinds), len(scores)))
+    for down, kind in enumerate(kinds):
+        places = [place for place, row in enumerate(rows) if row["rubric"] == kind]
+        table[down] = [np.mean([column[place] for place in places]) for column in scores.values()]
     axes[0].imshow(table, cmap="cividis", vmin=0, vmax=100, aspect="auto")
     for (down, across), value in np.ndenumerate(table):
         ink = "black" if value > 55 else "white"

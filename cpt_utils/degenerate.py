@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from cpt_utils.measures import rarity, repetition, words_of
+from cpt_utils.measures import repetition, words_of
 from cpt_utils.word_order import order_score
 
 FEW_WORDS = 8
@@ -27,7 +27,7 @@ def readable(text: str) -> bool:
         return not any(character.isalpha() for character in text)
     if len(words) < FEW_WORDS / 2 and all(map(str.isascii, words)):
         return True
-    english = sum(min(8 - rarity(word), 6) for word in words) / len(words)
+    english = frequency(words, "en")
     if FOREIGN < english < ENGLISH:  # rare English words, or another language with a few that are English, too
         return english > max(frequency(words, language) for language in LATIN)
     return english >= ENGLISH

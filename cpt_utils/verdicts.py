@@ -120,10 +120,7 @@ def _scaled(number: "str | float", scale: str | None) -> float | None:
 
 def _score_in_words(answer: str) -> float | None:
     """The score in a sentence; None if there is none or several that disagree. A total beats a criterion's."""
-    answer = re.sub(
-        r"[(\[]?\b(?:0\s*(?:-|–|to)\s*100|out\s+of\s+100(?=\s*[)\]]))\b[)\]]?", " ", answer
-    )  # names the scale
-    matches = list(IN_WORDS.finditer(answer))
+    matches = list(IN_WORDS.finditer(SCALE.sub(" ", answer)))
     totals = [found for found in matches if found["total"]]
     scores = {_scaled(found["number"], found["scale"]) for found in totals or matches}
     return scores.pop() if len(scores) == 1 else None

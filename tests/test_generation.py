@@ -3,6 +3,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from replies import completion, send_json
 
 from cpt_utils.generation import generate_responses, generation_tasks
 from cpt_utils.runtime.files import read_jsonl
@@ -75,29 +76,8 @@ def test_endpoint_teacher_speaks_to_a_real_server(tmp_path, monkeypatch):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             seen.append((self.path, self.headers["authorization"], body))
             fail = len(seen) <= 2
-            reply = (
-                {"error": {"message": "busy"}}
-                if fail
-                else {
-                    "id": "1",
-                    "object": "chat.completion",
-                    "created": 0,
-                    "model": body["model"],
-                    "choices": [
-                        {
-                            "index": 0,
-                            "finish_reason": "stop",
-                            "message": {"role": "assistant", "content": f"text {len(seen)}"},
-                        }
-                    ],
-                }
-            )
-            data = json.dumps(reply).encode()
-            self.send_response(503 if fail else 200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            reply = {"error": {"message": "busy"}} if fail else completion(f"text {len(seen)}", body["model"])
+            send_json(self, 503 if fail else 200, reply)
 
         def log_message(self, *args):
             pass

@@ -8,6 +8,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from replies import completion, send_json
 
 from cpt_utils import generation, teachers
 from cpt_utils.asking import GIVE_UP
@@ -26,17 +27,6 @@ def PLAIN(prompt, rubric, target):
 
 TASKS = generation_tasks([f"p{n}" for n in range(35)], ["rococo", "esoteric"])  # 210
 FAULTS = ["429", "500", "502", "cut", "hang up", "empty", "html", "json", "no choices", "slow"]
-
-
-def completion(text, model="m"):
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 0,
-        "model": model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-    }
 
 
 class Endpoint:
@@ -239,12 +229,7 @@ def test_a_schema_is_sent_where_the_endpoint_can_and_given_up_for_good_where_it_
             bodies.append(body)
             refused = status and "response_format" in body
             reply = {"error": {"message": "unknown field response_format"}} if refused else completion('{"score": 40}')
-            data = json.dumps(reply).encode()
-            self.send_response(status if refused else 200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            send_json(self, status if refused else 200, reply)
 
         def log_message(self, *args):
             pass

@@ -77,7 +77,8 @@ def counted(faults: list[Exception]) -> str:
     """Faults by kind, the most frequent first."""
 
     def said(fault):
-        return " ".join(scrub(str(fault), os.environ.get("OPENAI_API_KEY")).split())[:120]
+        told = getattr(fault, "kind", None) or f"{type(fault).__name__}: {fault}"
+        return " ".join(scrub(told, os.environ.get("OPENAI_API_KEY")).split())[:140]
 
-    kinds = Counter(getattr(fault, "kind", None) or f"{type(fault).__name__}: {said(fault)}" for fault in faults)
+    kinds = Counter(map(said, faults))
     return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"

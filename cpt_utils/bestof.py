@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.generation import generate_responses
 from cpt_utils.judging import judge_rows
 from cpt_utils.prompts import teacher_messages
@@ -93,10 +94,23 @@ def best_of_n(
     judge,
     path: Path,
     to_messages=teacher_messages,
+    gains: Callable[[list[str]], np.ndarray] | None = None,
 ) -> tuple[list[Response], list[Response]]:
-    """The chosen rows (nearest) and all candidates: `n` tries at every task, see candidates."""
+    """The chosen rows (nearest) and all candidates: `n` tries at every task, see candidates.
+
+    `gains(texts)`, for instance sense.order_gains of a model: a chosen text whose words might as well stand in any
+    order is marked degenerate, and its place goes to the next. Only chosen texts are asked about, as this is dear.
+    """
     pool = candidates(attempt, tasks, n, judge, path, to_messages)
-    if not (chosen := nearest(pool)):
+    chosen = nearest(pool)
+    while gains and chosen:
+        found = gains([row["response"] for row in chosen])
+        salads = {row["response"] for row, gain in zip(chosen, found.tolist()) if degeneracy(row["response"], gain)}
+        if not salads:
+            break
+        pool = [{**row, "degenerate": row["degenerate"] or row["response"] in salads} for row in pool]
+        chosen = nearest(pool)
+    if not chosen:
         broken = np.mean([row["degenerate"] for row in pool])
         raise PairError(
             f"No prompt has a usable text for every target ({broken:.0%} of {len(pool)} are degenerate): "

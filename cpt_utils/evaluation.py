@@ -11,6 +11,7 @@ from cpt_utils.models.logps import perplexity, response_logps
 from cpt_utils.overall import sense_metrics
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task
+from cpt_utils.runtime.errors import JudgeError
 
 
 def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[Task]:
@@ -64,6 +65,8 @@ def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> 
     could not score (None) are left out and counted under "unjudged".
     """
     judged = [row for row in rows if row["score"] is not None]
+    if not judged:
+        raise JudgeError(f"None of the {len(rows)} texts has a score: see what the judge says of one (judge.score).")
     by_rubric = metrics_by_rubric(judged)
     return {
         **macro_metrics(by_rubric),

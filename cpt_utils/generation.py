@@ -149,7 +149,7 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response
 
 def _clean(text: str | None) -> str:
     """A response without outer space, and without halves of characters (an emoji that was cut in two)."""
-    return (text or "").strip().encode("utf-8", "replace").decode("utf-8")
+    return files.encodable((text or "").strip())
 
 
 def _row(request: dict, text: str) -> Response:

@@ -63,6 +63,13 @@ def repetition(text: str, n: int = 4) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
+def is_labelled(line: str) -> bool:
+    """Whether a line begins like an entry of a list: with a mark or a digit, or with one to three words and a colon."""
+    line = line.lstrip()
+    label = line[: max(0, line.find(":", 1))]  # from the second character on: a label has one
+    return line[:1] in set("-*•") or line[:1].isdecimal() or bool(re.fullmatch(r"\S+(?:\s\S+){0,2}\s?", label))
+
+
 def style_measures(text: str) -> dict[str, float]:
     """About 40 measures of a text, none of which grows with its length. Empty text: all 0."""
     words = words_of(text) or ["the"]
@@ -78,7 +85,7 @@ def style_measures(text: str) -> dict[str, float]:
 
     mean = sum(sentences) / len(sentences)
     tokens = WORD.findall(text)
-    labelled = sum(bool(re.match(r"\s*(\S+\s?){1,3}:|\s*[-*•\d]", line)) for line in lines)
+    labelled = sum(map(is_labelled, lines))
     measures = {
         "sentence_length": mean,
         "longest_sentence": max(sentences),

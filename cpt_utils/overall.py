@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpt_utils.degenerate import degeneracy
+from cpt_utils.degenerate import degeneracy, readable
 from cpt_utils.rows import Response
 from cpt_utils.sense import order_gains, topic_ranks
 
@@ -22,7 +22,8 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     instruction and fluency 0 to 2 each and takes the harmonic mean. Here, each 0 to 2:
     *follows* = 2 (1 - min(1, |score - target| / 50)); *subject* = 2 if the own prompt is the nearest of 26, 1 if it is
     among the three nearest; *language* = 2 min(1, order gain / that of the recorded texts (median)), 0 if degenerate.
-    Rows without a score have no `follows` and no `overall` (None). Whether a text is degenerate is asked again, now
+    Rows without a score have no `follows`, those that are not English no `language`, and neither an `overall` (None).
+    Whether a text is degenerate is asked again, now
     that its order gain is known.
     """
     ranks = topic_ranks(rows)
@@ -33,11 +34,20 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
         known = None if np.isnan(gain) else gain
         degenerate = bool(degeneracy(row["response"], known))
         follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - row["target"]) / REACH))
-        language = 0.0 if degenerate or known is None else 2 * min(1.0, max(known, 0.0) / usual)
+        language = _language(row["response"], degenerate, known, usual)
         parts = dict(zip(PARTS, (follows, SUBJECT.get(rank, 0.0), language), strict=True))
         sense = {"topic_rank": rank, "order_gain": gain, "degenerate": degenerate}
         measured.append({**row, **sense, **parts, "overall": harmonic_mean(parts)})
     return measured
+
+
+def _language(text: str, degenerate: bool, gain: float | None, usual: float) -> float | None:
+    """The part of that name; None for a sound text in another language, of which the order gain says nothing."""
+    if degenerate:
+        return 0.0
+    if not readable(text):
+        return None
+    return 0.0 if gain is None else 2 * min(1.0, max(gain, 0.0) / usual)
 
 
 def harmonic_mean(parts: dict[str, float | None]) -> float | None:
@@ -59,10 +69,11 @@ def recorded_gain(base_model, folder: Path | None = None) -> float:
 def sense_metrics(rows: list[Response]) -> dict[str, float]:
     """Means of rows that have been through with_sense: overall and its parts (0 to 2), topic (share), order gain."""
     judged = [row for row in rows if row["overall"] is not None]
-    means = {name: float(np.mean([row[name] for row in judged])) for name in ("overall", *PARTS)}
-    gains = [row["order_gain"] for row in rows]
-    return {
-        **means,
-        "topic": float(np.mean([row["topic_rank"] == 1 for row in rows])),
-        "order_gain": float(np.nanmean(gains)) if not np.isnan(gains).all() else 0.0,
-    }
+    means = {name: mean_of([row[name] for row in judged]) for name in ("overall", *PARTS)}
+    gains = [row["order_gain"] for row in rows if not np.isnan(row["order_gain"])]
+    return means | {"topic": mean_of([row["topic_rank"] == 1 for row in rows]), "order_gain": mean_of(gains)}
+
+
+def mean_of(values: list) -> float:
+    """Their mean; nan where there are none."""
+    return float(np.mean(values)) if values else float("nan")

@@ -50,8 +50,10 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
     from cpt_utils.models.logps import text_logps, weights_hash
 
     model_key = weights_hash(chat_model.model)
-    stored = _read(folder / FILE) if folder else {}
-    known = _read(resources.files("cpt_utils").joinpath("data", FILE)).get(model_key, {}) | stored.get(model_key, {})
+    stored = files.read_numbers(folder / FILE) if folder else {}
+    known = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE)).get(model_key, {}) | stored.get(
+        model_key, {}
+    )
     keys = [files.json_hash(text, 16, ascii=True) for text in texts]
     missing = {key: text for key, text in zip(keys, texts) if key not in known and len(text.split()) > 1}
     if missing:
@@ -64,13 +66,6 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
             stored[model_key] = stored.get(model_key, {}) | new
             files.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
     return np.array([known.get(key, np.nan) for key in keys])
-
-
-def _read(path) -> dict[str, dict[str, float]]:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # a broken file is computed again
-        return {}
 
 
 def copied(texts: list[str], sources: list[str], length: int = 5) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 
 from cpt_utils.measures import style_matrix
 from cpt_utils.rows import Response
+from cpt_utils.runtime.errors import JudgeError
 
 
 def style_shift(base: list[Response], tuned: list[Response], recorded: list[Response]) -> dict[str, dict[str, float]]:
@@ -15,6 +16,8 @@ def style_shift(base: list[Response], tuned: list[Response], recorded: list[Resp
     After Chang et al., "A Course Correction in Steerability Evaluation" (arXiv 2505.23816, section 3).
     The spread that standardises is that of the recorded texts.
     """
+    if not (base and tuned and recorded):
+        raise JudgeError("A shift needs texts of all three: the base model, the tuned one and the recorded teacher.")
     spread = style_matrix([row["response"] for row in recorded]).std(0)
     spread[spread < 1e-9] = np.inf  # a measure that never varies in the recorded texts says nothing
     starts, ends, goals = (_centres(rows, spread) for rows in (base, tuned, recorded))
@@ -36,11 +39,11 @@ def moved(start: np.ndarray, end: np.ndarray, goal: np.ndarray) -> dict[str, flo
     """Miscalibration and orthogonality of a move from start to end, where goal was meant: (measures,) each."""
     way, step = goal - start, end - start
     length, went = float(np.linalg.norm(way)), float(np.linalg.norm(step))
-    if length == 0:
-        return {"miscalibration": 0.0, "orthogonality": float(went > 0)}
+    if length < 1e-9:  # means of the same texts in another order differ by rounding
+        return {"miscalibration": 0.0, "orthogonality": float(went >= 1e-9)}
     along = float(step @ way) / length
     aside = np.linalg.norm(step - along * way / length)
     return {
         "miscalibration": abs(length - along) / length,
-        "orthogonality": float(aside / went) if went else 0.0,
+        "orthogonality": float(aside / went) if went >= 1e-9 else 0.0,
     }

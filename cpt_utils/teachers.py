@@ -1,6 +1,7 @@
 """Models that answer conversations: in this process, or behind an OpenAI-compatible endpoint."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from cpt_utils.runtime.errors import EndpointError
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
 """What endpoints answer to a request for structured output if they have none; 500 may be anything."""
+LIKE_A_KEY = re.compile(r"\b(?:sk|hf|gsk|xai|AIza)[-_][A-Za-z0-9_-]{8,}")
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
 
@@ -52,8 +54,9 @@ def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
 
 
 def scrub(text: str, key: str | None) -> str:
-    """The text without the key."""
-    return text.replace(key, "[key]") if key and len(key) > 5 else text
+    """The text without the key, and without whatever else looks like one."""
+    key = (key or "").strip()
+    return LIKE_A_KEY.sub("[key]", text.replace(key, "[key]") if len(key) > 5 else text)
 
 
 def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:

@@ -7,103 +7,156 @@ import re
 from cpt_utils.judging import Judgement
 from cpt_utils.rubrics import Rubric
 
-THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-THOUGHT_END = re.compile(r".*</(think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
-SCALE = re.compile(r"[(\[]?\b(?:0\s*(?:-|–|to)\s*100|out\s+of\s+100(?=\s*[)\]]))\b[)\]]?")  # "(0-100)" is no score
-IN_WORDS = re.compile(
-    r"(?P<total>overall|total|final)?[\s*_\"]*\bscore\b(?:\W{0,6}(?:is|of)\b)?[^\w\n-]{0,8}"
-    r"(?P<number>-?\d{1,9}(?:\.\d{1,9})?)(?![\d.,]*\d|\s*(?:-|–|to\b)\s*\d)"
-    r"\s*(?:(?:/|out\s+of|of)\s*(?P<scale>\d+)\b)?",
+THOUGHT = re.compile(  # a tag of thinking, in the brackets of several families of models
+    r"[<\[◁](?P<end>/?)(?:\w{1,12}:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
+    r"\b[^<>\[\]◁▷\n]{0,60}[>\]▷]",
     re.IGNORECASE,
 )
-TRIES = 200  # braces in an answer that are tried as the beginning of JSON
+CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})\s{0,3}<\|message\|>")  # the harmony format's tags
+JSON_BEGINS = re.compile(r"\{(?=\s*[\"'“])")
+WRAPPERS = {"judgement", "judgment", "verdict", "result", "evaluation", "assessment", "answer", "response", "output"}
+SCALES = ("max_score", "max", "out_of", "scale", "maximum")
+"""Keys beside a score that say what it is out of."""
+
+NUMBER = r"(?P<number>\d{1,3}(?:\.\d{1,9})?)"
+OUT_OF = r"(?:\s?%|\s?(?:points?|pts)\b)?(?:\s?(?:/|\(?\s?(?:points?\s)?out of|of)\s?(?P<scale>\d{1,4})\s?\)?)?"
+RANGE = r"(?:\s?[(\[]\s?(?:out of|0\s?(?:-|–|to))\s?(?P<range>\d{1,4})\s?[)\]])?"
+IS = r"\s?(?:is|of|was|:|=|-|–|—)?\s?(?:of\s)?"
+TOTAL = re.compile(
+    rf"(?:so\s|thus\s|therefore,?\s)?(?:the\s|my\s|an?\s|i(?:\swould|'d)?\sgive\s(?:it|this|the\stext)\san?\s)?"
+    rf"(?:overall\s|total\s|final\s|whole\s)?(?:score|rating|total|overall|final)\b{RANGE}{IS}{NUMBER}{OUT_OF}[.!]?",
+    re.IGNORECASE,
+)
+PART = re.compile(rf"[-•\d.)\s]{{0,6}}[A-Za-z][\w' ,&-]{{0,60}}?{RANGE}\s?[:=]\s?{NUMBER}{OUT_OF}[.!;,]?")
+TALKS_OF_SCORES = re.compile(r"\b(?:score|rating|rate|total|overall|points?|give|grade|mark|final)", re.IGNORECASE)
 
 
-def parse_judgement(answer: str, rubric: Rubric, mark: str = "") -> Judgement | None:
+def parse_judgement(answer: str, rubric: Rubric, *marks: str) -> Judgement | None:
     """Read a judge's answer; None where it is not clear, so that the judge is asked again.
 
-    Read are the outermost JSON objects, outside thinking and outside what stands between two `mark`s (the judged
-    text, quoted). The fullest one counts; two that are as full and disagree are not clear. Without any JSON, words
-    such as "Overall score: 72" or "score: 8/10" count, unless they disagree.
+    Read are the outermost JSON objects, outside thinking and outside what stands between two equal `marks` (the task
+    and the judged text, quoted). Where several have a score, they agree, or one closes the answer on lines of its
+    own, or opens it with all the criteria. Without any JSON verdict, sentences such as "Overall score: 72" or
+    "score: 8/10" count, if nothing else in the answer speaks of scores in numbers.
     """
-    answer = THOUGHT.sub("", THOUGHT_END.sub("", answer))
-    if mark:
-        answer = re.sub(f"{re.escape(mark)}.*?({re.escape(mark)}|\\Z)", "", answer, flags=re.DOTALL)
-    objects, words = _objects(answer)
-    verdicts = [verdict for verdict in objects if "score" in verdict[1]]
+    for mark in marks:
+        answer = re.sub(f"{re.escape(mark)}.*?(?:{re.escape(mark)}|\\Z)", "", answer, flags=re.DOTALL)
+    answer = _without_thoughts(answer)
+    found = None if answer is None else _objects(answer)
+    if found is None:
+        return None
+    objects, words = found
+    verdicts = [verdict for verdict in objects if _is_verdict(verdict[1])]
     if not verdicts:
         score = _score_in_words(words)
         return None if score is None else Judgement(score, False)
-    best = max(_fullness(verdict, rubric) for verdict in verdicts)
-    read = [_read(data, rubric) for alone, data in verdicts if _fullness((alone, data), rubric) == best]
-    clear = read[0] is not None and all(other is not None and other.score == read[0].score for other in read)
-    return read[-1] if clear else None
+    read = [(place, _read(data, rubric)) for place, data in verdicts]
+    scores = {judgement and judgement.score for _, judgement in read}
+    if len(scores) > 1:  # one is quoted, or revised
+        whole = len(rubric.criteria)
+        read = [
+            (place, j)
+            for place, j in read
+            if place == "last" or place == "first" and j and len(j.by_criterion) == whole
+        ]
+        scores = {judgement and judgement.score for _, judgement in read}
+    return max(read, key=lambda one: len(one[1].by_criterion))[1] if len(scores) == 1 and None not in scores else None
 
 
-def _objects(answer: str) -> tuple[list[tuple[bool, dict]], str]:
-    """The outermost JSON objects, each with whether it stands alone on its lines; and the words around them."""
-    decoder, place, shown, objects, words = json.JSONDecoder(), 0, 0, [], ""
-    for _ in range(TRIES):
-        place = answer.find("{", place)
-        if place < 0:
-            break
+def _without_thoughts(answer: str) -> str | None:
+    """What is said aloud; None where that is not clear."""
+    channels = list(CHANNEL.finditer(answer))
+    if channels:
+        answer = answer[channels[-1].end() :] if channels[-1][1].lower() == "final" else ""
+    aloud, shown, depth = "", 0, 0
+    for tag in THOUGHT.finditer(answer):
+        if not tag["end"]:
+            aloud += "" if depth else answer[shown : tag.start()]
+            depth += 1
+        elif depth:
+            depth -= 1
+        elif answer[tag.end() :].lstrip(" \t")[:1] in ("", "\n", "\r"):
+            aloud = ""  # it was opened in the prompt: all so far was thinking
+        else:  # a tag within a sentence is quoted, and may be a trick
+            return None
+        shown = tag.end()
+    return aloud if depth else aloud + answer[shown:]
+
+
+def _objects(answer: str) -> tuple[list[tuple[str, dict]], str] | None:
+    """The outermost JSON objects, each with its place ("first", "last" or ""), and the words around them.
+
+    None where one is broken: what is left of it might be read for another.
+    """
+    decoder, objects, words, shown = json.JSONDecoder(object_pairs_hook=_once), [], "", 0
+    while begin := JSON_BEGINS.search(answer, shown):
         try:
-            data, end = decoder.raw_decode(answer, place)
+            data, end = decoder.raw_decode(answer, begin.start())
         except (ValueError, RecursionError):
-            place += 1
-            continue
-        before, after = answer[:place].rpartition("\n")[2], answer[end:].partition("\n")[0]
-        data = _lowered(data)
+            return None
+        before, after = answer[: begin.start()].rstrip(" \t[("), answer[end:].lstrip(" \t])")
+        place = ""
+        if not before or before.endswith(("\n", "`")):
+            last, first = not after.strip("`.\n\r \t"), not before.strip("`\n\r \t").removeprefix("json")
+            alone = not after or after.startswith(("\n", "\r", "`"))
+            place = "last" if last else "first" if first and alone else ""
         inner = next(iter(data.values()), None)
-        if len(data) == 1 and isinstance(inner, dict):  # {"judgement": {...}}
-            data = _lowered(inner)
-        objects.append((not before.strip(" \t[`") and not after.strip(" \t]`"), data))
-        words += answer[shown:place] + "\n"
-        place = shown = end
+        if len(data) == 1 and isinstance(inner, dict) and next(iter(data)) in WRAPPERS:
+            data = inner
+        objects.append((place, data))
+        words += answer[shown : begin.start()] + "\n"
+        shown = end
     return objects, words + answer[shown:]
 
 
-def _lowered(data: dict) -> dict:
-    return {key.strip().lower(): value for key, value in data.items()}
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    """An object with its keys in lower case; a ValueError if one comes twice, as either might be meant."""
+    data = {key.strip().lower(): value for key, value in pairs}
+    if len(data) < len(pairs):
+        raise ValueError("a key comes twice")
+    return data
 
 
-def _fullness(verdict: tuple[bool, dict], rubric: Rubric) -> tuple:
-    """How much of a verdict an object is: scores of the criteria first, then whether it stands alone."""
-    alone, data = verdict
-    return len(_criteria(data, rubric)), alone
-
-
-def _criteria(data: dict, rubric: Rubric) -> dict[str, float]:
-    """The readable scores of the rubric's criteria: numbers, or objects with a score each, by name or as a list."""
-    given = data.get("criteria")
-    if isinstance(given, list):
-        given = {str(_lowered(one).get("name", "")): one for one in given if isinstance(one, dict)}
-    if not isinstance(given, dict):
-        return {}
-    given, scores = _lowered(given), {}
-    for criterion in rubric.criteria:
-        value = given.get(criterion.name.lower())
-        if isinstance(value, dict):
-            value = _lowered(value).get("score")
-        if (score := _number(value)) is not None:
-            scores[criterion.name] = score
-    return scores
+def _is_verdict(data: dict) -> bool:
+    """Whether an object speaks of the whole text, not of one criterion."""
+    return "score" in data and not {"criterion", "name"} & set(data)
 
 
 def _read(data: dict, rubric: Rubric) -> Judgement | None:
-    score = _number(data["score"])
-    return None if score is None else Judgement(score, False, _criteria(data, rubric))
+    scales = {str(data[key]).replace(" ", "").removeprefix("0-") for key in SCALES if key in data} or {None}
+    if len(scales) > 1:
+        return None
+    (scale,) = scales
+    score, given = _number(data["score"], scale), _given(data)
+    criteria = {
+        c.name: value for c in rubric.criteria if (value := _number(given.get(c.name.lower()), scale)) is not None
+    }
+    tenths = [value for value in given.values() if isinstance(value, str) and re.search(r"/\s*10\s*$", value)]
+    if score is None or (tenths and score <= 10 and max(criteria.values(), default=0) > 10):
+        return None  # the whole would be of another scale than its parts
+    return Judgement(score, False, criteria)
 
 
-def _number(value) -> float | None:
+def _given(data: dict) -> dict[str, object]:
+    """The scores of criteria, by their names in lower case: from an object, or from a list of objects with names."""
+    given = data.get("criteria")
+    if isinstance(given, list):
+        named = [one for one in given if isinstance(one, dict)]
+        given = {str(one.get("name", one.get("criterion", ""))).lower(): one for one in named}
+    if not isinstance(given, dict):
+        return {}
+    return {name: value.get("score") if isinstance(value, dict) else value for name, value in given.items()}
+
+
+def _number(value, scale: str | None = None) -> float | None:
     """A score of 0 to 100: a number, or text such as "72", "8/10" or "72 %"; None where that is not clear."""
     if isinstance(value, str):
-        found = re.fullmatch(r"\s*(-?\d{1,4}(?:\.\d{1,9})?)\s*(?:%|(?:/|out of|of)\s*(\d+))?\s*", value)
-        return _scaled(found[1], found[2]) if found else None
+        found = re.fullmatch(rf"\s*{NUMBER}{OUT_OF}\s*", value)
+        return _scaled(found["number"], found["scale"] or scale) if found else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return _scaled(value, None)
+        return _scaled(value, scale)
     except OverflowError:
         return None
 
@@ -118,9 +171,15 @@ def _scaled(number: "str | float", scale: str | None) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= 100 else None
 
 
-def _score_in_words(answer: str) -> float | None:
-    """The score in a sentence; None if there is none or several that disagree. A total beats a criterion's."""
-    matches = list(IN_WORDS.finditer(SCALE.sub(" ", answer)))
-    totals = [found for found in matches if found["total"]]
-    scores = {_scaled(found["number"], found["scale"]) for found in totals or matches}
-    return scores.pop() if len(scores) == 1 else None
+def _score_in_words(words: str) -> float | None:
+    """The total that a sentence states. None if none does, two disagree, or a sentence gives scores in another way."""
+    totals = set()
+    for line in words.splitlines():
+        line = " ".join(re.sub(r"^[>#\s]+|[*_`\"|]", " ", line).split()).replace(" / ", "/").replace(" :", ":")
+        for statement in re.split(r"(?<=[.!?])\s", line):
+            if found := TOTAL.fullmatch(statement):
+                scales = {found["scale"], found["range"]} - {None} or {None}
+                totals.add(_scaled(found["number"], scales.pop()) if len(scales) == 1 else None)
+            elif re.search(r"\d", statement) and TALKS_OF_SCORES.search(statement) and not PART.fullmatch(statement):
+                return None
+    return totals.pop() if len(totals) == 1 else None

@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from cpt_utils.measures import rarity
+from cpt_utils.runtime.files import encodable
 
 FILE = "word_order.safetensors"
 HASHES = 2**16
@@ -60,7 +61,7 @@ def hashed(pairs: list[list[str]]):
 def shuffled(text: str, seed: int = 0) -> str:
     """The text with its words in another order, in one line."""
     words = text.split()
-    random.Random(f"{seed} {text}").shuffle(words)  # hashes the text in the same way everywhere
+    random.Random(encodable(f"{seed} {text}")).shuffle(words)  # hashes the text in the same way everywhere
     return " ".join(words)
 
 

@@ -173,3 +173,22 @@ def test_anchors_on_english_words_give_no_score_to_other_languages_and_others_do
     judged = AnchorJudge(RUBRIC, words).score(RUBRIC, "", german)
     assert judged.score is None and "English" in judged.reason and not judged.degenerate
     assert AnchorJudge(RUBRIC, ANCHORS).score(RUBRIC, "", german).score > 0
+
+
+def test_a_chosen_text_without_order_gives_its_place_to_the_next(tmp_path):
+    sound = "words that stand in the order that a reader expects of them"
+    attempt, _ = teachers(
+        [[f"12 {sound}", f"51 {sound}", f"94 salad {sound}"], [f"30 {sound}", f"60 {sound}", f"80 {sound}"]]
+    )
+    asked = []
+
+    def gains(texts):
+        asked.extend(texts)
+        return np.array([0.1 if "salad" in text else 3.0 for text in texts])
+
+    chosen, pool = best_of_n(attempt, TASKS, 2, Reader(), tmp_path / "c.jsonl", gains=gains)
+    assert [row["response"].split()[0] for row in chosen] == ["12", "51", "80"]
+    assert [row["response"].split()[0] for row in pool if row["degenerate"]] == ["94"]
+    assert not any(text.startswith(("30", "60")) for text in asked)  # only what was chosen
+    plain, _ = best_of_n(attempt, TASKS, 2, Reader(), tmp_path / "c.jsonl")
+    assert [row["response"].split()[0] for row in plain] == ["12", "51", "94"]

@@ -1,15 +1,17 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cpt_utils.degenerate import degeneracy
-from cpt_utils.evaluation import judge_quality
-from cpt_utils.judging import FEATURES, KINDS, FittedJudge, embedded_judge
-from cpt_utils.measures import style_measures
+from cpt_utils.evaluation import judge_quality, steerability
+from cpt_utils.judging import FEATURES, KINDS, FittedJudge, embedded_judge, judge_rows
+from cpt_utils.measures import is_labelled, style_measures
 from cpt_utils.prompts import graded_texts, load_corpus, load_prompts, load_responses
 from cpt_utils.rubrics import load_rubric, shipped_rubrics
+from cpt_utils.runtime.errors import JudgeError
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,55 @@ def test_odd_unicode_is_measured_without_error():
     for text in ("\u2028\u2029\x00", "🌀" * 50, "ﷺ" * 40, "a\u0301" * 100, "\ud83c" * 3, "١٢٣ " * 30):
         values = style_measures(text)
         assert all(np.isfinite(v) for v in values.values())
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 20_000, "ha" * 5_000, "-" * 8_000, "字" * 3_000, "a " * 20_000, "=" * 9_000 + ":"]
+)
+def test_endless_texts_are_measured_in_no_time(text):
+    style_measures("warm")
+    started = time.perf_counter()
+    style_measures(text)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize(
+    "line, labelled",
+    [("FRAME 12: dark", True), ("one two three : x", True), ("one two three four: x", False), ("a  b: c", False)]
+    + [
+        ("- item", True),
+        ("7 steps", True),
+        (": nothing", False),
+        ("no colon here", False),
+        ("\t• dot", True),
+        ("", False),
+    ],
+)
+def test_lines_with_a_label_are_told(line, labelled):
+    assert is_labelled(line) is labelled
+
+
+def test_half_a_character_does_not_stop_the_others(judge):
+    row = {"rubric": "rococo", "response": "the \ud83c broken half of an emoji stands in this text and nobody cares"}
+    judged = judge_rows(judge, [row, {**row, "response": "The soup is in the pot and the bread is on the table."}])
+    assert all(0 <= one["score"] <= 100 for one in judged)
+
+
+@pytest.mark.parametrize("response", [None, 5, b"text", ["text"]])
+def test_a_row_without_text_is_named(judge, response):
+    rows = [{"rubric": "rococo", "response": "The soup is in the pot."}, {"rubric": "rococo", "response": response}]
+    with pytest.raises(JudgeError, match="Row 2 of 2 has no text under 'response' but .*: fill or drop it"):
+        judge_rows(judge, rows)
+
+
+def test_texts_without_any_score_are_said_to_be(judge):
+    rows = [
+        {
+            "rubric": "rococo",
+            "prompt": "p",
+            "target": 10,
+            "response": "Das ist nur ein kurzer Satz auf Deutsch, und mehr nicht.",
+        }
+    ]
+    with pytest.raises(JudgeError, match="None of the 1 texts has a score"):
+        steerability(judge_rows(judge, rows))

@@ -1,11 +1,14 @@
 """Sense: topic, order gain, the overall score, and the look without a judge."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from cpt_utils import overall, sense
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.shift import moved, style_shift
 from cpt_utils.word_order import shuffled
 
@@ -103,3 +106,45 @@ def test_the_order_gain_of_recorded_texts_is_shipped_for_the_embedded_model():
     assert len(shipped) == 2 and all(wanted <= set(gains) for gains in shipped.values()), "run `make logps`"
     assert all(2.5 < np.median([gains[key] for key in wanted]) < 3.5 for gains in shipped.values())
     assert len(load_prompts(heldout=True)) * 12 == len(HELD)
+
+
+BROKEN_STORES = [b"[]", b"null", b"\xff\xfe{}", b'{"m": 5}', b"{", b'{"m": {"k": [1]}}']
+
+
+@pytest.mark.parametrize("content", BROKEN_STORES)
+def test_a_broken_store_is_computed_again(model, tmp_path, content):
+    (tmp_path / sense.FILE).write_bytes(content)
+    gain = sense.order_gains(model, [HELD[0]["response"]], tmp_path)
+    assert np.isfinite(gain).all()
+    assert sense.order_gains(model, [HELD[0]["response"]], tmp_path) == gain
+
+
+def test_half_a_character_is_measured_like_any_other(model, tmp_path):
+    text = "the \ud83c broken half of an emoji stands in this text and nobody cares at all"
+    assert sense.topic_ranks([{"prompt": HELD[0]["prompt"], "response": text}]).shape == (1,)
+    assert np.isfinite(sense.order_gains(model, [text], tmp_path)).all()
+
+
+def test_what_cannot_be_measured_is_none_and_not_bad(model, tmp_path):
+    german = "Der Bericht beschreibt den Ablauf des Abends und nennt die Namen aller, die dabei gewesen sind."
+    row = {"prompt": HELD[0]["prompt"], "rubric": "rococo", "target": 10, "degenerate": False, "score": 12.0}
+    rows = overall.with_sense([{**row, "response": german}, {**row, "response": HELD[0]["response"]}], model, tmp_path)
+    assert rows[0]["language"] is None and rows[0]["overall"] is None and rows[1]["overall"] is not None
+    means = overall.sense_metrics(rows)
+    assert means["overall"] == rows[1]["overall"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nothing = overall.sense_metrics([])
+    assert np.isnan(nothing["overall"])
+    from cpt_utils.runtime.files import rounded
+
+    assert rounded(nothing)["overall"] is None
+
+
+def test_the_same_texts_in_another_order_have_not_moved():
+    cell = [row for row in HELD if row["rubric"] == "rococo" and row["target"] == 95]
+    elsewhere = [{**row, "response": "Plain words."} for row in cell]
+    (found,) = style_shift(cell[::-1], elsewhere, cell).values()
+    assert found["miscalibration"] == 0 and found["orthogonality"] == 1
+    with pytest.raises(JudgeError, match="A shift needs texts of all three"):
+        style_shift(cell, cell, [])

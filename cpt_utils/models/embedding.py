@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cpt_utils.models.embedded import cache_dir, sha256
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ModelError
 
 HUB_FALLBACK = "sentence-transformers/all-MiniLM-L6-v2"
@@ -52,7 +53,7 @@ class Embedder:
 
     def _windows(self, text: str) -> list[list[int]]:
         # Model text is untrusted: what looks like a special token in it is read as plain characters.
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids = self.tokenizer(files.encodable(text), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
 
     def _sums(self, windows: list[list[int]]) -> np.ndarray:

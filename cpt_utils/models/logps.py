@@ -30,8 +30,8 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     Sequences are cut at max_length tokens, as in training.
     """
     model_key = f"{weights_hash(chat_model.model)} {machine.number_type()}"
-    shipped = _read(resources.files("cpt_utils").joinpath("data", FILE))
-    stored = _read(folder / FILE) if folder else {}
+    shipped = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
+    stored = files.read_numbers(folder / FILE) if folder else {}
     known = shipped.get(model_key, {}) | stored.get(model_key, {})
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
     keys = [_keys(row) for row in tokens]
@@ -100,17 +100,6 @@ def weights_hash(model) -> str:
 def _keys(row: dict[str, list[int]]) -> list[str]:
     """The short hashes under which the two log-probabilities of a row's tokens (row_tokens) are kept."""
     return [files.json_hash([row["prompt_ids"], row[f"{side}_ids"]], 16) for side in SIDES]
-
-
-def _read(path) -> dict[str, dict[str, float]]:
-    """The kept log-probabilities: under weights and number type, those of each key; nothing where no file is."""
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except json.JSONDecodeError:
-        print(f"note: {path.name} is broken; its log-probabilities are computed again")
-        return {}
 
 
 def _batches(numbers: list[int]) -> Iterator[list[int]]:
@@ -197,7 +186,7 @@ def text_logps(chat_model, texts: list[str], batch_size: int = 16) -> tuple[np.n
     sums, counts = np.zeros(len(texts)), np.zeros(len(texts), int)
     for start in range(0, len(texts), batch_size):
         batch = tokenizer(
-            [tokenizer.eos_token + text for text in texts[start : start + batch_size]],
+            [tokenizer.eos_token + files.encodable(text) for text in texts[start : start + batch_size]],
             return_tensors="pt",
             padding=True,
             padding_side="right",

@@ -5,6 +5,7 @@ import copy
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -41,12 +42,17 @@ def shown(path: Path) -> str:
 
 
 def rounded(values):
-    """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one)."""
+    """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one).
+
+    What could not be measured (nan) is None: JSON has no such number.
+    """
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
     if isinstance(values, list):
         return [rounded(v) for v in values]
-    return round(values, 4) or float(f"{values:.1g}") if isinstance(values, float) else values
+    if isinstance(values, float):
+        return None if math.isnan(values) else round(values, 4) or float(f"{values:.1g}")
+    return values
 
 
 def update_report(profile: "Profile", section: str, values: dict) -> dict:
@@ -89,6 +95,24 @@ def json_hash(value, letters: int, ascii: bool = False) -> str:
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=ascii)
     return hashlib.sha256(text.encode()).hexdigest()[:letters]
+
+
+def encodable(text: str) -> str:
+    """The text without halves of characters (an emoji that was cut in two), which tokenizers refuse."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def read_numbers(path) -> dict[str, dict[str, float]]:
+    """Kept measurements: under the key of a model, a number for each key. What is broken is left out, and said."""
+    if not path.is_file():
+        return {}
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        tables = stored.items()
+        return {model: {k: v for k, v in table.items() if type(v) in (int, float)} for model, table in tables}
+    except (ValueError, AttributeError, RecursionError):
+        print(f"note: {path.name} is broken; what it held is computed again")
+        return {}
 
 
 def load_data(name: str):

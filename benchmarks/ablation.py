@@ -21,6 +21,8 @@ FOLDER = files.ROOT / "runs" / "ablation"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 CURVES = TRAINED[1:3]  # the ways whose curves are compared
 OTHER_ROWS = (2, 12)  # rows a step, besides six
+STEERED = {"base, steering vector": "steering alone", "base, steering + system": "steering prompted"}
+"""Method -> its unit, which chooses layer and strength once and measures every seed."""
 RATES = (1e-4, 3e-4, 3e-3)  # besides trainings.RATE: was shuffled training given a fair chance?
 METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
 
@@ -31,6 +33,7 @@ def units() -> dict[str, tuple]:
     planned = {"dial base": ("dial", "base"), "dial cpt": ("dial", "cpt")}
     planned[f"best cpt {first}"] = ("best", "cpt", first)
     planned |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
+    planned |= {unit: ("steering", unit == "steering prompted") for unit in STEERED.values()}
     planned |= units_of_seed(first)
     for rubric in LABELS:
         planned[f"left_out {rubric}"] = ("left_out", rubric)
@@ -90,7 +93,7 @@ def flattened(run: dict) -> dict[str, float]:
     figures = {name: run[name] for name in METRICS}
     for name in METRICS[:3]:
         figures[f"second_{name}"] = run["second_judge"][name]
-    figures |= run["side_effects"]
+    figures |= run["side_effects"] | run.get("sense", {})
     return figures | {name: run[name] for name in ("seconds", "both_directions") if name in run}
 
 
@@ -119,9 +122,16 @@ def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
     methods = {name: over_seeds([run[name] for run in untrained]) for name in ("base", "base, 3 examples")}
     for n in ("4", "16"):
         methods[f"base, best of {n}"] = over_seeds([run["picked"][n] for run in tries])
+    for way, unit in STEERED.items():
+        methods[way] = over_seeds(kept(unit)["runs"])
     for way, runs in trained.items():
         methods[way] = over_seeds([run | {"both_directions": both_directions(run)} for run in runs])
     return methods | {FULL: over_seeds(full_recipe())}
+
+
+def chosen_of(unit: dict) -> dict:
+    """Layer and strength of a steered way, and what they were chosen from; its runs are among the methods."""
+    return {name: value for name, value in unit.items() if name != "runs"}
 
 
 def all_curves(trained: dict[str, list[dict]]) -> dict[str, dict]:
@@ -166,6 +176,7 @@ def assemble() -> dict:
         "gradients": kept("gradients"),
         "generalisation": kept("generalisation") | compared,
         "dial": {which: kept(f"dial {which}") for which in ("base", "cpt")},
+        "steering": {way: chosen_of(kept(unit)) for way, unit in STEERED.items()},
         "best_of_n": {which: kept(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
         "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),
     }

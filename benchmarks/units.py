@@ -8,6 +8,7 @@ import yaml
 from benchmarks.answers import answers, base_model, by_prompt, options, scored, tuned_model, written
 from benchmarks.gradients import gradients
 from benchmarks.guidance import dial
+from benchmarks.steering import steering
 from benchmarks.trainings import PROMPTS, RUBRICS, settings, train
 from cpt_utils.bestof import MISS
 from cpt_utils.evaluation import best_of_n, evaluation_tasks, steerability
@@ -168,4 +169,5 @@ def judged_as(rubric: str, rows: list[dict]) -> list[float]:
     return by_prompt(scores, [row["prompt"] for row in rows])
 
 
-UNITS = {unit.__name__: unit for unit in (method, curve, untrained, best, left_out, generalisation, dial, gradients)}
+MEASURED = (method, curve, untrained, best, left_out, generalisation, dial, gradients, steering)
+UNITS = {unit.__name__: unit for unit in MEASURED}

@@ -101,8 +101,15 @@ def cells_of(tasks: list[Task]) -> dict[tuple[str, int], list[Task]]:
 
 def own_scores(base: ChatModel, prompted: bool) -> dict[str, float]:
     """Each rubric's mean score of what the model writes without a vector, on the prompts of the choice."""
-    rows = answers(base, tasks_of(CHOOSING, prompted), settings())
-    return {rubric: float(np.mean([row["score"] for row in rows if row["rubric"] == rubric])) for rubric in RUBRICS}
+    scores: dict[str, list[float]] = {rubric: [] for rubric in RUBRICS}
+    for row in judged(answers(base, tasks_of(CHOOSING, prompted), settings())):
+        scores[row["rubric"]].append(row["score"])
+    return {rubric: float(np.mean(found)) for rubric, found in scores.items()}
+
+
+def judged(rows: list[Response]) -> list[Response]:
+    """Those that the judge could read: a vector that is too strong makes texts that are not English."""
+    return [row for row in rows if row["score"] is not None]
 
 
 def steered_answers(base, vectors, own, tasks: list[Task], layer: int, strength: float, seed: int) -> list[Response]:
@@ -120,9 +127,15 @@ def steered_answers(base, vectors, own, tasks: list[Task], layer: int, strength:
 
 
 def grid_point(base, vectors, own, prompted: bool, layer: int, strength: float) -> dict:
-    """What a layer and strength come to on the prompts of the choice: overall with its parts, and ranks."""
-    rows = steered_answers(base, vectors, own, tasks_of(CHOOSING, prompted), layer, strength, settings().seed)
-    return {"layer": layer, "strength": strength} | rank_metrics(with_sense(rows, base))
+    """What a layer and strength come to on the prompts of the choice: overall with its parts, and ranks.
+
+    A text that the judge could not read has an overall of 0 here: else a point with few readable texts could win.
+    """
+    tasks = tasks_of(CHOOSING, prompted)
+    rows = with_sense(steered_answers(base, vectors, own, tasks, layer, strength, settings().seed), base)
+    read = judged(rows)
+    measured = {"overall": float(np.mean([row["overall"] or 0.0 for row in rows])), "unjudged": len(rows) - len(read)}
+    return {"layer": layer, "strength": strength} | (rank_metrics(read) if read else {}) | measured
 
 
 def heldout_run(base, vectors, own, prompted: bool, seed: int, layer: int, strength: float) -> dict:

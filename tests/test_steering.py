@@ -147,28 +147,39 @@ def test_layer_and_strength_are_chosen_on_training_prompts_and_measured_once(pro
     def steered_answers(base, vectors, own, tasks, layer, strength, seed):
         calls.append(({task["prompt"] for task in tasks}, layer, strength, seed))
         assert all(bool(task["system"]) == prompted for task in tasks)
-        return [{"layer": layer, "strength": strength}]
+        return [{"score": 20.0, "overall": 2 - abs(layer - 14) / 20 - abs(strength - 2) / 9}]
 
     def answers(base, tasks, profile):
         assert {task["prompt"] for task in tasks} == set(steering.CHOOSING)
-        return [{"rubric": rubric, "score": 20.0} for rubric in steering.RUBRICS]
-
-    def rank_metrics(rows):
-        return {"overall": -abs(rows[0]["layer"] - 14) - abs(rows[0]["strength"] - 2)}
+        return [{"rubric": rubric, "score": score} for rubric in steering.RUBRICS for score in (20.0, None, 40.0)]
 
     monkeypatch.setattr(steering, "base_model", lambda: None)
     monkeypatch.setattr(steering, "diff_means", lambda base, layers: {})
-    for fake in (steered_answers, answers, rank_metrics):
-        monkeypatch.setattr(steering, fake.__name__, fake)
+    monkeypatch.setattr(steering, "steered_answers", steered_answers)
+    monkeypatch.setattr(steering, "answers", answers)
+    monkeypatch.setattr(steering, "rank_metrics", lambda rows: {"accuracy": 0.5})
     monkeypatch.setattr(steering, "with_sense", lambda rows, base: rows)
     monkeypatch.setattr(steering, "sense_metrics", lambda rows: {"overall": 1.0})
     monkeypatch.setattr(steering, "scored", lambda rows, base: {"accuracy": 0.5})
     found = steering.steering(prompted)
     points = len(steering.LAYERS) * len(steering.STRENGTHS)
     assert found["chosen"] == {"layer": 14, "strength": 2.0} and len(found["grid"]) == points
+    assert found["own"] == dict.fromkeys(steering.RUBRICS, 30.0)  # what the judge could not read has no say
     assert {frozenset(prompts) for prompts, *_ in calls[:points]} == {frozenset(steering.CHOOSING)}
     assert calls[points:] == [(held, 14, 2.0, seed) for seed in ablation.SEEDS]
     assert found["runs"] == [{"accuracy": 0.5, "sense": {"overall": 1.0}}] * len(ablation.SEEDS)
+
+
+def test_texts_that_the_judge_cannot_read_do_not_win_the_choice(monkeypatch):
+    row = {"rubric": "rococo", "target": 95, "degenerate": False, "topic_rank": 1, "order_gain": 2.0}
+    row |= dict.fromkeys(("follows", "subject", "language"), 2.0)
+    read, unread = row | {"score": 90.0, "overall": 1.8}, row | {"score": None, "overall": None}
+    monkeypatch.setattr(steering, "with_sense", lambda rows, base: rows)
+    for rows, overall in (([read, unread, unread], 0.6), ([unread], 0.0)):
+        monkeypatch.setattr(steering, "steered_answers", lambda *arguments, rows=rows: rows)
+        point = steering.grid_point(None, {}, {}, False, 6, 3.0)
+        assert point["overall"] == pytest.approx(overall)
+        assert point["unjudged"] == len(rows) - rows.count(read) and ("accuracy" in point) == (read in rows)
 
 
 def test_steered_ways_are_units_and_stand_among_the_methods(monkeypatch):

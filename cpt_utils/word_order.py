@@ -11,14 +11,13 @@ import re
 
 import numpy as np
 
-from cpt_utils.measures import rarity
+from cpt_utils.measures import WORD, rarity
 from cpt_utils.runtime.files import encodable
 
 FILE = "word_order.safetensors"
-HASHES = 2**16
+HASHES = 2**17
 COMMON = 3.0
 """Words up to this rarity are told by name, rarer ones by their ending."""
-TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 LONG = 40
 """Letters that are read of a word: what is longer is none, and takes long to look up."""
 MARKS = {**dict.fromkeys(".!?…", "."), **dict.fromkeys(",;:—–", ","), **dict.fromkeys("/|\\+=#&_*~·•→", "/")}
@@ -32,20 +31,25 @@ UNKNOWN = 15.0
 def word_class(word: str) -> tuple[str, str]:
     """The word in small letters (its ending where it is rare), and its ending."""
     word = word.lower()
-    ending = "~" + ("0" if word.isdecimal() else word[-2:])
+    ending = "~" + word[-2:]
     return (word if rarity(word) <= COMMON else ending), ending
 
 
 @functools.lru_cache(maxsize=100_000)
 def mark_between(gap: str) -> str:
-    """What parts two words: the end of a sentence, a pause, another sign, a new line, or nothing of these."""
-    marks = {MARKS[c] for c in gap if c in MARKS}
-    return next((mark for mark in ".,/" if mark in marks), "" if "\n" not in gap else "line")
+    """What parts two words: the end of a sentence, a pause, another sign, a new line, a number, or nothing of these.
+
+    What a new line begins with, such as a dash, is part of its list and says nothing.
+    """
+    before, *after = gap.split("\n", 1)
+    marks = {MARKS[sign] for sign in before if sign in MARKS}
+    number = "0" if any(map(str.isdecimal, gap)) else ""
+    return next((mark for mark in ".,/" if mark in marks), "line" if after else number)
 
 
 def run_features(text: str) -> list[list[str]]:
     """What is noted of each run of three words in the text, the last of which may be wanting."""
-    found = list(TOKEN.finditer(text))
+    found = list(WORD.finditer(text))
     words = [match.group()[:LONG] for match in found]
     gaps = [mark_between(text[one.end() : min(two.start(), one.end() + LONG)]) for one, two in zip(found, found[1:])]
     capitals = [word[0].isupper() for word in words]
@@ -112,8 +116,8 @@ def _fitted() -> tuple[np.ndarray, float]:
 def fit(texts: list[str], copies: int = 3) -> dict[str, np.ndarray]:
     """The weights (HASHES,) and intercept (1,) from sound texts against `copies` shuffles of each and lists of words.
 
-    Each text serves twice, the second time in small letters and, one of two, without marks, so that neither decides
-    alone. The last shuffle keeps the lines, so that these say nothing of themselves.
+    Each text serves three times, the second time in small letters and the third without marks, too, so that neither
+    decides alone. The last shuffle keeps the lines, so that these say nothing of themselves.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -121,11 +125,11 @@ def fit(texts: list[str], copies: int = 3) -> dict[str, np.ndarray]:
     for number, text in enumerate(texts):
         mixed = [shuffled(text, seed + 1) for seed in range(copies - 1)] + [in_lines(shuffled(text, copies), text)]
         for words in [text, *mixed, *keyword_lists(text, number)]:
-            plain = words.lower() if number % 2 else re.sub(r"[^\w\s'’-]", "", words.lower())
-            new = run_features(words) + run_features(plain)
+            small = words.lower()
+            new = run_features(words) + run_features(small) + run_features(re.sub(r"[^\w\s'’-]", "", small))
             runs += new
             sound += [words == text] * len(new)
-    model = LogisticRegression(max_iter=100, tol=1e-3, class_weight="balanced").fit(hashed(runs), sound)
+    model = LogisticRegression(C=0.1, max_iter=200, tol=1e-3, class_weight="balanced").fit(hashed(runs), sound)
     return {"weights": model.coef_[0].astype(np.float16), "intercept": model.intercept_.astype(np.float16)}
 
 
@@ -136,18 +140,21 @@ def in_lines(words: str, text: str) -> str:
 
 
 def keyword_lists(text: str, number: int) -> list[str]:
-    """The text's rarer words in no order, in two shapes: the salads of one who wants to please a counting judge."""
-    words = [match.group().lower() for match in TOKEN.finditer(shuffled(text))]
-    words = [word for word in words if rarity(word) > COMMON and not word.isdecimal()]
-    small = ("a", "the", "my", "some")[number // 2 % 4]
+    """The text's rarer words in no order, in three shapes: salads of one who wants to please a counting judge."""
+    mixed = [word.lower() for word in WORD.findall(shuffled(text))]
+    words = [word for word in mixed if rarity(word) > COMMON]
+    small = ["a", "the", "my", *(word for word in mixed if rarity(word) <= COMMON)][number % 6 :][:1]
+    bound = [" ".join([*small, word]) for word in words]
+    joint = (" and ", " or ", " of ", " and ")[number % 4]
     shapes = [
         ", ".join(words),
         " ".join(words),
-        "\n".join("- " + word for word in words),
-        " ".join(word.capitalize() + "." for word in words),
-        ", ".join(f"{small} {word}" for word in words),
-        "/".join(words),
-        (" and ", " or ", " of ")[number // 8 % 3].join(words),
         "\n".join(words),
+        " ".join(word.capitalize() + "." for word in words),
+        "/".join(words),
+        joint.join(words),
+        joint.join(bound),
+        ", ".join(bound),
+        ". ".join(map(str.capitalize, bound)),
     ]
-    return [shapes[number % 8], shapes[(number + 3) % 8]]
+    return [shapes[(number + step) % len(shapes)] for step in (0, 3, 7)]

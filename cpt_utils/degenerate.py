@@ -32,7 +32,7 @@ READ = 1000
 """Words that are looked up to tell the language."""
 LATIN = "ca cs da de es fi fil fr hu id is it lt lv ms nb nl pl pt ro sh sk sl sv tr vi".split()
 """Languages in Latin letters that wordfreq knows, beside English."""
-SALAD = -0.4
+SALAD = -0.24
 """Word order score below which a text is a salad, see word_order.order_score."""
 SALAD_GAIN = 0.7
 """The same for a language model's order gain, in nats a word: recorded texts have 1.3 and more, lists, tables and code

@@ -23,7 +23,7 @@ LONG = 40
 MARKS = {**dict.fromkeys(".!?…", "."), **dict.fromkeys(",;:—–", ","), **dict.fromkeys("/|\\+=#&_*~·•→", "/")}
 ONE_CASE = 0.7
 """Share of words with the same first case from which a capital says nothing, as in headlines and shouted texts."""
-UNKNOWN = 15.0
+UNKNOWN = 40.0
 """As if so many more runs of words were there that say nothing: the fewer words, the more they must say."""
 
 
@@ -129,7 +129,7 @@ def fit(texts: list[str], copies: int = 3) -> dict[str, np.ndarray]:
             new = run_features(words) + run_features(small) + run_features(re.sub(r"[^\w\s'’-]", "", small))
             runs += new
             sound += [words == text] * len(new)
-    model = LogisticRegression(C=0.1, max_iter=200, tol=1e-3, class_weight="balanced").fit(hashed(runs), sound)
+    model = LogisticRegression(max_iter=200, tol=1e-3, class_weight="balanced").fit(hashed(runs), sound)
     return {"weights": model.coef_[0].astype(np.float16), "intercept": model.intercept_.astype(np.float16)}
 
 
@@ -142,7 +142,7 @@ def in_lines(words: str, text: str) -> str:
 def keyword_lists(text: str, number: int) -> list[str]:
     """The text's rarer words in no order, in three shapes: salads of one who wants to please a counting judge."""
     mixed = [word.lower() for word in WORD.findall(shuffled(text))]
-    words = [word for word in mixed if rarity(word) > COMMON]
+    words = [word for word in mixed if rarity(word) > COMMON][:30]
     small = ["a", "the", "my", *(word for word in mixed if rarity(word) <= COMMON)][number % 6 :][:1]
     bound = [" ".join([*small, word]) for word in words]
     joint = (" and ", " or ", " of ", " and ")[number % 4]

@@ -213,11 +213,12 @@ KINDS = [
 
 @pytest.mark.parametrize("kind", KINDS, ids=ascii)
 def test_time_grows_with_the_length_only(kind):
-    degeneracy(HELD[0]), readable(HELD[2])  # files are read once
     text = kind * (200_000 // len(kind))
-    start = time.process_time()
-    degeneracy(text), readable(text), order_score(f"a{text} b")
-    assert time.process_time() - start < 3
+    for judge in (degeneracy, readable, order_score, lambda text: order_score(f"a{text} b")):
+        judge(SOUND["German"])  # files are read once
+        start = time.process_time()
+        judge(text)
+        assert time.process_time() - start < 1
 
 
 def test_a_language_models_order_gain_decides_where_it_is_at_hand():

@@ -23,7 +23,7 @@ LOOP, TIMES = 10, 3
 so many times: of the texts for the fit none has more than 7. Four times as many characters."""
 FARTHEST = 200
 """The longest loop that is looked for, in words."""
-CLEAR, ENGLISH, FOREIGN = 5.3, -0.5, 3.1
+CLEAR, ENGLISH, FOREIGN = 5.3, -0.5, 2.5
 """Mean Zipf frequency in English from which a text is surely English; the difference to the same in the language that
 fits best, up to which it is not; and the frequency up to which it is a language that we do not know. Of 12 words from
 texts for the fit the difference is -0.1 and more, and of 12 words drawn from another language's list -2.2 and less; of

@@ -6,6 +6,7 @@ their rarer words (`make judges`).
 """
 
 import functools
+import itertools
 import random
 import re
 
@@ -20,6 +21,8 @@ COMMON = 3.0
 """Words up to this rarity are told by name, rarer ones by their ending."""
 LONG = 40
 """Letters that are read of a word: what is longer is none, and takes long to look up."""
+MOST = 20_000
+"""Words that are read of a text: many times an answer's."""
 MARKS = {**dict.fromkeys(".!?…", "."), **dict.fromkeys(",;:—–", ","), **dict.fromkeys("/|\\+=#&_*~·•→", "/")}
 ONE_CASE = 0.7
 """Share of words with the same first case from which a capital says nothing, as in headlines and shouted texts."""
@@ -51,7 +54,7 @@ def mark_between(gap: str) -> str:
 
 def run_features(text: str) -> list[list[str]]:
     """What is noted of each run of three words in the text, the last of which may be wanting."""
-    found = list(WORD.finditer(text))
+    found = list(itertools.islice(WORD.finditer(text), MOST))
     words = [match.group()[:LONG] for match in found]
     gaps = [mark_between(text[one.end() : min(two.start(), one.end() + LONG)]) for one, two in zip(found, found[1:])]
     capitals = [word[0].isupper() for word in words]

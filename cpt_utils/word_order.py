@@ -145,7 +145,7 @@ def in_lines(words: str, text: str) -> str:
 
 
 def keyword_lists(text: str, number: int) -> list[str]:
-    """The text's rarer words in no order, in three shapes: salads of one who wants to please a counting judge."""
+    """The text's rarer words in no order, in four shapes: the salads of one who wants to please a counting judge."""
     mixed = [word.lower() for word in WORD.findall(shuffled(text))]
     words = [word for word in mixed if rarity(word) > COMMON][:30]
     small = ["a", "the", "my", *(word for word in mixed if rarity(word) <= COMMON)][number // 9 % 6 :][:1]
@@ -162,4 +162,5 @@ def keyword_lists(text: str, number: int) -> list[str]:
         ", ".join(bound),
         ". ".join(map(str.capitalize, bound)),
     ]
-    return [shapes[(number + step) % len(shapes)] for step in (0, 3, 7)]
+    pairs = (", ", "; ", ". ")[number % 3].join(map(" ".join, zip(words[::2], words[1::2])))
+    return [pairs, *(shapes[(number + step) % len(shapes)] for step in (0, 3, 7))]

@@ -36,6 +36,9 @@ SALAD = -0.17
 """Word order score below which a text is a salad. With the model fitted on one half of the texts for the fit, of those
 of the other half 1 of 100 sound ones, 4 of 100 beginnings of 12 words, and 94 of 100 shuffled ones are below it; the
 model that is shipped has seen twice as many."""
+RARE = 2.8
+"""Mean Zipf frequency in English below which 16 words and more are but keywords, however they are put: texts for the
+fit have 4.1 and more, and no sentence does without common words."""
 SALAD_GAIN = 0.7
 """The same for a language model's order gain, in nats a word: recorded texts have 1.3 and more, lists, tables and code
 1.6, shuffled ones 0.5 at most. It is less where there are few words, see `degeneracy`: of beginnings of 12 words, 3 of
@@ -87,7 +90,9 @@ def degeneracy(text: str, order_gain: float | None = None) -> str:
         return ""
     if order_gain is None:
         plain = prose(text)
-        salad = len(words_of(plain)) >= FEW_WORDS and order_score(plain) < SALAD
+        words = words_of(plain)[:READ]
+        rare = len(words) >= 2 * FEW_WORDS and frequency(words, "en") < RARE
+        salad = len(words) >= FEW_WORDS and (rare or order_score(plain) < SALAD)
     else:
         salad = order_gain < SALAD_GAIN * len(text.split()) / (len(text.split()) + FEW_WORDS)
     return "keyword salad" if salad else ""

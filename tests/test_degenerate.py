@@ -170,6 +170,12 @@ def test_lists_of_keywords_are_salads_in_every_shape(shape):
     assert flagged([SHAPES[shape](words) for words in lists]) >= 0.95
 
 
+def test_keywords_in_pairs_and_without_marks_are_mostly_found():
+    lists = [words for words in map(keywords, HELD) if len(words) >= 12]
+    assert flagged([", ".join(map(" ".join, zip(words[::2], words[1::2]))) for words in lists]) >= 0.85
+    assert flagged([" ".join(words) for words in lists]) >= 0.8
+
+
 def test_loops_are_found_wherever_they_stand():
     sentences = [part for text in HELD for part in sentences_of(text) if 4 <= len(WORD.findall(part)) <= 14][:100]
     for one, two, text in zip(sentences, sentences[1:], HELD):

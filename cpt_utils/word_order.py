@@ -1,61 +1,94 @@
 """Are the words of an English text in an order? Told from which words, endings and marks stand side by side.
 
-A cheap stand-in for sense.order_gains, which asks a language model: a logistic regression on pairs of neighbours,
-fitted on sound texts of the training prompts against the same texts with their words shuffled (`make judges`).
+A cheap stand-in for sense.order_gains, which asks a language model: a logistic regression on runs of three words,
+fitted on sound texts of the training prompts against the same texts with their words shuffled, and against lists of
+their rarer words (`make judges`).
 """
 
 import functools
+import itertools
 import random
 import re
 
 import numpy as np
 
-from cpt_utils.measures import rarity
+from cpt_utils.measures import WORD, rarity
 from cpt_utils.runtime.files import encodable
 
 FILE = "word_order.safetensors"
-HASHES = 2**16
+HASHES = 2**17
 COMMON = 3.0
 """Words up to this rarity are told by name, rarer ones by their ending."""
-CLOSERS = "'\"”’)]}*_`"
-MARKS = {**dict.fromkeys(".!?…", "."), **dict.fromkeys(",;:—–-", ",")}
+LONG = 40
+"""Letters that are read of a word: what is longer is none, and takes long to look up."""
+MOST = 20_000
+"""Words that are read of a text: many times an answer's."""
+MARKS = {**dict.fromkeys(".!?…", "."), **dict.fromkeys(",;:—–", ","), **dict.fromkeys("/|\\+=#&_*~·•→", "/")}
+ONE_CASE = 0.7
+"""Share of words with the same first case from which a capital says nothing, as in headlines and shouted texts."""
+UNKNOWN = 40.0
+"""As if so many more runs of words were there that say nothing: the fewer words, the more they must say. Chosen on
+texts for the fit, so that a text's beginning of 8 to 30 words is below degenerate.SALAD hardly more often
+than the text."""
 
 
 @functools.lru_cache(maxsize=100_000)
-def token_class(token: str) -> tuple[str, str, str, str]:
-    """The mark after a token, its first letter's case, its word (an ending where it is rare), and its ending."""
-    word = re.sub(r"^\W+|\W+$", "", token)
-    mark = MARKS.get(token.rstrip(CLOSERS)[-1:], "")
-    case = "capital" if word[:1].isupper() else "small" if word[:1].islower() else "none"
+def word_class(word: str) -> tuple[str, str]:
+    """The word in small letters (its ending where it is rare), and its ending."""
     word = word.lower()
     ending = "~" + word[-2:]
-    known = word and rarity(word) <= COMMON
-    return mark, case, word if known else ending, ending
+    return (word if rarity(word) <= COMMON else ending), ending
 
 
-def pair_features(text: str) -> list[list[str]]:
-    """What is noted of each two neighbours among the text's tokens."""
-    classes = [token_class(token) for token in text.split()]
-    return [
-        [
-            f"mark {one[0]} {two[1]}",
-            f"words {one[2]} {two[2]}",
-            f"all {one[0]} {one[2]} {two[1]} {two[2]}",
-            f"endings {one[3]} {two[3]}",
-            f"before {one[2]} {two[0]}",
-            f"after {one[0]} {two[2]}",
-            f"left {one[2]}",
-            f"right {two[2]}",
-        ]
-        for one, two in zip(classes, classes[1:])
-    ]
+@functools.lru_cache(maxsize=100_000)
+def mark_between(gap: str) -> str:
+    """What parts two words: the end of a sentence, a pause, another sign, a new line, a number, or nothing of these.
+
+    What a new line begins with, such as a dash, is part of its list and says nothing.
+    """
+    before, *after = gap.split("\n", 1)
+    marks = {MARKS[sign] for sign in before if sign in MARKS}
+    number = "0" if any(map(str.isdecimal, gap)) else ""
+    return next((mark for mark in ".,/" if mark in marks), "line" if after else number)
 
 
-def hashed(pairs: list[list[str]]):
-    """The sparse matrix (pairs, HASHES) of the features."""
+def run_features(text: str) -> list[list[str]]:
+    """What is noted of each run of three words in the text, the last of which may be wanting."""
+    found = list(itertools.islice(WORD.finditer(text), MOST))
+    words = [match.group()[:LONG] for match in found]
+    gaps = [mark_between(text[one.end() : min(two.start(), one.end() + LONG)]) for one, two in zip(found, found[1:])]
+    capitals = [word[0].isupper() for word in words]
+    telling = 0 < sum(capitals) < ONE_CASE * len(words)
+    cases = ["" if not telling else "capital" if capital else "small" for capital in capitals]
+    classes = [word_class(word) for word in words] + [("", "")]
+    gaps.append("end")
+    runs = []
+    for i in range(len(words) - 1):
+        (one, first), (two, second), (three, third) = classes[i : i + 3]
+        mark, after, case = gaps[i], gaps[i + 1], cases[i + 1]
+        runs.append(
+            [
+                f"mark {mark} {case}",
+                f"words {one} {two}",
+                f"all {mark} {one} {case} {two}",
+                f"endings {first} {mark} {second}",
+                f"before {one} {mark} {case}",
+                f"after {mark} {two}",
+                f"left {one}",
+                f"right {two}",
+                f"marks {mark} {after} {first}",
+                f"skip {one} {mark} {after} {three}",
+                f"three {first} {two} {third}",
+            ]
+        )
+    return runs
+
+
+def hashed(runs: list[list[str]]):
+    """The sparse matrix (runs, HASHES) of the features."""
     from sklearn.feature_extraction import FeatureHasher
 
-    return FeatureHasher(HASHES, input_type="string", alternate_sign=False).transform(pairs)
+    return FeatureHasher(HASHES, input_type="string", alternate_sign=False).transform(runs)
 
 
 def shuffled(text: str, seed: int = 0) -> str:
@@ -66,12 +99,15 @@ def shuffled(text: str, seed: int = 0) -> str:
 
 
 def order_score(text: str) -> float:
-    """Mean log-odds of the text's neighbours for a sound text against a shuffled one; nan for under 2 tokens."""
-    pairs = pair_features(text)
-    if not pairs:
+    """Mean log-odds of the text's runs for a sound text against a salad, nearer to 0 the fewer they are; nan for none.
+
+    See UNKNOWN.
+    """
+    runs = run_features(text)
+    if not runs:
         return float("nan")
     weights, intercept = _fitted()
-    return float(np.mean(hashed(pairs) @ weights)) + intercept
+    return (float(np.sum(hashed(runs) @ weights)) + len(runs) * intercept) / (len(runs) + UNKNOWN)
 
 
 @functools.cache
@@ -83,23 +119,48 @@ def _fitted() -> tuple[np.ndarray, float]:
 
 
 def fit(texts: list[str], copies: int = 3) -> dict[str, np.ndarray]:
-    """The weights (HASHES,) and intercept (1,) from sound texts against `copies` shuffles of each and a list of words.
+    """The weights (HASHES,) and intercept (1,) from sound texts against `copies` shuffles of each and lists of words.
 
-    Each text serves twice, the second time in small letters and without marks, so that neither decides alone.
+    Each text serves three times, the second time in small letters and the third without marks, too, so that neither
+    decides alone. The last shuffle keeps the lines, so that these say nothing of themselves.
     """
     from sklearn.linear_model import LogisticRegression
 
-    pairs, sound = [], []
-    for text in texts:
-        for words in [text, *(shuffled(text, seed + 1) for seed in range(copies)), rare_words(text)]:
-            new = pair_features(words) + pair_features(re.sub(r"[^\w\s'’-]", "", words.lower()))
-            pairs += new
+    runs, sound = [], []
+    for number, text in enumerate(texts):
+        mixed = [shuffled(text, seed + 1) for seed in range(copies - 1)] + [in_lines(shuffled(text, copies), text)]
+        for words in [text, *mixed, *keyword_lists(text, number)]:
+            small = words.lower()
+            new = run_features(words) + run_features(small) + run_features(re.sub(r"[^\w\s'’-]", "", small))
+            runs += new
             sound += [words == text] * len(new)
-    model = LogisticRegression(max_iter=1000, class_weight="balanced").fit(hashed(pairs), sound)
+    model = LogisticRegression(max_iter=200, tol=1e-3, class_weight="balanced").fit(hashed(runs), sound)
     return {"weights": model.coef_[0].astype(np.float16), "intercept": model.intercept_.astype(np.float16)}
 
 
-def rare_words(text: str) -> str:
-    """The text's rarer words in no order, with commas: the salad of one who wants to please a counting judge."""
-    words = [re.sub(r"^\W+|\W+$", "", token).lower() for token in shuffled(text).split()]
-    return ", ".join(word for word in words if word and rarity(word) > COMMON)
+def in_lines(words: str, text: str) -> str:
+    """The words with the breaks of the text between them."""
+    breaks = re.findall(r"\s+", text.strip())
+    return "".join(word + gap for word, gap in zip(words.split(), [*breaks, ""]))
+
+
+def keyword_lists(text: str, number: int) -> list[str]:
+    """The text's rarer words in no order, in four shapes: the salads of one who wants to please a counting judge."""
+    mixed = [word.lower() for word in WORD.findall(shuffled(text))]
+    words = [word for word in mixed if rarity(word) > COMMON][:30]
+    small = ["a", "the", "my", *(word for word in mixed if rarity(word) <= COMMON)][number // 9 % 6 :][:1]
+    bound = [" ".join([*small, word]) for word in words]
+    joint = (" and ", " or ", " of ", " and ")[number // 3 % 4]
+    shapes = [
+        ", ".join(words),
+        " ".join(words),
+        "\n".join(words),
+        " ".join(word.capitalize() + "." for word in words),
+        "/".join(words),
+        joint.join(words),
+        joint.join(bound),
+        ", ".join(bound),
+        ". ".join(map(str.capitalize, bound)),
+    ]
+    pairs = (", ", "; ", ". ")[number % 3].join(map(" ".join, zip(words[::2], words[1::2])))
+    return [pairs, *(shapes[(number + step) % len(shapes)] for step in (0, 3, 7))]

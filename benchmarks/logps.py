@@ -11,11 +11,14 @@ import tempfile
 from pathlib import Path
 
 from cpt_utils import runtime, sense
+from cpt_utils.blocks import with_prompt_pairs
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import FILE, response_logps
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_responses
+from cpt_utils.rows import PreferenceRow
 from cpt_utils.runtime import files
+from cpt_utils.runtime.profiles import load_profile
 
 
 def main() -> None:
@@ -36,11 +39,19 @@ def computed() -> tuple[dict, dict]:
         for number_type in ("float32", "bfloat16"):
             os.environ["CPT_PRECISION"] = number_type
             profile = runtime.start("full")
-            rows = rows_for(profile, "train") + rows_for(profile, "heldout")
-            response_logps(load_chat_model(profile), rows, Path(name), profile.max_length)
+            train, heldout = (rows_for(profile, part) for part in ("train", "heldout"))
+            model = load_chat_model(profile)
+            response_logps(model, train + heldout, Path(name), profile.max_length)
+            response_logps(model, heldout + of_notebook_03(profile.seed), Path(name))  # whole texts
             sense.order_gains(load_chat_model(profile, dtype=number_type), recorded, Path(name))
         written = [Path(name) / file for file in (FILE, sense.FILE)]
         return tuple(json.loads(file.read_text("utf-8")) if file.exists() else {} for file in written)
+
+
+def of_notebook_03(seed: int) -> list[PreferenceRow]:
+    """The rows of which notebook 03 asks the untrained model."""
+    rows = rows_for(load_profile("embedded"), "heldout")
+    return with_prompt_pairs(rows[: len(rows) // 2], seed)
 
 
 if __name__ == "__main__":

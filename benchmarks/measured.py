@@ -1,6 +1,7 @@
 """How the long measurements run and where their results lie."""
 
 import json
+import lzma
 import multiprocessing
 import os
 import sys
@@ -25,11 +26,19 @@ def keep(name: str, found: dict) -> None:
     print(f"wrote {files.shown(RESULTS / name)}.json", flush=True)
 
 
+def keep_texts(name: str, of: str, rows: list[dict]) -> None:
+    """Add rows to benchmarks/results/`name`.jsonl.xz under "of", so that another judge only has to read."""
+    with lzma.open(RESULTS / f"{name}.jsonl.xz", "at", encoding="utf-8") as file:
+        for row in rows:
+            kept = {key: value for key, value in row.items() if key != "system"}
+            file.write(json.dumps({"of": of} | files.rounded(kept), ensure_ascii=False) + "\n")
+
+
 def side_by_side(function, names: list[str], workers: int = 2):
     """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
-    # Idle OpenMP threads that spin would slow the other process manyfold.
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    os.environ.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+    if workers > 1:  # idle OpenMP threads that spin would slow the other process manyfold; alone, they are faster
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     started, failed = time.time(), 0
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         work = {pool.submit(function, name): name for name in names}

@@ -1,89 +1,112 @@
 """How the settings of the profile `embedded` were chosen, never on the held-out prompts: `make recipe`.
 
-Each trial trains on 16 of the 20 training prompts and writes on the other four (two samples); seed 42
-where none is named, two trials at a time with one thread each. Kept in benchmarks/results/recipe.json; what is
-there is not run again.
+Each trial trains without nine of the training prompts, four of the recorded teacher's and five of the corpus, and
+writes on those nine (one sample, seed 42), one trial at a time. Kept in benchmarks/results/recipe.json, with the texts
+beside it; what is there is not run again. "former" holds the trials of the recipe before, which did not ask for the
+subject: four prompts kept aside, two samples, two trials at a time, and the first judge, which knew one hand.
 """
 
-import time
+import argparse
 
-from benchmarks.measured import RESULTS, keep, result, side_by_side
+from benchmarks.measured import RESULTS, keep, keep_texts, result, side_by_side
 from cpt_utils import runtime
+from cpt_utils.overall import mean_of
+from cpt_utils.rows import TARGETS, PreferenceRow, Response
 
-SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]  # all linear layers, by name
-ONE, LOW, NONE = ({"sigmoid": 1.0, "sft": 1.0}, {"sigmoid": 1.0, "sft": 0.3}, {"sigmoid": 1.0})
-SIX = {"loss": ONE, "learning_rate": 1e-3, "epochs": 1, "rows_per_batch": 6}
-TWO = SIX | {"loss": LOW, "rows_per_batch": 2}
-FAST = SIX | {"loss": LOW, "learning_rate": 2e-3}
-HALF = FAST | {"epochs": 1.5}
-TRIALS = {  # settings of the profile
-    "one and a half epochs, 2e-3, SFT 0.3": HALF,
-    "one and a half epochs, 2e-3, SFT 0.3, seed 43": HALF | {"seed": 43},
-    "one and a half epochs, 2e-3, DPO only": HALF | {"loss": NONE},
-    "one and a half epochs, 2e-3, DPO only, seed 43": HALF | {"loss": NONE, "seed": 43},
-    "two epochs": SIX | {"epochs": 2},
-    "two epochs, DPO only": SIX | {"epochs": 2, "loss": NONE},
-    "two epochs, upper half of the layers": SIX
-    | {"epochs": 2, "layers": [15, 30], "lora": {"r": 8, "alpha": 16, "modules": SEVEN}},
-    "one epoch": SIX,
-    "one epoch, 2e-3": SIX | {"learning_rate": 2e-3},
-    "one epoch, 2e-3, DPO only": FAST | {"loss": NONE},
-    "one epoch, 2e-3, SFT 0.15": FAST | {"loss": {"sigmoid": 1.0, "sft": 0.15}},
-    "one epoch, 2e-3, SFT 0.3": FAST,
-    "one epoch, 2e-3, SFT 0.3, seed 43": FAST | {"seed": 43},
-    "one epoch, 3e-3, SFT 0.3": FAST | {"learning_rate": 3e-3},
-    "one epoch, 3e-3, SFT 0.3, seed 43": FAST | {"learning_rate": 3e-3, "seed": 43},
-    "one epoch, 2 rows a step": SIX | {"rows_per_batch": 2},
-    "one epoch, 2 rows a step, SFT 0.3": TWO,
-    "one epoch, 2 rows a step, SFT 0.3, seed 43": TWO | {"seed": 43},
-    "two thirds of an epoch, 2 rows a step, SFT 0.3": TWO | {"max_steps": 128},
+HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
+WHOLE = {"max_length": 512, "max_steps": 60}
+"""Whole texts, in about the time of 120 steps on their beginnings."""
+TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
+    "120 steps on the first 135 tokens": {"max_length": 135},
+    "the same, on the first 110": {"max_length": 110},
+    "the same, on the first 110, beta 0.1": {"max_length": 110, "beta": 0.1},
+    "the same, of the corpus's hands as well": {"max_length": 135, "corpus": True},
+    "the same, beta 0.1": {"max_length": 135, "beta": 0.1},
+    "60 steps on whole texts": WHOLE,
+    "60 steps on whole texts, beta 0.1": WHOLE | {"beta": 0.1},
 }
 
 
-def trial(name: str) -> dict:
-    """Train by these settings and measure, in a process of its own: both judges, side effects, held-out pairs."""
-    from benchmarks import answers, trainings
-    from cpt_utils.evaluation import evaluation_tasks
-    from cpt_utils.models.adapters import save_adapter
-    from cpt_utils.models.loading import hub_name
-    from cpt_utils.pairs import rows_for
+def kept_aside() -> list[str]:
+    """The nine training prompts on which trials are judged."""
     from cpt_utils.prompts import load_prompts
 
+    recorded = [prompt["prompt"] for prompt in load_prompts(heldout=False)]
+    return recorded[3::5] + list(dict.fromkeys(row["prompt"] for row in hands()))[2::6]
+
+
+def hands() -> list[Response]:
+    """The texts of the corpus that may train a student: short ones in six hands."""
+    from cpt_utils.prompts import load_corpus
+
+    return [row for row in load_corpus(heldout=False) if row["kind"] == "hand"]
+
+
+def trial(name: str) -> tuple[dict, list[Response]]:
+    """Train by these settings and measure, in a process of its own: the figures, and the texts."""
+    from benchmarks import answers, trainings
+    from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
+    from cpt_utils.models.adapters import save_adapter
+    from cpt_utils.models.loading import hub_name
+    from cpt_utils.overall import with_sense
+    from cpt_utils.prompts import load_responses
+
     runtime.start("embedded")
-    changes = dict(TRIALS[name])
-    layers = changes.pop("layers", None)
+    changes = {"max_steps": 120, **TRIALS[name]}
+    texts = load_responses(heldout=False) + (hands() if changes.pop("corpus", False) else [])
+    aside = kept_aside()
     profile = trainings.settings().replace(**changes, eval_steps=10_000)
-    watched = [prompt["prompt"] for prompt in load_prompts(heldout=False)][3::5]
-    parts = {False: [], True: []}
-    for row in rows_for(profile, "train"):
-        parts[row["prompt"][-1]["content"] in watched].append(row)
-    trainer = trainings.trainer_of(profile, parts[False], parts[True], layers=layers and list(range(*layers)))
-    started = time.time()
+    rows = blocks([row for row in texts if row["prompt"] not in aside], profile)
+    trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
-    seconds, place = time.time() - started, trainings.FOLDER / "recipe" / name.replace(" ", "_")
-    preferences = trainer.evaluate()
+    place = trainings.FOLDER / "recipe" / name.replace(" ", "_")
     save_adapter(trainer.model, place, hub_name(profile))
-    tasks = evaluation_tasks(watched, trainings.RUBRICS)
-    rows = answers.answers(answers.tuned_model(place), tasks, profile, 2)
-    scored = answers.scored(rows, answers.base_model())
-    figures = {metric: scored[metric] for metric in ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")}
-    return {
-        **figures,
-        **scored["side_effects"],
-        "both_directions": preferences["eval_rewards/both_directions"],
-        "seconds": seconds,
-        "second_spearman_rho": scored["second_judge"]["spearman_rho"],
-    }
+    tasks = evaluation_tasks(aside, trainings.RUBRICS)
+    base = answers.base_model()
+    written = with_sense(answers.answers(answers.tuned_model(place), tasks, profile), base, trainings.FOLDER)
+    figures = steerability(written, resamples=0) | side_effects([row["response"] for row in written], base)
+    return figures | {"by_target": by_target(written), "columns": columns(trainer, profile.max_steps)}, written
+
+
+def blocks(texts: list[Response], profile) -> list[PreferenceRow]:
+    """The training rows of a trial."""
+    from cpt_utils.blocks import with_prompt_pairs
+    from cpt_utils.pairs import build_mirrored_pairs
+
+    rows = build_mirrored_pairs(texts)
+    return with_prompt_pairs(rows, profile.seed) if profile.prompt_pairs else rows
+
+
+def by_target(rows: list[Response]) -> dict[str, dict[str, float]]:
+    """Mean score, share of texts on their subject, and overall, by the name of the target."""
+    found = {}
+    for name, target in TARGETS.items():
+        mine = [row for row in rows if row["target"] == target]
+        topic = mean_of([row["topic_rank"] == 1 for row in mine])
+        means = {key: mean_of([row[key] for row in mine if row[key] is not None]) for key in ("score", "overall")}
+        found[name] = means | {"topic": topic}
+    return found
+
+
+def columns(trainer, steps: int) -> int:
+    """What a training computes, padding included, in columns of tokens: its cost, whatever the machine."""
+    size, rows = trainer.args.per_device_train_batch_size, trainer.train_dataset
+    starts = range(0, min(len(rows), steps * size), size)
+    batches = [trainer.data_collator([rows[i] for i in range(start, start + size)]) for start in starts]
+    return sum(batch["input_ids"].numel() for batch in batches) * steps // len(batches)
 
 
 def main() -> None:
-    trials = result("recipe")["trials"] if (RESULTS / "recipe.json").exists() else {}
-    for name, found in side_by_side(trial, [name for name in TRIALS if name not in trials]):
-        trials[name] = {"settings": TRIALS[name]} | found
-        keep(
-            "recipe",
-            {"how": "make recipe; 16 training prompts, judged on 4 others; one thread a trial", "trials": trials},
-        )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="trials whose name begins with this")
+    wanted = parser.parse_args().only or ""
+    told = result("recipe") if (RESULTS / "recipe.json").exists() else {}
+    trials = told.get("trials", {})
+    missing = [name for name in TRIALS if name not in trials and name.startswith(wanted)]
+    for name, (figures, texts) in side_by_side(trial, missing, workers=1):
+        trials[name] = {"settings": TRIALS[name]} | figures
+        keep_texts("recipe", name, texts)
+        keep("recipe", {"how": HOW, "trials": trials, "former": told.get("former", {})})
 
 
 if __name__ == "__main__":

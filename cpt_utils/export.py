@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from cpt_utils.blocks import training_order
 from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
-from cpt_utils.pairs import training_order
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
@@ -53,7 +53,7 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
         if "overall" in steer:
             sense = f"overall {steer['overall']:.2f} of 2, own prompt the nearest of 26 {steer['topic']:.2f}, "
         measured = (
-            f"On {report['data'].get('heldout_prompts', '?')} held-out prompts, by the series' offline judge: {sense}"
+            f"On {steer.get('texts', '?')} texts for held-out prompts, by the series' offline judge: {sense}"
             f"accuracy {steer['accuracy']:.2f}, Kendall's tau {steer['kendall_tau']:.2f}, "
             f"Spearman's rho {steer['spearman_rho']:.2f}."
         )

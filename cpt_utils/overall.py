@@ -33,12 +33,18 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     for row, rank, gain in zip(rows, ranks.tolist(), gains.tolist()):
         known = None if np.isnan(gain) else gain
         degenerate = bool(degeneracy(row["response"], known))
-        follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - row["target"]) / REACH))
         language = _language(row["response"], degenerate, known, usual)
-        parts = dict(zip(PARTS, (follows, SUBJECT.get(rank, 0.0), language), strict=True))
         sense = {"topic_rank": rank, "order_gain": gain, "degenerate": degenerate}
-        measured.append({**row, **sense, **parts, "overall": harmonic_mean(parts)})
+        row = {**row, **sense, "subject": SUBJECT.get(rank, 0.0), "language": language}
+        parts = parts_of(row, row["target"])
+        measured.append({**row, **parts, "overall": harmonic_mean(parts)})
     return measured
+
+
+def parts_of(row: Response, target: int) -> dict[str, float | None]:
+    """The three parts of a row that has been through with_sense, had it been asked for `target`."""
+    follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - target) / REACH))
+    return dict(zip(PARTS, (follows, row["subject"], row["language"]), strict=True))
 
 
 def _language(text: str, degenerate: bool, gain: float | None, usual: float) -> float | None:

@@ -53,11 +53,11 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     folder = folder if folder.is_absolute() else files.ROOT / folder
     folder.mkdir(parents=True, exist_ok=True)
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
-    display(_small_picture(fig))
+    display(small_picture(fig))
     plt.close(fig)
 
 
-def _small_picture(fig):
+def small_picture(fig):
     """The figure as a smaller PNG of 20 colours for the notebook: a fifth of the bytes, the same look."""
     from IPython.display import Image
     from PIL import Image as Picture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from cpt_utils.runtime.errors import EndpointError
+from cpt_utils.runtime.errors import EndpointError, SettingsError
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
 """What endpoints answer to a request for structured output if they have none; 500 may be anything."""
@@ -29,6 +29,11 @@ class Teacher:
     batch_size: int = 1
     workers: int = 1
     takes_schema: bool = False
+
+    def __post_init__(self):
+        for name in ("batch_size", "workers"):
+            if type(size := getattr(self, name)) is not int or size < 1:
+                raise SettingsError(f"{name} is {size!r}: a teacher answers one or more at a time.")
 
 
 def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:

@@ -12,12 +12,12 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
+from cpt_utils.blocks import training_order
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
 from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.pairs import training_order
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
@@ -53,7 +53,7 @@ class ShortLog(TrainerCallback):
 
 
 def in_training_order(rows: Dataset, args: DPOConfig, block: int) -> Dataset:
-    """The rows of all epochs as they are trained on (pairs.training_order); `args` are set to read them as they lie."""
+    """The rows of all epochs as they are trained on (blocks.training_order); `args` are set to read them so."""
     epochs = args.num_train_epochs
     if args.max_steps > 0:
         epochs = args.max_steps * args.per_device_train_batch_size * args.gradient_accumulation_steps / len(rows)

@@ -153,6 +153,9 @@ def test_the_hand_made_judge_flags_degenerate_texts():
     [
         ({**ANCHORS, "Doubt": ("question_marks", 0, 5)}, "no measure 'question_marks', only .*questions"),
         ({**ANCHORS, "Doubt": ("questions", 5, 5)}, "'Doubt': both anchors are 5"),
+        ({**ANCHORS, "Doubt": ("questions", 0, float("nan"))}, "'Doubt': an anchor is .measure, value.*nan"),
+        ({**ANCHORS, "Doubt": ("questions", 0, "many")}, "'Doubt': an anchor is .*'many'"),
+        ({**ANCHORS, "Doubt": ("questions", 0)}, "'Doubt': an anchor is"),
         ({"Breath": ("sentence_length", 20, 5)}, "'Doubt' is only in one"),
         ({**ANCHORS, "Hope": ("questions", 0, 5)}, "'Hope' is only in one"),
     ],

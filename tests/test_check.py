@@ -429,7 +429,7 @@ def test_more_steps_and_more_texts_change_the_minutes(runs):
     assert all(smoke[n][kind] <= workload.work(profile)[n][kind] for n in OURS for kind in workload.KINDS)
 
 
-def test_the_work_of_a_packed_step_is_counted_from_what_is_read():
+def test_the_work_of_a_packed_step_is_counted_from_what_is_read(monkeypatch):
     """Six rows of one prompt and rubric hold three prompts and nine responses under them; unpacked, 12 of each."""
 
     def row(prompt: str, chosen: str, rejected: str) -> dict:
@@ -443,6 +443,8 @@ def test_the_work_of_a_packed_step_is_counted_from_what_is_read():
     profile = profiles.load_profile("embedded")
     assert workload.characters(profile, rows) == 3 * 10 + 9 * 100
     assert workload.characters(profile.replace(mirrored=False), rows) == 12 * 10 + 12 * 100
+    monkeypatch.setattr(workload, "recorded", lambda: {"characters_per_token": 2.0})
+    assert workload.characters(profile.replace(max_length=40), rows) == 3 * 10 + 9 * 70  # what fits in 80 characters
 
 
 def test_the_likeliest_run_has_the_number_type_and_then_the_nearest_rate(monkeypatch):

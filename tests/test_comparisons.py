@@ -154,11 +154,22 @@ def test_the_finding_about_tricks_follows_their_scores(claims, shuffled, finding
 
 def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settings():
     from benchmarks.measured import result
-    from benchmarks.recipe import TRIALS
+    from benchmarks.recipe import TRIALS, kept_aside
 
-    told = result("recipe")["trials"]
-    assert {name: found["settings"] for name, found in told.items()} == TRIALS
+    told = result("recipe")
+    assert told["trials"].keys() <= TRIALS.keys() and len(set(kept_aside())) == 9
     for changes in TRIALS.values():
-        load_profile("embedded").replace(**{k: v for k, v in changes.items() if k != "layers"})
-    for found in told.values():
-        assert 0 <= found["both_directions"] <= 1 and -1 <= found["spearman_rho"] <= 1
+        load_profile("embedded").replace(**{k: v for k, v in changes.items() if k != "corpus"})
+    for name, found in told["trials"].items():
+        assert found["settings"] == TRIALS[name] and 0 <= found["overall"] <= 2
+    for found in (*told["trials"].values(), *told["former"]["trials"].values()):
+        assert -1 <= found["spearman_rho"] <= 1 and 0 <= found["degenerate_rate"] <= 1
+
+
+def test_trials_see_neither_held_out_prompts_nor_those_kept_aside():
+    from benchmarks.recipe import hands, kept_aside
+    from cpt_utils.prompts import load_corpus, load_prompts
+
+    hidden = {prompt["prompt"] for prompt in load_prompts(heldout=True)}
+    hidden |= {row["prompt"] for row in load_corpus(heldout=True)}
+    assert not hidden & {*kept_aside(), *(row["prompt"] for row in hands())}

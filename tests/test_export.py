@@ -15,9 +15,9 @@ from cpt_utils.runtime.profiles import load_profile
 REPORT = {
     "hardware": "a test",
     "versions": {"torch": "1"},
-    "data": {"train_rows": 480, "heldout_prompts": 6},
+    "data": {"train_rows": 480, "heldout_prompts": 18},
     "training": {"steps": 160},
-    "steerability": {"cpt": {"accuracy": 0.5, "kendall_tau": 0.6, "spearman_rho": 0.7}},
+    "steerability": {"cpt": {"accuracy": 0.5, "kendall_tau": 0.6, "spearman_rho": 0.7, "texts": 96}},
 }
 
 
@@ -43,7 +43,7 @@ def test_the_card_tells_origin_numbers_and_hash(trained):
     profile, adapter, _ = trained
     text = export.write_card(adapter, profile.replace(student="qwen3-4b"), REPORT).read_text()
     assert "base_model: Qwen/Qwen3-4B" in text and "license: apache-2.0" in text
-    assert "480 rows for 160 steps" in text and "rho 0.70" in text and "6 held-out prompts" in text
+    assert "480 rows for 160 steps" in text and "rho 0.70" in text and "On 96 texts for held-out" in text
     assert sha256(adapter / "adapter_model.safetensors") in text
     text = export.write_card(adapter, profile, {}).read_text()
     assert "has not been measured" in text and str(adapter.parent) not in text

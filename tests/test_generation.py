@@ -6,6 +6,7 @@ import pytest
 from replies import completion, send_json
 
 from cpt_utils.generation import generate_responses, generation_tasks
+from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher, endpoint_teacher
 
@@ -107,3 +108,9 @@ def test_an_interrupt_keeps_what_arrived_and_stops(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         generate_responses(Teacher("t", answer, batch_size=2), TASKS, tmp_path / "r.jsonl")
     assert len(asked) < 6 and len(read_jsonl(tmp_path / "r.jsonl")) >= 2
+
+
+@pytest.mark.parametrize("sizes", [{"workers": 0}, {"workers": 2.0}, {"batch_size": -1}])
+def test_a_teacher_answers_at_least_one_at_a_time(sizes):
+    with pytest.raises(SettingsError, match=f"{next(iter(sizes))} is .*one or more"):
+        Teacher("t", lambda asked: asked, **sizes)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cpt_utils.blocks import training_order
 from cpt_utils.export import write_launch
 from cpt_utils.models.conversation import fit_rows
-from cpt_utils.pairs import training_order
 from cpt_utils.runtime.profiles import load_profile
 
 

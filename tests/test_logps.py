@@ -8,12 +8,13 @@ from peft import LoraConfig
 from test_training import LORA, settings
 from transformers import set_seed
 
-from cpt_utils import training
+from cpt_utils import runtime, training
+from cpt_utils.blocks import training_order, with_prompt_pairs
 from cpt_utils.models import logps
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
-from cpt_utils.pairs import rows_for, training_order
+from cpt_utils.pairs import rows_for
 from cpt_utils.runtime import files, profiles
 from cpt_utils.training import MirroredDPOTrainer
 
@@ -166,8 +167,11 @@ def test_all_shipped_rows_are_known(number_type, tmp_path, computed, monkeypatch
     monkeypatch.setenv("CPT_PRECISION", number_type)
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
     embedded = load_chat_model("embedded")
-    for part in ("train", "heldout"):
-        with_reference(embedded, rows_for(profiles.load_profile("embedded"), part), profiles.load_profile("embedded"))
+    profile = runtime.start("embedded")
+    parts = [rows_for(profile, part) for part in ("train", "heldout")]
+    for rows in parts:
+        with_reference(embedded, rows, profile)
+    response_logps(embedded, parts[1] + with_prompt_pairs(parts[1][: len(parts[1]) // 2], profile.seed))  # notebook 03
     assert not computed, "make logps computes them anew"
 
 

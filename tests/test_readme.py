@@ -3,7 +3,7 @@
 import pytest
 
 from cpt_utils.runtime.files import ROOT
-from tools import readme, rivals
+from tools import last_run, readme, rivals
 
 FROM_COMMITTED_FILES = [make for make in readme.PARTS if make.__name__ not in ("results", "example")]
 
@@ -23,3 +23,12 @@ def test_a_part_that_stands_twice_is_a_fault():
 def test_the_sentence_about_learning_rates_follows_the_figures():
     assert rivals.other_rates({"0.0001": [0.2], "0.001": [0.1, 0.5]}).startswith("no other learning rate")
     assert "0.0001 would help it" in rivals.other_rates({"0.0001": [0.4], "0.001": [0.1, 0.5], "0.003": [0.1]})
+
+
+def test_the_example_is_the_pair_in_the_middle_not_the_best():
+    def row(prompt, rubric, overall, model="cpt"):
+        return {"prompt": prompt, "rubric": rubric, "overall": overall, "model": model}
+
+    rows = [row("best", "r", 2.0), row("middle", "s", 1.9), row("middle", "s", None), row("worst", "r", 0.1)]
+    assert last_run.middle([row("worst", "r", 2.0, "base"), *rows]) == ("middle", "s")
+    assert last_run.middle([*rows, row("better", "r", 1.5)]) == ("middle", "s")  # of two in the middle the lower one

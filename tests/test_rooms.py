@@ -26,6 +26,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "generation",
     "verdicts",
     "llm_judging",
+    "blocks",
     "pairs",
     "dpo",
     "training",
@@ -36,6 +37,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "export",
     "plotting",
     "charts",
+    "curves",
 ]
 MAY_IMPORT = {  # room: rooms, or single modules of rooms
     "runtime": ["runtime"],

@@ -7,8 +7,8 @@ from peft import LoraConfig
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
+from cpt_utils.blocks import training_order
 from cpt_utils.fast.packing import PackedCollator, packed_logps
-from cpt_utils.pairs import training_order
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, dpo_gradient, in_training_order, prepare_trainer
 
@@ -333,3 +333,19 @@ def test_an_interrupted_training_can_be_started_again(tiny_model, tokenizer, row
         trainer.train()
     trainer.train()
     assert trainer.state.global_step == 3
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_trained_model_answers_while_the_trainer_still_holds_it(trained, tokenizer, half, monkeypatch):
+    """accelerate has wrapped its forward in autocast: notebook 04 asks it before and after."""
+    from cpt_utils.models.conversation import ChatModel, chat
+    from cpt_utils.prompts import messages
+
+    trainer = trained(MirroredDPOTrainer, bf16=half)
+    asked = [messages("Write about rain.", "Be brief."), messages("Write.", "Be very brief indeed.")]
+    options = {"max_new_tokens": 8, "temperature": 0.0}
+    answers = chat(ChatModel(trainer.model.eval(), tokenizer, "tuned"), asked, **options)
+    assert len(answers) == 2 and any(answers)
+    monkeypatch.setenv("CPT_FAST_PATHS", "off")
+    plain = chat(ChatModel(trainer.model.eval(), tokenizer, "tuned"), asked, **options)
+    assert half or plain == answers  # rounded differently, half precision may choose other words

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from benchmarks.measured import RESULTS, result
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
+from cpt_utils.prompts import system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.files import read_jsonl
 
 RUN = files.ROOT / "runs" / "embedded"
-EXAMPLE = "Write field notes on the pigeons in a railway station."
 MOST_WORDS = 55
 """An example is cut after so many."""
 METRICS = (
@@ -87,18 +87,29 @@ def of_one_training(report: dict) -> Callable[[str, str], str]:
 
 
 def example() -> str:
-    """The first texts of both models on EXAMPLE, a line for each of three rubrics."""
+    """The first texts of both models for the prompt and style in the middle, low against high, in their own words."""
     rows = read_jsonl(RUN / "generations.jsonl")
-    lines = [f"> {EXAMPLE}", "", "| system prompt | before | after |", "|---|---|---|"]
-    for rubric in ("chaos_cinema", "rococo", "esoteric"):
-        before, after = (first_text(rows, model, rubric) for model in ("base", "cpt"))
-        lines.append(f"| {LABELS[rubric]}, high | {before} | {after} |")
+    prompt, rubric = middle(rows)
+    lines = [f"> {prompt}", "", "| system prompt | before | after |", "|---|---|---|"]
+    for name in ("low", "high"):
+        wanted = {"prompt": prompt, "rubric": rubric, "target": TARGETS[name], "sample": 0}
+        before, after = (first_text(rows, wanted | {"model": model}) for model in ("base", "cpt"))
+        lines.append(f"| **{LABELS[rubric]}, {name}:** {system_prompt(rubric, name)} | {before} | {after} |")
     return "\n".join(lines)
 
 
-def first_text(rows: list[dict], model: str, rubric: str) -> str:
-    """The first sample for EXAMPLE at the target "high", cut after MOST_WORDS, as a cell of a table."""
-    wanted = {"model": model, "rubric": rubric, "target": TARGETS["high"], "prompt": EXAMPLE, "sample": 0}
+def middle(rows: list[dict]) -> tuple[str, str]:
+    """The prompt and rubric whose tuned texts stand in the middle of all by their mean overall score."""
+    scores: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row["model"] == "cpt":
+            scores.setdefault((row["prompt"], row["rubric"]), []).append(row["overall"] or 0.0)
+    ranked = sorted(scores, key=lambda pair: (sum(scores[pair]) / len(scores[pair]), pair))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def first_text(rows: list[dict], wanted: dict) -> str:
+    """The text of the first row that has what is wanted, cut after MOST_WORDS, as a cell of a table."""
     row = next(row for row in rows if wanted.items() <= row.items())
     words = row["response"].split(" ")
     text = " ".join(words[:MOST_WORDS])

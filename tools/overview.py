@@ -10,7 +10,10 @@ NOTEBOOKS = {  # number: (name, what happens)
         "synthetic_generation",
         "a teacher writes to a target score; checks; resumable generation; stronger teachers",
     ),
-    "03": ("pair_construction", "mirrored pairs; splits; why the base model ignores its system prompt"),
+    "03": (
+        "pair_construction",
+        "pairs mirrored over the system prompt and over the question; splits; which of the two the base model reads",
+    ),
     "04": ("dpo_training", "the DPO loss by hand; why mirrored rows share a step; training, watched"),
     "05": ("inference_comparison", "base and tuned side by side; steerability, side effects, paraphrases, limits"),
     "06": (

@@ -132,7 +132,7 @@ def other_rates(rates: dict[str, list[float]]) -> str:
 
 def whole_trainings() -> str:
     """The recipe with the next-token term and without it, from `make recipe`: means over two seeds."""
-    trials = result("recipe")["trials"]
+    trials = result("recipe")["former"]["trials"]
 
     def mean(metric: str, terms: str) -> float:
         names = [f"one and a half epochs, 2e-3, {terms}{seed}" for seed in ("", ", seed 43")]

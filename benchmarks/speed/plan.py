@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+from cpt_utils.blocks import training_order
 from cpt_utils.models.adapters import lora_config
 from cpt_utils.models.conversation import ChatModel, fit_rows, templated
 from cpt_utils.models.loading import weights_of
-from cpt_utils.pairs import rows_for, training_order
+from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, messages, system_prompt
 from cpt_utils.runtime import files
 from cpt_utils.runtime.profiles import Profile

@@ -30,17 +30,18 @@ def prompt_of(row: dict) -> str:
     return "".join(turn["content"] for turn in row["prompt"])
 
 
-def characters(profile: Profile, rows: list[dict]) -> int:
+def characters(profile: Profile, rows: list[dict]) -> float:
     """What one pass over rows reads, in characters; in packed batches each prompt and response is read once."""
     total, step = 0, profile.rows_per_batch
     packed = profile.mirrored and machine.engine(profile) == "transformers"
+    room = profile.max_length * recorded()["characters_per_token"]  # of a prompt and a response
     for start in range(0, len(rows), step):
         batch = rows[start : start + step]
         prompts = [prompt_of(row) for row in batch for _ in range(2)]
         responses = [(prompt_of(row), row[side][0]["content"]) for row in batch for side in ("chosen", "rejected")]
         if packed:
             prompts, responses = set(prompts), set(responses)
-        total += sum(map(len, prompts)) + sum(len(text) for _, text in responses)
+        total += sum(map(len, prompts)) + sum(min(len(text), room - len(prompt)) for prompt, text in responses)
     return total
 
 

@@ -39,9 +39,11 @@ def packed_weights(model):
 def onednn_product(layer: torch.nn.Linear):
     """The layer's forward with its weight (out, in) in oneDNN's own layout."""
     weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None)
-    bias = layer.bias
+    dtype, bias = layer.weight.dtype, layer.bias
 
     def forward(x):
+        if x.dtype != dtype:  # under autocast, as of a model that a trainer has wrapped
+            return torch.nn.functional.linear(x, layer.weight, bias)
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
     return forward

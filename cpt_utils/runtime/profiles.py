@@ -1,5 +1,6 @@
 """A profile: what to load, how to train, how much to evaluate; and whether this machine can do it."""
 
+import difflib
 import importlib.util
 import os
 from typing import Annotated, Any, Literal
@@ -61,6 +62,8 @@ class Profile(Strict):
     """"recorded" (the shipped responses), a preference data set of the Hub, or a file of such rows."""
     mirrored: bool
     """Both rows of a pair in the same step."""
+    prompt_pairs: bool
+    """Recorded responses only: one pair over two user prompts behind the rows of each prompt and rubric (blocks)."""
     lora: Lora
     beta: Positive
     loss: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(min_length=1)
@@ -107,8 +110,8 @@ class Profile(Strict):
     def replace(self, **changes) -> "Profile":
         """A copy with these settings in place of its own, checked."""
         if unknown := sorted(set(changes) - set(Profile.model_fields)):
-            known = ", ".join(Profile.model_fields)
-            raise SettingsError(f"A profile has no setting {unknown[0]!r}: use one of {known}.")
+            near = difflib.get_close_matches(unknown[0], Profile.model_fields, 1, cutoff=0.0)[0]
+            raise SettingsError(f"A profile has no setting {unknown[0]!r} (is it {near}?): see data/profiles.yaml.")
         return check_profile(self.model_dump() | changes)
 
     def for_capstone(self) -> "Profile":

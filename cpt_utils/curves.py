@@ -1,0 +1,50 @@
+"""Loss and rewards, drawn while a training runs."""
+
+import math
+
+from transformers import TrainerCallback
+
+from cpt_utils.plotting import BASE, TUNED, figure
+
+
+class LiveCurves(TrainerCallback):
+    """A figure below the cell that grows with every line of the log; nothing where no notebook shows it."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        from IPython import get_ipython
+
+        self.shown, self.live = None, hasattr(get_ipython(), "kernel")
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self.live and logs and "rewards/chosen" in logs:
+            self._show(training_curves(state.log_history, state.max_steps))
+
+    def _show(self, fig) -> None:
+        import matplotlib.pyplot as plt
+        from IPython.display import display
+
+        from cpt_utils.plotting import small_picture
+
+        picture = small_picture(fig)
+        plt.close(fig)
+        if self.shown is None:
+            self.shown = display(picture, display_id=True)
+        else:
+            self.shown.update(picture)
+
+
+def training_curves(log: list[dict], steps: int):
+    """DPO loss and implicit rewards of a Trainer's log_history against the step, of `steps` in all."""
+    lines = [{"loss/sigmoid": line["loss"], **line} for line in log if "loss" in line]
+    x = [line["step"] for line in lines]
+    fig, axes = figure(1, 2, width=9, height=2.6)
+    axes[0].plot(x, [line["loss/sigmoid"] for line in lines], "o-", markersize=3, color=TUNED)
+    axes[0].axhline(math.log(2), color="black", linestyle="--", linewidth=1)
+    axes[0].set(title="DPO loss (dashed: ln 2)", ylim=(0, None))
+    for side, mark, colour in (("chosen", "o", TUNED), ("rejected", "s", BASE)):
+        axes[1].plot(x, [line[f"rewards/{side}"] for line in lines], mark + "-", markersize=3, color=colour, label=side)
+    axes[1].set(title="implicit rewards")
+    axes[1].legend(loc="upper left")
+    for axis in axes:
+        axis.set(xlabel="step", xlim=(0, steps))
+    return fig

@@ -11,7 +11,7 @@ import argparse
 from benchmarks.measured import RESULTS, keep, keep_texts, result, side_by_side
 from cpt_utils import runtime
 from cpt_utils.overall import mean_of
-from cpt_utils.rows import TARGETS, PreferenceRow, Response
+from cpt_utils.rows import TARGETS, Response
 
 HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
 WHOLE = {"max_length": 512, "max_steps": 60}
@@ -29,10 +29,14 @@ TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
 
 def kept_aside() -> list[str]:
     """The nine training prompts on which trials are judged."""
+    return recorded_aside() + list(dict.fromkeys(row["prompt"] for row in hands()))[2::6]
+
+
+def recorded_aside() -> list[str]:
+    """Those of them to which the recorded teacher wrote."""
     from cpt_utils.prompts import load_prompts
 
-    recorded = [prompt["prompt"] for prompt in load_prompts(heldout=False)]
-    return recorded[3::5] + list(dict.fromkeys(row["prompt"] for row in hands()))[2::6]
+    return [prompt["prompt"] for prompt in load_prompts(heldout=False)][3::5]
 
 
 def hands() -> list[Response]:
@@ -45,10 +49,12 @@ def hands() -> list[Response]:
 def trial(name: str) -> tuple[dict, list[Response]]:
     """Train by these settings and measure, in a process of its own: the figures, and the texts."""
     from benchmarks import answers, trainings
+    from cpt_utils.blocks import with_prompt_pairs
     from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
     from cpt_utils.models.adapters import save_adapter
     from cpt_utils.models.loading import hub_name
     from cpt_utils.overall import with_sense
+    from cpt_utils.pairs import build_mirrored_pairs
     from cpt_utils.prompts import load_responses
 
     runtime.start("embedded")
@@ -56,7 +62,8 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     texts = load_responses(heldout=False) + (hands() if changes.pop("corpus", False) else [])
     aside = kept_aside()
     profile = trainings.settings().replace(**changes, eval_steps=10_000)
-    rows = blocks([row for row in texts if row["prompt"] not in aside], profile)
+    mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
+    rows = with_prompt_pairs(mirrored, profile.seed)
     trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
     place = trainings.FOLDER / "recipe" / name.replace(" ", "_")
@@ -66,15 +73,6 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     written = with_sense(answers.answers(answers.tuned_model(place), tasks, profile), base, trainings.FOLDER)
     figures = steerability(written, resamples=0) | side_effects([row["response"] for row in written], base)
     return figures | {"by_target": by_target(written), "columns": columns(trainer, profile.max_steps)}, written
-
-
-def blocks(texts: list[Response], profile) -> list[PreferenceRow]:
-    """The training rows of a trial."""
-    from cpt_utils.blocks import with_prompt_pairs
-    from cpt_utils.pairs import build_mirrored_pairs
-
-    rows = build_mirrored_pairs(texts)
-    return with_prompt_pairs(rows, profile.seed) if profile.prompt_pairs else rows
 
 
 def by_target(rows: list[Response]) -> dict[str, dict[str, float]]:

@@ -12,20 +12,21 @@ import numpy as np
 import torch
 
 from benchmarks.answers import answers, base_model, scored
+from benchmarks.recipe import recorded_aside
 from benchmarks.seeds import SEEDS
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
 from cpt_utils.evaluation import evaluation_tasks, rank_metrics
 from cpt_utils.models.conversation import ChatModel, templated
 from cpt_utils.overall import sense_metrics, with_sense
-from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.prompts import load_responses, messages, system_prompt
 from cpt_utils.rows import TARGETS, Response, Task
 
 LAYERS = (6, 10, 14, 18, 22)
 """Of the embedded model's 30: a vector is added to what leaves the layer of that number, counted from 1."""
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0)
 """At 1, a point of score asked for moves a state by what it moves the mean state of recorded texts."""
-CHOOSING = [prompt["prompt"] for prompt in load_prompts(heldout=False)][3::5]
-"""The four training prompts on which layer and strength are chosen: those that `make recipe` chooses on."""
+CHOOSING = recorded_aside()
+"""The four training prompts on which layer and strength are chosen: `make recipe` chooses on them, too."""
 
 
 def steering(prompted: bool) -> dict:

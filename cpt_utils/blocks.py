@@ -26,10 +26,7 @@ def with_prompt_pairs(rows: list[PreferenceRow], seed: int) -> list[PreferenceRo
         partners |= dict(zip(around, around[1:] + around[:1]))
     mixed = []
     for number, (group, own) in enumerate(groups.items()):
-        answers = {
-            side: {row["prompt"][0]["content"]: row for row in groups[side]} for side in (group, partners[group])
-        }
-        mine, theirs = answers.values()
+        mine, theirs = ({row["prompt"][0]["content"]: row for row in groups[side]} for side in (group, partners[group]))
         shared = [system for system in mine if system in theirs]
         if not shared:
             raise PairError(f"No other prompt has a text under a system prompt of {group[0][:50]!r}: add responses.")

@@ -4,7 +4,7 @@ import math
 
 from transformers import TrainerCallback
 
-from cpt_utils.plotting import BASE, TUNED, figure
+from cpt_utils.plotting import BASE, TUNED, figure, small_picture
 
 
 class LiveCurves(TrainerCallback):
@@ -22,8 +22,6 @@ class LiveCurves(TrainerCallback):
     def _show(self, fig) -> None:
         import matplotlib.pyplot as plt
         from IPython.display import display
-
-        from cpt_utils.plotting import small_picture
 
         picture = small_picture(fig)
         plt.close(fig)

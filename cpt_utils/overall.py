@@ -23,8 +23,7 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     *follows* = 2 (1 - min(1, |score - target| / 50)); *subject* = 2 if the own prompt is the nearest of 26, 1 if it is
     among the three nearest; *language* = 2 min(1, order gain / that of the recorded texts (median)), 0 if degenerate.
     Rows without a score have no `follows`, those that are not English no `language`, and neither an `overall` (None).
-    Whether a text is degenerate is asked again, now
-    that its order gain is known.
+    Whether a text is degenerate is asked again, now that its order gain is known.
     """
     ranks = topic_ranks(rows)
     gains = order_gains(base_model, [row["response"] for row in rows], folder)
@@ -33,18 +32,12 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     for row, rank, gain in zip(rows, ranks.tolist(), gains.tolist()):
         known = None if np.isnan(gain) else gain
         degenerate = bool(degeneracy(row["response"], known))
+        follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - row["target"]) / REACH))
         language = _language(row["response"], degenerate, known, usual)
+        parts = dict(zip(PARTS, (follows, SUBJECT.get(rank, 0.0), language), strict=True))
         sense = {"topic_rank": rank, "order_gain": gain, "degenerate": degenerate}
-        row = {**row, **sense, "subject": SUBJECT.get(rank, 0.0), "language": language}
-        parts = parts_of(row, row["target"])
-        measured.append({**row, **parts, "overall": harmonic_mean(parts)})
+        measured.append({**row, **sense, **parts, "overall": harmonic_mean(parts)})
     return measured
-
-
-def parts_of(row: Response, target: int) -> dict[str, float | None]:
-    """The three parts of a row that has been through with_sense, had it been asked for `target`."""
-    follows = None if row["score"] is None else 2 * (1 - min(1, abs(row["score"] - target) / REACH))
-    return dict(zip(PARTS, (follows, row["subject"], row["language"]), strict=True))
 
 
 def _language(text: str, degenerate: bool, gain: float | None, usual: float) -> float | None:

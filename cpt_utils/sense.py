@@ -50,10 +50,9 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
     from cpt_utils.models.logps import text_logps, weights_hash
 
     model_key = weights_hash(chat_model.model)
+    shipped = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
     stored = files.read_numbers(folder / FILE) if folder else {}
-    known = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE)).get(model_key, {}) | stored.get(
-        model_key, {}
-    )
+    known = shipped.get(model_key, {}) | stored.get(model_key, {})
     keys = [files.json_hash(text, 16, ascii=True) for text in texts]
     missing = {key: text for key, text in zip(keys, texts) if key not in known and len(text.split()) > 1}
     if missing:

@@ -164,9 +164,11 @@ def test_what_is_taken_away_is_gone():
 def test_the_first_loss_is_ln_2(smoke_run):
     notebook = nbformat.read(smoke_run[0] / "04_dpo_training.ipynb", as_version=4)
     text = "".join(out.get("text", "") for c in code_cells(notebook) for out in c.outputs)
-    # In half precision the reference, read in other batches than those of the training, is rounded otherwise.
-    first = float(re.search(r"([\d.]+), expected near 0\.6931", text)[1])
-    assert first == pytest.approx(0.6931, abs=2e-2 if "bfloat16" in text.split("\n")[0] else 1e-4), first
+    first = re.search(r"([\d.]+), expected near 0\.6931", text)[1]
+    if "bfloat16" not in text.split("\n")[0]:
+        assert first == "0.6931"
+    # A sequence that stands in two blocks has one reference, and is rounded differently in either.
+    assert float(first) == pytest.approx(0.6931, abs=1e-2)
 
 
 def test_the_run_leaves_adapter_and_texts(smoke_run):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from test_decoding import sharpened
 
 from benchmarks import ablation, steering
 from cpt_utils.fast.decoding import generate
@@ -15,12 +16,7 @@ TEXTS = ["One.", "Tell me more about rain, please, and do not stop.", "One.", "W
 
 @pytest.fixture
 def model(tiny_model):
-    """Larger weights make a random model's choices vary."""
-    with torch.no_grad():
-        for weight in tiny_model.parameters():
-            if weight.dim() > 1:
-                weight.mul_(4)
-    return tiny_model.eval()
+    return sharpened(tiny_model)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import statistics
 from pathlib import Path
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import keep, side_by_side
-from benchmarks.seeds import SEEDS, run_of
+from benchmarks.measured import RESULTS, keep, keep_texts, kept_texts, result, side_by_side
+from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
 from cpt_utils.runtime import files
@@ -24,14 +24,17 @@ OTHER_ROWS = (2, 12)  # rows a step, besides six
 STEERED = {"base, steering vector": "steering alone", "base, steering + system": "steering prompted"}
 """Method -> its unit, which chooses layer and strength once and measures every seed."""
 RATES = (1e-4, 3e-4, 3e-3)  # besides trainings.RATE: was shuffled training given a fair chance?
-METRICS = ("accuracy", "kendall_tau", "spearman_rho", "degenerate_rate")
+TRIES = (16, 4)
+"""Of the base model, of which the best is taken: for the first seed, which also draws the curve, and for others."""
+METRICS = ("accuracy", "kendall_tau", "spearman_rho")
+SENSE = ("overall", "follows", "topic", "order_gain", "degenerate_rate")
 
 
 def units() -> dict[str, tuple]:
     """Name -> (function of units.py, its arguments); what is of most interest comes first."""
     first, *others = SEEDS
     planned = {"dial base": ("dial", "base"), "dial cpt": ("dial", "cpt")}
-    planned[f"best cpt {first}"] = ("best", "cpt", first)
+    planned["best cpt"] = ("best_tuned", first)
     planned |= {"generalisation": ("generalisation",), "gradients": ("gradients",)}
     planned |= {unit: ("steering", unit == "steering prompted") for unit in STEERED.values()}
     planned |= units_of_seed(first)
@@ -51,7 +54,8 @@ def units() -> dict[str, tuple]:
 
 def units_of_seed(seed: int) -> dict[str, tuple]:
     """Those that every seed measures."""
-    planned = {f"untrained {seed}": ("untrained", seed), f"best base {seed}": ("best", "base", seed)}
+    planned = {f"untrained {seed}": ("untrained", seed)}
+    planned[f"best base {seed}"] = ("best_base", seed, TRIES[0] if seed == SEEDS[0] else TRIES[1])
     for way in TRAINED:
         planned[f"method {way} {seed}"] = ("method", way, seed)
     return planned
@@ -59,6 +63,10 @@ def units_of_seed(seed: int) -> dict[str, tuple]:
 
 def path_of(name: str) -> Path:
     return FOLDER / (name.replace(" ", "_").replace(",", "") + ".json")
+
+
+def texts_of(name: str) -> Path:
+    return path_of(name).with_suffix(".jsonl")
 
 
 def run(name: str) -> None:
@@ -70,7 +78,9 @@ def run(name: str) -> None:
     transformers_logging.set_verbosity_error()
     runtime.start("embedded")
     function, *arguments = units()[name]
-    files.write_whole(path_of(name), json.dumps(UNITS[function](*arguments), indent=1))
+    found = UNITS[function](*arguments)
+    files.write_whole(texts_of(name), "".join(json.dumps(row) + "\n" for row in take_texts(found)))
+    files.write_whole(path_of(name), json.dumps(found, indent=1))
 
 
 def kept(name: str) -> dict:
@@ -90,23 +100,23 @@ def over_seeds(runs: list[dict]) -> dict:
 
 def flattened(run: dict) -> dict[str, float]:
     """A run's figures by one name each."""
-    figures = {name: run[name] for name in METRICS}
-    for name in METRICS[:3]:
+    figures = {name: run[name] for name in (*SENSE, *METRICS)}
+    for name in METRICS:
         figures[f"second_{name}"] = run["second_judge"][name]
-    figures |= run["side_effects"] | run.get("sense", {})
+    figures |= run["side_effects"]
     return figures | {name: run[name] for name in ("seconds", "both_directions") if name in run}
 
 
 def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
     from benchmarks.answers import base_model, scored
+    from benchmarks.trainings import PROMPTS
 
-    runs, base = [], base_model()
+    runs, base, measured = [], base_model(), result("seeds")["by_seed"]
     for seed in SEEDS:
-        report = json.loads((run_of(seed) / "report.json").read_text("utf-8"))
-        rows = [row for row in read_jsonl(run_of(seed) / "generations.jsonl") if row["model"] == "cpt"]
+        rows = [row for row in kept_texts("seeds", str(seed)) if row["model"] == "cpt" and row["prompt"] in PROMPTS]
         first = [row for row in rows if row["sample"] == 0]  # one try at every task, as the other ways have
-        runs.append(scored(first, base) | {"both_directions": report["preference"]["cpt"]["both_directions"]})
+        runs.append(scored(first, base) | {"both_directions": measured[str(seed)]["both_directions"]})
     return runs
 
 
@@ -118,10 +128,10 @@ def both_directions(run: dict) -> float:
 def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
     """Every way's figures over its seeds, from the plainest on."""
     untrained = [kept(f"untrained {seed}") for seed in SEEDS]
-    tries = [kept(f"best base {seed}") for seed in SEEDS]
     methods = {name: over_seeds([run[name] for run in untrained]) for name in ("base", "base, 3 examples")}
-    for n in ("4", "16"):
-        methods[f"base, best of {n}"] = over_seeds([run["picked"][n] for run in tries])
+    tries = [kept(f"best base {seed}")["picked"] for seed in SEEDS]
+    for n in sorted(TRIES):
+        methods[f"base, best of {n}"] = over_seeds([run[str(n)] for run in tries if str(n) in run])
     for way, unit in STEERED.items():
         methods[way] = over_seeds(kept(unit)["runs"])
     for way, runs in trained.items():
@@ -177,9 +187,23 @@ def assemble() -> dict:
         "generalisation": kept("generalisation") | compared,
         "dial": {which: kept(f"dial {which}") for which in ("base", "cpt")},
         "steering": {way: chosen_of(kept(unit)) for way, unit in STEERED.items()},
-        "best_of_n": {which: kept(f"best {which} {SEEDS[0]}")["curve"] for which in ("base", "cpt")},
-        "judge": trial(read_jsonl(run_of(SEEDS[0]) / "generations.jsonl")),
+        "best_of_n": {"base": kept(f"best base {SEEDS[0]}")["curve"], "cpt": kept("best cpt")["curve"]},
+        "judge": trial(kept_texts("seeds", str(SEEDS[0]))),
     }
+
+
+def keep_all_texts() -> None:
+    """Every unit's texts, in one file beside the results."""
+    (RESULTS / "ablation.jsonl.xz").unlink(missing_ok=True)
+    for name in units():
+        keep_texts("ablation", name, read_jsonl(texts_of(name)))
+
+
+def take_texts(found) -> list[dict]:
+    """The rows that a unit's result holds under "written", however deep; they are taken out of it."""
+    if isinstance(found, list):
+        return [row for part in found for row in take_texts(part)]
+    return found.pop("written", []) + take_texts(list(found.values())) if isinstance(found, dict) else []
 
 
 def main() -> None:
@@ -192,6 +216,7 @@ def main() -> None:
     list(side_by_side(run, missing, options.workers))
     if not options.only:
         keep("ablation", assemble())
+        keep_all_texts()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from cpt_utils.evaluation import answer_tasks, evaluation_tasks, side_effects, s
 from cpt_utils.judging import embedded_judge, judge_rows
 from cpt_utils.models.adapters import find_adapter, save_adapter
 from cpt_utils.models.loading import hub_name, load_chat_model
+from cpt_utils.overall import with_sense
 from cpt_utils.rows import Response, Task
 from cpt_utils.runtime.profiles import Profile
 
@@ -39,10 +40,12 @@ def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1)
 
 
 def scored(rows: list[Response], base) -> dict:
-    """Steerability under both judges, and side effects."""
+    """Steerability with sense, the second judge's, side effects; and the rows, under "written"."""
+    rows = with_sense(rows, base, FOLDER)
     return steerability(rows) | {
         "second_judge": steerability(judge_rows(ngram_judge(), rows), resamples=0),
         "side_effects": side_effects([row["response"] for row in rows], base),
+        "written": rows,
     }
 
 

@@ -34,6 +34,13 @@ def keep_texts(name: str, of: str, rows: list[dict]) -> None:
             file.write(json.dumps({"of": of} | files.rounded(kept), ensure_ascii=False) + "\n")
 
 
+def kept_texts(name: str, of: str) -> list[dict]:
+    """The rows that benchmarks/results/`name`.jsonl.xz holds under "of"."""
+    with lzma.open(RESULTS / f"{name}.jsonl.xz", "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [row for row in rows if row["of"] == of]
+
+
 def side_by_side(function, names: list[str], workers: int = 2):
     """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))

@@ -11,8 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.measured import keep
+from benchmarks.measured import RESULTS, keep, keep_texts
+from cpt_utils.evaluation import steerability
+from cpt_utils.judging import embedded_judge, judge_rows
+from cpt_utils.measures import style_measures
+from cpt_utils.overall import mean_of
+from cpt_utils.prompts import load_responses
+from cpt_utils.rows import Response
 from cpt_utils.runtime import files
+from cpt_utils.runtime.files import read_jsonl
+from cpt_utils.sense import copied
 
 SEEDS = (42, 43, 44)
 RUNS = files.ROOT / "runs"
@@ -34,8 +42,8 @@ def report_of(seed: int) -> dict:
     return json.loads((folder / "report.json").read_text("utf-8"))
 
 
-def figures_of(report: dict) -> dict[str, float]:
-    """What a run's report measured, by one name each."""
+def figures_of(report: dict, rows: list[Response]) -> dict[str, float]:
+    """What a run's report and its texts tell, by one name each."""
     figures = {"both_directions": report["preference"]["cpt"]["both_directions"]}
     for model in ("base", "cpt", "cpt_paraphrased", "teacher"):
         for name in (
@@ -51,12 +59,26 @@ def figures_of(report: dict) -> dict[str, float]:
             figures[f"{model}_{name}"] = report["steerability"][model][name]
     for name, value in report["side_effects"]["cpt"].items():
         figures[f"cpt_{name}"] = value
-    return figures
+    return figures | texts_figures(rows)
+
+
+def texts_figures(rows: list[Response]) -> dict[str, float]:
+    """What the report does not tell of a run's texts: the judge of meaning alone, copied runs of words, odd words."""
+    found, sources = {}, [row["response"] for row in load_responses(heldout=False)]
+    written = [row for row in rows if row["model"] == "cpt"]
+    for model, mine in (("cpt", written), ("teacher", load_responses(heldout=True))):
+        texts = [row["response"] for row in mine]
+        read = steerability(judge_rows(embedded_judge("meaning"), mine), resamples=0)
+        found[f"{model}_meaning_spearman_rho"] = read["spearman_rho"]
+        found[f"{model}_copied"] = copied(texts, sources)
+        found[f"{model}_unknown_words"] = mean_of([style_measures(text)["unknown_words"] / 100 for text in texts])
+    return found
 
 
 def main() -> None:
     reports = {seed: report_of(seed) for seed in SEEDS}
-    by_seed = {seed: figures_of(report) for seed, report in reports.items()}
+    texts = {seed: read_jsonl(run_of(seed) / "generations.jsonl") for seed in SEEDS}
+    by_seed = {seed: figures_of(report, texts[seed]) for seed, report in reports.items()}
     mean, spread = {}, {}
     for name in by_seed[SEEDS[0]]:
         values = [figures[name] for figures in by_seed.values()]
@@ -73,6 +95,9 @@ def main() -> None:
             "standard_deviation": spread,
         },
     )
+    (RESULTS / "seeds.jsonl.xz").unlink(missing_ok=True)
+    for seed in SEEDS:
+        keep_texts("seeds", str(seed), texts[seed])
 
 
 if __name__ == "__main__":

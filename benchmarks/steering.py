@@ -17,7 +17,7 @@ from benchmarks.seeds import SEEDS
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
 from cpt_utils.evaluation import evaluation_tasks, rank_metrics
 from cpt_utils.models.conversation import ChatModel, templated
-from cpt_utils.overall import sense_metrics, with_sense
+from cpt_utils.overall import with_sense
 from cpt_utils.prompts import load_responses, messages, system_prompt
 from cpt_utils.rows import TARGETS, Response, Task
 
@@ -33,7 +33,7 @@ def steering(prompted: bool) -> dict:
     """Steered answers to the held-out prompts, at the layer and strength chosen on training prompts, per seed.
 
     `prompted`: the system prompt is there too. "own" holds each rubric's mean score without a vector on the prompts
-    of the choice, and "sense" of a run (in "runs", one for each seed) the overall score and its parts.
+    of the choice, "runs" one for each seed.
     """
     base = base_model()
     vectors, own = diff_means(base, LAYERS), own_scores(base, prompted)
@@ -140,6 +140,5 @@ def grid_point(base, vectors, own, prompted: bool, layer: int, strength: float) 
 
 
 def heldout_run(base, vectors, own, prompted: bool, seed: int, layer: int, strength: float) -> dict:
-    """Figures on the held-out prompts, as of every other way, and the overall score with its parts."""
-    rows = steered_answers(base, vectors, own, tasks_of(PROMPTS, prompted), layer, strength, seed)
-    return scored(rows, base) | {"sense": sense_metrics(with_sense(rows, base))}
+    """Figures on the held-out prompts, as of every other way."""
+    return scored(steered_answers(base, vectors, own, tasks_of(PROMPTS, prompted), layer, strength, seed), base)

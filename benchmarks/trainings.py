@@ -26,7 +26,6 @@ WAYS = {  # loss, and whether mirrored rows share a step
     "DPO, mirrored batches": ({"sigmoid": 1.0, "sft": 0.0}, True),
     "DPO mirrored + SFT": ({"sigmoid": 1.0, "sft": 0.3}, True),
 }
-PROMPTS = [prompt["prompt"] for prompt in load_prompts(heldout=True)]
 RUBRICS = sorted(shipped_rubrics())
 
 
@@ -40,6 +39,10 @@ class ShuffledDPOTrainer(MirroredDPOTrainer):
 
 def settings(seed: int = 42) -> Profile:
     return profiles.load_profile("embedded").replace(seed=seed)
+
+
+PROMPTS = [prompt["prompt"] for prompt in load_prompts(heldout=True)][: settings().heldout_prompts]
+"""The held-out prompts that every way answers: those of notebook 05."""
 
 
 def trainer_of(

@@ -9,11 +9,12 @@ from benchmarks.answers import answers, base_model, by_prompt, options, scored, 
 from benchmarks.gradients import gradients
 from benchmarks.guidance import dial
 from benchmarks.steering import steering
-from benchmarks.trainings import PROMPTS, RUBRICS, settings, train
+from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, train
 from cpt_utils.bestof import MISS
 from cpt_utils.evaluation import best_of_n, evaluation_tasks, steerability
 from cpt_utils.judging import embedded_judge, judge_rows
 from cpt_utils.models.conversation import chat
+from cpt_utils.overall import with_sense
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.rows import TARGETS, Response, Task
 from cpt_utils.runtime import files
@@ -21,6 +22,8 @@ from cpt_utils.runtime import files
 WORDS = yaml.safe_load((files.ROOT / "benchmarks" / "between.yaml").read_text("utf-8"))
 COUNTS = (1, 2, 4, 8, 16)
 """Tries of which best-of-N keeps the nearest."""
+PICKED = (4, 16)
+"""Tries of the base model of which the best by the overall score is a way of its own."""
 DRAWS = 1000
 
 
@@ -58,19 +61,44 @@ def with_examples(task: Task, recorded: list[Response], chance: np.random.Genera
     return turns
 
 
-def best(which: str, seed: int, samples: int = max(COUNTS)) -> dict:
-    """Best-of-N (arXiv 2506.11702, section 4): distance to the target of the best of N, and what the best score."""
-    model = base_model() if which == "base" else tuned_model()
-    groups: dict[tuple, list[Response]] = {}
-    for row in answers(model, evaluation_tasks(PROMPTS, RUBRICS), settings(seed), samples):
-        groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
-    curves = {"all": best_curve(list(groups.values()))}
-    for rubric in RUBRICS:
-        curves[rubric] = best_curve([group for key, group in groups.items() if key[1] == rubric])
+def best_tuned(seed: int) -> dict:
+    """Best-of-N (arXiv 2506.11702, section 4) of the tuned model: distance to the target of the best of N."""
+    rows = answers(tuned_model(), evaluation_tasks(PROMPTS, RUBRICS), settings(seed), max(COUNTS))
+    return {"curve": best_curves(rows), "written": rows}
+
+
+def best_base(seed: int, most: int) -> dict:
+    """The same of the base model; and "picked", for each N, the texts with the best overall score of N tries.
+
+    That is the strictest rival: as if all that measures the texts afterwards had chosen them.
+    """
     base, picked = base_model(), {}
-    for n in (4, 16):
-        picked[n] = scored([min(group[:n], key=miss) for group in groups.values()], base)
-    return {"curve": curves, "picked": picked}
+    rows = with_sense(answers(base, evaluation_tasks(PROMPTS, RUBRICS), settings(seed), most), base, FOLDER)
+    for n in (n for n in PICKED if n <= most):
+        picked[n] = scored([max(group[:n], key=overall) for group in tries(rows)], base)
+        del picked[n]["written"]  # they are among all that were written
+    return {"curve": best_curves(rows), "picked": picked, "written": rows}
+
+
+def overall(row: Response) -> float:
+    """A row's overall score; what the judge could not read has none, and is worth nothing."""
+    return row["overall"] or 0.0
+
+
+def tries(rows: list[Response]) -> list[list[Response]]:
+    """The rows of each task."""
+    groups: dict[tuple, list[Response]] = {}
+    for row in rows:
+        groups.setdefault((row["prompt"], row["rubric"], row["target"]), []).append(row)
+    return list(groups.values())
+
+
+def best_curves(rows: list[Response]) -> dict[str, dict[int, list[float]]]:
+    """best_curve of all tasks, and of each rubric's."""
+    curves = {"all": best_curve(tries(rows))}
+    for rubric in RUBRICS:
+        curves[rubric] = best_curve(tries([row for row in rows if row["rubric"] == rubric]))
+    return curves
 
 
 def best_curve(groups: list[list[Response]]) -> dict[int, list[float]]:
@@ -78,7 +106,7 @@ def best_curve(groups: list[list[Response]]) -> dict[int, list[float]]:
     distances = np.array([list(map(miss, group)) for group in groups])
     owners = np.array([PROMPTS.index(group[0]["prompt"]) for group in groups])
     chance, points = np.random.default_rng(0), {}
-    for n in COUNTS:
+    for n in (n for n in COUNTS if n <= len(groups[0])):
         each = np.array([best_of_n(row[None], np.zeros(1), n) for row in distances])
         draws = []
         for _ in range(DRAWS):
@@ -96,7 +124,8 @@ def miss(row: Response) -> float:
 def left_out(rubric: str) -> dict:
     """Train mirrored + SFT on the other three rubrics, and write under this one."""
     trainer, _ = train("DPO mirrored + SFT", 42, rubrics=[other for other in RUBRICS if other != rubric])
-    return {"left out": steerability(written(trainer, f"without-{rubric}", [rubric], 42, 4))}
+    rows = written(trainer, f"without-{rubric}", [rubric], 42, 4)
+    return {"left out": steerability(rows), "written": rows}
 
 
 def generalisation() -> dict:
@@ -108,8 +137,14 @@ def generalisation() -> dict:
         "unseen prompts": evaluation_tasks(PROMPTS, RUBRICS),
         "paraphrased": evaluation_tasks(PROMPTS, RUBRICS, paraphrase),
     }
-    measured = {name: steerability(answers(model, asked, settings(), 2)) for name, asked in tasks.items()}
+    measured = {name: steered(model, asked) for name, asked in tasks.items()}
     return measured | {"between": between(model)} | blended(model)
+
+
+def steered(model, tasks: list[Task]) -> dict:
+    """Steerability on tasks, two samples each."""
+    rows = answers(model, tasks, settings(), 2)
+    return steerability(rows) | {"written": rows}
 
 
 def paraphrase(rubric: str, target: int) -> str:
@@ -169,5 +204,5 @@ def judged_as(rubric: str, rows: list[dict]) -> list[float]:
     return by_prompt(scores, [row["prompt"] for row in rows])
 
 
-MEASURED = (method, curve, untrained, best, left_out, generalisation, dial, gradients, steering)
+MEASURED = (method, curve, untrained, best_base, best_tuned, left_out, generalisation, dial, gradients, steering)
 UNITS = {unit.__name__: unit for unit in MEASURED}

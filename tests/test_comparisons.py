@@ -114,6 +114,29 @@ def test_every_measurement_is_committed_with_its_versions():
     assert set(FOUND["best_of_n"]["cpt"]) == {"all", *LABELS}
 
 
+def test_texts_are_taken_out_of_what_a_unit_found():
+    from benchmarks.ablation import take_texts
+
+    found = {"runs": [{"texts": 2, "written": [1, 2]}, {"written": [3]}], "curve": {"rows": [4]}, "written": [5]}
+    assert sorted(take_texts(found)) == [1, 2, 3, 5]
+    assert found == {"runs": [{"texts": 2}, {}], "curve": {"rows": [4]}}
+
+
+def test_the_best_of_the_base_models_tries_is_chosen_by_the_overall_score(monkeypatch):
+    from benchmarks import units
+
+    task = {"prompt": units.PROMPTS[0], "rubric": "rococo", "target": 95, "degenerate": False}
+    rows = [task | {"score": 90.0, "overall": score, "sample": n} for n, score in enumerate((0.4, None, 0.9, 0.0, 1.5))]
+    monkeypatch.setattr(units, "base_model", lambda: None)
+    monkeypatch.setattr(units, "answers", lambda model, tasks, profile, samples: rows)
+    monkeypatch.setattr(units, "with_sense", lambda rows, base, folder: rows)
+    monkeypatch.setattr(units, "best_curves", lambda rows: {})
+    monkeypatch.setattr(units, "scored", lambda rows, base: {"chosen": [r["sample"] for r in rows], "written": rows})
+    found = units.best_base(42, 4)
+    assert found["picked"] == {4: {"chosen": [2]}} and found["written"] == rows
+    assert units.best_base(42, 16)["picked"][16] == {"chosen": [4]}
+
+
 def test_the_table_shows_every_method_in_one_line_and_no_missing_number():
     table = comparisons.methods_table(FOUND["methods"]).split("\n")
     assert len(table) == 1 + len(FOUND["methods"]) and len(set(map(len, table))) == 1

@@ -137,7 +137,7 @@ def test_a_target_moves_by_its_distance_from_what_the_model_scores_itself(model,
 @pytest.mark.parametrize("prompted", [False, True])
 def test_layer_and_strength_are_chosen_on_training_prompts_and_measured_once(prompted, monkeypatch):
     held = {prompt["prompt"] for prompt in load_prompts(heldout=True)}
-    assert len(steering.CHOOSING) == 4 and not held & set(steering.CHOOSING)
+    assert len(steering.CHOOSING) == 4 and set(steering.PROMPTS) <= held and not held & set(steering.CHOOSING)
     calls = []
 
     def steered_answers(base, vectors, own, tasks, layer, strength, seed):
@@ -155,15 +155,14 @@ def test_layer_and_strength_are_chosen_on_training_prompts_and_measured_once(pro
     monkeypatch.setattr(steering, "answers", answers)
     monkeypatch.setattr(steering, "rank_metrics", lambda rows: {"accuracy": 0.5})
     monkeypatch.setattr(steering, "with_sense", lambda rows, base: rows)
-    monkeypatch.setattr(steering, "sense_metrics", lambda rows: {"overall": 1.0})
     monkeypatch.setattr(steering, "scored", lambda rows, base: {"accuracy": 0.5})
     found = steering.steering(prompted)
     points = len(steering.LAYERS) * len(steering.STRENGTHS)
     assert found["chosen"] == {"layer": 14, "strength": 2.0} and len(found["grid"]) == points
     assert found["own"] == dict.fromkeys(steering.RUBRICS, 30.0)  # what the judge could not read has no say
     assert {frozenset(prompts) for prompts, *_ in calls[:points]} == {frozenset(steering.CHOOSING)}
-    assert calls[points:] == [(held, 14, 2.0, seed) for seed in ablation.SEEDS]
-    assert found["runs"] == [{"accuracy": 0.5, "sense": {"overall": 1.0}}] * len(ablation.SEEDS)
+    assert calls[points:] == [(set(steering.PROMPTS), 14, 2.0, seed) for seed in ablation.SEEDS]
+    assert found["runs"] == [{"accuracy": 0.5}] * len(ablation.SEEDS)
 
 
 def test_texts_that_the_judge_cannot_read_do_not_win_the_choice(monkeypatch):
@@ -184,12 +183,13 @@ def test_steered_ways_are_units_and_stand_among_the_methods(monkeypatch):
     ways = {name: planned for name, planned in ablation.units().items() if planned[0] == "steering"}
     assert ways == {"steering alone": ("steering", False), "steering prompted": ("steering", True)}
     assert UNITS["steering"] is steering.steering
-    ranks = {name: 0.5 for name in ablation.METRICS}
+    ranks = {name: 0.5 for name in (*ablation.METRICS, *ablation.SENSE)}
     run = ranks | {"second_judge": ranks, "side_effects": {"mean_words": 90.0}}
     units = {f"untrained {seed}": {"base": run, "base, 3 examples": run} for seed in ablation.SEEDS}
-    units |= {f"best base {seed}": {"picked": {"4": run, "16": run}} for seed in ablation.SEEDS}
+    units |= {f"best base {seed}": {"picked": {"4": run}} for seed in ablation.SEEDS}
+    units[f"best base {ablation.SEEDS[0]}"]["picked"]["16"] = run  # of the first seed alone
     for number, name in enumerate(ways):
-        runs = [run | {"spearman_rho": 0.1 * number + 0.01 * seed, "sense": {"overall": 0.3}} for seed in (1, 2, 3)]
+        runs = [run | {"spearman_rho": 0.1 * number + 0.01 * seed, "overall": 0.3} for seed in (1, 2, 3)]
         units[name] = {"chosen": {"layer": 14, "strength": 2.0}, "grid": [], "own": {}, "runs": runs}
     monkeypatch.setattr(ablation, "kept", units.get)
     monkeypatch.setattr(ablation, "full_recipe", lambda: [run])
@@ -197,5 +197,6 @@ def test_steered_ways_are_units_and_stand_among_the_methods(monkeypatch):
     assert methods["base, steering vector"]["spearman_rho"] == pytest.approx([0.02, 0.01])
     assert methods["base, steering + system"]["spearman_rho"] == pytest.approx([0.12, 0.01])
     assert methods["base, steering vector"]["overall"] == pytest.approx([0.3, 0.0])
+    assert [methods[f"base, best of {n}"]["runs"] for n in (4, 16)] == [len(ablation.SEEDS), 1]
     assert set(ablation.chosen_of(units["steering alone"])) == {"chosen", "grid", "own"}
     assert max(map(len, methods)) <= 26  # the table's first column

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from cpt_utils import runtime, sense
-from cpt_utils.blocks import with_prompt_pairs
+from cpt_utils.blocks import mirrored_squares
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import FILE, response_logps
 from cpt_utils.pairs import rows_for
@@ -51,7 +51,7 @@ def computed() -> tuple[dict, dict]:
 def of_notebook_03(seed: int) -> list[PreferenceRow]:
     """The rows of which notebook 03 asks the untrained model."""
     rows = rows_for(load_profile("embedded"), "heldout")
-    return with_prompt_pairs(rows[: len(rows) // 2], seed)
+    return mirrored_squares(rows[: len(rows) // 2], seed)
 
 
 if __name__ == "__main__":

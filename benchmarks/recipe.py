@@ -14,16 +14,16 @@ from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, Response
 
 HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
-WHOLE = {"max_length": 512, "max_steps": 60}
-"""Whole texts, in about the time of 120 steps on their beginnings."""
+SIX = {"squares": False, "rows_per_batch": 6}
+"""The rows of one prompt and rubric a step: nothing asks for the subject."""
 TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
-    "120 steps on the first 135 tokens": {"max_length": 135},
-    "the same, on the first 110": {"max_length": 110},
-    "the same, on the first 110, beta 0.1": {"max_length": 110, "beta": 0.1},
-    "the same, of the corpus's hands as well": {"max_length": 135, "corpus": True},
-    "the same, beta 0.1": {"max_length": 135, "beta": 0.1},
-    "60 steps on whole texts": WHOLE,
-    "60 steps on whole texts, beta 0.1": WHOLE | {"beta": 0.1},
+    "six rows a step, no squares": SIX | {"max_length": 110, "max_steps": 150},
+    "squares": {"max_length": 110, "max_steps": 150},
+    "squares on 135 tokens, 120 steps": {"max_length": 135},
+    "squares on 120 tokens, 120 steps, rate 3e-3": {"max_length": 120, "learning_rate": 3e-3},
+    "squares on whole texts, 60 steps": {"max_length": 512, "max_steps": 60},
+    "squares, of the corpus's hands as well": {"max_length": 110, "max_steps": 150, "corpus": True},
+    "squares, beta 0.1": {"max_length": 110, "max_steps": 150, "beta": 0.1},
 }
 
 
@@ -49,7 +49,7 @@ def hands() -> list[Response]:
 def trial(name: str) -> tuple[dict, list[Response]]:
     """Train by these settings and measure, in a process of its own: the figures, and the texts."""
     from benchmarks import answers, trainings
-    from cpt_utils.blocks import with_prompt_pairs
+    from cpt_utils.blocks import mirrored_squares
     from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
     from cpt_utils.models.adapters import save_adapter
     from cpt_utils.models.loading import hub_name
@@ -63,7 +63,7 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     aside = kept_aside()
     profile = trainings.settings().replace(**changes, eval_steps=10_000)
     mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
-    rows = with_prompt_pairs(mirrored, profile.seed)
+    rows = mirrored_squares(mirrored, profile.seed) if profile.squares else mirrored
     trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
     place = trainings.FOLDER / "recipe" / name.replace(" ", "_")

@@ -1,4 +1,4 @@
-"""What one step of training sees together: mirrored rows of one user prompt, and a pair over two user prompts."""
+"""What one step of training sees together: squares, which are mirrored over both halves of a conversation."""
 
 import math
 import random
@@ -7,38 +7,41 @@ from cpt_utils.rows import PreferenceRow
 from cpt_utils.runtime.errors import PairError
 
 
-def with_prompt_pairs(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]:
-    """Mirrored rows, and behind those of each (user prompt, rubric) one pair that is mirrored over the user prompt.
+def mirrored_squares(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]:
+    """Mirrored rows (pairs.build_mirrored_pairs) as squares: eight rows of two user prompts and two system prompts.
 
-    Two user prompts x1 and x2 under one system prompt: under x1 the text for x1 is chosen and the text for x2
-    rejected, under x2 the other way round. Each x1 meets one other prompt of its rubric, drawn by `seed`; the targets
-    take turns. Pairs are numbered anew.
+    Each of the four conversations prefers its own text to two others: the one for the other system prompt, and the one
+    for the other user prompt. So every text is chosen twice and rejected twice. The user prompts of a rubric and of two
+    system prompts meet two by two, drawn by `seed`; one that is left over meets the first. Pairs are numbered anew.
     """
-    groups: dict[tuple[str, str], list[PreferenceRow]] = {}
-    for row in rows:
-        groups.setdefault((row["prompt"][-1]["content"], row["rubric"]), []).append(row)
-    partners: dict[tuple, tuple] = {}
-    for rubric in dict.fromkeys(rubric for _, rubric in groups):
-        around = [group for group in groups if group[1] == rubric]
-        if len(around) < 2:
-            raise PairError(f"{rubric!r} has one user prompt, and a pair over user prompts needs two: add responses.")
-        random.Random(f"{seed} {rubric}").shuffle(around)
-        partners |= dict(zip(around, around[1:] + around[:1]))
-    mixed = []
-    for number, (group, own) in enumerate(groups.items()):
-        mine, theirs = ({row["prompt"][0]["content"]: row for row in groups[side]} for side in (group, partners[group]))
-        shared = [system for system in mine if system in theirs]
-        if not shared:
-            raise PairError(f"No other prompt has a text under a system prompt of {group[0][:50]!r}: add responses.")
-        system = shared[number % len(shared)]
-        one, other = mine[system], theirs[system]
-        if one["chosen"] == other["chosen"]:
-            raise PairError(f"The prompts {group[0][:50]!r} and {partners[group][0][:50]!r} have one text: drop it.")
-        pair = []
-        for row, foreign in ((one, other), (other, one)):
-            pair.append({**row, "rejected": foreign["chosen"], "rejected_target": foreign["chosen_target"]})
-        mixed += own + pair
-    return [{**row, "pair_id": f"{place // 2:05d}"} for place, row in enumerate(mixed)]
+    sides: dict[tuple, dict[str, list[PreferenceRow]]] = {}  # of squares: the two rows of each user prompt
+    for pair in zip(rows[::2], rows[1::2]):
+        systems = tuple(row["prompt"][0]["content"] for row in pair)
+        sides.setdefault((pair[0]["rubric"], *systems), {})[pair[0]["prompt"][-1]["content"]] = list(pair)
+    found = []
+    for (rubric, *systems), by_prompt in sides.items():
+        prompts = list(by_prompt)
+        if len(prompts) < 2:
+            raise PairError(
+                f"{rubric!r} has texts under {systems[0][:40]!r} and {systems[1][:40]!r} for one user prompt only, and "
+                "a square needs two: add responses."
+            )
+        random.Random(f"{seed} {rubric} {systems}").shuffle(prompts)
+        for one, other in zip(prompts[::2], [*prompts, prompts[0]][1::2]):
+            found += _square(by_prompt[one], by_prompt[other])
+    return [{**row, "pair_id": f"{place // 2:05d}"} for place, row in enumerate(found)]
+
+
+def _square(mine: list[PreferenceRow], theirs: list[PreferenceRow]) -> list[PreferenceRow]:
+    """The eight rows from two mirrored pairs that differ in their user prompt."""
+    block = [*mine, *theirs]
+    for own, foreign in zip(mine, theirs):
+        if own["chosen"] == foreign["chosen"]:
+            questions = [row["prompt"][-1]["content"][:50] for row in (own, foreign)]
+            raise PairError(f"The prompts {questions[0]!r} and {questions[1]!r} have one text: drop it.")
+        for row, other in ((own, foreign), (foreign, own)):
+            block.append({**row, "rejected": other["chosen"], "rejected_target": other["chosen_target"]})
+    return block
 
 
 def training_order(rows: int, block: int, epochs: float, seed: int) -> list[int]:

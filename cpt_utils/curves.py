@@ -1,4 +1,4 @@
-"""Loss and rewards, drawn while a training runs."""
+"""Loss, rewards and right preferences, drawn while a training runs and after it."""
 
 import math
 
@@ -32,10 +32,10 @@ class LiveCurves(TrainerCallback):
 
 
 def training_curves(log: list[dict], steps: int):
-    """DPO loss and implicit rewards of a Trainer's log_history against the step, of `steps` in all."""
+    """DPO loss, implicit rewards and shares of right preferences in a Trainer's log_history, over `steps` in all."""
     lines = [{"loss/sigmoid": line["loss"], **line} for line in log if "loss" in line]
     x = [line["step"] for line in lines]
-    fig, axes = figure(1, 2, width=9, height=2.6)
+    fig, axes = figure(1, 3, width=12, height=3)
     axes[0].plot(x, [line["loss/sigmoid"] for line in lines], "o-", markersize=3, color=TUNED)
     axes[0].axhline(math.log(2), color="black", linestyle="--", linewidth=1)
     axes[0].set(title="DPO loss (dashed: ln 2)", ylim=(0, None))
@@ -43,6 +43,17 @@ def training_curves(log: list[dict], steps: int):
         axes[1].plot(x, [line[f"rewards/{side}"] for line in lines], mark + "-", markersize=3, color=colour, label=side)
     axes[1].set(title="implicit rewards")
     axes[1].legend(loc="upper left")
+    met = [line.get("rewards/both_directions", math.nan) for line in lines]
+    axes[2].plot(x, met, color=TUNED, alpha=0.5, linewidth=1, label="training pairs, both ways")
+    held = [line for line in log if "eval_rewards/accuracies" in line]
+    for name, mark, colour, label in (
+        ("accuracies", "D", BASE, "held-out rows"),
+        ("both_directions", "o", TUNED, "held-out pairs, both ways"),
+    ):
+        shares = [line.get(f"eval_rewards/{name}", math.nan) for line in held]
+        axes[2].plot([line["step"] for line in held], shares, mark, color=colour, label=label)
+    axes[2].set(title="right preferences", ylim=(0, 1.04))
+    axes[2].legend(loc="lower right")
     for axis in axes:
         axis.set(xlabel="step", xlim=(0, steps))
     return fig

@@ -4,7 +4,7 @@ import random
 from itertools import combinations
 from pathlib import Path
 
-from cpt_utils.blocks import with_prompt_pairs
+from cpt_utils.blocks import mirrored_squares
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.rows import PreferenceRow, Response, target_of
 from cpt_utils.runtime import files
@@ -93,15 +93,15 @@ def split_by_prompt(
 def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
     """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
 
-    Where the profile is `mirrored`, rows without a mirror are left out; where it has `prompt_pairs`, the training rows
-    of recorded responses have some (blocks.with_prompt_pairs).
+    Where the profile is `mirrored`, rows without a mirror are left out; where it has `squares`, the training rows
+    of recorded responses make some (blocks.mirrored_squares).
     """
     heldout = part == "heldout"
     if profile.data == "recorded":
         limit = profile.heldout_prompts if heldout else profile.train_prompts  # null: all of them
         prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
         rows = build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
-        return with_prompt_pairs(rows, profile.seed) if profile.prompt_pairs and not heldout else rows
+        return mirrored_squares(rows, profile.seed) if profile.squares and not heldout else rows
     from cpt_utils.hub_data import load_preferences
 
     rows, alone = load_preferences(profile.data)

@@ -1,74 +1,93 @@
-"""Pairs over two user prompts: mirrored, balanced, from the right texts; and blocks that stay together."""
+"""Squares of two user prompts and two system prompts: mirrored both ways, balanced, made of the right texts."""
 
 from collections import Counter
 
 import pytest
 
-from cpt_utils.blocks import with_prompt_pairs
+from cpt_utils.blocks import mirrored_squares
 from cpt_utils.pairs import PairError, build_mirrored_pairs, check_rows, rows_for
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.profiles import load_profile
 
 RECORDED = load_responses(heldout=False)
 ROWS = build_mirrored_pairs(RECORDED)
-MIXED = with_prompt_pairs(ROWS, seed=42)
-PAIRS = [MIXED[start + 6 : start + 8] for start in range(0, len(MIXED), 8)]
+MIXED = mirrored_squares(ROWS, seed=42)
+SQUARES = [MIXED[start : start + 8] for start in range(0, len(MIXED), 8)]
 
 
 def text(prompt, rubric, target, words):
     return {"prompt": prompt, "rubric": rubric, "target": target, "response": words, "model": "m"}
 
 
-def test_each_prompt_and_rubric_keeps_its_rows_and_gets_one_pair():
-    assert len(MIXED) == len(ROWS) // 6 * 8
+def squares_of(texts, seed=0):
+    return mirrored_squares(build_mirrored_pairs(texts, lambda rubric, target: f"{rubric} {target}"), seed)
+
+
+def halves(row):
+    return tuple(turn["content"] for turn in row["prompt"])
+
+
+def words(row, side):
+    return row[side][0]["content"]
+
+
+def test_every_mirrored_pair_stands_in_one_square():
+    assert len(MIXED) == 2 * len(ROWS)
     check_rows(MIXED, mirrored=True, where="here")
-    own = [row for start in range(0, len(MIXED), 8) for row in MIXED[start : start + 6]]
-    assert [{**row, "pair_id": ""} for row in own] == [{**row, "pair_id": ""} for row in ROWS]
+    own = [row | {"pair_id": ""} for square in SQUARES for row in square[:4]]
+    for row in ROWS:
+        assert own.count(row | {"pair_id": ""}) == 1
     assert [row["pair_id"] for row in MIXED] == [f"{place // 2:05d}" for place in range(len(MIXED))]
 
 
-def test_a_pair_differs_in_its_user_prompt_alone():
+def test_each_conversation_prefers_its_own_text_to_that_of_either_neighbour():
     written = {(row["prompt"], row["rubric"], row["target"]): row["response"].strip() for row in RECORDED}
-    for one, other in PAIRS:
-        assert one["prompt"][0] == other["prompt"][0] and one["prompt"][1] != other["prompt"][1]
-        assert one["chosen"] == other["rejected"] and one["rejected"] == other["chosen"]
-        assert one["chosen_target"] == one["rejected_target"] == other["chosen_target"]
-        for row in (one, other):  # chosen is what was written for this very prompt
-            asked = row["prompt"][1]["content"], row["rubric"], row["chosen_target"]
-            assert row["chosen"][0]["content"] == written[asked]
+    for square in SQUARES:
+        texts = {}  # of the four conversations
+        for row in square:
+            texts[halves(row)] = words(row, "chosen")
+            assert texts[halves(row)] == written[halves(row)[1], row["rubric"], row["chosen_target"]]
+        assert len(texts) == 4 and len(set(texts.values())) == 4
+        wanted = set()
+        for mine, text_of_mine in texts.items():
+            for other, text_of_other in texts.items():
+                if sum(a != b for a, b in zip(mine, other)) == 1:  # a neighbour: one half of the conversation differs
+                    wanted.add((mine, text_of_mine, text_of_other))
+        assert {(halves(row), words(row, "chosen"), words(row, "rejected")) for row in square} == wanted
 
 
-def test_without_user_prompts_the_pairs_prefer_nothing_and_all_targets_take_turns():
-    balance = Counter()
-    for one, other in PAIRS:
-        for row in (one, other):
-            balance[row["chosen"][0]["content"]] += 1
-            balance[row["rejected"][0]["content"]] -= 1
-    assert balance and not any(balance.values())
-    turns = Counter((pair[0]["rubric"], pair[0]["chosen_target"]) for pair in PAIRS)
-    assert len(turns) == 12 and max(turns.values()) - min(turns.values()) <= 1
+def test_either_half_of_the_conversation_alone_prefers_nothing():
+    for half in (0, 1):
+        chosen, rejected = Counter(), Counter()
+        for square in SQUARES:
+            pairs = [square[at : at + 2] for at in range(0, 8, 2)]
+            for one, other in pairs:
+                if halves(one)[half] == halves(other)[half]:  # mirrored over the other half
+                    for row in (one, other):
+                        chosen[halves(row)[half], words(row, "chosen")] += 1
+                        rejected[halves(row)[half], words(row, "rejected")] += 1
+        assert chosen == rejected and chosen
 
 
-def test_the_seed_decides_who_meets_whom_and_every_prompt_meets_one_other_each_way():
-    assert MIXED == with_prompt_pairs(ROWS, seed=42) != with_prompt_pairs(ROWS, seed=43)
-    met = Counter((row["prompt"][1]["content"], row["rubric"]) for pair in PAIRS for row in pair)
-    assert set(met.values()) == {2} and len(met) == len(PAIRS)
+def test_the_seed_decides_who_meets_whom():
+    assert MIXED == mirrored_squares(ROWS, seed=42) != mirrored_squares(ROWS, seed=43)
+    met = {frozenset(halves(row)[1] for row in square) for square in SQUARES}
+    assert {len(prompts) for prompts in met} == {2} and len(met) > 60
 
 
-def test_two_prompts_and_a_missing_target_are_enough():
-    rows = [text("P", "r", 10, "a"), text("P", "r", 95, "b"), text("Q", "r", 10, "c"), text("Q", "r", 50, "d")]
-    mixed = with_prompt_pairs(build_mirrored_pairs(rows, lambda rubric, target: f"{rubric} {target}"), 0)
-    assert len(mixed) == 8
-    assert {row["prompt"][0]["content"] for row in (*mixed[2:4], *mixed[6:8])} == {"r 10"}
+def test_one_that_is_left_over_meets_the_first():
+    texts = [text(prompt, "r", target, f"{prompt} {target}") for prompt in "PQR" for target in (10, 95)]
+    rows = squares_of(texts)
+    assert len(rows) == 16 and sorted(Counter(halves(row)[1] for row in rows).values()) == [4, 4, 8]
 
 
 @pytest.mark.parametrize(
     "rows, why",
     [
-        ([text("P", "r", 10, "a"), text("P", "r", 95, "b")], "'r' has one user prompt"),
+        ([text("P", "r", 10, "a"), text("P", "r", 95, "b")], "'r' has texts under 'r 10' and 'r 95' for one user"),
         (
-            [text("P", "r", 10, "a"), text("P", "r", 50, "b"), text("Q", "r", 60, "c"), text("Q", "r", 95, "d")],
-            "No other prompt has a text under a system prompt of 'P'",
+            [text("P", "r", 10, "a"), text("P", "r", 50, "b"), text("Q", "r", 10, "c"), text("Q", "r", 95, "d")],
+            "'r' has texts under 'r 10' and 'r 50' for one user prompt only",
         ),
         (
             [text("P", "r", 10, "a"), text("P", "r", 95, "b"), text("Q", "r", 10, "a"), text("Q", "r", 95, "b")],
@@ -76,13 +95,13 @@ def test_two_prompts_and_a_missing_target_are_enough():
         ),
     ],
 )
-def test_what_cannot_be_paired_is_said(rows, why):
+def test_what_makes_no_square_is_said(rows, why):
     with pytest.raises(PairError, match=why):
-        with_prompt_pairs(build_mirrored_pairs(rows, lambda rubric, target: f"{rubric} {target}"), 0)
+        squares_of(rows)
 
 
-def test_training_rows_have_them_where_the_profile_says_so_and_held_out_rows_never():
+def test_training_rows_make_squares_where_the_profile_says_so_and_held_out_rows_never():
     profile = load_profile("embedded")
     assert len(rows_for(profile, "train")) == len(MIXED)
-    assert len(rows_for(profile.replace(prompt_pairs=False), "train")) == len(ROWS)
+    assert len(rows_for(profile.replace(squares=False), "train")) == len(ROWS)
     assert all(a["prompt"][0] != b["prompt"][0] for a, b in zip(*[iter(rows_for(profile, "heldout"))] * 2))

@@ -11,8 +11,15 @@ from cpt_utils.curves import LiveCurves, training_curves
 
 LOG = [
     {"loss": 0.70, "loss/sigmoid": 0.69, "rewards/chosen": 0.0, "rewards/rejected": 0.0, "step": 5},
-    {"eval_loss": 0.5, "step": 5},
-    {"loss": 0.40, "loss/sigmoid": 0.30, "rewards/chosen": 1.5, "rewards/rejected": -2.0, "step": 10},
+    {"eval_rewards/accuracies": 0.75, "eval_rewards/both_directions": 0.5, "step": 5},
+    {
+        "loss": 0.40,
+        "loss/sigmoid": 0.30,
+        "rewards/chosen": 1.5,
+        "rewards/rejected": -2.0,
+        "rewards/both_directions": 0.25,
+        "step": 10,
+    },
 ]
 
 
@@ -51,15 +58,16 @@ def test_nothing_is_drawn_outside_of_notebooks(shown, monkeypatch, here):
     assert not shown
 
 
-def test_the_curves_show_the_dpo_loss_and_both_rewards():
+def test_the_curves_show_the_dpo_loss_both_rewards_and_right_preferences():
     import matplotlib.pyplot as plt
 
     fig = training_curves(LOG, 20)
-    loss, rewards = fig.axes
+    loss, rewards, right = fig.axes
     assert loss.lines[0].get_xydata().tolist() == [[5, 0.69], [10, 0.30]]
     assert [line.get_label() for line in rewards.lines] == ["chosen", "rejected"]
     assert rewards.lines[1].get_ydata()[-1] == -2.0 and loss.get_xlim() == (0, 20)
+    assert [line.get_xydata()[-1].tolist() for line in right.lines] == [[10, 0.25], [5, 0.75], [5, 0.5]]
     plt.close(fig)
-    loss, _ = training_curves([{"loss": 0.6, "rewards/chosen": 0.0, "rewards/rejected": 0.0, "step": 1}], 3).axes
+    loss, *_ = training_curves([{"loss": 0.6, "rewards/chosen": 0.0, "rewards/rejected": 0.0, "step": 1}], 3).axes
     assert loss.lines[0].get_ydata().tolist() == [0.6]  # TRL's own trainer has one loss under one name
     plt.close("all")

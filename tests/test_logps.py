@@ -9,7 +9,7 @@ from test_training import LORA, settings
 from transformers import set_seed
 
 from cpt_utils import runtime, training
-from cpt_utils.blocks import training_order, with_prompt_pairs
+from cpt_utils.blocks import mirrored_squares, training_order
 from cpt_utils.models import logps
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model
@@ -171,7 +171,7 @@ def test_all_shipped_rows_are_known(number_type, tmp_path, computed, monkeypatch
     parts = [rows_for(profile, part) for part in ("train", "heldout")]
     for rows in parts:
         with_reference(embedded, rows, profile)
-    response_logps(embedded, parts[1] + with_prompt_pairs(parts[1][: len(parts[1]) // 2], profile.seed))  # notebook 03
+    response_logps(embedded, parts[1] + mirrored_squares(parts[1][: len(parts[1]) // 2], profile.seed))  # notebook 03
     assert not computed, "make logps computes them anew"
 
 

@@ -20,7 +20,7 @@ from cpt_utils.runtime.profiles import Profile
 
 SIDES = ("chosen", "rejected")
 FILE = "logps.json"
-ROWS = 6  # rows a batch: those of one prompt and rubric share most of their tokens
+ROWS = 8  # rows a batch: those of a square (blocks.mirrored_squares) share most of their tokens
 
 
 def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max_length: int | None = None):

@@ -62,8 +62,8 @@ class Profile(Strict):
     """"recorded" (the shipped responses), a preference data set of the Hub, or a file of such rows."""
     mirrored: bool
     """Both rows of a pair in the same step."""
-    prompt_pairs: bool
-    """Recorded responses only: one pair over two user prompts behind the rows of each prompt and rubric (blocks)."""
+    squares: bool
+    """Recorded responses only: training rows are mirrored over the user prompt as well (blocks.mirrored_squares)."""
     lora: Lora
     beta: Positive
     loss: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(min_length=1)

@@ -60,7 +60,7 @@ class Endpoint:
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
 
     def reply(self, to, fault, prompt):
-        good = json.dumps(completion(f"text for {prompt}; key {to.headers['authorization']}")).encode()
+        good = json.dumps(completion(f"text for {prompt}")).encode()
         error = json.dumps({"error": {"message": f"no, {to.headers['authorization']}\nnever"}}).encode()
         status, data = {
             None: (200, good),
@@ -72,6 +72,7 @@ class Endpoint:
             "html": (200, b"<html>sign in</html>"),
             "no choices": (200, b'{"choices": []}'),
             "nothing": (200, json.dumps(completion(None)).encode()),
+            "echo": (200, json.dumps(completion(f"you sent {to.headers['authorization']}")).encode()),
         }.get(fault) or (int(fault) if fault.isdigit() else 0, error)
         if fault == "hang up":
             return to.connection.close()
@@ -114,12 +115,11 @@ def test_every_fault_that_passes_is_outlived(tmp_path):
     endpoint = Endpoint(fault)
     teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.4)
     rows = generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
-    assert [row["response"].split(";")[0] for row in rows] == [
+    assert [row["response"] for row in rows] == [
         f"text for {t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS
     ]
     assert endpoint.count >= 2 * len(TASKS)
-    text = (tmp_path / "r.jsonl").read_text()
-    assert text.count("\n") == 210 and KEY not in text and "[key]" in text  # even where the endpoint echoes it
+    assert (tmp_path / "r.jsonl").read_text().count("\n") == 210
 
 
 def test_a_reply_that_drips_for_ever_ends_with_the_timeout(tmp_path):
@@ -129,6 +129,13 @@ def test_a_reply_that_drips_for_ever_ends_with_the_timeout(tmp_path):
     with pytest.raises(EndpointError, match="no answer within 0.5 s"):
         teacher.answer([messages("p | rococo | 10")])
     assert time.monotonic() - started < 5 and endpoint.count == 2
+
+
+def test_an_answer_that_repeats_the_key_is_not_kept(tmp_path):
+    endpoint = Endpoint(lambda number, prompt, tries: "echo" if number == 1 else None)
+    with pytest.raises(GenerationError, match="1 of 3 .* 1 x an answer with your key in it"):
+        generate_responses(endpoint_teacher("m", endpoint.url), TASKS[:3], tmp_path / "r.jsonl", PLAIN)
+    assert (tmp_path / "r.jsonl").read_text().count("\n") == 2 and KEY not in (tmp_path / "r.jsonl").read_text()
 
 
 def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsys):

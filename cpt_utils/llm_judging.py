@@ -12,7 +12,7 @@ from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import JudgeError, RefusedError, StoreError
+from cpt_utils.runtime.errors import CutOffError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
 
@@ -85,7 +85,7 @@ class LLMJudge:
 
     An answer that is not clear is asked for again up to `retries` times; then the score is None, with the reason
     "unparsable", and the caller leaves the text out and counts it; so it is, with its reason, where the model or a
-    filter refuses. Degenerate texts are flagged by the same rule as
+    filter refuses, or the limit of tokens cuts the answer off. Degenerate texts are flagged by the same rule as
     everywhere. Verdicts go to the JSONL file `path`, if there is one, the moment they arrive; texts that have one
     are not asked about again, in this process or the next.
     """
@@ -146,13 +146,13 @@ class LLMJudge:
         return {"asked": asked, "turns": turns, "rubric": rubric, "marks": marks, "flag": degeneracy(text)}
 
     def _verdict(self, request: dict) -> tuple[float | None, dict]:
-        """Score and by_criterion of the teacher's first clear answer; (None, {}) if it refuses, or none is clear."""
+        """Score and by_criterion of the teacher's first clear answer; (None, {}) if none is clear."""
         rubric, turns = request["rubric"], request["turns"]
         schema = {"schema": judgement_schema(rubric)} if self.teacher.takes_schema else {}
         for _ in range(self.retries + 1):
             try:
                 (text,) = self.teacher.texts([turns], **schema)
-            except RefusedError as refusal:
+            except (RefusedError, CutOffError) as refusal:  # of this text alone: the next call would meet it, too
                 self.refusals[request["asked"]] = str(refusal)
                 break
             text = files.encodable(text or "(nothing)")

@@ -77,7 +77,7 @@ class Endpoint:
         if fault == "hang up":
             return to.connection.close()
         if fault == "slow":
-            time.sleep(0.6)
+            time.sleep(1.2)
         to.send_response(status)
         to.send_header("content-type", "text/html" if fault == "html" else "application/json")
         to.send_header("content-length", str(len(data)))
@@ -113,7 +113,7 @@ def test_every_fault_that_passes_is_outlived(tmp_path):
         return FAULTS[place // 10 % 9] if tries == 2 and place % 3 == 0 else None
 
     endpoint = Endpoint(fault)
-    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.4)
+    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.9)
     rows = generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
     assert [row["response"] for row in rows] == [
         f"text for {t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS
@@ -142,7 +142,7 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
     lasting = dict(zip(range(0, 210, 12), ["429", "500", "cut", "html", "400", "nothing", "slow"] * 3))
     prompts = [f"{t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS]
     endpoint = Endpoint(lambda number, prompt, tries: lasting.get(prompts.index(prompt)))
-    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.4, retries=1)
+    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.9, retries=1)
     with pytest.raises(GenerationError) as caught:
         generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
     said = str(caught.value)
@@ -154,7 +154,7 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
         "3 x a reply that is no chat completion",
         "x HTTP 400 (",
         "x ValueError: an empty response",
-        "x no answer within 0.4 s",
+        "x no answer within 0.9 s",
         "run the same call again",
     ):
         assert part in said, (part, said)

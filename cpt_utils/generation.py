@@ -69,6 +69,9 @@ def finder(rows: list[Response]) -> Callable[[dict], Response | None]:
 
 def generation_tasks(prompts: list[str], rubrics: list[str], targets=("low", "mid", "high")) -> list[Task]:
     """One task {prompt, rubric, target} for each combination; targets are numbers or their names (rows.TARGETS)."""
+    for name, given in {"prompts": prompts, "rubrics": rubrics, "targets": targets}.items():
+        if isinstance(given, str):  # whose letters would be taken for one each
+            raise GenerationError(f"{name} is the text {given[:40]!r}: give a list, [{given[:40]!r}].")
     return [
         Task(prompt=prompt, rubric=rubric, target=target_of(target))
         for prompt in prompts

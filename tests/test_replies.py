@@ -322,6 +322,12 @@ def test_tasks_that_are_none_are_named_before_anything_is_asked(tmp_path, tasks,
         generate_responses(Teacher("t", lambda turns: ["x"], workers=4), tasks, tmp_path / "r.jsonl", PLAIN)
 
 
+@pytest.mark.parametrize("given", [("one", ["rococo"]), (["one"], "rococo"), (["one"], ["rococo"], "low")])
+def test_a_text_is_no_list_of_prompts_rubrics_or_targets(given):
+    with pytest.raises(GenerationError, match="is the text .*: give a list"):
+        generation_tasks(*given)
+
+
 def test_half_a_character_in_one_conversation_leaves_the_others(tmp_path):
     def to_messages(prompt, rubric, target):
         return messages(prompt + "\ud83d" * (prompt == "prompt 1"))

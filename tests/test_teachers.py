@@ -32,8 +32,8 @@ FAULTS = ["429", "500", "502", "cut", "hang up", "empty", "html", "json", "no ch
 class Endpoint:
     """A server; `fault(number of the request, prompt, tries of this prompt)` names a fault or None."""
 
-    def __init__(self, fault):
-        endpoint, self.asked, self.fault, self.count = self, collections.Counter(), fault, 0
+    def __init__(self, fault, slow: float = 1.2):
+        endpoint, self.asked, self.fault, self.count, self.slow = self, collections.Counter(), fault, 0, slow
         lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,7 +77,7 @@ class Endpoint:
         if fault == "hang up":
             return to.connection.close()
         if fault == "slow":
-            time.sleep(1.2)
+            time.sleep(self.slow)
         to.send_response(status)
         to.send_header("content-type", "text/html" if fault == "html" else "application/json")
         to.send_header("content-length", str(len(data)))
@@ -141,8 +141,8 @@ def test_an_answer_that_repeats_the_key_is_not_kept(tmp_path):
 def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsys):
     lasting = dict(zip(range(0, 210, 12), ["429", "500", "cut", "html", "400", "nothing", "slow"] * 3))
     prompts = [f"{t['prompt']} | {t['rubric']} | {t['target']}" for t in TASKS]
-    endpoint = Endpoint(lambda number, prompt, tries: lasting.get(prompts.index(prompt)))
-    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=0.9, retries=1)
+    endpoint = Endpoint(lambda number, prompt, tries: lasting.get(prompts.index(prompt)), slow=4)
+    teacher = endpoint_teacher("m", endpoint.url, workers=16, timeout=3, retries=1)
     with pytest.raises(GenerationError) as caught:
         generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
     said = str(caught.value)
@@ -154,7 +154,7 @@ def test_lasting_faults_are_counted_by_kind_and_the_rest_arrives(tmp_path, capsy
         "3 x a reply that is no chat completion",
         "x HTTP 400 (",
         "x ValueError: an empty response",
-        "x no answer within 0.9 s",
+        "x no answer within 3 s",
         "run the same call again",
     ):
         assert part in said, (part, said)

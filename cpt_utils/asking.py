@@ -1,15 +1,19 @@
 """Many requests to a model that may fail, be interrupted or refuse: what arrives is kept the moment it does."""
 
-import os
+import contextlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from cpt_utils.teachers import scrub
+from cpt_utils.runtime.errors import RefusedError, StoreError
+from cpt_utils.runtime.keys import scrub
 
 GIVE_UP = 20
 """So many failed requests in a row end the asking: the next ones would fail too."""
+KINDS = 8
+"""So many kinds of faults are told; the others are counted."""
 
 
 def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is_kept: Callable) -> list[Exception]:
@@ -17,7 +21,8 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
 
     `ask(batch)` gives the answers or raises; `keep(batch, answers)` stores them at once and returns the faults that
     they have. One failed request leaves the others; GIVE_UP in a row, or a fatal one (a refused key, a wrong name),
-    end the rest. An interrupt keeps what has just arrived, where `is_kept(batch)` does not say that it is there.
+    end the rest. A refusal concerns one conversation alone, so it does not count. Whatever ends the asking keeps what
+    has just arrived, where `is_kept(batch)` does not say that it is there. A StoreError comes through.
     """
     faults, in_a_row, stop = [], 0, threading.Event()
 
@@ -26,6 +31,9 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
             return None
         try:
             return ask(batch)
+        except StoreError:
+            stop.set()
+            raise
         except Exception as error:  # any fault of a model: the others' answers count
             if getattr(error, "fatal", False):
                 stop.set()
@@ -35,7 +43,7 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
         nonlocal in_a_row
         if isinstance(outcome, Exception):
             faults.extend([outcome] * len(batch))
-            in_a_row += 1
+            in_a_row += not isinstance(outcome, RefusedError)
             if in_a_row >= GIVE_UP:
                 stop.set()
         elif outcome is not None:
@@ -43,7 +51,7 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
             faults.extend(keep(batch, outcome))
 
     def handle_late(batch: list, outcome) -> None:
-        """As `handle`, after an interrupt that may have come before, in or after it."""
+        """As `handle`, after an end that may have come before, in or after it."""
         if not is_kept(batch):
             handle(batch, outcome)
 
@@ -52,7 +60,7 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
 
 
 def _work_through(work: Callable, batches: list, workers: int, handle: Callable, handle_late: Callable) -> None:
-    """Call `handle(batch, outcome)` as the work is done; `handle_late` gets what an interrupt met."""
+    """Call `handle(batch, outcome)` as the work is done; `handle_late` gets what an interrupt or a fault met."""
     if workers == 1:  # in this thread, so that an interrupt reaches the work itself
         for batch in batches:
             handle(batch, work(batch))
@@ -63,22 +71,26 @@ def _work_through(work: Callable, batches: list, workers: int, handle: Callable,
         for future in as_completed(futures):
             handle(futures[future], future.result())
             handled.add(future)
-    except KeyboardInterrupt:
+    except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)  # first of all: nothing more is begun
         for future in set(futures) - handled:
             if future.done() and not future.cancelled() and not future.exception():
-                handle_late(futures[future], future.result())
+                with contextlib.suppress(Exception):  # the first fault is told
+                    handle_late(futures[future], future.result())
         raise
     finally:  # must not wait for what is under way
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def counted(faults: list[Exception]) -> str:
-    """Faults by kind, the most frequent first."""
-
-    def said(fault):
+    """Faults by kind, the most frequent first. Numbers in their words (seconds to wait, requests) make no kinds."""
+    kinds, first = Counter(), {}
+    for fault in faults:
         told = getattr(fault, "kind", None) or f"{type(fault).__name__}: {fault}"
-        return " ".join(scrub(told, os.environ.get("OPENAI_API_KEY")).split())[:140]
-
-    kinds = Counter(map(said, faults))
-    return ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "no answer"
+        told = " ".join(scrub(told).split())[:240]
+        kind = getattr(fault, "status", None), re.sub(r"\S*\d\S*", "#", told)
+        kinds[kind] += 1
+        first.setdefault(kind, told)
+    told = [f"{count} x {first[kind]}" for kind, count in kinds.most_common(KINDS)]
+    others = sum(kinds.values()) - sum(count for _, count in kinds.most_common(KINDS))
+    return ", ".join([*told, f"{others} x others"] if others else told) or "no answer"

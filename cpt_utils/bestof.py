@@ -50,7 +50,7 @@ def candidates(
     for i in range(1, n + 1):
         teacher = attempt(i)
 
-        def answer(conversations: list, ask=teacher.answer) -> list[str]:
+        def answer(conversations: list, ask=teacher.texts) -> list[str]:
             # An empty answer is a bad try, not a fault: the same seed would give it again.
             return [(text or "").strip() or "(no answer)" for text in ask(conversations)]
 

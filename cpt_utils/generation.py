@@ -1,15 +1,16 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.rows import Response, Task, target_name, target_of
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import GenerationError, PairError, StoreError
+from cpt_utils.runtime.errors import CutOffError, GenerationError, PairError, StoreError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher
+from cpt_utils.thoughts import spoken
 
 COLUMNS = ("prompt", "rubric", "target", "response", "model")
 KEY = ("prompt", "rubric", "target", "model")
@@ -68,6 +69,9 @@ def finder(rows: list[Response]) -> Callable[[dict], Response | None]:
 
 def generation_tasks(prompts: list[str], rubrics: list[str], targets=("low", "mid", "high")) -> list[Task]:
     """One task {prompt, rubric, target} for each combination; targets are numbers or their names (rows.TARGETS)."""
+    for name, given in {"prompts": prompts, "rubrics": rubrics, "targets": targets}.items():
+        if isinstance(given, str):  # whose letters would be taken for one each
+            raise GenerationError(f"{name} is the text {given[:40]!r}: give a list, [{given[:40]!r}].")
     return [
         Task(prompt=prompt, rubric=rubric, target=target_of(target))
         for prompt in prompts
@@ -86,7 +90,7 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
     Returns the rows {prompt, rubric, target, response, model} in the order of the tasks.
     """
     path = Path(path)
-    requests = [_request(number, task, teacher.name, to_messages) for number, task in enumerate(tasks, 1)]
+    requests = [_request(number, task, teacher.name, to_messages) for number, task in _numbered(tasks)]
     find = finder(read_responses(path))
     if not all(map(find, requests)):
         with files.writing(path):
@@ -103,10 +107,21 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
     return [{column: find(request)[column] for column in COLUMNS} for request in requests]
 
 
+def _numbered(tasks: list[Task]) -> Iterator[tuple[int, Task]]:
+    if isinstance(tasks, str | bytes | dict) or not isinstance(tasks, Iterable):
+        kind = type(tasks).__name__
+        raise GenerationError(f"The tasks are a {kind}: give a list of dicts, such as generation_tasks makes.")
+    return enumerate(tasks, 1)
+
+
 def _request(number: int, task: Task, model: str, to_messages: Callable) -> dict:
     """A task as the store looks for it, with the conversation to send."""
+    if not isinstance(task, dict):
+        raise GenerationError(f"Task {number} is a {type(task).__name__}: give a dict {{prompt, rubric, target}}.")
     if wrong := [c for c in ("prompt", "rubric") if not isinstance(task.get(c), str) or not task[c].strip()]:
         raise GenerationError(f"Task {number} has no text in {wrong[0]!r}: fill or drop it.")
+    if broken := [c for c in ("prompt", "rubric") if task[c] != files.encodable(task[c])]:
+        raise GenerationError(f"Task {number} has half a character in {broken[0]!r} (an emoji cut in two): delete it.")
     try:
         target = target_of(task.get("target"))
     except PairError:
@@ -128,17 +143,15 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response
     bar = tqdm(total=len(requests), initial=len(requests) - len(todo), desc=f"responses by {teacher.name}")
 
     def ask(batch: list[dict]) -> list[str]:
-        texts = teacher.answer([request["turns"] for request in batch])
-        if len(texts) != len(batch) or not all(isinstance(text, str | None) for text in texts):
-            raise TypeError(f"the teacher gave no list of {len(batch)} texts")
-        return texts
+        return teacher.texts([request["turns"] for request in batch])
 
     def keep(batch: list[dict], texts: list[str]) -> list[Exception]:
-        whole = [(request, text) for request, text in zip(batch, map(_clean, texts)) if text]
+        read = list(zip(batch, map(_clean, texts)))
+        whole = [_row(request, text) for request, text in read if isinstance(text, str)]
         if whole:
-            files.append(path, [_row(request, text) for request, text in whole])
+            files.append(path, whole)
         bar.update(len(whole))
-        return [ValueError("an empty response")] * (len(batch) - len(whole))
+        return [fault for _, fault in read if isinstance(fault, Exception)]
 
     def is_kept(batch: list[dict]) -> bool:
         return all(map(finder(read_responses(path)), batch))
@@ -147,9 +160,14 @@ def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response
         return ask_all(batches, teacher.workers, ask, keep, is_kept)
 
 
-def _clean(text: str | None) -> str:
-    """A response without outer space, and without halves of characters (an emoji that was cut in two)."""
-    return files.encodable((text or "").strip())
+def _clean(text: str | None) -> str | Exception:
+    """A response without thinking, outer space and halves of characters (an emoji cut in two); or why it is none."""
+    if not isinstance(text, str | None):
+        return TypeError(f"a {type(text).__name__} in place of a response")
+    try:
+        return files.encodable(spoken(text or "").strip()) or ValueError("an empty response")
+    except CutOffError as fault:
+        return fault
 
 
 def _row(request: dict, text: str) -> Response:

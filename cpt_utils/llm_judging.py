@@ -1,6 +1,7 @@
 """A chat model as the judge, as in the paper: what it is asked, and how its verdicts are kept."""
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import JudgeError, StoreError
+from cpt_utils.runtime.errors import CutOffError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
 
@@ -83,7 +84,8 @@ class LLMJudge:
     """The same interface as the offline judges', with a chat model (a Teacher) behind it.
 
     An answer that is not clear is asked for again up to `retries` times; then the score is None, with the reason
-    "unparsable", and the caller leaves the text out and counts it. Degenerate texts are flagged by the same rule as
+    "unparsable", and the caller leaves the text out and counts it; so it is, with its reason, where the model or a
+    filter refuses, or the limit of tokens cuts the answer off. Degenerate texts are flagged by the same rule as
     everywhere. Verdicts go to the JSONL file `path`, if there is one, the moment they arrive; texts that have one
     are not asked about again, in this process or the next.
     """
@@ -92,12 +94,14 @@ class LLMJudge:
         self.teacher = teacher if isinstance(teacher, Teacher) else Teacher("judge", teacher)
         self.path, self.retries = path and Path(path), retries
         self.known: dict[str, tuple[float | None, dict]] = {}  # score and by_criterion under the hash of what was asked
+        self.refusals: dict[str, str] = {}  # why there is no score, under the same hash
+        self._turns: dict[str, threading.Lock] = {}  # for who asks about a hash; others wait for its verdict
+        self._store = threading.RLock()
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response. A teacher's fault (EndpointError) comes through."""
         request = self._request({"rubric": rubric, "prompt": prompt, "response": response})
-        if not self._is_kept(request):
-            self._keep(request, self._verdict(request))
+        self._settle(request)
         return self._judgement(request)
 
     def score_all(self, rows: list[Response]) -> list[Judgement]:
@@ -109,12 +113,12 @@ class LLMJudge:
         requests = [self._request(row) for row in rows]
         missing = {request["asked"]: [request] for request in requests if not self._is_kept(request)}
 
-        def ask(batch: list[dict]) -> tuple:
-            return self._verdict(batch[0])
-
-        def keep(batch: list[dict], verdict: tuple) -> list:
-            self._keep(batch[0], verdict)
+        def ask(batch: list[dict]) -> list:
+            self._settle(batch[0])
             return []
+
+        def keep(batch: list[dict], answers: list) -> list:
+            return answers  # `ask` has kept it
 
         def is_kept(batch: list[dict]) -> bool:
             return self._is_kept(batch[0])
@@ -126,6 +130,12 @@ class LLMJudge:
                 "the cause and run the same call again to ask for the rest."
             )
         return [self._judgement(request) for request in requests]
+
+    def _settle(self, request: dict) -> None:
+        """Ask for a verdict and keep it, if there is none: once, however many threads want the same."""
+        with self._turns.setdefault(request["asked"], threading.Lock()):
+            if not self._is_kept(request):
+                self._keep(request, self._verdict(request))
 
     def _request(self, row: Response) -> dict:
         """What is asked about a row, and the hash of it that its verdict is kept under."""
@@ -140,8 +150,12 @@ class LLMJudge:
         rubric, turns = request["rubric"], request["turns"]
         schema = {"schema": judgement_schema(rubric)} if self.teacher.takes_schema else {}
         for _ in range(self.retries + 1):
-            (text,) = self.teacher.answer([turns], **schema)
-            text = text or "(nothing)"
+            try:
+                (text,) = self.teacher.texts([turns], **schema)
+            except (RefusedError, CutOffError) as refusal:  # of this text alone: the next call would meet it, too
+                self.refusals[request["asked"]] = str(refusal)
+                break
+            text = files.encodable(text or "(nothing)")
             if parsed := parse_judgement(text, rubric, *request["marks"]):
                 return parsed.score, parsed.by_criterion
             turns = [*turns, {"role": "assistant", "content": plain(text)}, {"role": "user", "content": AGAIN}]
@@ -152,16 +166,19 @@ class LLMJudge:
         if flag == "empty":
             return Judgement(0.0, True, reason=flag)
         score, by_criterion = self.known[request["asked"]]
-        return Judgement(score, bool(flag), by_criterion, flag if score is not None else "unparsable")
+        missing = self.refusals.get(request["asked"], "unparsable")
+        return Judgement(score, bool(flag), by_criterion, flag if score is not None else missing)
 
     def _is_kept(self, request: dict) -> bool:
-        if self.path and not self.known:
-            self.known = stored_verdicts(self.path)
+        with self._store:
+            if self.path and not self.known:
+                self.known = stored_verdicts(self.path)
         return request["asked"] in self.known or request["flag"] == "empty"
 
     def _keep(self, request: dict, verdict: tuple[float | None, dict]) -> None:
-        self.known[request["asked"]] = verdict
         score, by_criterion = verdict
-        if self.path and score is not None:  # what could not be read may be asked for another time
-            row = {"asked": request["asked"], "judge": self.teacher.name, "score": score, "by_criterion": by_criterion}
-            files.append(self.path, [row])
+        row = {"asked": request["asked"], "judge": self.teacher.name, "score": score, "by_criterion": by_criterion}
+        with self._store:
+            self.known[request["asked"]] = verdict
+            if self.path and score is not None:  # what could not be read may be asked for another time
+                files.append(self.path, [row])

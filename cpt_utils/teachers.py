@@ -1,20 +1,28 @@
 """Models that answer conversations: in this process, or behind an OpenAI-compatible endpoint."""
 
-import os
-import re
+import difflib
+import inspect
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 
-from cpt_utils.runtime.errors import EndpointError, SettingsError
+from cpt_utils import connection, replies
+from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError
+from cpt_utils.runtime.files import encodable
+from cpt_utils.runtime.keys import api_key
+from cpt_utils.thoughts import aloud, spoken
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
 """What endpoints answer to a request for structured output if they have none; 500 may be anything."""
-LIKE_A_KEY = re.compile(r"\b(?:sk|hf|gsk|xai|AIza)[-_][A-Za-z0-9_-]{8,}")
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
+LIMITS = ("max_completion_tokens", "max_tokens")
+MORE = 4
+"""Times the room of a cut answer, for the next attempt: what is not used costs nothing."""
+OURS = {"messages", "model", "stream", "stream_options", "timeout"}
+"""Arguments of chat.completions.create that are no options here: we set them, and read whole answers."""
 
 
 @dataclass(frozen=True)
@@ -31,37 +39,23 @@ class Teacher:
     takes_schema: bool = False
 
     def __post_init__(self):
+        if not isinstance(self.name, str) or not self.name.strip() or self.name != encodable(self.name):
+            raise SettingsError(f"name is {self.name!r}: a teacher's name is a text, and rows are kept under it.")
         for name in ("batch_size", "workers"):
             if type(size := getattr(self, name)) is not int or size < 1:
                 raise SettingsError(f"{name} is {size!r}: a teacher answers one or more at a time.")
 
-
-def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
-    """The key from the environment or Colab's secrets, or typed into a hidden field if `ask`; else None."""
-    from cpt_utils.runtime import colab
-
-    key = os.environ.get(name)
-    if not key and colab.here():
-        try:
-            from google.colab import userdata
-
-            key = userdata.get(name)
-        except Exception:  # there is no such secret, or this notebook may not read it
-            key = None
-    if not key and ask:
-        from getpass import getpass
-
-        key = getpass(f"{name} (hidden, not saved): ")
-    key = (key or "").strip()
-    if not key.isascii() or not key.isprintable():
-        raise EndpointError(f"{name} holds characters that no key has: copy the key again.", fatal=True)
-    return key or None
-
-
-def scrub(text: str, key: str | None) -> str:
-    """The text without the key, and without whatever else looks like one."""
-    key = (key or "").strip()
-    return LIKE_A_KEY.sub("[key]", text.replace(key, "[key]") if len(key) > 5 else text)
+    def texts(self, conversations: list[list[dict]], **schema) -> list[str | None]:
+        """What `answer` gives; an EndpointError if that is no list with an entry for each conversation."""
+        if not callable(self.answer):
+            raise EndpointError(f"the teacher's answer is {self.answer!r}: give it a function", fatal=True)
+        given = self.answer(conversations, **schema)
+        if not isinstance(given, (list, tuple)):
+            kind = type(given).__name__
+            raise EndpointError(f"the teacher gave a {kind}: its function has to return a list of texts", fatal=True)
+        if len(given) != len(conversations):
+            raise EndpointError(f"the teacher gave {len(given)} texts for {len(conversations)} conversations")
+        return list(given)
 
 
 def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
@@ -79,102 +73,100 @@ def endpoint_teacher(
     ask_key: bool = False,
     retries: int = 4,
     timeout: float = 120,
+    longer: int = 2,
     **options,
 ) -> Teacher:
     """A teacher behind any OpenAI-compatible endpoint; its key comes from `api_key(ask_key)`.
 
     Refused connections, time-outs, 429 and 5xx are retried by the openai client, with back-off or as
-    Retry-After says. `options` go to chat.completions.create.
+    Retry-After says. timeout: seconds for a whole reply. longer: how often an answer that the limit of tokens
+    cut off is asked for again, with MORE times the room; then it is refused. `options` go to
+    chat.completions.create. Thinking is cut off; with a schema only the thinking that has a field of its own, as a
+    judge's answer is read strictly as a whole.
     """
-    from openai import DefaultHttpxClient, OpenAI
-
-    if not base_url.startswith(("http://", "https://")):
-        raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
-    key = api_key(ask_key) or "none"
-    hooks = {"response": [lambda response: _limit(response, timeout)]}
-    client = OpenAI(
-        base_url=base_url,
-        api_key=key,
-        max_retries=retries,
-        timeout=timeout,
-        http_client=DefaultHttpxClient(event_hooks=hooks),
-    )
-
+    _check_numbers(timeout, retries=retries, longer=longer)
+    base_url = connection.address(base_url)
+    client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
+    _check_options(client, options)
     refused = threading.Event()  # set once the endpoint has refused a schema
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str]:
-        return [_ask_with(schema, turns) for turns in asked]
+        return [_ask_with(schema, turns) if schema else _ask_roomy(turns, _spoken) for turns in asked]
 
-    def _ask_with(schema: dict | None, turns: list[dict]) -> str:
-        if schema is None or refused.is_set():
-            return _ask(client, model, turns, options)
+    def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
+        return _ask_longer(lambda room: read(_ask(client, model, turns, options | form | room)), options, longer)
+
+    def _ask_with(schema: dict, turns: list[dict]) -> str:
+        if refused.is_set():
+            return _ask_roomy(turns)
         form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
         try:
-            return _ask(client, model, turns, options | {"response_format": form})
+            return _ask_roomy(turns, response_format=form)
         except EndpointError as error:
             if error.status not in NO_SCHEMA:
                 raise
-        text = _ask(client, model, turns, options)
+        text = _ask_roomy(turns)
         refused.set()  # it was the schema: the same words went through without it
         return text
 
     return Teacher(model, answer, workers=workers, takes_schema=True)
 
 
-def _limit(response, seconds: float) -> None:
-    """End a body that is not whole after so many seconds: the client's own limit counts from byte to byte."""
-    from openai import DefaultHttpxClient
+def _check_numbers(timeout: float, **counts: int) -> None:
+    if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
+        raise SettingsError(f"timeout is {timeout!r}: write a number of seconds above 0.")
+    for name, count in counts.items():
+        if type(count) is not int or count < 0:
+            raise SettingsError(f"{name} is {count!r}: write a whole number of 0 or more.")
 
-    http = import_module(DefaultHttpxClient.__base__.__module__.split(".")[0])  # httpx, or what openai has moved to
-    end, stream = time.monotonic() + seconds, response.stream
 
-    class Limited(http.SyncByteStream):
-        def __iter__(self):
-            for part in stream:
-                if time.monotonic() > end:
-                    raise http.ReadTimeout("the reply drips on", request=response.request)
-                yield part
+def _check_options(client, options: dict) -> None:
+    known = sorted(set(inspect.signature(client.chat.completions.create).parameters) - OURS)
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise SettingsError(
+                f"{name!r} is no option of an endpoint's teacher{f': do you mean {near[0]!r}?' if near else '.'} "
+                f"What only your server knows goes into extra_body={{{name!r}: ...}}."
+            )
 
-        def close(self):
-            stream.close()
 
-    response.stream = Limited()
+def _spoken(text: str) -> str:
+    """The text without thinking. What may be a tag that is quoted is left to readers who know more."""
+    said = spoken(text)
+    return text if aloud(text, strict=True) is None else said
+
+
+def _ask_longer(ask: Callable[[dict], str], options: dict, longer: int) -> str:
+    """`ask(changed options)`, again with more room where the limit of tokens cut its answer off."""
+    cut, room = None, {name: options[name] for name in LIMITS if type(options.get(name)) is int}
+    for _ in range(longer + 1):
+        try:
+            return ask(room)
+        except CutOffError as error:
+            cut = error
+        except EndpointError as error:
+            if cut is None or error.status not in (400, 422):  # so much room is more than the server gives
+                raise
+            break
+        if not room:
+            break
+        room = {name: limit * MORE for name, limit in room.items()}
+    raise cut
 
 
 def _ask(client, model: str, turns: list[dict], options: dict) -> str:
     """One answer, or an EndpointError. It is raised outside the handlers: their errors hold the key."""
-    from openai import APIError, APIResponseValidationError
-
+    sent = [model, *options, *(options.get("extra_body") or {})]
     for pause in PAUSES:
         time.sleep(pause)
+        text, failure = connection.body_of(client, model, turns, options, sent)
+        if failure:
+            break
         try:
-            reply = client.chat.completions.create(model=model, messages=turns, **options)
-            return scrub(reply.choices[0].message.content or "", client.api_key)
-        except (ValueError, TypeError, AttributeError, LookupError, APIResponseValidationError):
-            failure = EndpointError("a reply that is no chat completion (does base_url end in /v1?)")
-        except APIError as error:
-            failure = _failure(error, client)
+            return replies.answer_of(text, sent)
+        except EndpointError as error:
+            failure = error
+        if not replies.may_pass(failure):
             break
     raise failure
-
-
-def _failure(error, client) -> EndpointError:
-    from openai import APIConnectionError, APITimeoutError
-
-    status = getattr(error, "status_code", None)
-    if status in (401, 403):
-        return EndpointError(f"HTTP {status} (the endpoint refuses the key: check OPENAI_API_KEY)", True, status)
-    if status == 404:
-        return EndpointError("HTTP 404 (no such model or address: check model and base_url)", True, status)
-    if status == 429:
-        return EndpointError("HTTP 429 (too many requests: wait, or use fewer workers)", status=status)
-    if status and status >= 500:
-        return EndpointError(f"HTTP {status} (a fault of the server)", status=status)
-    if isinstance(error, APITimeoutError):
-        return EndpointError(f"no answer within {client.timeout:g} s")
-    if isinstance(error, APIConnectionError):
-        return EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
-    body = getattr(error, "body", None)  # openai 2 puts it into its message as Python writes a dict
-    reason = body.get("message") if isinstance(body, dict) else None
-    said = " ".join(scrub(str(reason or error.message), client.api_key).split())[:120]
-    return EndpointError(f"HTTP {status} ({said})" if status else said, status=status)

@@ -6,13 +6,8 @@ import re
 
 from cpt_utils.judging import Judgement
 from cpt_utils.rubrics import Rubric
+from cpt_utils.thoughts import ANY_TAG, aloud
 
-THOUGHT = re.compile(  # a tag of thinking, in the brackets of several families of models
-    r"[<\[◁](?P<end>/?)(?:\w{1,12}:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
-    r"\b[^<>\[\]◁▷\n]{0,60}[>\]▷]",
-    re.IGNORECASE,
-)
-CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})\s{0,3}<\|message\|>")  # the harmony format's tags
 JSON_BEGINS = re.compile(r"\{(?=\s*[\"'“])")
 WRAPPERS = {"judgement", "judgment", "verdict", "result", "evaluation", "assessment", "answer", "response", "output"}
 SCALES = ("max_score", "max", "out_of", "scale", "maximum")
@@ -41,7 +36,7 @@ def parse_judgement(answer: str, rubric: Rubric, *marks: str) -> Judgement | Non
     """
     for mark in marks:
         answer = re.sub(f"{re.escape(mark)}.*?(?:{re.escape(mark)}|\\Z)", "", answer, flags=re.DOTALL)
-    answer = _without_thoughts(answer)
+    answer = aloud(answer, ANY_TAG, strict=True)
     found = None if answer is None else _objects(answer)
     if found is None:
         return None
@@ -61,26 +56,6 @@ def parse_judgement(answer: str, rubric: Rubric, *marks: str) -> Judgement | Non
         ]
         scores = {judgement and judgement.score for _, judgement in read}
     return max(read, key=lambda one: len(one[1].by_criterion))[1] if len(scores) == 1 and None not in scores else None
-
-
-def _without_thoughts(answer: str) -> str | None:
-    """What is said aloud; None where that is not clear."""
-    channels = list(CHANNEL.finditer(answer))
-    if channels:
-        answer = answer[channels[-1].end() :] if channels[-1][1].lower() == "final" else ""
-    aloud, shown, depth = "", 0, 0
-    for tag in THOUGHT.finditer(answer):
-        if not tag["end"]:
-            aloud += "" if depth else answer[shown : tag.start()]
-            depth += 1
-        elif depth:
-            depth -= 1
-        elif answer[tag.end() :].lstrip(" \t")[:1] in ("", "\n", "\r"):
-            aloud = ""  # it was opened in the prompt: all so far was thinking
-        else:  # a tag within a sentence is quoted, and may be a trick
-            return None
-        shown = tag.end()
-    return aloud if depth else aloud + answer[shown:]
 
 
 def _objects(answer: str) -> tuple[list[tuple[str, dict]], str] | None:

@@ -71,7 +71,7 @@ def test_responses_come_from_the_server_and_a_second_run_asks_for_the_missing_on
 
 def test_a_chat_model_behind_the_server_can_judge(server):
     url, model = server
-    teacher = endpoint_teacher(model, url, max_tokens=8, temperature=0)
+    teacher = endpoint_teacher(model, url, max_tokens=8, temperature=0, longer=0)
     asked = []
 
     def answer(conversations):
@@ -83,3 +83,10 @@ def test_a_chat_model_behind_the_server_can_judge(server):
     )
     assert verdict.score is None or 0 <= verdict.score <= 100
     assert 1 <= len(asked) <= 2 and "JSON" in json.dumps(asked)
+
+
+def test_the_server_takes_a_judges_schema_and_a_cut_answer_says_so(server):
+    url, model = server
+    judge = LLMJudge(endpoint_teacher(model, url, max_tokens=8, temperature=0, longer=0))
+    verdict = judge.score("rococo", "Describe the sea.", "The sea is wide and grey and cold today.")
+    assert verdict.score is None and "cut off (raise max_tokens" in verdict.reason

@@ -93,6 +93,14 @@ class EndpointError(CptError, RuntimeError):
         self.kind, self.fatal, self.status = kind, fatal, status
 
 
+class CutOffError(EndpointError):
+    """The limit of tokens cut an answer off, or was spent on thinking; more room may mend it."""
+
+
+class RefusedError(EndpointError):
+    """A model or a filter will not answer this one conversation; others may be answered."""
+
+
 class JudgeError(CptError, ValueError):
     """A judge cannot be made so, or does not know this rubric; the message says what it knows."""
 

@@ -1,0 +1,88 @@
+"""The way to an endpoint: a client whose replies are whole in time, and what became of a request."""
+
+import threading
+from concurrent.futures import Future
+from importlib import import_module
+
+from cpt_utils import replies
+from cpt_utils.runtime.errors import EndpointError
+from cpt_utils.runtime.keys import scrub
+
+
+def address(base_url: str) -> str:
+    """The address without space around it; an EndpointError if it is none."""
+    found = base_url.strip() if isinstance(base_url, str) else ""
+    if not found.startswith(("http://", "https://")):
+        raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
+    return found
+
+
+def connected(base_url: str, key: str, retries: int, timeout: float):
+    """The openai client; an EndpointError where the address or the proxies of the environment are of no use."""
+    from openai import OpenAI
+
+    try:
+        http = _http_client(timeout)
+        return OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout, http_client=http)
+    except Exception as problem:  # of many types: a proxy's package that is missing, an address that is none
+        told = scrub(" ".join(f"{type(problem).__name__}: {problem}".split()))[:200]
+    raise EndpointError(
+        f"No connection can be set up ({told}): check base_url, and the proxies and certificates that the environment "
+        "names (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE); a SOCKS proxy needs `pip install socksio`.",
+        fatal=True,
+    )
+
+
+def _http_client(seconds: float):
+    """An HTTP client whose replies are whole within so many seconds: the library counts from byte to byte.
+
+    A reply that comes later is left to a thread that nobody waits for.
+    """
+    from openai import DefaultHttpxClient
+
+    http = import_module(DefaultHttpxClient.__base__.__module__.split(".")[0])  # httpx, or what openai has moved to
+
+    class Whole(DefaultHttpxClient):
+        def send(self, request, **options):
+            send, outcome = super().send, Future()
+
+            def work():
+                try:
+                    outcome.set_result(send(request, **options))
+                except Exception as error:
+                    outcome.set_exception(error)
+
+            threading.Thread(target=work, daemon=True).start()
+            try:
+                response = outcome.result(seconds)
+            except TimeoutError:
+                raise http.ReadTimeout("the reply is not whole", request=request) from None
+            if response.status_code >= 400 and not replies.may_pass(_refusal(response)):
+                response.headers["x-should-retry"] = "false"  # the openai client heeds it
+            return response
+
+    return Whole()
+
+
+def _refusal(response, sent=()) -> EndpointError:
+    return replies.refusal(response.status_code, response.text, sent, "retry-after" in response.headers)
+
+
+def body_of(client, model: str, turns: list[dict], options: dict, sent: list[str]) -> tuple[str, EndpointError | None]:
+    """The body of the reply, or the failure of all attempts that the openai client makes."""
+    from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+    try:
+        reply = client.chat.completions.with_raw_response.create(model=model, messages=turns, **options)
+        return reply.http_response.text, None
+    except APIStatusError as error:
+        return "", _refusal(error.response, sent)
+    except APITimeoutError:
+        return "", EndpointError(f"no answer within {client.timeout:g} s (raise timeout, or use fewer workers)")
+    except APIConnectionError:
+        return "", EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
+    except UnicodeEncodeError:
+        return "", EndpointError("a request with half a character in it (an emoji that was cut in two: delete it)")
+    except Exception as error:
+        told = scrub(" ".join(f"{type(error).__name__}: {error}".split()))[:160]
+        return "", EndpointError(f"a request that cannot be sent ({told})")

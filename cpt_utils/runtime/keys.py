@@ -1,0 +1,64 @@
+"""Keys: where they come from, and what keeps them out of messages. Texts that models write are never touched."""
+
+import os
+import re
+
+from cpt_utils.runtime.errors import EndpointError
+
+PART = 8
+"""So many characters in a row of a key are a secret, too: servers like to quote a half of it."""
+LIKE_A_KEY = re.compile(
+    r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}|\bAIza[\w-]{8,}|(?<=Bearer )(?=\S*\d)\S{8,}|(?<=://)[^\s/@]+(?=@)"
+)
+KEEPS_A_KEY = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD)$")
+"""Names of environment variables whose values are keys."""
+_GIVEN: set[str] = set()  # what `api_key` has found: Colab's secrets and typed keys are in no environment
+
+
+def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
+    """The key from the environment or Colab's secrets, or typed into a hidden field if `ask`; else None."""
+    from cpt_utils.runtime import colab
+
+    key = os.environ.get(name)
+    if not key and colab.here():
+        try:
+            from google.colab import userdata
+
+            key = userdata.get(name)
+        except Exception:  # there is no such secret, or this notebook may not read it
+            key = None
+    if not key and ask:
+        from getpass import getpass
+
+        key = getpass(f"{name} (hidden, not saved): ")
+    key = (key or "").strip()
+    if not key.isascii() or not key.isprintable():
+        raise EndpointError(f"{name} holds characters that no key has: copy the key again.", fatal=True)
+    if key:
+        _GIVEN.add(key)
+    return key or None
+
+
+def scrub(text: str) -> str:
+    """A message without the keys of this process, their longer parts, and whatever else looks like a key."""
+    for key in sorted(_known(), key=len, reverse=True):
+        text = _without(text, key)
+    return LIKE_A_KEY.sub("[key]", text)
+
+
+def holds_key(text: str) -> bool:
+    """Whether a whole key stands in a text, one that is no word ("lm-studio") but a secret by its looks."""
+    return any(len(key) >= 2 * PART and re.search(r"\d", key) and key in text for key in _known())
+
+
+def _known() -> set[str]:
+    return _GIVEN | {value.strip() for name, value in os.environ.items() if KEEPS_A_KEY.search(name.upper())}
+
+
+def _without(text: str, key: str) -> str:
+    if len(key) < PART:
+        return text.replace(key, "[key]") if len(key) > 5 else text
+    parts = {re.escape(key[start : start + PART]) for start in range(len(key) - PART + 1)}
+    hidden = {found.start() + n for found in re.finditer(f"(?={'|'.join(parts)})", text) for n in range(PART)}
+    shown = ("\0" if place in hidden else letter for place, letter in enumerate(text))
+    return re.sub("\0+", "[key]", "".join(shown)) if hidden else text

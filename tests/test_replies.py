@@ -1,0 +1,422 @@
+"""What an endpoint sends back, over a real server on this machine: whole answers, and the reasons why there is none."""
+
+import re
+import socket
+import threading
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replies import completion, serving
+
+from cpt_utils import teachers
+from cpt_utils.generation import generate_responses, generation_tasks, read_responses
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.prompts import load_responses, messages
+from cpt_utils.runtime import keys
+from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, RefusedError, SettingsError
+from cpt_utils.runtime.keys import api_key, scrub
+from cpt_utils.teachers import Teacher, endpoint_teacher
+from cpt_utils.thoughts import aloud, spoken
+
+TURNS = messages("Describe the sea.")
+TASKS = generation_tasks([f"prompt {n}" for n in range(40)], ["rococo"], ["low"])
+
+
+def PLAIN(prompt, rubric, target):
+    return messages(prompt)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+    monkeypatch.setattr(teachers, "PAUSES", (0, 0.01, 0.01))
+    monkeypatch.setattr(keys, "_GIVEN", set())
+    monkeypatch.setenv("OPENAI_API_KEY", "ollama")
+    monkeypatch.setenv("no_proxy", "*")
+
+
+def asked(reply, **options):
+    """The answer of an endpoint's teacher to one conversation, and the bodies of its requests."""
+    bodies = []
+    with serving(lambda body: bodies.append(body) or reply(body)) as url:
+        return endpoint_teacher("m", url, retries=1, **options).answer([TURNS])[0], bodies
+
+
+# Thinking
+
+
+words = st.text("abc .,\n", max_size=20)
+brackets = st.sampled_from(
+    ["<think>|</think>", "<Thinking>|</Thinking>", "<thought>|</thought>", "◁think▷|◁/think▷", "[THINK]|[/THINK]"]
+    + ["<seed:think>|</seed:think>", "<reasoning>|</reasoning>", '<think type="deep">|</think>']
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(words, brackets, words), max_size=3), words, st.booleans())
+def test_thinking_is_cut_off_and_what_is_said_around_it_stays(parts, last, ends):
+    text, said = "", ""
+    for before, tags, thought in parts:
+        opened, closed = tags.split("|")
+        text += before + opened + thought + closed
+        said += before
+    assert aloud(text + last) == said + last
+    assert aloud(f"{text}{last}<think>more") is None
+    assert aloud(f"begun in the template{last}</think>{text}{last}") == said + last
+
+
+def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
+    assert aloud("<|channel|>analysis<|message|>hm<|end|><|channel|>final<|message|>The sea.") == "The sea."
+    assert aloud("<|channel|>analysis<|message|>hm") is None
+    for text in ("[thoughts of a sailor] The sea.", "[Analysis] x < y and <b>bold</b>", "I think so."):
+        assert aloud(text) == spoken(text) == text
+
+
+def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):
+    texts = ["<think>hm</think>\nThe sea.", "hm</think>The sky.", "<think>hm", "<think>hm</think>\n", "Plain."]
+    with pytest.raises(GenerationError, match="2 of 5 .* 2 x thinking, and no answer after it .raise max_tokens"):
+        generate_responses(Teacher("t", lambda turns: texts, 5), TASKS[:5], tmp_path / "r.jsonl", PLAIN)
+    assert [row["response"] for row in read_responses(tmp_path / "r.jsonl")] == ["The sea.", "The sky.", "Plain."]
+
+
+@pytest.mark.parametrize(
+    "reply, said",
+    [
+        (completion("<think>hm</think>\n\nThe sea."), "The sea."),
+        (completion("hm, well</think>\nThe sea."), "The sea."),
+        (completion("The sea.", reasoning_content="hm"), "The sea."),
+        (completion("The sea.", reasoning="hm", finish_reason="eos"), "The sea."),
+        (completion([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "The sea."}]), "The sea."),
+        (completion("The sea.", finish_reason=None), "The sea."),
+        (completion("ollama, an animal, sk-learn_ing_all_day"), "ollama, an animal, sk-learn_ing_all_day"),
+    ],
+)
+def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
+    text, bodies = asked(lambda body: (200, reply))
+    assert text.strip() == said and len(bodies) == 1
+
+
+# Answers that are none
+
+
+@pytest.mark.parametrize(
+    "reply, kind, told",
+    [
+        (completion("The sea is", finish_reason="length"), CutOffError, "cut off .raise max_tokens"),
+        (completion("The sea is", finish_reason="model_length"), CutOffError, "cut off"),
+        (completion("", finish_reason="length", reasoning="hm"), CutOffError, "spent before any answer .raise max_tok"),
+        (completion(None, finish_reason="length"), CutOffError, "turn thinking off"),
+        (completion(None, reasoning_content="hm"), CutOffError, "no answer after it .*turn thinking off"),
+        (completion("<think>hm"), CutOffError, "no answer after it .*turn thinking off"),
+        (completion(None, refusal="I will\nnot."), RefusedError, "the model refuses .*it says: I will not."),
+        (completion("The", finish_reason="content_filter"), RefusedError, "filter held the answer back"),
+        (completion(None, finish_reason="tool_calls"), EndpointError, "without text .finish_reason: tool_calls"),
+        (completion("The", finish_reason="error"), EndpointError, "broke off"),
+        ({"choices": [{"message": None}]}, EndpointError, "no chat completion .*end in /v1"),
+        ("<html>sign in</html>", EndpointError, "no chat completion .*end in /v1"),
+        (
+            {"error": {"message": "upstream is\ndown"}},
+            EndpointError,
+            "in place of an answer; it says: upstream is down",
+        ),
+        ({"error": "no luck"}, EndpointError, "no luck"),
+        ({"choices": [{"error": {"code": 502, "message": "bad gate"}}]}, EndpointError, "HTTP 502 .*bad gate"),
+        ({"error": {"code": "insufficient_quota", "message": "no"}}, EndpointError, "waiting does not help"),
+        ({"error": {"code": 403, "message": "Your input was flagged"}}, RefusedError, "filter refuses this conver"),
+    ],
+)
+def test_what_is_no_whole_answer_says_why_and_what_to_do(reply, kind, told):
+    with pytest.raises(EndpointError, match=told) as caught:
+        asked(lambda body: (200, reply))
+    assert type(caught.value) is kind and "\n" not in str(caught.value)
+
+
+def growing(enough: int, most: int = 10**6, name="max_tokens"):
+    """A server whose answers need `enough` tokens, and that gives at most `most`."""
+
+    def reply(body):
+        if body[name] > most:
+            return 400, {"error": {"message": f"{name} is too large", "param": name}}
+        return 200, completion("The sea.", finish_reason="stop" if body[name] >= enough else "length")
+
+    return reply
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_cut_answer_is_asked_again_with_more_room(name):
+    text, bodies = asked(growing(100, name=name), **{name: 10})
+    assert text == "The sea." and [body[name] for body in bodies] == [10, 40, 160]
+
+
+@pytest.mark.parametrize("longer, most, room", [(0, 10**6, [10]), (1, 10**6, [10, 40]), (5, 50, [10, 40, 160])])
+def test_it_is_refused_in_the_end_as_the_option_or_the_server_says(longer, most, room):
+    bodies = []
+    with pytest.raises(CutOffError, match="cut off .raise max_tokens"):
+        reply = growing(1000, most)
+        asked(lambda body: bodies.append(body["max_tokens"]) or reply(body), longer=longer, max_tokens=10)
+    assert bodies == room
+
+
+# Errors of the server
+
+
+LASTING = [  # (status, error, what is told): one request has to be enough
+    (429, {"code": "insufficient_quota", "message": "You exceeded your current quota"}, "waiting does not help"),
+    (402, {"message": "Insufficient Balance"}, "waiting does not help"),
+    (400, {"message": "Your credit balance is too low"}, "waiting does not help"),
+    (401, {"message": "No such key"}, "refuses the key: check OPENAI_API_KEY; it says: No such key"),
+    (403, {"message": "Country not supported"}, "refuses the key.*Country not supported"),
+    (400, {"message": "API key not valid."}, "refuses the key"),
+    (404, {"message": "The model `m` is gone"}, "no such model.*is gone"),
+    (400, {"message": "m is not a valid model ID, this model does not exist"}, "no such model"),
+    (400, {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}, "does not take 'max_tokens'"),
+    (400, {"message": "`temperature` does not support 3"}, "does not take 'temperature'.*mend or drop it"),
+    (400, {"message": "Unrecognized request argument supplied: top_k"}, "does not take 'top_k'"),
+]
+
+
+@pytest.mark.parametrize("status, error, told", LASTING)
+def test_what_cannot_get_better_ends_the_asking_at_once(tmp_path, status, error, told):
+    bodies = []
+    options = {"max_tokens": 50, "temperature": 3, "extra_body": {"top_k": 4}}
+    with serving(lambda body: bodies.append(1) or (status, {"error": error})) as url:
+        with pytest.raises(GenerationError, match=told) as caught:
+            generate_responses(endpoint_teacher("m", url, 4, **options), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(bodies) <= 4 and f"HTTP {status}" in str(caught.value)
+
+
+def test_a_settings_place_is_told_as_pydantic_servers_tell_it(tmp_path):
+    detail = [{"loc": ["body", "temperature"], "msg": "Input should be less than 2", "type": "less_than"}]
+    with pytest.raises(EndpointError, match="'temperature'.*it says: temperature: Input should be") as caught:
+        asked(lambda body: (422, {"detail": detail}), temperature=3)
+    assert caught.value.fatal
+
+
+@pytest.mark.parametrize(
+    "status, error",
+    [
+        (403, {"message": "Your input was flagged", "metadata": {"reasons": ["violence"]}}),
+        (400, {"code": "content_filter", "message": "The prompt triggered the content management policy"}),
+        (400, {"code": "data_inspection_failed", "message": "Inappropriate content"}),
+    ],
+)
+def test_a_moderated_prompt_concerns_itself_alone(tmp_path, status, error):
+    """30 of 40, more in a row than other faults may be: all are asked about, once each."""
+    bodies = []
+
+    def reply(body):
+        bodies.append(1)
+        number = int(body["messages"][0]["content"].split()[1])
+        return (status, {"error": error}) if number < 30 else (200, completion("The sea."))
+
+    with serving(reply) as url, pytest.raises(GenerationError, match="30 x HTTP .*a filter refuses this conversation"):
+        generate_responses(endpoint_teacher("m", url, 4), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(bodies) == 40 and len(read_responses(tmp_path / "r.jsonl")) == 10
+
+
+@pytest.mark.parametrize(
+    "message", ["Rate limit reached, try again in {} s", "Quota exceeded: see billing. Limit {} per minute"]
+)
+def test_what_waiting_mends_is_waited_for_and_counted_as_one_kind(tmp_path, message):
+    counts = []
+
+    def reply(body):
+        counts.append(1)
+        return 429, {"error": {"message": message.format(len(counts))}}
+
+    with serving(reply) as url, pytest.raises(GenerationError, match="2 x HTTP 429 .too many requests: wait.*it says"):
+        teacher = endpoint_teacher("m", url, 1, retries=2)
+        generate_responses(teacher, TASKS[:2], tmp_path / "r.jsonl", PLAIN)
+    assert len(counts) == 6
+
+
+def test_a_judge_gives_no_score_where_a_text_is_refused_and_says_why():
+    texts = [row["response"] for row in load_responses(heldout=True)[:2]]
+
+    def reply(body):
+        flagged = texts[0] in body["messages"][-1]["content"]
+        return (403, {"error": {"message": "flagged"}}) if flagged else (200, completion('{"score": 40}'))
+
+    with serving(reply) as url:
+        judge = LLMJudge(endpoint_teacher("m", url))
+        judged = judge.score_all([{"rubric": "rococo", "prompt": "p", "response": text} for text in texts])
+    assert [j.score for j in judged] == [None, 40] and "a filter refuses" in judged[0].reason
+
+
+# Settings and teachers
+
+
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"temperatur": 1}, "'temperatur' is no option .*do you mean 'temperature'"),
+        ({"max_new_tokens": 9}, "'max_new_tokens' is no option"),
+        ({"top_k": 4}, "extra_body={'top_k': ...}"),
+        ({"stream": True}, "'stream' is no option"),
+        ({"timeout": 0}, "timeout is 0: write a number of seconds"),
+        ({"timeout": "9"}, "timeout is '9'"),
+        ({"retries": -1}, "retries is -1: write a whole number"),
+        ({"longer": 1.5}, "longer is 1.5: write a whole number"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_anything_is_asked(options, told):
+    with pytest.raises(SettingsError, match=told):
+        endpoint_teacher("m", "http://localhost/v1", **options)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://u:pass-word@localhost:1", "socks9://u:pass-word@localhost:1"])
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch, proxy):
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    try:
+        endpoint_teacher("m", "http://example.org/v1")
+    except EndpointError as error:
+        assert "ALL_PROXY" in str(error) and "pass-word" not in str(error) and error.fatal
+    else:
+        pytest.importorskip("socksio")
+
+
+@pytest.mark.parametrize("address", [None, 5, "localhost:8000/v1", "https://host:port/v1"])
+def test_an_address_that_is_none_is_named(address):
+    with pytest.raises(EndpointError, match="base_url"):
+        endpoint_teacher("m", address)
+
+
+@pytest.mark.parametrize("name", [None, "", 5, "half \ud83d"])
+def test_a_teachers_name_is_a_text(name):
+    with pytest.raises(SettingsError, match="a teacher's name is a text"):
+        Teacher(name, list)
+
+
+@pytest.mark.parametrize("given", [None, {"a", "b", "c"}, "abc", (text for text in "abc"), {"a": 1}, 7])
+def test_a_teacher_that_gives_no_list_is_asked_once(tmp_path, given):
+    calls = []
+    teacher = Teacher("t", lambda turns: calls.append(1) or given, 3)
+    with pytest.raises(GenerationError, match=f"the teacher gave a {type(given).__name__}: .* return a list of texts"):
+        generate_responses(teacher, TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(calls) == 1
+
+
+def test_what_a_teacher_gave_beside_a_wrong_entry_is_kept(tmp_path):
+    with pytest.raises(GenerationError, match="2 of 4 .* 1 x TypeError: a dict in place of a response"):
+        given = ["one", {"text": "two"}, None, "four"]
+        generate_responses(Teacher("t", lambda turns: given, 4), TASKS[:4], tmp_path / "r.jsonl", PLAIN)
+    assert [row["response"] for row in read_responses(tmp_path / "r.jsonl")] == ["one", "four"]
+
+
+@pytest.mark.parametrize(
+    "tasks, told",
+    [
+        ("abc", "tasks are a str: give a list of dicts"),
+        (None, "tasks are a NoneType"),
+        (dict(TASKS[0]), "tasks are a dict"),
+        (["abc"], "Task 1 is a str"),
+        ([TASKS[0], None], "Task 2 is a NoneType"),
+        ([TASKS[0], TASKS[1] | {"prompt": "cut \ud83d"}], "Task 2 has half a character in 'prompt'"),
+    ],
+)
+def test_tasks_that_are_none_are_named_before_anything_is_asked(tmp_path, tasks, told):
+    with pytest.raises(GenerationError, match=told):
+        generate_responses(Teacher("t", lambda turns: ["x"], workers=4), tasks, tmp_path / "r.jsonl", PLAIN)
+
+
+@pytest.mark.parametrize("given", [("one", ["rococo"]), (["one"], "rococo"), (["one"], ["rococo"], "low")])
+def test_a_text_is_no_list_of_prompts_rubrics_or_targets(given):
+    with pytest.raises(GenerationError, match="is the text .*: give a list"):
+        generation_tasks(*given)
+
+
+def test_half_a_character_in_one_conversation_leaves_the_others(tmp_path):
+    def to_messages(prompt, rubric, target):
+        return messages(prompt + "\ud83d" * (prompt == "prompt 1"))
+
+    with serving(lambda body: (200, completion("The sea."))) as url:
+        with pytest.raises(GenerationError, match="1 of 4 .* 1 x a request with half a character"):
+            generate_responses(endpoint_teacher("m", url, 4), TASKS[:4], tmp_path / "r.jsonl", to_messages)
+    assert len(read_responses(tmp_path / "r.jsonl")) == 3
+
+
+# Keys
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_no_longer_part_of_a_key_stays_in_a_message(data):
+    key = data.draw(st.text("abcXYZ019-_./+=", min_size=8, max_size=40))
+    start = data.draw(st.integers(0, len(key) - 8))
+    part = key[start : data.draw(st.integers(start + 8, len(key)))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MY_API_KEY", key + "\n")
+        message = scrub(f"Wrong key: «{part}», says the server")
+    assert not any(key[n : n + 8] in message for n in range(len(key) - 7))
+    assert message.startswith("Wrong key: «") and message.endswith("», says the server")
+
+
+def test_a_typed_key_reaches_no_message(monkeypatch, tmp_path):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "typed-and-secret-77\n")
+    assert api_key(ask=True) == "typed-and-secret-77"
+
+    def answer(turns):
+        raise RuntimeError("wrong key: typed-and-sec***")
+
+    with pytest.raises(GenerationError, match=r"wrong key: \[key\]\*\*\*"):
+        generate_responses(Teacher("t", answer), TASKS[:1], tmp_path / "r.jsonl", PLAIN)
+
+
+def test_whatever_looks_like_a_key_reaches_no_message():
+    for secret in ("sk-abcdefghijkl", "AIzaSyA1234567890abc", "Bearer abc123def456", "http://user:pass1@host"):
+        assert re.search(r"abcdefgh|1234567|abc123|pass1", scrub(f"so {secret} it is")) is None
+    assert scrub("Bearer authentication is needed, see http://host/a@b") == (
+        "Bearer authentication is needed, see http://host/a@b"
+    )
+
+
+# Time, and many threads
+
+
+def test_headers_that_drip_end_with_the_timeout():
+    drips = socket.create_server(("127.0.0.1", 0))
+
+    def drip():
+        connections = []
+        while True:
+            connections.append(drips.accept()[0])
+            threading.Thread(target=slowly, args=connections[-1:], daemon=True).start()
+
+    def slowly(connection):
+        try:
+            for byte in b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-filler: " + b"x" * 1000:
+                connection.send(bytes([byte]))
+                time.sleep(0.1)
+        except OSError:  # the client has gone
+            pass
+
+    threading.Thread(target=drip, daemon=True).start()
+    teacher = endpoint_teacher("m", f"http://127.0.0.1:{drips.getsockname()[1]}/v1", retries=1, timeout=0.5)
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="no answer within 0.5 s"):
+        teacher.answer([TURNS])
+    assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_threads_that_want_the_same_verdict_ask_once(tmp_path, stored):
+    calls, text = [], load_responses()[0]["response"]
+
+    def answer(turns):
+        calls.append(1)
+        time.sleep(0.05)
+        return ['{"score": 40}']
+
+    judge = LLMJudge(answer, tmp_path / "v.jsonl" if stored else None)
+    verdicts = []
+    threads = [
+        threading.Thread(target=lambda: verdicts.append(judge.score("rococo", "p", text).score)) for _ in range(8)
+    ]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert verdicts == [40] * 8 and len(calls) == 1
+    assert not stored or len((tmp_path / "v.jsonl").read_text().splitlines()) == 1

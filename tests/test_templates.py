@@ -74,6 +74,14 @@ BROKEN = {  # what is wrong: template, what is said
         CHATML + "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}",
         "writes another prompt",
     ),
+    "a thought that the prompt opens and training closes": (
+        EACH
+        + "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
+        + ENDED
+        + "{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}",
+        "puts something between the prompt and its answer",
+    ),
     "a thought that only training sees": (
         EACH + "<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}<think>\n\n</think>\n\n{% endif %}"
         "{{ m.content }}<|im_end|>\n{% endfor %}" + OPENED,
@@ -192,6 +200,12 @@ def test_a_template_that_trains_otherwise_than_it_is_used_is_one_sentence(templa
     with pytest.raises(ModelError, match=f"m-7b would not be trained as it is used, .*{said}.*another model") as told:
         check_template("m-7b", tokenizer_with(template))
     assert "\n" not in str(told.value)
+
+
+def test_no_word_of_an_answer_is_cut_off_where_the_prompt_opens_a_thought():
+    tokenizer = tokenizer_with(BROKEN["a prompt that opens a thought"][0])
+    tokens = row_tokens(tokenizer, row_of(TURNS, "A golden throne.", "A chair."))
+    assert tokenizer.decode(tokens["chosen_ids"]) == "A golden throne.<|im_end|>\n"
 
 
 def test_a_system_text_moves_before_the_first_user_wherever_that_stands():

@@ -1,14 +1,18 @@
 """The data sets of the original release (Hub: vicgalle/creative-rubrics, -preferences), checked on loading."""
 
+import ast
+import json
+import re
 from pathlib import Path
 
-from cpt_utils.prompts import messages
-from cpt_utils.rows import PreferenceRow, Response, target_of
+from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.errors import DataError, PairError
 
 RESPONSES = "vicgalle/creative-rubrics"
 PREFERENCES = "vicgalle/creative-rubrics-preferences"
+BEGUN = re.compile(r"""\s*\[?\s*\{\s*["'](role|content)["']\s*:""")
+"""How messages begin that a table holds as text."""
 
 
 def read_table(source: "str | Path", split: str = "train") -> list[dict]:
@@ -46,19 +50,52 @@ def _from_hub(name: str, split: str) -> list[dict]:
     raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")
 
 
+def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
+    """The messages of a column, of which the last has this role; a plain text is one message by it."""
+    value = _read(row.get(column), f"Row {number}, column {column!r}")
+    turns = value if isinstance(value, list) and value else [{"role": role, "content": value}]
+    for turn in turns:
+        text = turn.get("content") if isinstance(turn, dict) else None
+        if not isinstance(text, str) or not text.strip():
+            lacking = "the system prompt has no text" if _is_system(turn) else "no text"
+            raise DataError(f"Row {number}, column {column!r}: {lacking}; fill it or drop the row.")
+    if turns[-1].get("role") != role:
+        raise DataError(
+            f"Row {number}, column {column!r}: the last message is by {turns[-1].get('role')!r}, not by {role!r}; "
+            "mend the roles."
+        )
+    return [{"role": turn.get("role"), "content": turn["content"].strip()} for turn in turns]
+
+
+def _is_system(turn) -> bool:
+    return isinstance(turn, dict) and turn.get("role") == "system"
+
+
+def _read(value, place: str):
+    """Messages that a table holds as text, in JSON or as Python writes a list; any other value as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            found = read(value.strip())
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        turns = found if isinstance(found, list) else [found]
+        messages = turns and all(isinstance(turn, dict) and turn.keys() >= {"role", "content"} for turn in turns)
+        return turns if messages else value
+    if BEGUN.match(value):
+        raise DataError(f"{place}: messages that cannot be read, cut off perhaps; write them as JSON, or drop the row.")
+    return value
+
+
 def _text(row: dict, number: int, column: str, role: str) -> str:
-    """The text of a column that holds a string, or messages of which the last has this role."""
-    value = row.get(column)
-    if isinstance(value, list) and value and isinstance(value[-1], dict):
-        if value[-1].get("role") != role:
-            raise DataError(
-                f"Row {number}, column {column!r}: the last message is by "
-                f"{value[-1].get('role')!r}, not by {role!r}; mend the roles."
-            )
-        value = value[-1].get("content")
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"Row {number}, column {column!r}: no text; fill it or drop the row.")
-    return value.strip()
+    """The text of a column that holds a string, or one message by this role."""
+    turns = _messages(row, number, column, role)
+    if len(turns) > 1:
+        raise DataError(
+            f"Row {number}, column {column!r}: {len(turns)} messages, where one is asked for; keep that by {role!r}."
+        )
+    return turns[0]["content"]
 
 
 def _need(rows: list[dict], columns: tuple[str, ...], source) -> None:
@@ -120,26 +157,52 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
     _need(rows, ("prompt", "chosen", "rejected"), source)
     preferences = []
     for number, row in enumerate(rows, 1):
-        user = _text(row, number, "prompt", "user")
-        chosen, rejected = (_text(row, number, side, "assistant") for side in ("chosen", "rejected"))
-        if chosen == rejected:
+        answers = {side: _messages(row, number, side, "assistant") for side in ("chosen", "rejected")}
+        if answers["chosen"][-1] == answers["rejected"][-1]:
             raise DataError(f"Row {number}: chosen and rejected are the same text; drop the row.")
-        first = row["prompt"][0] if isinstance(row["prompt"], list) else {}
-        own = first.get("role") == "system"
-        system = first.get("content") if own else row.get("system", row.get("system_prompt"))
-        if own and not system or not isinstance(system, str | None):
-            raise DataError(f"Row {number}: the system prompt has no text; fill it or drop the row.")
         preferences.append(
             {
-                "prompt": messages(user, system),
-                "chosen": [{"role": "assistant", "content": chosen}],
-                "rejected": [{"role": "assistant", "content": rejected}],
+                "prompt": _conversation(row, number, [turns[:-1] for turns in answers.values()]),
+                **{side: turns[-1:] for side, turns in answers.items()},
                 "rubric": rubric_name(str(row.get("rubric") or "unknown")),
                 "chosen_target": row.get("chosen_target"),
                 "rejected_target": row.get("rejected_target"),
             }
         )
     return _side_by_side(preferences)
+
+
+def _conversation(row: dict, number: int, before: list[list[dict]]) -> list[dict]:
+    """All that is said before the answer: `prompt`, a system column, and the turns before both answers in theirs."""
+    turns = _messages(row, number, "prompt", "user")
+    for others in before:
+        turns = _agreed(turns, others, number)
+    if system := _system_column(row, number):
+        turns = _agreed([*system, *turns[_is_system(turns[0]) :]], turns, number)
+    roles = [turn["role"] for turn in turns]
+    if not can_be_answered(roles):
+        raise DataError(
+            f"Row {number}, column 'prompt': the roles are {roles}; let user and assistant take turns, behind one "
+            "system message at most."
+        )
+    return turns
+
+
+def _system_column(row: dict, number: int) -> list[dict]:
+    """A column "system" or "system_prompt" as messages: one, or none where it is empty or absent."""
+    value = row.get("system", row.get("system_prompt"))
+    return _messages({"system": value}, number, "system", "system") if value else []
+
+
+def _agreed(one: list[dict], other: list[dict], number: int) -> list[dict]:
+    """The longer of two conversations, of which the shorter lacks turns at its beginning and nothing else."""
+    shorter, longer = sorted((one, other), key=len)
+    if longer[len(longer) - len(shorter) :] != shorter:
+        raise DataError(
+            f"Row {number}: prompt, chosen and rejected (or a system column) hold different turns before the answer; "
+            "let them agree, or drop the row."
+        )
+    return longer
 
 
 def _side_by_side(rows: list[dict]) -> tuple[list[PreferenceRow], int]:

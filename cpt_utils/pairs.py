@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cpt_utils.blocks import mirrored_squares
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
-from cpt_utils.rows import PreferenceRow, Response, target_of
+from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.runtime.profiles import Profile
@@ -149,7 +149,7 @@ def check_rows(rows: list[PreferenceRow], mirrored: bool, where: str = "The data
             if not whole:
                 raise PairError(f"{place}: {column!r} holds no messages with text; run notebook 03 again.")
             roles = [turn.get("role") for turn in turns]
-            if roles != wanted if wanted else roles[-1] != "user" or "system" in roles[1:]:
+            if roles != wanted if wanted else not can_be_answered(roles):
                 raise PairError(f"{place}: the roles in {column!r} are {roles}; run notebook 03 again.")
         if row["chosen"] == row["rejected"]:
             raise PairError(f"{place}: chosen and rejected are the same text; drop the row and its mirror.")
@@ -182,16 +182,24 @@ def check_leaks(rows: list[PreferenceRow], heldout_prompts: list[str]) -> None:
 
 
 def check_lengths(rows: list[PreferenceRow], tokenizer, max_length: int) -> None:
-    """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word."""
-    from cpt_utils.models.conversation import templated
+    """Raise a PairError if prompts alone fill `max_length`: TRL would drop those rows without a word.
 
-    sizes = {
-        number: len(templated(tokenizer, row["prompt"], add_generation_prompt=True))
-        for number, row in enumerate(rows, 1)
-    }
+    Responses that it cuts before their end are counted in one line.
+    """
+    from cpt_utils.models.logps import SIDES, row_tokens
+    from cpt_utils.models.templates import end_token
+
+    kept = [row_tokens(tokenizer, row, max_length) for row in rows]
+    sizes = {number: len(tokens["prompt_ids"]) for number, tokens in enumerate(kept, 1)}
     if full := [number for number, size in sizes.items() if size >= max_length]:
         raise PairError(
             f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "
             f"{full[0]} with {sizes[full[0]]} tokens ({prompts_of([rows[full[0] - 1]])[0][:40]!r}): raise "
             "max_length or drop these rows with their mirrors."
+        )
+    end = end_token(tokenizer)
+    if cut := sum(any(end not in tokens[f"{side}_ids"] for side in SIDES) for tokens in kept):
+        print(
+            f"max_length={max_length} cuts the end off a response in {cut} of {len(rows)} rows "
+            f"({cut / len(rows):.0%}): they are trained on without it."
         )

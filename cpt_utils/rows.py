@@ -14,11 +14,17 @@ TARGETS = {"low": 10, "mid": 50, "high": 95}
 """The three targets of the series, out of 100, by their names."""
 
 _NAMES = {target: name for name, target in TARGETS.items()}
-_PATTERNS = {  # in this order: "50/100, neither high nor low" is 50
+_PATTERNS = {
     "mid": r"\b50\s*/\s*100\b|\bmid\b|\bmedium\b",
     "high": r"\bhigh(er|est|ly)?\b",
     "low": r"\blow(er|est)?\b",
 }
+_DENIED = re.compile(
+    r"\b(?:not?|non|never|neither|nor|without|hardly|barely|scarcely|cannot|\w+n['’]t|far from|anything but"
+    r"|rather than|instead of|less than|below|under)\b.*?(?=\bbut\b|[,;.:()—–]|$)",
+    re.DOTALL,
+)
+"""From a denial to the end of its clause: what is named there is not meant."""
 
 
 class Task(TypedDict):
@@ -47,8 +53,9 @@ class Response(Task):
 class PreferenceRow(TypedDict):
     """Two responses to one conversation, of which the first is preferred (pairs.build_mirrored_pairs).
 
-    `prompt` holds a system and a user message, `chosen` and `rejected` an assistant's each. The two rows of a pair
-    share their `pair_id`. Targets are None where a data set of the Hub does not name them.
+    `prompt` holds a system and a user message, and from data sets of the Hub also the turns before it; `chosen` and
+    `rejected` hold an assistant's each. The two rows of a pair share their `pair_id`. Targets are None where a data
+    set of the Hub does not name them.
     """
 
     prompt: list[dict]
@@ -70,10 +77,19 @@ def target_of(target: int | float | str) -> int:
     number = str(target).strip().removesuffix(".0")  # tables and CSV files make 95.0 or "95" of it
     if number.isdecimal() and int(number) <= 100:
         return int(number)
-    for name, pattern in _PATTERNS.items():
-        if re.search(pattern, str(target).lower()):
-            return TARGETS[name]
-    raise PairError(f"Qualifier {target!r} names no target: it needs 'low', 'high' or '50/100'.")
+    meant = _DENIED.sub(" ", str(target).lower())
+    named = [name for name, pattern in _PATTERNS.items() if re.search(pattern, meant)]
+    if named[:1] == ["mid"] or len(named) == 1:  # "50/100, between low and high" is 50
+        return TARGETS[named[0]]
+    raise PairError(
+        f"Qualifier {target!r} names no target: it needs one of 'low', 'high' or '50/100', without a 'not'."
+    )
+
+
+def can_be_answered(roles: list) -> bool:
+    """Whether turns by these roles wait for an answer: one system turn at most, then user and assistant in turn."""
+    rest = roles[roles[:1] == ["system"] :]
+    return len(rest) % 2 == 1 and rest == (["user", "assistant"] * len(rest))[: len(rest)]
 
 
 def target_name(target: int) -> str:

@@ -19,13 +19,12 @@ from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, prepare_trainer
 
 TEMPLATES = Path(trl.__file__).parent / "chat_templates"
-# The shape of Mistral-Nemo's: no system turn, its text goes into the last user turn.
+# The condition of Mistral-Nemo's: the system text goes into the last turn, if that is a user's.
 MISTRAL = (
     "{%- set ns = namespace(system='') -%}"
     "{%- for m in messages -%}"
     "{%- if m.role == 'system' -%}{%- set ns.system = m.content + '\\n\\n' -%}"
-    "{%- elif m.role == 'user' -%}[INST]{{ (ns.system if loop.index0 == messages|selectattr('role', 'ne', 'assistant')"
-    "|list|length - 1 else '') + m.content }}[/INST]"
+    "{%- elif m.role == 'user' -%}[INST]{{ (ns.system if loop.last else '') + m.content }}[/INST]"
     "{%- else -%}{{ m.content }}<|im_end|>{%- endif -%}"
     "{%- endfor -%}"
 )
@@ -144,7 +143,7 @@ def test_training_and_chat_with_each_template(student, rows, tmp_path, caplog):
     assert "not a prefix" not in caplog.text
     if profile.name == "qwen3":
         assert prompt.endswith("<think>\n\n</think>\n\n"), "thinking is off in training and use"
-    assert conversation.takes_system(tokenizer) == (profile.name != "gemma2")
+    assert conversation.takes_system(tokenizer) == (profile.name not in ("gemma2", "mistral"))
 
     adapters.save_adapter(trainer.model, tmp_path / "adapter", loading.hub_name(profile))
     tuned = loading.load_chat_model(profile, tmp_path / "adapter")

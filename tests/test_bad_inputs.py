@@ -307,6 +307,11 @@ DATA = {
         PairError,
         ("row 1", "roles"),
     ),
+    "two user turns in a row": (
+        lambda f, t: trained_on(f, train=preferences(lambda rows: rows[0]["prompt"].append(rows[0]["prompt"][1]))),
+        PairError,
+        ("row 1", "roles in 'prompt'"),
+    ),
     "a line that is no JSON": (
         lambda f, t: trained_on(f, train=b"prompt\n{}\n"),
         StoreError,

@@ -1,6 +1,7 @@
 import pytest
 
-from cpt_utils.pairs import PairError, build_mirrored_pairs
+from cpt_utils.models.logps import row_tokens
+from cpt_utils.pairs import PairError, build_mirrored_pairs, check_lengths
 from cpt_utils.prompts import load_responses, system_prompt
 from cpt_utils.rows import TARGETS, target_name, target_of
 
@@ -61,10 +62,26 @@ def test_without_system_prompts_the_data_prefers_nothing():
         ("Low.", 10),
         ("slow but high", 95),
         ("a score of 50 / 100, not low", 50),
+        ("50/100: neither high nor low", 50),
+        ("50/100, between low and high", 50),
+        ("a low score, not a high one", 10),
+        ("not low but high", 95),
+        ("high rather than low", 95),
+        ("very high, no less", 95),
     ],
 )
 def test_targets_of_free_text(text, target):
     assert target_of(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["not high", "not a very high score", "isn't low", "isn’t low", "neither high nor low", "never low", "hardly high",
+     "anything but high", "non-high", "less than high", "not 50/100", "high or low", "low-high", "NOT HIGH"],
+)  # fmt: skip
+def test_a_target_that_is_denied_or_one_of_two_is_none(text):
+    with pytest.raises(PairError, match=f"Qualifier {text!r} names no target.*without a 'not'"):
+        target_of(text)
 
 
 def test_a_target_is_a_number_a_name_or_a_qualifier():
@@ -90,3 +107,16 @@ def test_a_target_is_a_number_a_name_or_a_qualifier():
 def test_bad_responses_are_named(changes, named):
     with pytest.raises(PairError, match=named):
         build_mirrored_pairs(responses(**changes))
+
+
+def test_responses_that_lose_their_end_are_counted_in_one_line(rows, tokenizer, capsys):
+    check_lengths(rows, tokenizer, 128)
+    assert capsys.readouterr().out.startswith("max_length=128 cuts the end off a response in 24 of 24 rows (100%): ")
+    sizes = [max(len(t["prompt_ids"] + t[s]) for s in ("chosen_ids", "rejected_ids")) for t in
+             (row_tokens(tokenizer, row) for row in rows)]  # fmt: skip
+    middle = sorted(sizes)[11] - 1  # without the line break behind the end mark
+    check_lengths(rows, tokenizer, middle)
+    said, expected = capsys.readouterr().out, sum(size - 1 > middle for size in sizes)
+    assert f"in {expected} of 24 rows" in said and said.count("\n") == 1 and 0 < expected < 24
+    check_lengths(rows, tokenizer, max(sizes) - 1)
+    assert capsys.readouterr().out == ""

@@ -107,6 +107,88 @@ def test_preferences_of_every_shape_are_matched_into_pairs(tmp_path, shape):
     assert [m["role"] for m in rows[0]["chosen"]] == ["assistant"]
 
 
+def turn(role: str, text: str) -> dict:
+    return {"role": role, "content": text}
+
+
+SYSTEM, OTHER = turn("system", "S"), turn("system", "T")
+ASKED, SAID, AGAIN = turn("user", "q"), turn("assistant", "a"), turn("user", "r")
+
+
+def loaded(tmp_path, **row) -> dict:
+    """The one row of a file, with `chosen` and `rejected` where the test is about others."""
+    rows = [{"chosen": "x", "rejected": "y"} | row]
+    return hub_data.load_preferences(write(tmp_path / "p.jsonl", rows))[0][0]
+
+
+@pytest.mark.parametrize(
+    "row, prompt",
+    [
+        ({"prompt": [SYSTEM, ASKED, SAID, AGAIN]}, [SYSTEM, ASKED, SAID, AGAIN]),
+        ({"prompt": [ASKED, SAID, AGAIN], "system": " S "}, [SYSTEM, ASKED, SAID, AGAIN]),
+        ({"prompt": [SYSTEM, ASKED], "system_prompt": "S"}, [SYSTEM, ASKED]),
+        (
+            {"prompt": "q", **{s: [SYSTEM, ASKED, turn("assistant", s)] for s in ("chosen", "rejected")}},
+            [SYSTEM, ASKED],
+        ),
+        ({"prompt": [ASKED], "chosen": [SYSTEM, ASKED, turn("assistant", "x")]}, [SYSTEM, ASKED]),
+        ({"prompt": [SYSTEM, ASKED], "rejected": [ASKED, turn("assistant", "y")]}, [SYSTEM, ASKED]),
+        ({"prompt": "r", "chosen": [ASKED, SAID, AGAIN, turn("assistant", "x")]}, [ASKED, SAID, AGAIN]),
+        ({"prompt": json.dumps([SYSTEM, ASKED]), "chosen": json.dumps([turn("assistant", "x")])}, [SYSTEM, ASKED]),
+        ({"prompt": str([SYSTEM, ASKED]), "rejected": json.dumps(turn("assistant", "y"), indent=1)}, [SYSTEM, ASKED]),
+        ({"prompt": '["a", "b"]: sort it'}, [turn("user", '["a", "b"]: sort it')]),
+        ({"prompt": '[{"name": "Ann"}]'}, [turn("user", '[{"name": "Ann"}]')]),
+    ],
+)
+def test_every_turn_before_the_answer_is_kept(tmp_path, row, prompt):
+    found = loaded(tmp_path, **row)
+    assert found["prompt"] == prompt
+    assert [[t["role"] for t in found[side]] for side in ("chosen", "rejected")] == [["assistant"]] * 2
+    pairs.check_rows([found], mirrored=False)
+
+
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        ({"prompt": [SYSTEM, ASKED], "system": "T"}, "different turns before the answer"),
+        ({"prompt": [OTHER, ASKED], "chosen": [SYSTEM, ASKED, SAID]}, "different turns before the answer"),
+        ({"prompt": "q", "chosen": [SYSTEM, ASKED, SAID], "rejected": [OTHER, ASKED, turn("assistant", "b")]},
+         "different turns before the answer"),
+        ({"prompt": "q", "chosen": [SAID, ASKED, SAID]}, "the roles are"),
+        ({"prompt": "q", "chosen": [SAID, AGAIN, SAID]}, "different turns before the answer"),
+        ({"prompt": [ASKED, AGAIN]}, "the roles are .'user', 'user'."),
+        ({"prompt": [ASKED, SYSTEM, AGAIN]}, "the roles are"),
+        ({"prompt": [turn("tool", "t"), ASKED]}, "the roles are"),
+        ({"prompt": [ASKED, turn("assistant", ""), AGAIN]}, "column 'prompt': no text"),
+        ({"prompt": '[{"role": "user", "content": "cut o'}, "column 'prompt': messages that cannot be read"),
+        ({"prompt": str([SYSTEM, ASKED]).replace("}, {", "}\n {")}, "messages that cannot be read"),
+        ({"prompt": "q", "chosen": json.dumps([ASKED])}, "column 'chosen': the last message is by 'user'"),
+        ({"prompt": "q", "system": 7}, "system prompt has no text"),
+    ],
+)  # fmt: skip
+def test_turns_that_cannot_be_one_conversation_are_one_sentence(tmp_path, row, said):
+    with pytest.raises(errors.DataError, match=f"^Row 1.*{said}.*(drop the row|mend the roles|at most)"):
+        loaded(tmp_path, **row)
+
+
+def test_messages_in_the_cells_of_a_csv_file_are_read(tmp_path):
+    import csv
+
+    with open(tmp_path / "p.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, ["prompt", "chosen", "rejected"])
+        table.writeheader()
+        for row in preferences("whole"):
+            table.writerow({column: json.dumps(turns) for column, turns in row.items()})
+    rows, alone = hub_data.load_preferences(tmp_path / "p.csv")
+    assert (rows, alone) == hub_data.load_preferences(write(tmp_path / "p.jsonl", preferences("messages")))
+
+
+def test_a_text_of_several_messages_is_not_cut_to_its_last(tmp_path):
+    rows = [{**row, "prompt": [SYSTEM, turn("user", row["prompt"])]} for row in responses()]
+    with pytest.raises(errors.DataError, match="Row 1, column 'prompt': 2 messages, where one is asked for"):
+        hub_data.load_release_responses(write(tmp_path / "r.jsonl", rows))
+
+
 def test_same_texts_twice_and_wrong_roles_are_refused(tmp_path):
     rows = preferences("messages")
     rows[3]["rejected"] = rows[3]["chosen"]

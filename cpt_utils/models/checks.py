@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from cpt_utils.models.embedded import HUB_FALLBACK
+from cpt_utils.models.templates import takes_system, template_fault
 from cpt_utils.runtime.catalogue import known_models
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.profiles import Profile
@@ -52,6 +53,19 @@ def check_weights(name: str, missing: "list[str] | set[str]") -> None:
         raise ModelError(
             f"The weights of {name} lack {len(missing)} of its architecture's, such as {min(missing)}: its "
             "config.json belongs to another model; download or write it again."
+        )
+
+
+def check_template(name: str, tokenizer) -> None:
+    """Raise a ModelError unless the model has a chat template with which it is trained as it is used."""
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{name} has no chat template: choose a model that is tuned for chat, often named -Instruct or -it."
+        )
+    if not takes_system(tokenizer) and (fault := template_fault(tokenizer, moved=True)):
+        raise ModelError(
+            f"{name} would not be trained as it is used, for its chat template {fault}: choose another model, or set "
+            "another chat_template in its folder."
         )
 
 

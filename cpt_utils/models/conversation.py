@@ -1,7 +1,9 @@
 """Conversations: from turns to tokens, and from a model's tokens to answers."""
 
-import functools
 from dataclasses import dataclass
+from itertools import takewhile
+
+from cpt_utils.models.templates import end_token, in_user_turn, plain_text, rendered, takes_system
 
 
 @dataclass
@@ -13,43 +15,52 @@ class ChatModel:
     name: str
 
 
-@functools.lru_cache(maxsize=8)
-def takes_system(tokenizer) -> bool:
-    """Whether the chat template renders a system message (Gemma's raises, some drop it)."""
-    from jinja2.exceptions import TemplateError
-
-    probe = "a-system-message"
-    turns = [{"role": "system", "content": probe}, {"role": "user", "content": "hello"}]
-    try:
-        return probe in tokenizer.apply_chat_template(turns, tokenize=False)
-    except TemplateError:
-        return False
-
-
 def fit_turns(tokenizer, turns: list[dict]) -> list[dict]:
-    """The conversation as the template can take it: a system message moves into the user's turn if it must."""
-    if turns[0]["role"] != "system" or takes_system(tokenizer):
-        return turns
-    first = {**turns[1], "content": f"{turns[0]['content']}\n\n{turns[1]['content']}"}
-    return [first, *turns[2:]]
+    """The conversation as the template can take it.
+
+    A system message moves into the user's turn if it must, and what looks like a special token stays text.
+    """
+    turns = [{**turn, "content": plain_text(tokenizer, turn["content"])} for turn in turns]
+    return in_user_turn(turns) if turns[0]["role"] == "system" and not takes_system(tokenizer) else turns
 
 
 def templated(tokenizer, turns: list[dict], **options):
     """The conversation through the chat template: the one way from turns to tokens (or text: tokenize=False).
 
-    A system message goes where the template can take it (fit_turns), and Qwen3's thinking is off.
+    The template gets what it can take (fit_turns), and Qwen3's thinking is off.
     """
-    return tokenizer.apply_chat_template(
-        fit_turns(tokenizer, turns), **{"tokenize": True, "return_dict": False, "enable_thinking": False, **options}
-    )
+    return rendered(tokenizer, fit_turns(tokenizer, turns), **options)
+
+
+def answer_tokens(tokenizer, turns: list[dict], answers: list[list[dict]]) -> tuple[list[int], list[list[int]]]:
+    """The ids of a conversation up to its answer, and of each answer with what the template writes behind it.
+
+    An answer starts where the conversation with it departs from the prompt alone, or where another of them does:
+    the rule of TRL's DPOTrainer.
+    """
+    prompt = templated(tokenizer, turns, add_generation_prompt=True)
+    whole = [templated(tokenizer, turns + answer) for answer in answers]
+    start = min(_common(prompt, ids) for ids in whole)
+    return prompt[:start], [ids[start:] for ids in whole]
+
+
+def _common(first: list[int], second: list[int]) -> int:
+    """Length of the longest common beginning."""
+    length = 0
+    for one, other in zip(first, second):
+        if one != other:
+            break
+        length += 1
+    return length
 
 
 def fit_rows(tokenizer, rows: list[dict]) -> list[dict]:
     """Preference rows as the tokenizer's template needs them; Qwen3's thinking is off (see chat)."""
-    return [
-        {**row, "prompt": fit_turns(tokenizer, row["prompt"]), "chat_template_kwargs": {"enable_thinking": False}}
-        for row in rows
-    ]
+    fitted = []
+    for row in rows:
+        turns = {part: fit_turns(tokenizer, row[part]) for part in ("prompt", "chosen", "rejected")}
+        fitted.append({**row, **turns, "chat_template_kwargs": {"enable_thinking": False}})
+    return fitted
 
 
 def chat(
@@ -77,7 +88,7 @@ def chat(
     model, tokenizer = chat_model.model, chat_model.tokenizer
     texts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
     ends = model.generation_config.eos_token_id
-    ends = {tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+    ends = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])} - {None}
     torch.manual_seed(seed)
     answers = []
     for start in tqdm(range(0, len(texts), batch_size), desc=progress, disable=progress is None):
@@ -95,5 +106,6 @@ def chat(
             repetition_penalty=repetition_penalty,
             watch=watch,
         )
-        answers += [text.strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]
+        ended = [list(takewhile(lambda token: token not in ends, row)) for row in new.tolist()]
+        answers += [text.strip() for text in tokenizer.batch_decode(ended, skip_special_tokens=True)]
     return answers

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cpt_utils.models.templates import end_token, plain_text
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.profiles import Profile
@@ -64,26 +65,12 @@ def with_reference(chat_model, rows: list[dict], profile: Profile) -> list[dict]
 
 
 def row_tokens(tokenizer, row: dict, max_length: int | None = None) -> dict[str, list[int]]:
-    """`prompt_ids`, `chosen_ids`, `rejected_ids` of a row: the tokens that TRL's DPOTrainer trains on.
+    """`prompt_ids`, `chosen_ids`, `rejected_ids` of a row: the tokens that TRL's DPOTrainer trains on."""
+    from cpt_utils.models.conversation import answer_tokens
 
-    A response starts where the conversation with it departs from the prompt alone.
-    """
-    from cpt_utils.models.conversation import templated
-
-    prompt = templated(tokenizer, row["prompt"], add_generation_prompt=True)
-    whole = {side: templated(tokenizer, row["prompt"] + row[side]) for side in SIDES}
-    shared = min(_common(prompt, ids) for ids in whole.values())
-    return {"prompt_ids": prompt[:shared]} | {f"{side}_ids": ids[shared:max_length] for side, ids in whole.items()}
-
-
-def _common(first: list[int], second: list[int]) -> int:
-    """Length of the longest common beginning."""
-    length = 0
-    for one, other in zip(first, second):
-        if one != other:
-            break
-        length += 1
-    return length
+    prompt, responses = answer_tokens(tokenizer, row["prompt"], [row[side] for side in SIDES])
+    room = None if max_length is None else max(max_length - len(prompt), 0)
+    return {"prompt_ids": prompt} | {f"{side}_ids": ids[:room] for side, ids in zip(SIDES, responses)}
 
 
 def weights_hash(model) -> str:
@@ -131,9 +118,13 @@ def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tupl
     A character that takes several tokens comes as one entry with their sum. Both models (conversation.ChatModel)
     must share their tokenizer.
     """
+    from cpt_utils.models.conversation import answer_tokens
+
     if tuned.tokenizer.get_vocab() != base.tokenizer.get_vocab():
         raise ModelError("The two models have different vocabularies: compare a model with its own base.")
-    prompt, answer = _token_ids(tuned.tokenizer, turns, response)
+    prompt, (answer,) = answer_tokens(tuned.tokenizer, turns, [[{"role": "assistant", "content": response}]])
+    if (end := end_token(tuned.tokenizer)) in answer:  # what templates add after the mark is never generated
+        answer = answer[: answer.index(end) + 1]
     ratios = _log_probs(tuned.model, prompt, answer) - _log_probs(base.model, prompt, answer)
     pieces, shown, waiting = [], "", 0.0
     for end, ratio in enumerate(ratios.tolist(), 1):
@@ -144,20 +135,6 @@ def token_log_ratios(tuned, base, turns: list[dict], response: str) -> list[tupl
         pieces.append((text[len(shown) :], waiting))
         shown, waiting = text, 0.0
     return pieces
-
-
-def _token_ids(tokenizer, turns: list[dict], response: str) -> tuple[list[int], list[int]]:
-    """Ids of the conversation up to the answer, and of the answer with its end mark."""
-    from cpt_utils.models.conversation import templated
-
-    prompt = templated(tokenizer, turns, add_generation_prompt=True)
-    whole = templated(tokenizer, [*turns, {"role": "assistant", "content": response}])
-    if whole[: len(prompt)] != prompt:
-        raise ModelError("The chat template changes the prompt once an answer follows: use another model.")
-    answer = whole[len(prompt) :]
-    if tokenizer.eos_token_id in answer:  # what templates add after the mark is never generated
-        answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
-    return prompt, answer
 
 
 def _log_probs(model, prompt: list[int], answer: list[int]):
@@ -186,7 +163,7 @@ def text_logps(chat_model, texts: list[str], batch_size: int = 16) -> tuple[np.n
     sums, counts = np.zeros(len(texts)), np.zeros(len(texts), int)
     for start in range(0, len(texts), batch_size):
         batch = tokenizer(
-            [tokenizer.eos_token + files.encodable(text) for text in texts[start : start + batch_size]],
+            [tokenizer.eos_token + plain_text(tokenizer, text) for text in texts[start : start + batch_size]],
             return_tensors="pt",
             padding=True,
             padding_side="right",

@@ -1,7 +1,7 @@
 """Folders that the environment names: empty as unset, "~" as the home, relative ones below the repository."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cpt_utils.models.embedded import cache_dir
@@ -42,6 +42,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is(monkeypatch,
         writable(tmp_path, "CPT_RUNS")
 
 
+@settings(deadline=None)
 @given(name=st.text(max_size=120))
 def test_a_profile_never_leaves_the_folder_of_runs(name):
     try:

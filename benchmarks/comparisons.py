@@ -127,6 +127,7 @@ def draw_curves(curves: dict, rates: dict):
             color=colour,
             label=way.removeprefix("DPO, "),
         )
+    axes[2].xaxis.set_major_formatter("{x:g}")  # by default powers of ten as formulas, and figures hold plain text
     axes[2].set(title="other learning rates", xlabel="learning rate (6 rows a step)")
     axes[2].legend(loc="upper left")
     return fig

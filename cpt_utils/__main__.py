@@ -1,6 +1,7 @@
 """`python -m cpt_utils run` executes the notebooks; `... try` answers a prompt; `... check` looks at the machine."""
 
 import argparse
+import importlib
 import sys
 
 
@@ -23,6 +24,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     commands = parser()
     options, rest = commands.parse_known_args(arguments)
+    try:
+        importlib.import_module("cpt_utils.runtime")  # reads CPT_SEED
+    except ValueError as error:  # a SettingsError, which stands in what could not be imported
+        print(f"{options.command} stopped: {error}", file=sys.stderr)
+        return 1
     if options.command == "run":
         from cpt_utils.commands import series
 

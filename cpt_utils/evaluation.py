@@ -62,9 +62,11 @@ def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> 
     `rows` hold prompt, rubric, target, score and degenerate. Accuracy: the score is nearest to the
     row's own target, and the text is not degenerate. Tau (b) and rho: per rubric, then averaged; the
     figures over all rows together are under "pooled". "ci95": bootstrap over prompts. Rows that a judge
-    could not score (None) are left out and counted under "unjudged".
+    could not score (None, nan) are left out and counted under "unjudged".
     """
-    judged = [row for row in rows if row["score"] is not None]
+    if not rows:
+        raise JudgeError("There are no texts to measure: write some first (answer_tasks).")
+    judged = scored(rows)
     if not judged:
         raise JudgeError(f"None of the {len(rows)} texts has a score: see what the judge says of one (judge.score).")
     by_rubric = metrics_by_rubric(judged)
@@ -77,6 +79,11 @@ def steerability(rows: list[Response], resamples: int = 1000, seed: int = 0) -> 
         "texts": len(judged),
         "unjudged": len(rows) - len(judged),
     }
+
+
+def scored(rows: list[Response]) -> list[Response]:
+    """Rows with a number for a score: a judge may give none, and nan would rank anywhere."""
+    return [row for row in rows if row["score"] is not None and math.isfinite(row["score"])]
 
 
 def metrics_by_rubric(rows: list[Response]) -> dict[str, dict[str, float]]:
@@ -172,4 +179,4 @@ def judge_quality(judge, rows: list[Response]) -> dict[str, dict[str, float]]:
 
 def quality_of(judged: list[Response]) -> dict[str, dict[str, float]]:
     """The same from rows that are judged already (judge_rows)."""
-    return metrics_by_rubric([row for row in judged if row["score"] is not None])
+    return metrics_by_rubric(scored(judged))

@@ -46,7 +46,7 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     """Write README.md beside an adapter from the run's report (files.update_report); returns its path."""
     entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
-    rows = report.get("data", {}).get("train_rows", "?")
+    rows, data = report.get("data", {}).get("train_rows", "?"), files.without_paths(profile.data)
     measured = "It has not been measured yet (notebook 05 does that)."
     if steer:
         sense = ""
@@ -63,7 +63,7 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
         name=Path(hub_name(profile)).name,
         r=profile.lora.r,
         alpha=profile.lora.alpha,
-        training=f"Trained on {rows} rows for {training.get('steps', '?')} steps; data: {profile.data}.",
+        training=f"Trained on {rows} rows for {training.get('steps', '?')} steps; data: {data}.",
         measured=measured,
         profile=profile.name,
         seed=profile.seed,

@@ -19,7 +19,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     """Rows of a Hub data set, or of a local .jsonl, .json, .csv or .parquet file."""
     from datasets import load_dataset
 
-    path = Path(source)
+    path = Path(source).expanduser()
     if path.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
         return _from_hub(str(source), split)
     if not path.is_file():

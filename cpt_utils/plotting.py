@@ -2,13 +2,12 @@
 
 import html
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files
+from cpt_utils.runtime.places import named_folder, writable
 from cpt_utils.runtime.profiles import Profile
 
 COLOURS = {"low": "#0072B2", "mid": "#E69F00", "high": "#D55E00"}  # Okabe-Ito: safe for colour-blind readers
@@ -19,6 +18,10 @@ LABELS = {
     "esoteric": "Esoteric",
     "creative_chaos": "Creative Chaos",
 }
+
+
+NO_FORMULAS = "class='mathjax_ignore tex2jax_ignore'"
+"""For HTML: Jupyter and Colab would read "$5 and $10" as a formula."""
 
 
 def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.2, **options):
@@ -38,6 +41,7 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
             "axes.grid": True,
             "grid.alpha": 0.25,
             "figure.constrained_layout.use": True,
+            "text.parse_math": False,  # names and titles may hold "$5 and $10"
         }
     )
     return plt.subplots(rows, columns, figsize=(width, height), **options)
@@ -49,9 +53,7 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     from IPython.display import display
 
     fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    folder = Path(os.environ.get("CPT_FIGURES", files.run_dir(profile) / "figures"))
-    folder = folder if folder.is_absolute() else files.ROOT / folder
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = writable(named_folder("CPT_FIGURES", files.run_dir(profile) / "figures"), "CPT_FIGURES")
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(small_picture(fig))
     plt.close(fig)
@@ -110,7 +112,7 @@ def side_by_side(columns: dict[str, list[str]], labels: list[str]):
         + "</tr>"
         for i, label in enumerate(labels)
     )
-    return HTML(f"<table style='width:100%'><tr>{head}</tr>{body}</table>")
+    return HTML(f"<table {NO_FORMULAS} style='width:100%'><tr>{head}</tr>{body}</table>")
 
 
 LESS, MORE = (86, 180, 233), (230, 159, 0)  # Okabe-Ito sky blue and orange: light enough for black text
@@ -164,7 +166,7 @@ def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = 
         for label, tokens in views.items()
     )
     return HTML(
-        "<div style='background:#fff;color:#111;padding:8px 12px;font-size:14px'>"
+        f"<div {NO_FORMULAS} style='background:#fff;color:#111;padding:8px 12px;font-size:14px'>"
         f"<div style='white-space:pre-wrap;line-height:2'>{HEAT_WORDS}: {legend}   underlined: likelier "
         f"after tuning; dashed overline: less likely</div>{body}</div>"
     )

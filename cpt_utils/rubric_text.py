@@ -108,23 +108,31 @@ def _read(path: Path, where: str) -> str:
         raise RubricError(f"{where}: not valid YAML in UTF-8; save it with that encoding.") from None
 
 
-class _DoubledKey(RubricError):
-    """Two keys of one mapping, which begins in this line, have the same name."""
+class _KeyFault(RubricError):
+    """What is wrong with a key at or below this line, and the mend."""
 
-    def __init__(self, name: str, line: int):
-        super().__init__(name)
-        self.name, self.line = name, line
+    def __init__(self, fault: str, line: int):
+        super().__init__(fault)
+        self.line = line
 
 
 class _RubricLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which alone would take the last of two equal keys."""
+    """PyYAML's safe loader, which alone would take the last of two equal keys.
+
+    Keys are words: one that is a list would be written out, as long as it is, and "<<" copies whole groups of keys.
+    Either makes a short file take minutes.
+    """
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        names = Counter(str(key.value) for key, _ in node.value)
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                raise _KeyFault("a key is no word; write one, such as title", key.start_mark.line + 1)
+        names = Counter(key.value for key, _ in node.value)
         for name, count in names.items():
             if count > 1:
-                raise _DoubledKey(name, node.start_mark.line + 1)
+                fault = f"two keys below it are called {name[:50]!r}; delete one"
+                raise _KeyFault(fault, node.start_mark.line + 1)
         return node
 
 
@@ -136,9 +144,8 @@ def _parse(text: str, where: str):
     """The data of a YAML text; a RubricError names the line of what cannot be read."""
     try:
         return _RubricLoader(text).get_single_data()
-    except _DoubledKey as error:
-        place = f"{where}, line {error.line}"
-        raise RubricError(f"{place}: two keys below it are called {error.name[:50]!r}; delete one.") from None
+    except _KeyFault as error:
+        raise RubricError(f"{where}, line {error.line}: {error}.") from None
     except _FAULTS as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

@@ -8,6 +8,7 @@ import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -34,6 +35,17 @@ def _visible(text: str) -> str:
 
 Text = Annotated[str, Field(max_length=5000), AfterValidator(_visible)]
 Note = Annotated[str, Field(max_length=5000), AfterValidator(_writable)]
+
+
+def _no_yes(value: object) -> object:
+    """YAML reads yes, no, on and off as truth, which pydantic would take for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("is no number; write one, such as 20")
+    return value
+
+
+MOST_ENTRIES = 100
+"""Of a list of a rubric. A short file can name one entry many thousand times."""
 LEVEL_SCORES = (100, 75, 50, 25, 0)
 """What a criterion is worth at each of its five levels, best first."""
 
@@ -46,7 +58,7 @@ class Criterion(Strict):
     """One aspect of a style, its share of the score in percent, and five levels, best first."""
 
     name: Text
-    weight: float = Field(gt=0, le=100)
+    weight: Annotated[float, BeforeValidator(_no_yes)] = Field(gt=0, le=100)
     description: Note = ""
     levels: list[Text] = Field(min_length=5, max_length=5)
 
@@ -57,17 +69,21 @@ class Rubric(Strict):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: Text
     objective: Text
-    guiding_principles: list[Text] = []
+    guiding_principles: list[Text] = Field([], max_length=MOST_ENTRIES)
     levels: list[Text] = Field(min_length=5, max_length=5)
-    criteria: list[Criterion] = Field(min_length=1)
+    criteria: list[Criterion] = Field(min_length=1, max_length=MOST_ENTRIES)
     scoring_notes: Note = ""
 
     @field_validator("criteria")
     @classmethod
     def _names_differ(cls, criteria: list[Criterion]) -> list[Criterion]:
-        names = [criterion.name for criterion in criteria]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two criteria are called {sorted(doubled)[0]!r}; rename one")
+        """Also in more than capitals and spaces, in which a judge's answer or a reader may err."""
+        seen = set()
+        for criterion in criteria:
+            read = " ".join(unicodedata.normalize("NFKC", criterion.name).casefold().split())
+            if read in seen:
+                raise ValueError(f"two criteria are called {criterion.name[:50]!r}; rename one")
+            seen.add(read)
         return criteria
 
     @model_validator(mode="after")
@@ -79,8 +95,10 @@ class Rubric(Strict):
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> "Rubric":
-        """Read a rubric from a YAML file (a Path) or from YAML text (a str)."""
-        where = source.name if isinstance(source, Path) else "the rubric text"
+        """Read a rubric from a YAML file (a Path, or its name in one line) or from YAML text (a str)."""
+        if isinstance(source, str) and _names_file(source):
+            source = Path(source)
+        where = (source.name or str(source)) if isinstance(source, Path) else "the rubric text"
         return cls.checked(rubric_text.from_yaml(source, where), where)
 
     @classmethod
@@ -96,11 +114,11 @@ class Rubric(Strict):
         except ValidationError as error:
             raise RubricError(f"{where}: {first_fault(error)}.") from None
 
-    def to_yaml(self, path: Path | None = None) -> str:
+    def to_yaml(self, path: str | Path | None = None) -> str:
         """The rubric as YAML text, also written to `path` if one is given."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            files.write_whole(path, text)
+            _write(Path(path).expanduser(), text)
         return text
 
     def to_markdown(self) -> str:
@@ -123,6 +141,21 @@ class Rubric(Strict):
         return "\n\n".join(filter(None, sections))
 
 
+def _names_file(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) and len(text.splitlines()) == 1
+
+
+def _write(path: Path, text: str) -> None:
+    """A RubricError says why it cannot be written."""
+    try:
+        if path.is_dir():  # the error of the system names another file, and differs by system
+            raise IsADirectoryError(0, "it is a folder")
+        files.write_whole(path, text)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RubricError(f"The rubric cannot be written to {path} ({why}): check the path.") from None
+
+
 def shipped_rubrics() -> list[str]:
     """Names of the rubrics that come with the package."""
     return ["chaos_cinema", "rococo", "esoteric", "creative_chaos"]
@@ -132,8 +165,8 @@ def load_rubric(name: str | Path | Rubric) -> Rubric:
     """Load a shipped rubric by name, or any rubric from the path of a YAML file; a Rubric is returned as it is."""
     if isinstance(name, Rubric):
         return name
-    if isinstance(name, Path) or str(name).endswith((".yaml", ".yml")):
-        return Rubric.from_yaml(Path(name))
+    if isinstance(name, Path) or _names_file(str(name)):
+        return Rubric.from_yaml(Path(name).expanduser())
     if name not in shipped_rubrics():
         known = ", ".join(shipped_rubrics())
         raise RubricError(f"There is no shipped rubric {name!r}: use one of {known}, or a path.")

@@ -2,20 +2,34 @@
 
 import copy
 import json
+import pathlib
 import shutil
+import tempfile
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from cpt_utils import hub_data, pairs, runtime
+from cpt_utils import hub_data, pairs, plotting, runtime
+from cpt_utils.commands import series
+from cpt_utils.evaluation import steerability
+from cpt_utils.fast.decoding import generate
 from cpt_utils.generation import generate_responses
-from cpt_utils.models import adapters, embedded, loading
+from cpt_utils.models import adapters, embedded, embedding, loading
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.pairs import PairError, build_mirrored_pairs
 from cpt_utils.prompts import load_responses, system_prompt, teacher_messages
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime import profiles
-from cpt_utils.runtime.errors import DataError, GenerationError, ModelError, PromptError, RubricError, StoreError
+from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.errors import (
+    DataError,
+    GenerationError,
+    JudgeError,
+    ModelError,
+    PromptError,
+    RubricError,
+    StoreError,
+)
 from cpt_utils.runtime.profiles import SettingsError, check_profile
 from cpt_utils.teachers import Teacher
 
@@ -98,6 +112,43 @@ RUBRICS = {
     "a control character": (changed(title="a\x00b"), ("title", "'\\x00'")),
     "half a character": (changed(title="a\ud800b"), "title"),
     "5001 characters": (changed(objective="x" * 5001), "objective: is too long: at most 5000"),
+    "a key that copies keys": (b"a: &a {title: x}\nb:\n  <<: *a\n", ("line 3", "a key is no word")),
+    "a list as key": (b"title: x\n[a, b]: 1\n", ("line 2", "a key is no word")),
+    "a group as key": (b"? {a: 1}\n: 2\n", ("line 1", "a key is no word")),
+    "a long list as key, many times": (
+        b"a: &a [" + b"x, " * 9000 + b"]\nb: {" + b"*a : 1, " * 9000 + b"}",
+        ("line 1", "a key is no word"),
+    ),
+    "14,000 keys": (b"{" + b", ".join(b"%d:" % n for n in range(10_000)) + b"}", "rubric.yaml"),
+    "14,000 criteria that are one": (
+        TEXT.split("criteria:")[0].encode() + b"criteria:\n- &a {name: x, weight: 1}\n" + b"- *a\n" * 14_000,
+        "criteria: has more than 100 entries",
+    ),
+    "14,000 principles that are one": (
+        b"guiding_principles:\n- &a x\n" + b"- *a\n" * 14_000 + TEXT.replace("guiding_principles", "levels").encode(),
+        "'levels'",
+    ),
+    "101 principles": (changed(guiding_principles=["x"] * 101), "guiding_principles: has more than 100 entries"),
+    "weight of yes": (TEXT.replace("weight: 30.0", "weight: yes").encode(), ("criteria.0.weight", "is no number")),
+    "weight of off": (in_criterion(weight=False), "criteria.1.weight: is no number"),
+    "title of yes": (TEXT.replace("title: Rococo", "title: yes").encode(), "title: is no text"),
+    "title of a date": (TEXT.replace("title: Rococo", "title: 2024-01-02").encode(), "title: is no text"),
+    "levels of yes": (in_criterion(levels=[True] * 5), "criteria.1.levels.0: is no text"),
+    "a name of no": (changed(name=False), "name: is no text"),
+    "weight as a list": (in_criterion(weight=[20]), "criteria.1.weight: is no number"),
+    "weight beyond floats": (in_criterion(weight=float("1e999")), "criteria.1.weight"),
+    "a criterion's name in capitals": (in_criterion(name="ORNAMENTAL DICTION"), "called 'ORNAMENTAL DICTION'"),
+    "a criterion's name with two spaces": (in_criterion(name="Ornamental  diction"), "two criteria are called"),
+    "a criterion's name in wide letters": (in_criterion(name="Ｏrnamental\u00a0diction"), "two criteria are called"),
+    "unknown key of a criterion": (in_criterion(wieght=1), "criteria.1.wieght"),
+    "a null level": (in_criterion(levels=["a", None, "c", "d", "e"]), "criteria.1.levels.1: is no text"),
+    "notes as a list": (changed(scoring_notes=["a"]), "scoring_notes: is no text"),
+    "a name with a line break": (changed(name="rococo\nx"), "name: has to start with a small letter"),
+    "a name that leaves its folder": (changed(name="../rococo"), "name: has to start with a small letter"),
+    "null": (b"~\n", "top level"),
+    "a number": (b"42\n", "top level"),
+    "an unknown alias": (b"title: *nowhere\n", "line 1"),
+    "a number of 9,000 digits": (b"title: " + b"9" * 9000, "not valid YAML"),
 }
 
 
@@ -123,6 +174,45 @@ def test_rubric_files(case, tmp_path):
     assert "rubric" in str(caught.value) and snapshot(tmp_path) == before
 
 
+# Where rubrics are read from and written to: (what is tried in a folder, what the message names)
+
+
+def rubric_places(folder):
+    (folder / "folder.yaml").mkdir()
+    (folder / "file").write_text("x")
+    rubric, missing = load_rubric("rococo"), folder / "no" / "rubric.yaml"
+    return {
+        "a folder": (lambda: load_rubric(folder / "folder.yaml"), "folder.yaml cannot be read"),
+        "a folder by its name": (lambda: load_rubric(str(folder / "folder.yaml")), "folder.yaml cannot be read"),
+        "this folder": (lambda: load_rubric(pathlib.Path(".")), ". cannot be read"),
+        "no file": (lambda: load_rubric(missing), "no rubric file"),
+        "no file by its name": (lambda: load_rubric(str(missing)), "no rubric file"),
+        "no file, read as text": (lambda: Rubric.from_yaml(str(missing)), "no rubric file"),
+        "a path below a file": (lambda: load_rubric(folder / "file" / "rubric.yaml"), "cannot be read"),
+        "no name": (lambda: load_rubric(""), "no shipped rubric ''"),
+        "nothing": (lambda: load_rubric(None), "no shipped rubric None"),
+        "a list": (lambda: load_rubric(["rococo"]), "no shipped rubric ['rococo']"),
+        "another spelling": (lambda: load_rubric("Rococo"), "use one of chaos_cinema, rococo"),
+        "a way out of the package": (lambda: load_rubric("../profiles"), "no shipped rubric '../profiles'"),
+        "written to a folder": (lambda: rubric.to_yaml(folder / "folder.yaml"), "it is a folder"),
+        "written to a folder by its name": (lambda: rubric.to_yaml(str(folder / "folder.yaml")), "it is a folder"),
+        "written where no folder is": (lambda: rubric.to_yaml(missing), "cannot be written"),
+        "written below a file": (lambda: rubric.to_yaml(folder / "file" / "rubric.yaml"), "cannot be written"),
+        "written to half a character": (lambda: rubric.to_yaml(folder / "a\ud800.yaml"), "cannot be written"),
+        "a number as text": (lambda: Rubric.from_yaml(7), "of type int"),
+    }
+
+
+@pytest.mark.parametrize("case", rubric_places(pathlib.Path(tempfile.mkdtemp())))
+def test_places_of_rubrics(case, tmp_path):
+    attempt, named = rubric_places(tmp_path)[case]
+    before = snapshot(tmp_path)
+    with pytest.raises(RubricError) as caught:
+        attempt()
+    one_sentence(caught.value, named)
+    assert snapshot(tmp_path) == before
+
+
 def table(*rows, head="Criterion\tA\tB\tC\tD\tE\tWeight"):
     return "\n".join(["A Title", "Objective: be good", head, *rows, "Scoring:", "add up"])
 
@@ -142,6 +232,19 @@ LAYOUTS = {
     "one name twice": (table(*["a\t1\t2\t3\t4\t5\t50%"] * 2), "called 'a'"),
     "one MB": (table() + "x" * 2**20, "at most 100000"),
     "bytes": (table().encode(), "bytes"),
+    "nothing at all": (None, "NoneType"),
+    "a weight that is no number": (table("a\t1\t2\t3\t4\t5\tnan%"), "criteria.0.weight"),
+    "an endless weight": (table("a\t1\t2\t3\t4\t5\tinf"), "criteria.0.weight"),
+    "a negative weight": (table("a\t1\t2\t3\t4\t5\t-100%"), "criteria.0.weight: has to be above 0"),
+    "one name in two spellings": (
+        table("Wit here\t1\t2\t3\t4\t5\t50%", "wit  HERE\t1\t2\t3\t4\t5\t50%"),
+        "two criteria are called",
+    ),
+    "a head with four levels": (
+        table("a\t1\t2\t3\t4\t5\t100%", head="Criterion\tA\tB\tC\tD\tWeight"),
+        ("line 3", "6 columns"),
+    ),
+    "an empty head": (table("a\t1\t2\t3\t4\t5\t100%", head="Criterion\tA\t\tC\tD\tE\tWeight"), "levels.1"),
 }
 
 
@@ -399,11 +502,48 @@ def cut(path, share=0.5):
     path.write_bytes(data[: int(len(data) * share)])
 
 
-def narrow_adapter(folder):
-    from safetensors.torch import load_file, save_file
+def adapter_weights(change):
+    """Harm: what `change` makes of the adapter's weights by name."""
 
-    path = folder / "adapter" / "adapter_model.safetensors"
-    save_file({name: weight[:, :4].contiguous() for name, weight in load_file(path).items()}, path)
+    def harm(folder):
+        from safetensors.torch import load_file, save_file
+
+        path = folder / "adapter" / "adapter_model.safetensors"
+        save_file({name: weight.contiguous() for name, weight in change(load_file(path)).items()}, path)
+
+    return harm
+
+
+def of_each(change):
+    return adapter_weights(lambda weights: {name: change(weight) for name, weight in weights.items()})
+
+
+def some(weights, share):
+    return dict(list(weights.items())[: int(len(weights) * share)])
+
+
+def third_rank(name, weight):
+    return weight.new_zeros(3, weight.shape[1]) if "lora_A" in name else weight.new_zeros(weight.shape[0], 3)
+
+
+def adapter_setting(**values):
+    return lambda folder: edit(folder / CONFIGS[1], **values)
+
+
+def own_code(folder):
+    (folder / "student" / "model.py").write_text("raise SystemExit('it was run')")
+    auto_map = {"AutoConfig": "model.Config", "AutoModelForCausalLM": "model.Model"}
+    edit(folder / CONFIGS[0], model_type="fancy", auto_map=auto_map)
+
+
+def pickled(name):
+    def harm(folder):
+        from safetensors.torch import load_file
+
+        torch.save(load_file(folder / WEIGHTS), folder / "student" / name)
+        (folder / WEIGHTS).unlink()
+
+    return harm
 
 
 WEIGHTS, ADAPTER = "student/model.safetensors", "adapter/adapter_model.safetensors"
@@ -434,7 +574,45 @@ MODELS = {
     "cut adapter": (lambda f: cut(f / ADAPTER), "in adapter are damaged"),
     "cut adapter config": (lambda f: cut(f / CONFIGS[1]), "adapter_config.json in adapter is damaged"),
     "another kind of adapter": (lambda f: edit(f / CONFIGS[1], peft_type="IA3"), "'IA3'"),
-    "an adapter of another size": (narrow_adapter, "does not fit"),
+    "an adapter of another size": (of_each(lambda weight: weight[:, :4]), "does not fit"),
+    "half an adapter": (adapter_weights(lambda weights: some(weights, 0.5)), "lacks 14 of its 28 weights"),
+    "all but one weight": (adapter_weights(lambda weights: some(weights, 0.99)), "lacks 1 of its 28 weights"),
+    "no weight": (adapter_weights(lambda weights: {}), "lacks 28 of its 28 weights"),
+    "one side of an adapter": (
+        adapter_weights(lambda weights: {name: w for name, w in weights.items() if "lora_A" in name}),
+        "lacks 14 of its 28 weights, such as",
+    ),
+    "weights that are no numbers": (of_each(lambda weight: weight * float("nan")), "no numbers"),
+    "weights without end": (of_each(lambda weight: weight.fill_(float("inf"))), "no numbers"),
+    "one value that is no number": (
+        adapter_weights(
+            lambda weights: (
+                weights | {min(weights): weights[min(weights)].fill_(0).index_fill_(0, torch.tensor([0]), float("nan"))}
+            )
+        ),
+        "no numbers",
+    ),
+    "another rank": (
+        adapter_weights(lambda weights: {name: third_rank(name, w) for name, w in weights.items()}),
+        "another rank",
+    ),
+    "another rank in the config": (adapter_setting(r=3), "another rank"),
+    "another rank for one kind": (adapter_setting(rank_pattern={"q_proj": 7}), "another rank"),
+    "a rank of 0": (adapter_setting(r=0), ("adapter_config.json", "peft cannot use")),
+    "a rank in words": (adapter_setting(r="two"), ("adapter_config.json", "peft cannot use")),
+    "an alpha in words": (adapter_setting(lora_alpha="x"), ("adapter_config.json", "peft cannot use")),
+    "an alpha that is no number": (adapter_setting(lora_alpha=float("nan")), "adapter_config.json in adapter is dam"),
+    "layers that are not there": (adapter_setting(target_modules=["q_porj"]), ("peft cannot use", "q_porj")),
+    "layers that it does not name": (adapter_setting(target_modules=["q_proj"]), "layers that it does not name"),
+    "a weight of nothing": (
+        adapter_weights(lambda weights: weights | {"base_model.model.none.lora_A.weight": torch.zeros(2, 16)}),
+        "does not fit",
+    ),
+    "a norm for each layer that is not there": (adapter_setting(use_dora=True), "lora_magnitude_vector"),
+    "a list as adapter config": (lambda f: (f / CONFIGS[1]).write_text("[]"), "adapter_config.json"),
+    "pickled weights": (pickled("pytorch_model.bin"), ("student", "safetensors")),
+    "pickled weights of another name": (pickled("model.pt"), ("student", "safetensors")),
+    "code of its own": (own_code, ("student", "code of its own", "never run")),
     "no such adapter": (lambda f: shutil.rmtree(f / "adapter"), "adapter"),
 }
 
@@ -484,7 +662,10 @@ def profile(**changes):
     return lambda: EMBEDDED.replace(**changes)
 
 
-WRONG_CAPSTONE = {"candidates": 2, "watch_prompts": 1, "settings": {"epoch": 1}}
+def capstone(**settings):
+    return profile(capstone={"candidates": 2, "watch_prompts": 1, "settings": settings})
+
+
 SETTINGS = {
     "unknown profile": (lambda m: profiles.load_profile("huge"), "'huge'"),
     "unknown setting": (lambda m: runtime.start("embedded", learing_rate=1), "'learing_rate'"),
@@ -508,7 +689,51 @@ SETTINGS = {
     "another precision": (profile(generation_dtype="int8"), "generation_dtype"),
     "top_p of 2": (profile(sampling=dict(EMBEDDED.sampling) | {"top_p": 2.0}), "sampling.top_p"),
     "a misspelt key": (profile(sampling={"temprature": 1.0}), "sampling"),
-    "a capstone with a misspelt key": (lambda: profile(capstone=WRONG_CAPSTONE)().for_capstone(), "'epoch'"),
+    "a schedule that is none": (profile(scheduler="cosin"), ("scheduler", "'cosin'", "is it cosine?")),
+    "a schedule in capitals": (profile(scheduler="Linear"), "is it linear?"),
+    "a schedule that needs more settings": (profile(scheduler="cosine_with_min_lr"), "scheduler"),
+    "an empty schedule": (profile(scheduler=""), "scheduler"),
+    "an optimizer that is none": (profile(optimizer="adam"), ("optimizer", "'adam'", "is it adamw_torch?")),
+    "an optimizer of another library": (profile(optimizer="paged_adamw"), "is it paged_adamw_32bit?"),
+    "a loss that is none": (profile(mirrored=False, loss={"sigmoyd": 1.0}), ("loss", "is it sigmoid?")),
+    "a loss of none": (profile(loss={"sigmoid": 0.0}), ("loss", "trains nothing")),
+    "a negative loss": (profile(loss={"sigmoid": -1.0}), "loss.sigmoid"),
+    "a seed below 0": (profile(seed=-1), "seed: has to be 0 or more"),
+    "a seed above NumPy's": (profile(seed=2**32), "seed: has to be 4294967295 or less"),
+    "a seed in words on starting": (lambda m: runtime.start("embedded", seed="lucky"), "seed: is no whole number"),
+    "half a seed": (profile(seed=1.5), "seed: is no whole number"),
+    "a seed of true": (profile(seed=True), "seed: is no whole number"),
+    "a seed below 0 in CPT_SEED": (of(runtime._seed, "-1"), "'-1'"),
+    "a seed above NumPy's in CPT_SEED": (of(runtime._seed, str(2**32)), "at most 4294967295"),
+    "a seed of 5,000 digits in CPT_SEED": (of(runtime._seed, "9" * 5000), "CPT_SEED"),
+    "a power in CPT_SEED": (of(runtime._seed, "1e3"), "'1e3'"),
+    "a name that leaves runs": (profile(name="../mine"), ("name", "'../mine'")),
+    "a name that is a whole path": (profile(name="/mine"), "name"),
+    "a name with a backslash": (profile(name="..\\mine"), "name"),
+    "a name of two dots": (profile(name=".."), "name"),
+    "no name": (profile(name=""), "name"),
+    "a name with a line break": (profile(name="mine\n"), "name"),
+    "a name of 300 letters": (profile(name="x" * 300), "name"),
+    "data that are none": (profile(data="recoded"), ("data", "'recoded'", "is it recorded?")),
+    "no data": (profile(data=""), "data: is empty"),
+    "a student's folder that is not there": (profile(student="/no/such/folder"), ("student", "no folder")),
+    "a student's folder in the home that is not there": (profile(student="~/no such/folder"), "no folder"),
+    "a student with an address": (profile(student="https://example.org/model"), ("student", "no folder")),
+    "a student that leads up": (profile(student="../no-such-student"), ("student", "no folder")),
+    "a capstone with a misspelt key": (capstone(epoch=1), ("capstone", "'epoch'", "is it epochs?")),
+    "a capstone with a wrong value": (capstone(epochs=-1), ("capstone", "epochs: has to be above 0")),
+    "a capstone with a wrong word": (capstone(scheduler="cosin"), ("capstone", "is it cosine?")),
+    "a capstone with an odd batch": (capstone(rows_per_batch=3), ("capstone", "rows_per_batch is 3")),
+    "a capstone of misspelt sizes": (profile(capstone={"candidats": 3}), ("'candidats'", "is it candidates?")),
+    "a capstone without settings": (profile(capstone={"candidates": 3, "watch_prompts": 1}), "settings: is missing"),
+    "a number as key": (lambda m: check_profile({**EMBEDDED.model_dump(), 7: 1}), "'7'"),
+    "a misspelt key of lora": (profile(lora={"rank": 8}), ("lora", "'rank'")),
+    "a list as profile": (of(profiles.load_profile, ["embedded"]), "no profile ['embedded']"),
+    "nothing as profile": (of(profiles.load_profile, None), "no profile None"),
+    "a profile in capitals": (of(profiles.load_profile, "Embedded"), "'Embedded'"),
+    "epochs without end": (profile(epochs=float("inf")), "epochs"),
+    "a warm-up below 0": (profile(warmup=-1), "warmup: has to be 0 or more"),
+    "a temperature of 9": (profile(sampling=dict(EMBEDDED.sampling) | {"temperature": 9.0}), "sampling.temperature"),
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
@@ -536,6 +761,103 @@ def test_settings(case, monkeypatch):
     with pytest.raises(SettingsError) as caught:
         attempt() if attempt.__code__.co_argcount == 0 else attempt(monkeypatch)
     one_sentence(caught.value, named)
+
+
+@pytest.mark.parametrize(
+    "named, near",
+    [(["q_porj"], "q_proj"), (["q_proj", "v_prj"], "v_proj"), (["layers.0.mlp.up"], "up_proj"), (["all-linear"], "")],
+)
+def test_layers_that_a_model_has_not_are_named_before_a_training(tiny_model, named, near):
+    """peft alone passes over them if others are there."""
+    mine = EMBEDDED.replace(lora={"r": 2, "alpha": 2, "modules": named})
+    with pytest.raises(SettingsError) as caught:
+        adapters.prepare_for_lora(ChatModel(tiny_model, None, "tiny"), adapters.lora_config(mine), mine)
+    one_sentence(caught.value, ("lora.modules", near))
+
+
+# Folders that the environment names, and where they cannot be
+
+
+def places(folder):
+    (folder / "file").write_text("x")
+    below, nobody = str(folder / "file" / "below"), "~nobody-of-this-name/x"
+    return {
+        "results below a file": ("CPT_RUNS", below, files.run_dir, "CPT_RUNS"),
+        "results in a file": ("CPT_RUNS", str(folder), lambda p: files.run_dir(p.replace(name="file")), "CPT_RUNS"),
+        "results of nobody": ("CPT_RUNS", nobody, files.run_dir, ("CPT_RUNS", nobody)),
+        "a cache below a file": ("CPT_CACHE", below, lambda p: embedded.embedded_model_path(), "CPT_CACHE"),
+        "a cache of nobody": ("CPT_CACHE", nobody, lambda p: embedded.embedded_model_path(), "CPT_CACHE"),
+        "a cache of meanings below a file": ("CPT_CACHE", below, lambda p: embedding.embedding_source(), "CPT_CACHE"),
+        "figures below a file": ("CPT_FIGURES", below, figure_of, "CPT_FIGURES"),
+        "a home below a file": ("HOME", below, lambda p: embedded.embedded_model_path(), "CPT_CACHE"),
+    }
+
+
+def figure_of(mine):
+    fig, _ = plotting.figure()
+    plotting.save(fig, mine, "name", "title")
+
+
+@pytest.mark.parametrize("case", places(pathlib.Path(tempfile.mkdtemp())))
+def test_places_that_cannot_be_written(case, tmp_path, monkeypatch):
+    variable, value, attempt, named = places(tmp_path)[case]
+    monkeypatch.delenv("CPT_CACHE", raising=False) if variable == "HOME" else None
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        attempt(EMBEDDED)
+    one_sentence(caught.value, named)
+
+
+# Numbers that a generation or a measurement cannot do with
+
+
+SAMPLING = {
+    "no tokens": {"max_new_tokens": 0},
+    "fewer than none": {"max_new_tokens": -5},
+    "a negative temperature": {"temperature": -0.1},
+    "a temperature that is no number": {"temperature": float("nan")},
+    "no probability": {"top_p": 0.0},
+    "more than all": {"top_p": 1.5},
+    "no penalty": {"repetition_penalty": 0.0},
+    "an endless penalty": {"repetition_penalty": float("inf")},
+}
+
+
+@pytest.mark.parametrize("case", SAMPLING)
+def test_sampling(case, tiny_model):
+    ids = torch.tensor([[5, 6]])
+    settings = {"max_new_tokens": 1, "ends": [2], "pad_token_id": 2} | SAMPLING[case]
+    with pytest.raises(SettingsError) as caught:
+        generate(tiny_model, {"input_ids": ids, "attention_mask": torch.ones_like(ids)}, **settings)
+    one_sentence(caught.value, tuple(SAMPLING[case]))
+
+
+def text_with(score):
+    return {"prompt": "p", "rubric": "rococo", "target": 10, "score": score, "degenerate": False}
+
+
+@pytest.mark.parametrize(
+    "rows, named",
+    [
+        ([], "no texts to measure"),
+        ([text_with(None)] * 3, "None of the 3 texts has a score"),
+        ([text_with(float("nan"))] * 2, "None of the 2 texts has a score"),
+        ([text_with(None), text_with(float("inf"))], "None of the 2 texts has a score"),
+    ],
+)
+def test_texts_without_a_score(rows, named):
+    with pytest.raises(JudgeError) as caught:
+        steerability(rows)
+    one_sentence(caught.value, named)
+
+
+@pytest.mark.parametrize("only", ["09", "", " ", "1", "01;02", "01,one", "../01", "*"])
+def test_notebooks_that_are_not_there(only, capsys):
+    with pytest.raises(SystemExit) as stop:
+        series.main(["--only", only])
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stop.value.code == 2 and "such as 01,02,03,04,05,06" in last and repr(only) in last
 
 
 @pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])

@@ -233,7 +233,7 @@ done = subprocess.run(["git", "-C", {str(origin)!r}, *{author}, "commit", "-qam"
 
 
 def test_errors_of_the_set_up_show_in_a_notebook_as_their_lines_alone(content, origin):
-    for name in ("errors.py", "files.py", "machine.py", "packages.py"):
+    for name in ("errors.py", "files.py", "machine.py", "packages.py", "places.py"):
         shutil.copy(ROOT / "cpt_utils" / "runtime" / name, origin / "cpt_utils" / "runtime")
     commit(
         origin,

@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cpt_utils.runtime.errors import CptError
 from cpt_utils.runtime.files import ROOT, without_paths
+from cpt_utils.runtime.places import named_folder
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
@@ -154,7 +154,7 @@ def disk(look: Look) -> Lines:
     checkpoints = 2 * training_memory(shape, load_profile("embedded"))["adapters"]  # one replaces the other
     places = {
         "the converted model": (cache_dir(), "takes", 0 if converted() else 4 * parameters(shape) / 2**30, "CPT_CACHE"),
-        "results": (Path(os.environ.get("CPT_RUNS", ROOT / "runs")), "take", written + checkpoints, "CPT_RUNS"),
+        "results": (named_folder("CPT_RUNS", "runs"), "take", written + checkpoints, "CPT_RUNS"),
     }
     for name, (place, verb, need, variable) in places.items():
         there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())

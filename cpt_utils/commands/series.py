@@ -1,6 +1,8 @@
 """Execute notebooks 01-05 in order, or those named: `python -m cpt_utils run [--in-place] [--only 06]`."""
 
 import argparse
+import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -14,13 +16,16 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from cpt_utils import runtime
+from cpt_utils.commands.cost import SERIES
 from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.errors import CptError
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
 QUIET_KERNEL = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # ipykernel 6's debugger would warn of frozen modules
+STOPS = (signal.SIGINT, signal.SIGTERM)
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -78,17 +83,40 @@ def newest_line(cell) -> str:
     return ""
 
 
+class Client(NotebookClient):
+    """nbclient's client, which a signal stops at once: what nbclient itself does then ends in an AssertionError."""
+
+    stopped_by = 0
+
+    async def async_start_new_kernel(self, **kwargs):
+        """Called when nbclient has set its own handling of signals."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for number in STOPS:
+                loop.add_signal_handler(number, self.stop, number, task)
+        await super().async_start_new_kernel(**kwargs)
+
+    def stop(self, number: int, task: asyncio.Task) -> None:
+        self.stopped_by, self.shutdown_kernel = number, "immediate"
+        task.cancel()
+
+
+def leave(number: int, frame=None) -> None:
+    """End as the shell expects of a process that a signal has ended."""
+    raise SystemExit(128 + number)
+
+
 def execute(source: Path, target: Path) -> float:
     """Run one notebook from a fresh kernel and write it to `target`; returns seconds.
 
-    A failing notebook is written too, up to its error, before the error is raised.
+    A failing notebook is written too, up to its error, before the error is raised; one that a signal stops is not.
     """
     notebook = nbformat.read(source, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:  # what an earlier run left must not be taken for this one's
         cell.outputs, cell.execution_count = [], None
     started = time.time()
-    client = NotebookClient(
+    client = Client(
         notebook,
         timeout=None,
         kernel_name="python3",
@@ -96,6 +124,7 @@ def execute(source: Path, target: Path) -> float:
         store_widget_state=False,
         extra_arguments=["--IPKernelApp.log_level=40"],
     )
+    handlers = {number: signal.getsignal(number) for number in STOPS}
     over = threading.Event()
     teller = threading.Thread(target=tell_progress, args=(source.stem, code, over), daemon=True)
     teller.start()
@@ -104,11 +133,15 @@ def execute(source: Path, target: Path) -> float:
     finally:
         over.set()
         teller.join()
+        for number, handler in handlers.items():  # nbclient takes them away
+            signal.signal(number, handler)
+        if client.stopped_by:
+            leave(client.stopped_by)
         for cell in code:
             _tidy(cell)
         notebook.metadata.pop("widgets", None)
         target.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, target)
+        files.write_whole(target, nbformat.writes(notebook) + "\n")
     seconds = time.time() - started
     print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {files.shown(target)}", flush=True)
     return seconds
@@ -132,25 +165,46 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--in-place", action="store_true", help="write the outputs into notebooks/")
     parser.add_argument("--only", help="numbers of the notebooks to run, such as 03,04")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an orderly exit, so that no kernel is left behind
+    there = {path.name[:2]: path for path in sorted((files.ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    wanted = options.only.replace(",", " ").split() if options.only is not None else SERIES
+    if not wanted or set(wanted) - set(there):
+        parser.error(f"--only is {options.only!r}: write numbers of notebooks, such as {','.join(there)}")
+    for number in STOPS:
+        signal.signal(number, leave)
+    try:
+        return run([there[number] for number in wanted], options.in_place, whole=options.only is None)
+    except SystemExit as stop:
+        print("\nstopped by a signal: what was finished before is kept", file=sys.stderr)
+        return stop.code
+    except CptError as error:
+        print(f"run stopped: {error}", file=sys.stderr)
+    return 1
+
+
+def run(sources: list[Path], in_place: bool, whole: bool) -> int:
+    """Execute these notebooks in order and tell the report; 0 if all went well. `whole`: they are the whole series."""
     profile = profiles.load_profile().replace(seed=runtime.SEED)
-    folder = files.run_dir(profile)
-    wanted = options.only.split(",") if options.only else ["01", "02", "03", "04", "05"]
-    seconds = {}
-    if minutes := estimate(wanted):
+    folder, seconds = files.run_dir(profile), {}
+    if minutes := estimate([source.name[:2] for source in sources]):
         print(minutes, flush=True)
-    if not options.only:
+    if whole:
         (folder / "report.json").unlink(missing_ok=True)
-    for number in wanted:
-        (source,) = (files.ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    for source in sources:
         print(f"{source.stem} ...", flush=True)
         try:
-            seconds[number] = execute(source, source if options.in_place else folder / source.name)
+            seconds[source.name[:2]] = execute(source, source if in_place else folder / source.name)
         except CellExecutionError as error:
             print(f"{source.stem} stopped: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
             return 1
+        except DeadKernelError:
+            print(
+                f"{source.stem} stopped: its kernel died, likely for want of memory: close other programs, "
+                "or choose a smaller profile.",
+                file=sys.stderr,
+            )
+            return 1
     total = sum(seconds.values())
-    if not options.only:  # the report's total is that of the whole series
+    if whole:  # the report's total is that of the whole series
         seconds["total"] = total
     report = files.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
     print(f"total {total:.0f} s; report: {files.shown(folder / 'report.json')}")

@@ -1,8 +1,11 @@
 """How the next token is chosen: repeated ones made less likely, then greedy or top-p."""
 
+import math
 from dataclasses import dataclass
 
 import torch
+
+from cpt_utils.runtime.errors import SettingsError
 
 SHORTLIST = 1024  # tokens that top-p looks at first
 
@@ -17,6 +20,18 @@ class Sampling:
     temperature: float = 0.0  # 0: greedy
     top_p: float = 1.0
     repetition_penalty: float = 1.0
+
+    def __post_init__(self):
+        """A SettingsError names the first that would end in an error of torch, or in no text."""
+        bounds = {
+            "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
+            "temperature": (0 <= self.temperature < math.inf, "0 (greedy) or more"),
+            "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
+            "repetition_penalty": (0 < self.repetition_penalty < math.inf, "above 0"),
+        }
+        for name, (fits, words) in bounds.items():
+            if not fits:
+                raise SettingsError(f"{name} is {getattr(self, name)}: it has to be {words}; change it.")
 
 
 def penalise(logits: torch.Tensor, so_far: torch.Tensor, penalty: float) -> torch.Tensor:

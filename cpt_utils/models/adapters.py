@@ -1,11 +1,14 @@
 """LoRA adapters: prepared for training, found, kept."""
 
+import warnings
 from pathlib import Path
 
+from cpt_utils.models.checks import ADAPTER_FILES, adapter_config, check_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime import files, machine
-from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.errors import ModelError, SettingsError
 from cpt_utils.runtime.profiles import Profile
+from cpt_utils.runtime.words import nearest
 
 SHIPPED_ADAPTER = Path(__file__).parent.parent / "data" / "adapter"
 
@@ -28,6 +31,7 @@ def prepare_for_lora(chat_model: ChatModel, lora, profile: Profile):
 
     unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config.
     """
+    check_modules(chat_model.model, lora.target_modules)
     if machine.engine(profile) != "unsloth":
         return chat_model.model, lora
     from unsloth import FastLanguageModel
@@ -45,6 +49,58 @@ def prepare_for_lora(chat_model: ChatModel, lora, profile: Profile):
         max_seq_length=profile.max_length,
     )
     return model, None
+
+
+def check_modules(model, modules) -> None:
+    """Raise a SettingsError if the model has no layer of one of these names: peft passes over it where others fit."""
+    if modules is None or isinstance(modules, str):  # "all-linear", or a pattern that peft tries itself
+        return
+    weights = ((name, getattr(module, "weight", None)) for name, module in model.named_modules())
+    layers = [name for name, weight in weights if weight is not None and weight.dim() == 2]
+    for wanted in sorted(modules):
+        if not any(f".{name}".endswith(f".{wanted}") for name in layers):
+            near = nearest(wanted.rpartition(".")[2], dict.fromkeys(name.rpartition(".")[2] for name in layers))
+            raise SettingsError(f"lora.modules: the model has no layer {wanted!r} (is it {near}?); mend its spelling.")
+
+
+def with_adapter(model, folder: Path, profile: Profile):
+    """The model with a folder's LoRA adapter beside its weights, as a PeftModel; a ModelError unless they fit whole."""
+    from peft import PeftModel
+
+    check_adapter(folder, profile, model)
+    place, config = ADAPTER_FILES[0], adapter_config(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # check_whole names them
+            adapted = PeftModel.from_pretrained(model, str(folder), config=config)
+    except RuntimeError as error:
+        if "size mismatch" not in str(error):
+            raise
+        fault = f"has weights of another rank or size than its {place} says"
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        fault = f"has an {place} that peft cannot use ({' '.join(str(error).split())[:160]})"
+    else:
+        check_whole(adapted, folder)
+        return adapted
+    raise ModelError(f"The adapter {folder.name} {fault}: copy the whole folder again, or train it again.")
+
+
+def check_whole(adapted, folder: Path) -> None:
+    """Raise a ModelError unless the folder held every weight of the model's adapter, no other, and numbers only."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    wanted = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    with safe_open(folder / ADAPTER_FILES[1], "pt") as weights:
+        found = set(weights.keys())
+    again = "copy the whole folder again, or train it again"
+    if missing := sorted(set(wanted) - found):
+        lacks = f"{len(missing)} of its {len(wanted)} weights, such as {missing[0]}"
+        raise ModelError(f"The adapter {folder.name} lacks {lacks}: {again}.")
+    if spare := sorted(found - set(wanted) - set(adapted.state_dict())):
+        raise ModelError(f"The adapter {folder.name} has weights of layers that it does not name: {spare[0]}; {again}.")
+    if broken := sorted(name for name, weight in wanted.items() if not weight.isfinite().all()):
+        raise ModelError(f"The adapter {folder.name} has values that are no numbers, in {broken[0]}: {again}.")
 
 
 def find_adapter(profile: Profile) -> tuple[Path, str]:

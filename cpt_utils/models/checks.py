@@ -30,6 +30,11 @@ def loading(name: str, source: "str | Path"):
     except SafetensorError:
         said = f"The weights of {name} are damaged or cut off: {again}."
     except OSError as error:
+        if "safetensors" in str(error):
+            raise ModelError(
+                f"{name} cannot be loaded, as it has no weights as safetensors, the only kind that is read: choose "
+                "another model, or write its weights again with save_pretrained."
+            ) from None
         said = f"{name} cannot be loaded ({line(error)}): check the name or folder, and the connection."
     except ImportError as error:
         said = f"{name} cannot be loaded ({line(error)}): install what is missing, or change the settings."
@@ -43,6 +48,11 @@ def loading(name: str, source: "str | Path"):
         else:
             said = f"{name} cannot be loaded ({line(error)}): {again}."
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if "custom code" in str(error):
+            raise ModelError(
+                f"{name} cannot be loaded, as it comes with code of its own, which is never run: choose a model that "
+                "transformers knows."
+            ) from None
         said = f"{name} cannot be loaded ({line(error)}): choose a causal language model that is whole."
     raise ModelError(said)
 
@@ -117,7 +127,7 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
     if absent := [name for name in ADAPTER_FILES if not (folder / name).is_file()]:
         raise ModelError(f"The adapter folder {folder.name} has no {absent[0]}: {again}.")
     try:
-        config = json.loads((folder / ADAPTER_FILES[0]).read_text("utf-8"))
+        config = json.loads((folder / ADAPTER_FILES[0]).read_text("utf-8"), parse_constant=_no_number)
         if config["peft_type"] != "LORA":
             kind = config["peft_type"]
             raise ModelError(f"The adapter {folder.name} is of type {kind!r}: train one of type LORA.")
@@ -128,6 +138,11 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
             return config, {name: weights.get_slice(name).get_shape() for name in weights.keys()}
     except (SafetensorError, OSError):
         raise ModelError(f"The weights in {folder.name} are damaged or cut off: {again}.") from None
+
+
+def _no_number(word: str) -> None:
+    """For json, which would take NaN and Infinity."""
+    raise ValueError(word)
 
 
 def _known(name: str) -> str:

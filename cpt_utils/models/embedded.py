@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.places import named_folder, writable
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -15,7 +16,7 @@ HUB_FALLBACK = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 def cache_dir() -> Path:
     """Where the converted embedded model is kept (CPT_CACHE, or ~/.cache/cpt_utils)."""
-    return Path(os.environ.get("CPT_CACHE", Path.home() / ".cache" / "cpt_utils"))
+    return named_folder("CPT_CACHE", "~/.cache/cpt_utils")
 
 
 def sha256(path: Path) -> str:
@@ -41,6 +42,7 @@ def embedded_model_path() -> Path:
         )
     folder = cache_dir() / f"smollm2-135m-instruct-{digest[:12]}"
     if not (folder / "config.json").exists():
+        writable(folder.parent, "CPT_CACHE")
         _convert_gguf(source, folder)
     return folder
 

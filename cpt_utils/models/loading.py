@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cpt_utils.models import four_bit
-from cpt_utils.models.adapters import find_adapter
-from cpt_utils.models.checks import adapter_config, check_adapter, check_template, check_weights, loading
+from cpt_utils.models.adapters import find_adapter, with_adapter
+from cpt_utils.models.checks import check_template, check_weights, loading
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
@@ -22,10 +22,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
     profile = profiles.load_profile(profile)
     chat_model = load_student(profile.replace(engine="transformers"), **options)
     if adapter is not None:
-        from peft import PeftModel
-
-        check_adapter(adapter, profile, chat_model.model)
-        model = PeftModel.from_pretrained(chat_model.model, str(adapter), config=adapter_config(adapter))
+        model = with_adapter(chat_model.model, Path(adapter).expanduser(), profile)
         chat_model.model = (model if profile.four_bit else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
     return chat_model
@@ -75,10 +72,14 @@ def load_student(profile: Profile, **options) -> ChatModel:
         options["dtype"] = weights_type(profile, options.get("dtype"))
         options.setdefault("device_map", machine.device())
         options.setdefault("local_files_only", isinstance(source, Path))  # what lies here asks no hub
+        # No pickles, which can run anything, and no code that comes with the weights: neither is asked for.
+        options |= {"use_safetensors": True, "trust_remote_code": False}
         if profile.four_bit:
             options.setdefault("quantization_config", four_bit.config())
         with loading(name, source):
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=options["local_files_only"])
+            tokenizer = AutoTokenizer.from_pretrained(
+                source, local_files_only=options["local_files_only"], trust_remote_code=False
+            )
             model, loaded = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         check_weights(name, loaded["missing_keys"])
         four_bit.keep_trainable(model)

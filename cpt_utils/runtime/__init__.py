@@ -14,6 +14,7 @@ from cpt_utils.runtime import cell_order, machine, packages
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.files import run_dir, shown, update_report, versions
 from cpt_utils.runtime.machine import engine
+from cpt_utils.runtime.words import HIGHEST_SEED
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
@@ -22,12 +23,15 @@ __all__ = ["SEED", "engine", "run_dir", "shown", "start", "update_report"]
 
 
 def _seed(text: str) -> int:
-    if not text.strip().isdecimal():
-        raise SettingsError(f"The seed CPT_SEED is {text!r}: set it to a whole number, such as 42.")
-    return int(text)
+    digits = text.strip() or "42"
+    if not digits.isdecimal() or len(digits) > len(str(HIGHEST_SEED)) or int(digits) > HIGHEST_SEED:
+        raise SettingsError(
+            f"The seed CPT_SEED is {text[:50]!r}: set it to a whole number, such as 42, of at most {HIGHEST_SEED}."
+        )
+    return int(digits)
 
 
-SEED = _seed(os.environ.get("CPT_SEED", "42"))
+SEED = _seed(os.environ.get("CPT_SEED", ""))
 
 QUIET = {  # before the libraries are imported: no bars for reading weights, no chatter, nothing sent home
     "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL's trainers report their use to the Hub

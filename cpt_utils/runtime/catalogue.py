@@ -21,7 +21,7 @@ def known_models() -> dict[str, dict]:
 def find_model(name: str) -> dict:
     """The entry whose key, hub, four_bit or tuned name is `name`; {"key": name, "hub": name} if unknown.
 
-    "embedded" is smollm2-135m. A short name that is neither here nor a folder raises: it cannot be a Hub address.
+    "embedded" is smollm2-135m. A name that is neither here nor a folder and cannot be a Hub address raises.
     """
     models = known_models()
     for entry in models.values():
@@ -31,7 +31,20 @@ def find_model(name: str) -> dict:
         return models["smollm2-135m"]
     if "/" not in name and not Path(name).is_dir():
         raise ModelError(f"There is no model {name!r}: use one of {', '.join(models)}, or owner/name of the Hub.")
+    if not Path(name).is_dir() and not _may_be_on_the_hub(name):
+        raise ModelError(f"There is no folder {name!r}: check its path, or write owner/name of the Hub.")
     return {"key": name, "hub": name}
+
+
+def _may_be_on_the_hub(name: str) -> bool:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
 
 
 def config_sizes(shape: dict) -> dict:

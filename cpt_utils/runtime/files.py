@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import StoreError
+from cpt_utils.runtime.places import ROOT, named_folder, writable
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 
 
@@ -30,9 +30,7 @@ def versions() -> dict[str, str]:
 
 def run_dir(profile: "Profile") -> Path:
     """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created."""
-    folder = Path(os.environ.get("CPT_RUNS", ROOT / "runs")) / profile.name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return writable(named_folder("CPT_RUNS", "runs") / profile.name, "CPT_RUNS")
 
 
 def shown(path: Path) -> str:

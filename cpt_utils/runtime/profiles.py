@@ -1,23 +1,51 @@
 """A profile: what to load, how to train, how much to evaluate; and whether this machine can do it."""
 
-import difflib
 import importlib.util
 import os
+import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, training_memory
 from cpt_utils.runtime.errors import ModelError, SettingsError, first_fault
 from cpt_utils.runtime.files import load_data
+from cpt_utils.runtime.words import HIGHEST_SEED, nearest, unknown_word
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+TABLES = (".jsonl", ".json", ".csv", ".parquet")
+"""Ends of the names of files that hold preference rows."""
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", name):
+        raise ValueError("names a folder in runs/ as well; write letters, digits, '_', '-' and '.', such as mine-2")
+    return name
+
+
+def _source(name: str) -> str:
+    if name == "recorded" or "/" in name or name.lower().endswith(TABLES) or Path(name).exists():
+        return name
+    raise ValueError(f"there is no {name[:50]!r} (is it recorded?); write that, owner/name of the Hub, or a file")
+
+
+Place = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        unknown = [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        if unknown:
+            near = nearest(unknown[0], cls.model_fields)
+            raise ValueError(f"there is no setting {str(unknown[0])[:50]!r} (is it {near}?); see data/profiles.yaml")
+        return data
 
 
 class Lora(Strict):
@@ -50,15 +78,15 @@ class Capstone(Strict):
 class Profile(Strict):
     """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_folder_name)]
     base: str | None = None
     """Another profile, whose values count where this one has none."""
-    seed: int = 0
-    student: str = Field(min_length=1)
+    seed: int = Field(0, ge=0, le=HIGHEST_SEED)
+    student: Place
     """"embedded", a key of data/models.yaml, owner/name of the Hub, or a folder."""
     engine: Literal["transformers", "unsloth"]
     four_bit: bool
-    data: str = Field(min_length=1)
+    data: Annotated[Place, AfterValidator(_source)]
     """"recorded" (the shipped responses), a preference data set of the Hub, or a file of such rows."""
     mirrored: bool
     """Both rows of a pair in the same step."""
@@ -103,15 +131,14 @@ class Profile(Strict):
             raise ValueError(
                 f"mirrored rows are trained with sigmoid and sft, not {min(odd)!r}; change loss or mirrored"
             )
+        if not any(self.loss.values()):
+            raise ValueError("loss has no weight above 0, which trains nothing; raise one")
         if self.max_steps == 0:
             raise ValueError("max_steps is 0, which trains nothing; write -1 for whole epochs")
         return self
 
     def replace(self, **changes) -> "Profile":
         """A copy with these settings in place of its own, checked."""
-        if unknown := sorted(set(changes) - set(Profile.model_fields)):
-            near = difflib.get_close_matches(unknown[0], Profile.model_fields, 1, cutoff=0.0)[0]
-            raise SettingsError(f"A profile has no setting {unknown[0]!r} (is it {near}?): see data/profiles.yaml.")
         return check_profile(self.model_dump() | changes)
 
     def for_capstone(self) -> "Profile":
@@ -120,8 +147,17 @@ class Profile(Strict):
 
 
 def check_profile(settings: dict) -> Profile:
-    """The profile of these settings, or a SettingsError that names the first one that is wrong."""
-    where = f"Profile {settings.get('name', '?')!r}" if isinstance(settings, dict) else "The profile"
+    """The profile of these settings, or a SettingsError that names the first one that is wrong.
+
+    Those of the capstone are checked with it: they are needed last, when the work of five notebooks is done.
+    """
+    where = f"Profile {str(settings.get('name', '?'))[:50]!r}" if isinstance(settings, dict) else "The profile"
+    profile = _checked(settings, where)
+    _checked(profile.model_dump() | profile.capstone.settings, f"{where}, settings of the capstone")
+    return profile
+
+
+def _checked(settings: dict, where: str) -> Profile:
     try:
         profile = Profile.model_validate(settings)
         find_model(profile.student)
@@ -129,6 +165,8 @@ def check_profile(settings: dict) -> Profile:
         raise SettingsError(f"{where}: {first_fault(error)}.") from None
     except ModelError as error:
         raise SettingsError(f"{where}: student: {error}") from None
+    if fault := unknown_word(profile):
+        raise SettingsError(f"{where}: {fault}.")
     return profile
 
 
@@ -177,9 +215,9 @@ def load_profile(name: str | Profile = "auto") -> Profile:
     if isinstance(name, Profile):
         return name
     if name == "auto":
-        name = os.environ.get("CPT_PROFILE") or _usual()
+        name = os.environ.get("CPT_PROFILE", "").strip() or _usual()
     shipped = load_data("profiles.yaml")
-    if name not in shipped:
+    if not isinstance(name, str) or name not in shipped:
         raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(shipped)}.")
     own = shipped[name]
     inherited = shipped[own["base"]] if "base" in own else {}

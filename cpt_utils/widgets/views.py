@@ -2,6 +2,7 @@
 
 import html
 
+from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rubrics import LEVEL_SCORES, Rubric
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
@@ -50,7 +51,7 @@ def rubric_table(rubric: Rubric) -> str:
     principles = "".join(f"<li>{text(p)}</li>" for p in rubric.guiding_principles)
     notes = f"<p><b>Scoring.</b> {text(rubric.scoring_notes)}</p>" if rubric.scoring_notes else ""
     return (
-        f"<div style='line-height:1.4;overflow-x:auto'><h3 style='margin:4px 0'>{text(rubric.title)}</h3>"
+        f"<div {NO_FORMULAS} style='line-height:1.4;overflow-x:auto'><h3 style='margin:4px 0'>{text(rubric.title)}</h3>"
         f"<p><b>Objective.</b> {text(rubric.objective)}</p>"
         f"<ul style='margin:4px 0 8px'>{principles}</ul>"
         "<table style='border-collapse:collapse;font-size:12px;line-height:1.35'><tr>"

@@ -1,0 +1,41 @@
+"""Folders that the environment may name: CPT_RUNS, CPT_CACHE, CPT_FIGURES."""
+
+import os
+from pathlib import Path
+
+from cpt_utils.runtime.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+"""The repository."""
+
+
+def named_folder(variable: str, usual: "str | Path") -> Path:
+    """The folder that a variable names, else `usual`; "~" is the home folder, and a relative one is below ROOT.
+
+    So every process of a run means the same folder, wherever it was started.
+    """
+    named = os.environ.get(variable, "").strip() or usual
+    try:
+        return ROOT / Path(named).expanduser()
+    except RuntimeError:  # no home folder, or no such user
+        raise SettingsError(
+            f"There is no home folder for {str(named)!r}: set {variable} to a folder without '~'."
+        ) from None
+
+
+def writable(folder: Path, variable: str) -> Path:
+    """The folder, created; a SettingsError names the variable that mends it where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror
+    except ValueError as error:  # half a character, or one of no file name
+        why = str(error)
+    else:
+        if os.access(folder, os.W_OK):
+            return folder
+        why = "it is read-only"
+    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    raise SettingsError(
+        f"The folder {str(shown)!r} cannot be written ({why}): set {variable} to one that can, or unset it."
+    )

@@ -1,0 +1,80 @@
+"""Words with a closed meaning: the libraries' own names for schedules, optimizers and losses, and the nearest one."""
+
+import dataclasses
+import difflib
+import importlib
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cpt_utils.runtime import machine
+from cpt_utils.runtime.files import load_data
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
+
+HIGHEST_SEED = 2**32 - 1
+"""NumPy's generator takes no higher one."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The known word that begins with this one, else the one most like it."""
+    known, word = list(known), str(word).lower()[:100]
+    longer = [other for other in known if word and other.lower().startswith(word)]
+    return (longer or difflib.get_close_matches(word, known, 1, cutoff=0.0))[0]
+
+
+def schedules() -> list[str]:
+    """transformers' learning rate schedules, without those that need settings which a profile has no place for."""
+    from torch import zeros
+    from torch.nn import Parameter
+    from torch.optim import SGD
+    from transformers.optimization import get_scheduler
+    from transformers.trainer_utils import SchedulerType
+
+    names, optimizer = [], SGD([Parameter(zeros(1))])
+    for kind in SchedulerType:
+        try:
+            get_scheduler(kind, optimizer, num_warmup_steps=1, num_training_steps=2)
+        except (TypeError, ValueError):
+            continue
+        names.append(kind.value)
+    return names
+
+
+def optimizers() -> list[str]:
+    """Names that transformers' Trainer has for optimizers."""
+    from transformers.training_args import OptimizerNames
+
+    return [kind.value for kind in OptimizerNames]
+
+
+def losses() -> list[str]:
+    """TRL's names of its losses, which it has in no list but in the help of its setting."""
+    from trl import DPOConfig
+
+    (setting,) = [field for field in dataclasses.fields(DPOConfig) if field.name == "loss_type"]
+    return re.findall(r"`'(\w+)'`", setting.metadata["help"])
+
+
+VOCABULARIES = {"scheduler": schedules, "optimizer": optimizers, "loss": losses}
+
+
+def unknown_word(profile: "Profile") -> str | None:
+    """What is wrong with the first name of a profile that its library does not know; None if all are known.
+
+    The words of the shipped profiles are known (a test asks the libraries), so that those load without them.
+    """
+    for setting, known in VOCABULARIES.items():
+        shipped = {word for entry in load_data("profiles.yaml").values() for word in _words(entry.get(setting, []))}
+        for word in _words(getattr(profile, setting)):
+            if word not in shipped:
+                if machine.engine(profile) == "unsloth":
+                    importlib.import_module("unsloth")  # before transformers, which it patches
+                if word not in (names := known()):
+                    return f"{setting}: there is no {word[:50]!r} (is it {nearest(word, names)}?); mend its spelling"
+    return None
+
+
+def _words(value: "str | Iterable[str]") -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

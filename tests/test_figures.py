@@ -1,0 +1,56 @@
+"""Text in figures and tables is text: names of rubrics and models, titles and tokens may hold anything."""
+
+import io
+
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.text import Text
+
+from benchmarks import comparisons
+from cpt_utils import plotting
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.widgets import views
+
+HOSTILE = ["$5 and $10", "a $ sign", "$\\frac{$", "\\alpha ^_ {x} %", "<script>alert(1)</script>", "日本 🙂"]
+
+
+def drawn(fig) -> str:
+    """All that a figure shows, once it has been drawn; no text of it is read as a formula."""
+    with io.BytesIO() as page:
+        fig.savefig(page, format="svg")
+    texts = [text for text in fig.findobj(Text) if text.get_visible() and text.get_text()]
+    plt.close(fig)
+    assert not any(text.get_parse_math() for text in texts)
+    return "\n".join(text.get_text() for text in texts)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("words", HOSTILE)
+def test_any_text_is_shown_as_it_is(words):
+    fig, axes = plotting.figure(1, 2)
+    row = {"rubric": words, "target": 95, "score": 50.0}
+    plotting.scores_by_target(axes[0], [row], words, legend=True)
+    plotting.ranking_slopes(axes[1], {words: 1.0, "b": 2.0}, {words: 2.0, "b": 1.0}, (words, "after"))
+    fig.suptitle(words)
+    assert drawn(fig).count(words) >= 4
+    spans = {"spearman_rho": (0.5, 0.1), "second_spearman_rho": (0.4, None)}
+    assert words in drawn(comparisons.draw_methods({words: spans, "other": spans}))
+    assert words in drawn(plotting.token_heat_figure({words: [(words, 1.0)]}))
+
+
+def test_learning_rates_are_numbers_on_their_axis():
+    found = comparisons.load_comparisons()
+    fig = comparisons.draw_curves(found["curves"], found["rates"])
+    assert "0.001" in drawn(fig).splitlines()
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_a_rubric_in_a_notebook_runs_no_html_and_no_formulas(words):
+    data = load_rubric("rococo").model_dump() | {"title": words, "objective": words, "scoring_notes": words}
+    data["guiding_principles"] = data["levels"] = [words] * 5
+    data["criteria"][0] |= {"name": words, "description": words, "levels": [words] * 5}
+    page = views.rubric_table(Rubric.checked(data))
+    assert "<script" not in page and page.startswith("<div class='mathjax_ignore tex2jax_ignore'")
+    assert page.count(views.text(words)) == 5 + 5 + 7 + 3
+    for table in (plotting.side_by_side({words: [words]}, [words]), plotting.token_heat({words: [(words, 1.0)]})):
+        assert "<script" not in table.data and "class='mathjax_ignore tex2jax_ignore'" in table.data

@@ -1,0 +1,61 @@
+"""A series that is stopped: at once, with one sentence and the shell's status, and what was finished is kept."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from cpt_utils.runtime.files import ROOT
+
+PROGRAM = """
+import pathlib, sys
+from cpt_utils.commands import series
+from cpt_utils.runtime import files
+files.ROOT, series.estimate = pathlib.Path.cwd(), lambda wanted: ""
+sys.exit(series.main(["--in-place", "--only", "01,02"]))
+"""
+ENDLESS = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+
+
+def there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_series_with_one_sentence(number, tmp_path):
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    for name, source in (("01_done", "print(6 * 7)"), ("02_endless", ENDLESS)):
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), notebooks / f"{name}.ipynb")
+    before = (notebooks / "02_endless.ipynb").read_bytes()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CPT_RUNS": str(tmp_path / "runs"), "CPT_PROFILE": "smoke"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, **pipes) as running:
+        try:
+            until(lambda: (notebooks / "pid").exists() and (notebooks / "pid").read_text())
+            running.send_signal(number)
+            _, said = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert running.returncode == 128 + number
+    assert said.strip().splitlines() == ["stopped by a signal: what was finished before is kept"]
+    assert "42" in json.dumps(json.loads((notebooks / "01_done.ipynb").read_text()))
+    assert (notebooks / "02_endless.ipynb").read_bytes() == before and not list(notebooks.glob("*.partial"))
+    until(lambda: not there(int((notebooks / "pid").read_text())))

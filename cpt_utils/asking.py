@@ -4,8 +4,8 @@ import contextlib
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
 from cpt_utils.runtime.errors import RefusedError, StoreError
 from cpt_utils.runtime.keys import scrub
@@ -21,8 +21,8 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
 
     `ask(batch)` gives the answers or raises; `keep(batch, answers)` stores them at once and returns the faults that
     they have. One failed request leaves the others; GIVE_UP in a row, or a fatal one (a refused key, a wrong name),
-    end the rest. A refusal concerns one conversation alone, so it does not count. Whatever ends the asking keeps what
-    has just arrived, where `is_kept(batch)` does not say that it is there. A StoreError comes through.
+    end the rest. A refusal concerns one conversation alone, so it does not count. Whatever ends the asking waits for
+    what is under way, and keeps what `is_kept(batch)` does not say to be there. A StoreError comes through.
     """
     faults, in_a_row, stop = [], 0, threading.Event()
 
@@ -73,6 +73,7 @@ def _work_through(work: Callable, batches: list, workers: int, handle: Callable,
             handled.add(future)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)  # first of all: nothing more is begun
+        _wait_for(futures)
         for future in set(futures) - handled:
             if future.done() and not future.cancelled() and not future.exception():
                 with contextlib.suppress(Exception):  # the first fault is told
@@ -80,6 +81,14 @@ def _work_through(work: Callable, batches: list, workers: int, handle: Callable,
         raise
     finally:  # must not wait for what is under way
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wait_for(futures: Iterable[Future]) -> None:
+    """Wait for what is under way, as it is paid for; a second interrupt leaves it. Requests have a time-out."""
+    if running := [future for future in futures if future.running()]:
+        print(f"stopping: the answers to {len(running)} requests under way are kept; interrupt again to leave them")
+        with contextlib.suppress(KeyboardInterrupt):
+            wait(running)
 
 
 def counted(faults: list[Exception]) -> str:

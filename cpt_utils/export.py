@@ -12,7 +12,7 @@ import yaml
 from cpt_utils.blocks import training_order
 from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
 from cpt_utils.runtime.profiles import Profile
@@ -43,7 +43,7 @@ sha256 of adapter_model.safetensors: {digest}
 
 
 def write_card(folder: Path, profile: Profile, report: dict) -> Path:
-    """Write README.md beside an adapter from the run's report (files.update_report); returns its path."""
+    """Write README.md beside an adapter from the run's report (runtime.update_report); returns its path."""
     entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows, data = report.get("data", {}).get("train_rows", "?"), files.without_paths(profile.data)
@@ -71,19 +71,20 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
         versions=", ".join(f"{k} {v}" for k, v in list(report.get("versions", {}).items())[:4]),
         digest=sha256(folder / "adapter_model.safetensors"),
     )
-    (folder / "README.md").write_text(text, "utf-8")
+    folders.write_own(folder / "README.md", text)
     return folder / "README.md"
 
 
 def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     """Save the student with the adapter merged in, as safetensors with its tokenizer; returns the folder.
 
-    The base is loaded without 4-bit, since merging into rounded weights would lose the adapter.
+    Only what the series wrote is replaced. The base is loaded without 4-bit, since merging into rounded weights would
+    lose the adapter.
     """
     from cpt_utils.models.loading import load_chat_model
 
-    chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
-    with files.whole_folder(folder) as place:
+    with folders.whole_folder(folder) as place:  # first, as it may refuse
+        chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
         chat_model.model.save_pretrained(place)
         chat_model.tokenizer.save_pretrained(place)
     return folder
@@ -102,12 +103,18 @@ def converter() -> Path:
 
 def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:
     """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it."""
-    command = [sys.executable, str(converter()), str(merged), "--outfile", str(file), "--outtype", kind]
+    for place in (file, file.with_name("Modelfile")):  # before the work
+        folders.refuse_strange(place)
+    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
+    command = [sys.executable, str(converter()), str(merged), "--outfile", str(partial), "--outtype", kind]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
-    if result.returncode or not file.exists():
+    if result.returncode or not partial.exists():
+        partial.unlink(missing_ok=True)
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise ExportError(f"The conversion to {file.name} failed: {last}")
-    file.with_name("Modelfile").write_text(f"FROM ./{file.name}\n", "utf-8")
+    folders.write_own(file.with_name("Modelfile"), f"FROM ./{file.name}\n")
+    partial.replace(file)
+    folders.mark_own(file)
     return file
 
 
@@ -116,7 +123,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     The token is huggingface_hub's own (`hf auth login`, or HF_TOKEN). Returns what was, or would be, done.
     """
-    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    names = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name != folders.MARK)
     if "README.md" not in names or not any(name.endswith(".safetensors") for name in names):
         raise ExportError(f"{files.shown(folder)} has no model card or no weights: save and write_card first.")
     if not really:
@@ -125,7 +132,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     api = HfApi()
     api.create_repo(repository, private=True, exist_ok=True)
-    api.upload_folder(folder_path=str(folder), repo_id=repository)
+    api.upload_folder(folder_path=str(folder), repo_id=repository, ignore_patterns=[folders.MARK])
     return f"uploaded {', '.join(names)} to {repository} (private)"
 
 
@@ -149,7 +156,7 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
     data = folder / "rows.jsonl"
-    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    folders.write_own(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     # The command is for GPUs: written on a processor, for one with bf16.
     half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {
@@ -183,7 +190,7 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
         "logging_steps": profile.logging_steps,
         "report_to": "none",
     }
-    (folder / "dpo.yaml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    folders.write_own(folder / "dpo.yaml", yaml.safe_dump(config, sort_keys=False))
     if processes == 1:
         return "trl dpo --config dpo.yaml"
     return f"accelerate launch --num_processes {processes} -m trl.scripts.dpo --config dpo.yaml"

@@ -1,5 +1,6 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cpt_utils.thoughts import spoken
 
 COLUMNS = ("prompt", "rubric", "target", "response", "model")
 KEY = ("prompt", "rubric", "target", "model")
+REPEATED = ("prompt", "rubric", "model")
 ASKED = "asked"
 """The column that follows the five: a hash of the messages that the response answers."""
 
@@ -40,7 +42,8 @@ def _as_response(row: dict, place: str) -> Response:
     except PairError:
         raise StoreError(f"{place}: {target!r} in column 'target' is no target; mend or delete the row.") from None
     numbered.pop("qualifier", None)
-    return numbered
+    # Names, prompts, rubrics and models come again and again: one copy of each is enough for a large store.
+    return {sys.intern(k): sys.intern(v) if k in REPEATED else v for k, v in numbered.items()}
 
 
 def key(row: Response) -> tuple:
@@ -93,9 +96,9 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
     requests = [_request(number, task, teacher.name, to_messages) for number, task in _numbered(tasks)]
     find = finder(read_responses(path))
     if not all(map(find, requests)):
-        with files.writing(path):
-            rows = read_responses(path)  # again: another process may just have answered
-            faults = _ask_for_missing(teacher, requests, rows, path)
+        del find  # a large store is held in memory once
+        with files.writing(path):  # and read again: another process may just have answered
+            faults = _ask_for_missing(teacher, requests, read_responses(path), path, to_messages)
         find = finder(read_responses(path))
     if missing := [request for request in requests if find(request) is None]:
         first = missing[0]
@@ -115,7 +118,7 @@ def _numbered(tasks: list[Task]) -> Iterator[tuple[int, Task]]:
 
 
 def _request(number: int, task: Task, model: str, to_messages: Callable) -> dict:
-    """A task as the store looks for it, with the conversation to send."""
+    """A task as the store looks for it; the conversation itself is made again when it is sent."""
     if not isinstance(task, dict):
         raise GenerationError(f"Task {number} is a {type(task).__name__}: give a dict {{prompt, rubric, target}}.")
     if wrong := [c for c in ("prompt", "rubric") if not isinstance(task.get(c), str) or not task[c].strip()]:
@@ -126,17 +129,19 @@ def _request(number: int, task: Task, model: str, to_messages: Callable) -> dict
         target = target_of(task.get("target"))
     except PairError:
         raise GenerationError(f"Task {number} has no target in 'target': fill or drop it.") from None
-    turns = to_messages(task["prompt"], task["rubric"], target)
     request = Task(prompt=task["prompt"], rubric=task["rubric"], target=target)
-    return {**request, "model": model, ASKED: digest(turns), "turns": turns}
+    return {**request, "model": model, ASKED: digest(to_messages(*request.values()))}
 
 
-def _ask_for_missing(teacher: Teacher, requests: list[dict], rows: list[Response], path: Path) -> list[Exception]:
+def _ask_for_missing(
+    teacher: Teacher, requests: list[dict], rows: list[Response], path: Path, to_messages: Callable
+) -> list[Exception]:
     """Ask for what has no row yet, append what comes, and return the faults, one for each response."""
     from tqdm import tqdm
 
     find, known = finder(rows), {key(row) for row in rows}
     todo = list({key(request): request for request in requests if find(request) is None}.values())
+    todo = [request | {"turns": to_messages(*key(request)[:3])} for request in todo]
     if changed := sum(key(request) in known for request in todo):
         print(f"{changed} rows of {path.name} answer an older text of their rubric or prompt: asking again")
     batches = [todo[i : i + teacher.batch_size] for i in range(0, len(todo), teacher.batch_size)]

@@ -5,7 +5,6 @@ text repeats its prompt (count `copied`). *Order gain*: how much worse a languag
 shuffled. It is that model's view: what it never learned to predict gains little, and repetition gains much.
 """
 
-import json
 import random
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from cpt_utils.measures import words_of
 from cpt_utils.rows import Response
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, kept
 from cpt_utils.word_order import shuffled
 
 OTHERS = 25
@@ -50,8 +49,8 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
     from cpt_utils.models.logps import text_logps, weights_hash
 
     model_key = weights_hash(chat_model.model)
-    shipped = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
-    stored = files.read_numbers(folder / FILE) if folder else {}
+    shipped = kept.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
+    stored = kept.read_numbers(folder / FILE) if folder else {}
     known = shipped.get(model_key, {}) | stored.get(model_key, {})
     keys = [files.json_hash(text, 16, ascii=True) for text in texts]
     missing = {key: text for key, text in zip(keys, texts) if key not in known and len(text.split()) > 1}
@@ -62,8 +61,7 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
         new = {key: round(float(gain), 4) for key, gain in zip(missing, (sound - mixed) / words)}
         known |= new
         if folder:
-            stored[model_key] = stored.get(model_key, {}) | new
-            files.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
+            kept.keep_numbers(folder / FILE, model_key, new)
     return np.array([known.get(key, np.nan) for key in keys])
 
 

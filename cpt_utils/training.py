@@ -1,7 +1,6 @@
 """DPO on mirrored pairs: both rows of a pair in one step."""
 
 import math
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,14 +12,17 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.blocks import training_order
+from cpt_utils.checkpoints import run_checkpoints, train
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
 from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
+
+__all__ = ["run_checkpoints", "train"]  # notebooks take them from here, beside the names below
 
 
 class ShortLog(TrainerCallback):
@@ -199,28 +201,12 @@ def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
         eval_steps=profile.eval_steps,
         save_strategy="steps",
         save_steps=profile.save_steps,
-        save_total_limit=1,
+        save_total_limit=2,  # the one before the last, should that be damaged
         logging_steps=profile.logging_steps,
         logging_nan_inf_filter=False,  # a loss that is no number must show (ShortLog stops there)
         report_to="none",
         disable_tqdm=True,  # ShortLog shows a bar of its own
     )
-
-
-def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
-    """The checkpoint folder of exactly this training, and its last whole checkpoint (None: start afresh).
-
-    The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed;
-    such leftovers are removed. A checkpoint without its closing trainer_state.json was cut off in writing.
-    """
-    mine = folder / "checkpoints" / files.json_hash([profile.model_dump(), rows], 12)
-    mine.mkdir(parents=True, exist_ok=True)
-    for other in mine.parent.iterdir():
-        if other != mine:
-            shutil.rmtree(other, ignore_errors=True)
-    whole = [state.parent for state in mine.glob("checkpoint-*/trainer_state.json")]
-    last = max(whole, key=lambda place: int(place.name.split("-")[1]), default=None)
-    return mine, last and str(last)
 
 
 def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:

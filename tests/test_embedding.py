@@ -59,6 +59,7 @@ def test_a_package_with_other_weights_is_refused_and_nothing_is_left(tmp_path, m
             file.writestr(name, "{}")
     with pytest.raises(ModelError, match="model.safetensors in model.zip is not the official file: reinstall"):
         embedding.embedding_source()
-    assert not list((tmp_path / "cache").iterdir()) and not (tmp_path / "evil.py").exists()
+    assert not list((tmp_path / "cache").glob("[!.]*")) and not list((tmp_path / "cache").glob(".*.partial"))
+    assert not (tmp_path / "evil.py").exists()
     monkeypatch.setattr(embedding.importlib.util, "find_spec", lambda name: None)
     assert embedding.embedding_source() == embedding.HUB_FALLBACK

@@ -7,7 +7,7 @@ from cpt_utils.generation import digest
 from cpt_utils.models.logps import _keys
 from cpt_utils.prompts import messages
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
-from cpt_utils.runtime.files import ROOT, json_hash, load_data, whole_folder
+from cpt_utils.runtime.files import ROOT, json_hash, load_data
 
 
 def test_old_files_keep_their_names():
@@ -40,19 +40,3 @@ def test_json_is_read_too():
 def test_shipped_rubrics_are_sound_yaml(name):
     """load_rubric takes a shipped file as it is; from_yaml also looks for doubled keys."""
     assert Rubric.from_yaml(ROOT / "cpt_utils" / "data" / "rubrics" / f"{name}.yaml") == load_rubric(name)
-
-
-def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path):
-    def write(text: str, error: Exception | None = None):
-        with whole_folder(tmp_path / "kept") as place:
-            place.mkdir()
-            (place / "file").write_text(text)
-            if error:
-                raise error
-
-    write("old")
-    with pytest.raises(OSError):
-        write("new", OSError("full"))
-    assert (tmp_path / "kept" / "file").read_text() == "old"
-    write("newer")
-    assert (tmp_path / "kept" / "file").read_text() == "newer" and len(list(tmp_path.iterdir())) == 1

@@ -15,7 +15,7 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
 from cpt_utils.pairs import rows_for
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import kept, profiles
 from cpt_utils.training import MirroredDPOTrainer
 
 
@@ -179,7 +179,7 @@ def test_shipped_values_are_those_of_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_PRECISION", "float32")
     embedded, some = load_chat_model("embedded"), rows_for(profiles.load_profile("embedded"), "heldout")[:6]
     shipped = response_logps(embedded, some)
-    monkeypatch.setattr(files, "read_numbers", lambda path: {})
+    monkeypatch.setattr(kept, "read_numbers", lambda path: {})
     np.testing.assert_allclose(response_logps(embedded, some), shipped, rtol=1e-4)
 
 

@@ -61,11 +61,11 @@ def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
     size = adapters.save_adapter(peft_model, tmp_path / "adapter", "hub/name")
-    files = {f.name for f in (tmp_path / "adapter").iterdir()}
+    files = {f.name for f in (tmp_path / "adapter").glob("[!.]*")}
     assert files == {"adapter_config.json", "adapter_model.safetensors"} and size > 1000
     config = (tmp_path / "adapter" / "adapter_config.json").read_text()
     assert '"hub/name"' in config and str(tmp_path) not in config
-    assert not (tmp_path / "adapter.partial").exists()
+    assert not list(tmp_path.glob(".adapter.partial"))
 
     ids = torch.arange(20)[None]
     before = peft_model(ids).logits

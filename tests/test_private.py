@@ -16,6 +16,7 @@ PRIVATE = {  # (module of ours, name): why there is no public way
     ("fast.attention", "_attn_implementation"): "a config tells its attention by no public name, only sets it",
     ("fast.weights", "_linear_pointwise"): "oneDNN's product with a weight in its own layout has no public name",
     ("fast.weights", "_reorder_linear_weight"): "nor has the layout; fast.switch tries both before they are used",
+    ("checkpoints", "_metrics"): "what a stopped training left there would be averaged into the next line of the log",
     ("training", "_metrics"): "TRL's log takes what it shows beside the loss from there, and from nowhere else",
 }
 UNDOCUMENTED = {  # (module, name of the library's): why

@@ -17,7 +17,8 @@ from cpt_utils.prompts import messages, teacher_messages
 from cpt_utils.runtime import errors, files
 from cpt_utils.teachers import Teacher
 
-TASKS = generation_tasks([f"prompt {n}" for n in range(20)], ["rococo", "esoteric"])
+RUBRICS = ["rococo", "esoteric"]
+TASKS = generation_tasks([f"prompt {n}" for n in range(20)], RUBRICS)
 
 
 def PLAIN(prompt, rubric, target):
@@ -258,3 +259,61 @@ def test_halves_of_characters_do_not_stop_the_store(tmp_path):
         Teacher("t", lambda asked: [half] * len(asked), 3), TASKS[:3], tmp_path / "r.jsonl", PLAIN
     )
     assert rows[0]["response"] == "cut ?" and os.path.getsize(tmp_path / "r.jsonl")
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from cpt_utils.generation import generate_responses, generation_tasks
+from cpt_utils.prompts import messages
+from cpt_utils.teachers import Teacher
+signal.signal(signal.SIGINT, signal.default_int_handler)
+asked, all_ask = [], threading.Event()
+def answer(conversations):
+    asked.append(1)
+    if len(asked) == 8:
+        all_ask.set()
+    time.sleep(float(sys.argv[2]))
+    return ["text"]
+def stop():
+    all_ask.wait()
+    for _ in range(int(sys.argv[3])):
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=stop, daemon=True).start()
+tasks = generation_tasks([f"p{n}" for n in range(20)], ["rococo"])
+plain = lambda *task: messages(" ".join(map(str, task)))
+try:
+    generate_responses(Teacher("t", answer, batch_size=1, workers=8), tasks, sys.argv[1], plain)
+except KeyboardInterrupt:
+    print(len(asked), flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("interrupts, kept", [(1, 8), (2, 0)])
+def test_answers_that_arrive_after_an_interrupt_are_kept(tmp_path, interrupts, kept):
+    """What eight workers were about is paid for; nothing more is asked, and a second interrupt waits for nothing."""
+    path, pause = tmp_path / "r.jsonl", "1.5" if interrupts == 1 else "60"
+    command = [sys.executable, "-c", INTERRUPTED, str(path), pause, str(interrupts)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    said = "stopping: the answers to 8 requests under way are kept; interrupt again to leave them"
+    assert done.stdout.splitlines() == [said, "8"], done.stderr
+    assert len(generation.read_responses(path)) == kept
+
+
+def test_a_store_of_many_rows_is_read_and_matched_soon_and_in_little_memory(tmp_path):
+    """10,000 rows in a tenth of what 100,000 may take, which are 10 seconds of work and 300 MB."""
+    import tracemalloc
+
+    path, tasks = tmp_path / "r.jsonl", generation_tasks([f"Write about thing {n}." for n in range(1667)], RUBRICS)
+    sent = (PLAIN(*task.values()) for task in tasks)
+    rows = [{**t, "response": "word " * 200, "model": "t", "asked": generation.digest(s)} for t, s in zip(tasks, sent)]
+    files.append(path, rows)
+    del rows
+    started = time.process_time()
+    assert len(generate_responses(Teacher("t", lambda asked: None), tasks, path, PLAIN)) == 10002
+    assert time.process_time() - started < 1
+    tracemalloc.start()
+    generate_responses(Teacher("t", lambda asked: None), tasks, path, PLAIN)
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()

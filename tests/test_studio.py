@@ -251,6 +251,32 @@ def test_save_and_load(studio, tmp_path):
         assert "Not loaded." in studio.state.value and words in studio.state.value and studio.draft == kept
 
 
+def test_saving_replaces_only_what_this_studio_loaded_or_saved(studio, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    comment = "# years of work\n" + load_rubric("esoteric").to_yaml().replace("esoteric", "mine")
+    mine.write_text(comment, "utf-8")
+    studio.file.value = "mine"
+
+    def saved():
+        studio.save.click()
+        return "Saved mine.yaml" in studio.state.value
+
+    assert not saved() and "mine.yaml is there already" in studio.state.value and mine.read_text("utf-8") == comment
+    studio.load.click()
+    fields(studio, 0)[0].value = "Another name"
+    assert saved() and "Another name" in mine.read_text("utf-8")
+    fields(studio, 0)[0].value = "A third name"
+    assert saved()
+    mine.write_text(comment, "utf-8")  # an editor, meanwhile
+    assert not saved() and mine.read_text("utf-8") == comment
+    mine.unlink()
+    assert saved()
+    (tmp_path / "folder.yaml").mkdir()
+    studio.file.value = "folder"
+    studio.save.click()
+    assert "Not saved." in studio.state.value and "folder.yaml is there already" in studio.state.value
+
+
 def test_all_text_is_shown_as_text(studio):
     studio.live.own.value = EVIL
     studio.title.value = fields(studio, 0)[0].value = EVIL[:60]

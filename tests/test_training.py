@@ -279,21 +279,6 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
     assert resumed == pytest.approx(whole, rel=1e-5)
 
 
-def test_checkpoints_of_another_training_and_torn_ones_are_not_resumed(tmp_path):
-    from cpt_utils.training import run_checkpoints
-
-    profile = load_profile("smoke")
-    folder, last = run_checkpoints(tmp_path, profile, [{"a": 1}])
-    assert last is None
-    for step, whole in ((40, True), (80, True), (120, False)):
-        (folder / f"checkpoint-{step}").mkdir()
-        if whole:
-            (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert run_checkpoints(tmp_path, profile, [{"a": 1}])[1].endswith("checkpoint-80")
-    assert run_checkpoints(tmp_path, profile.replace(beta=0.2), [{"a": 1}])[1] is None
-    assert not folder.exists(), "leftovers of another training are removed"
-
-
 def test_a_loss_that_is_no_number_stops_with_a_reason(tiny_model, tokenizer, rows, tmp_path):
     from cpt_utils.runtime.errors import TrainingError
     from cpt_utils.training import prepare_trainer

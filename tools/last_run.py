@@ -12,6 +12,7 @@ from cpt_utils.prompts import system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.files import read_jsonl
+from cpt_utils.runtime.folders import MARK
 
 RUN = files.ROOT / "runs" / "embedded"
 MOST_WORDS = 55
@@ -122,6 +123,7 @@ def ship_adapter() -> None:
     """Put the last run's adapter, with its card, into the package."""
     target = files.ROOT / "cpt_utils" / "data" / "adapter"
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(RUN / "adapter", target)
+    shutil.copytree(RUN / "adapter", target, ignore=shutil.ignore_patterns(MARK, "README.md"))
     report = last_report()
     write_card(target, profiles.load_profile("embedded").replace(seed=report["seed"]), report)
+    (target / MARK).unlink()  # what is shipped needs none

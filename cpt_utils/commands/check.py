@@ -151,7 +151,7 @@ def disk(look: Look) -> Lines:
 
     shape = find_model("embedded")["shape"]
     written = sum(path.stat().st_size for path in (ROOT / "notebooks").glob("*")) / 2**30
-    checkpoints = 2 * training_memory(shape, load_profile("embedded"))["adapters"]  # one replaces the other
+    checkpoints = 3 * training_memory(shape, load_profile("embedded"))["adapters"]  # two are kept while one is written
     places = {
         "the converted model": (cache_dir(), "takes", 0 if converted() else 4 * parameters(shape) / 2**30, "CPT_CACHE"),
         "results": (named_folder("CPT_RUNS", "runs"), "take", written + checkpoints, "CPT_RUNS"),

@@ -206,7 +206,7 @@ def run(sources: list[Path], in_place: bool, whole: bool) -> int:
     total = sum(seconds.values())
     if whole:  # the report's total is that of the whole series
         seconds["total"] = total
-    report = files.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
+    report = runtime.update_report(profile, "seconds", {k: round(v, 1) for k, v in seconds.items()})
     print(f"total {total:.0f} s; report: {files.shown(folder / 'report.json')}")
     print(json.dumps({k: report.get(k) for k in ("preference", "steerability") if k in report})[:400])
     return 0

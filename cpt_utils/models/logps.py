@@ -6,7 +6,6 @@ the shipped rows under the embedded model are shipped too (`make logps`).
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator
 from importlib import resources
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cpt_utils.models.templates import end_token, plain_text
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import files, kept, machine
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.profiles import Profile
 
@@ -31,8 +30,8 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     Sequences are cut at max_length tokens, as in training.
     """
     model_key = f"{weights_hash(chat_model.model)} {machine.number_type()}"
-    shipped = files.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
-    stored = files.read_numbers(folder / FILE) if folder else {}
+    shipped = kept.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
+    stored = kept.read_numbers(folder / FILE) if folder else {}
     known = shipped.get(model_key, {}) | stored.get(model_key, {})
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
     keys = [_keys(row) for row in tokens]
@@ -44,8 +43,7 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
                 new[key] = round(value, 4)
         known |= new
         if folder:  # at once: an interrupted run keeps what it has
-            stored[model_key] = stored.get(model_key, {}) | new
-            files.write_whole(folder / FILE, json.dumps(stored, indent=0) + "\n")
+            kept.keep_numbers(folder / FILE, model_key, new)
     return np.array([(known[chosen], known[rejected]) for chosen, rejected in keys]).reshape(-1, 2)
 
 

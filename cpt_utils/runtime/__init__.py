@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from cpt_utils.runtime import cell_order, machine, packages
 from cpt_utils.runtime.errors import SettingsError
-from cpt_utils.runtime.files import run_dir, shown, update_report, versions
+from cpt_utils.runtime.files import run_dir, shown, versions
+from cpt_utils.runtime.kept import update_report
 from cpt_utils.runtime.machine import engine
 from cpt_utils.runtime.words import HIGHEST_SEED
 

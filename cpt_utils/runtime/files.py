@@ -1,21 +1,22 @@
-"""Files: the series' own data, the folder of a run, its report, and rows that survive crashes and full disks."""
+"""Files: the series' own data, the folder of a run, and rows that survive crashes and full disks."""
 
 import contextlib
 import copy
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
-import shutil
+import threading
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
+from cpt_utils.runtime.torn import is_torn
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
@@ -53,36 +54,22 @@ def rounded(values):
     return values
 
 
-def update_report(profile: "Profile", section: str, values: dict) -> dict:
-    """Merge values into one section of the run's report.json and return the whole report."""
-    path = run_dir(profile) / "report.json"
-    report = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    report |= {
-        "profile": profile.name,
-        "seed": profile.seed,
-        "hardware": machine.hardware(),
-        "versions": versions(),
-    }
-    report[section] = report.get(section, {}) | rounded(values)
-    write_whole(path, json.dumps(report, indent=1) + "\n")
-    return report
-
-
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    """Write a file whole or not at all; each writer has a file beside it of its own."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
-@contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes the place of `folder` once all is there; after an error the old one stays."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    yield partial
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+def set_aside(path: Path, name: str) -> Path:
+    """Give what is damaged another name beside it, one that is free, and return its new path."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    free = next(place for place in map(path.with_name, names) if not os.path.lexists(place))
+    return path.rename(free)
 
 
 def json_hash(value, letters: int, ascii: bool = False) -> str:
@@ -98,19 +85,6 @@ def json_hash(value, letters: int, ascii: bool = False) -> str:
 def encodable(text: str) -> str:
     """The text without halves of characters (an emoji that was cut in two), which tokenizers refuse."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def read_numbers(path) -> dict[str, dict[str, float]]:
-    """Kept measurements: under the key of a model, a number for each key. What is broken is left out, and said."""
-    if not path.is_file():
-        return {}
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-        tables = stored.items()
-        return {model: {k: v for k, v in table.items() if type(v) in (int, float)} for model, table in tables}
-    except (ValueError, AttributeError, RecursionError):
-        print(f"note: {path.name} is broken; what it held is computed again")
-        return {}
 
 
 def load_data(name: str):
@@ -138,33 +112,31 @@ def _read_data(name: str):
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    """Rows of a JSONL file. What a crash left of a last line is passed over; the next append cuts it off."""
+    """Rows of a JSONL file. What a crash left of a last line is passed over; the next append puts it aside."""
     path = Path(path)
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        with open(path, "rb") as file:  # a line at a time: a file may be larger than its rows need
+            return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise StoreError(f"{path.name} cannot be read ({error.strerror}): check the path.") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            row = _parsed(line)
-            if row is None and number == len(lines):
-                break
-            if row is None:
-                raise StoreError(f"{path.name}, line {number}: not JSON; mend or delete the line.")
-            rows.append(row)
-    return rows
 
 
-def _parsed(line: bytes) -> dict | None:
-    """The row of a line, or None. No strict beginning of a row is a row: its closing brace comes last."""
+def _row(line: bytes, number: int, path: Path) -> dict | None:
+    """The row of a line; None for a blank one, and for what a crash left of the last one."""
+    line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+    if not line.strip():
+        return None
     try:
         row = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
+        row = None
+    if isinstance(row, dict):
+        return row
+    if is_torn(line):  # no line break, so it is the last
         return None
-    return row if isinstance(row, dict) else None
+    raise StoreError(f"{path.name}, line {number}: not JSON of one row in UTF-8; mend or delete the line.")
 
 
 @contextlib.contextmanager
@@ -179,12 +151,12 @@ def writing(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.5)  # a short wait is not worth a word
         except Timeout:
             print(f"another process writes to {path.name}: waiting for it to finish")
             lock.acquire()
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
     try:
         yield
     finally:
@@ -192,11 +164,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Add rows to the end, all or none, and wait until they are on the disk."""
+    """Add rows to the end, all or none, and wait until they are on the disk. A file with another end is refused."""
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     try:
         with open(path, "a+b", buffering=0) as file:
-            start = _mend_end(file)
+            start = _mend_end(file, path)
             try:
                 while data:
                     data = data[file.write(data) :]
@@ -205,25 +177,31 @@ def append(path: Path, rows: list[dict]) -> None:
                 file.truncate(start)  # a part of a row is of no use to anyone
                 raise
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
-def _mend_end(file) -> int:
-    """Cut off what is left of a torn last line, close a whole one, and return where to append."""
+def _mend_end(file, path: Path) -> int:
+    """Close a whole last line, put aside what a crash left of one, and return where to append."""
     end = file.seek(0, os.SEEK_END)
     if end == 0 or (file.seek(end - 1), file.read(1))[1] == b"\n":
         return end
     file.seek(0)
     data = file.read()
     start = data.rfind(b"\n") + 1
-    if _parsed(data[start:]) is None:
+    line = data[start:]
+    if _row(line, data.count(b"\n") + 1, path) is None and line.strip(b" \t\r\xef\xbb\xbf"):
+        rest = path.with_name(f"{path.name}.torn")
+        with open(rest, "ab") as kept:
+            kept.write(line + b"\n")
+        print(f"note: the last line of {path.name} was cut off in writing; what there is of it is kept in {rest.name}")
         file.truncate(start)
     else:
         file.write(b"\n")
     return file.seek(0, os.SEEK_END)
 
 
-def _unwritable(path: Path, error: OSError) -> StoreError:
+def unwritable(path: Path, error: OSError) -> StoreError:
+    """What to say of a file that could not be written."""
     return StoreError(
         f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run "
         "the same call again; what was written before is kept."

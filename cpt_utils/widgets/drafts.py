@@ -126,13 +126,29 @@ def yaml_path(folder: Path, name: str) -> Path:
     return path
 
 
-def save_draft(draft: dict, path: Path) -> Rubric:
-    """Write a valid draft, whole or not at all; the rubric is named after its file."""
+def text_of(path: Path) -> bytes | None:
+    """What stands in a file, or None where there is none that can be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
+    """Write a valid draft, whole or not at all; the rubric is named after its file.
+
+    A file that is there is replaced only if it holds what the caller knows of: what it loaded or saved itself.
+    """
     name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
     name = name if name[:1].isalpha() else f"rubric_{name}".rstrip("_")
     if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
         raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
     rubric = checked({**draft, "name": name})
+    if path.exists() and text_of(path) != known:
+        raise RubricError(
+            f"{path.name} is there already, and not as you loaded or saved it: choose another name, or load that file "
+            "to go on with it."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         rubric.to_yaml(path)

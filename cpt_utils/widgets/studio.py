@@ -28,6 +28,7 @@ class RubricStudio(w.VBox):
 
     def __init__(self, rubric: Rubric, folder: Path):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
+        self.known: dict[Path, bytes | None] = {}  # files as this studio loaded or saved them: those it may replace
         self._build()
         editor = column(
             [
@@ -184,10 +185,11 @@ class RubricStudio(w.VBox):
         try:
             path = drafts.yaml_path(self.folder, self.file.value)
             there = path.exists()
-            rubric = drafts.save_draft(self.draft, path)
+            rubric = drafts.save_draft(self.draft, path, self.known.get(path))
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
+        self.known[path] = drafts.text_of(path)
         self._list_files()
         words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}, as the rubric {rubric.name!r}."
         self.state.value = views.status(words, "ok")
@@ -195,10 +197,12 @@ class RubricStudio(w.VBox):
     def _load(self) -> None:
         try:
             path = drafts.yaml_path(self.folder, self.file.value)
+            before = drafts.text_of(path)
             rubric = drafts.load_draft(path)
         except RubricError as error:
             self.state.value = views.status(f"Not loaded. {error}", "error")
             return
+        self.known[path] = before
         self._remember()
         self._open(rubric.model_dump(), path.name)
         self.state.value = views.status(f"Loaded {path.name}.", "ok")

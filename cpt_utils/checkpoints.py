@@ -1,0 +1,145 @@
+"""Checkpoints: found, checked, kept for a while; and a training that goes on where it was stopped."""
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from transformers import TrainerCallback, set_seed
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
+from trl import DPOTrainer
+
+from cpt_utils.models.whole import damage
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import TrainingError
+from cpt_utils.runtime.profiles import Profile
+
+OTHERS = 3
+"""Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
+NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
+"""What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
+
+
+def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
+    """The checkpoint folder of exactly this training, and its last whole checkpoint (None: start afresh).
+
+    The folder's name is a hash of rows and settings, so a checkpoint of another training is never resumed. Those of
+    the OTHERS newest trainings stay, and whatever a process is working on.
+    """
+    mine = Path(folder) / "checkpoints" / files.json_hash([profile.model_dump(), rows], 12)
+    mine.mkdir(parents=True, exist_ok=True)
+    _remove_oldest(mine)
+    with _alone(mine):
+        return mine, last_checkpoint(mine)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The last checkpoint that can be loaded, or None. Damaged ones that come after it are set aside, and said."""
+    steps = {place: re.fullmatch(r"checkpoint-(\d+)", place.name) for place in Path(folder).iterdir()}
+    for place in sorted(filter(steps.get, steps), key=lambda place: -int(steps[place][1])):
+        if not (why := damage(place, NEEDED) or _unlike_a_state(place)):
+            return str(place)
+        kept = files.set_aside(place, f"damaged-{place.name}")
+        print(f"note: {place.name} is damaged ({why}): it is set aside as {kept.name}, and the one before it is used")
+    return None
+
+
+def _unlike_a_state(place: Path) -> str:
+    """What is wrong with the state of the Trainer, which has no form but its own."""
+    try:
+        TrainerState.load_from_json(str(place / TRAINER_STATE_NAME))
+    except (TypeError, ValueError) as error:
+        return f"{TRAINER_STATE_NAME} cannot be loaded: {type(error).__name__}"
+    return ""
+
+
+def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
+    """Train to the end and return what the report says of it: steps, seconds, tokens_per_second.
+
+    It goes on from the last whole checkpoint, else from the untrained adapter. So the cell that calls this may be
+    stopped and run again; after a finished training it says so and changes nothing. Seconds and tokens are those of
+    the last call that trained.
+    """
+    if not hasattr(trainer.accelerator.state, "distributed_type"):  # the settings' cell resets what all trainers share
+        raise TrainingError(
+            "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
+            "(load_student), the trainer's cell too."
+        )
+    if 0 < trainer.state.max_steps <= trainer.state.global_step:
+        print(
+            f"all {trainer.state.global_step} steps are done, and nothing was trained now: to train anew, run the "
+            "notebook again from the cell that loads the model (load_student)"
+        )
+        return trainer.told
+    for callback in callbacks:  # once, however often the cell is run
+        trainer.remove_callback(type(callback))
+        trainer.add_callback(callback)
+    with _alone(Path(trainer.args.output_dir)) as folder:
+        last = last_checkpoint(folder)
+        _back_to_the_beginning(trainer)
+        seen = _tokens(trainer)
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=last)
+        seconds = time.monotonic() - started
+    before = int(last.rpartition("-")[2]) if last else 0
+    done = trainer.state.global_step
+    where = f", from the checkpoint of step {before} on" if last else ""
+    print(f"{done - before} of {done} steps in {seconds:.0f} s{where}")
+    trained = (_tokens(trainer) - seen) / seconds if done > before else None
+    trainer.told = {"steps": done, "seconds": round(seconds, 1), "tokens_per_second": trained and round(trained, 1)}
+    return trainer.told
+
+
+def _tokens(trainer: DPOTrainer) -> float:
+    """Tokens that this trainer has read, by its last line in the log; a checkpoint's log is of another process."""
+    if trainer.state.global_step == 0:
+        return 0
+    return next((line["num_tokens"] for line in reversed(trainer.state.log_history) if "num_tokens" in line), 0)
+
+
+def _back_to_the_beginning(trainer: DPOTrainer) -> None:
+    """Give an adapter that a stopped training changed its first values, and forget the optimizer's memory of it."""
+    weights = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    if not hasattr(trainer, "untrained"):
+        trainer.untrained = {name: weight.detach().clone() for name, weight in weights.items()}
+    for name, weight in weights.items():
+        weight.data.copy_(trainer.untrained[name])
+    trainer.optimizer = None
+    for metrics in trainer._metrics.values():  # of steps that came after the last line of the log
+        metrics.clear()
+    set_seed(trainer.args.seed)  # TRL's own trainer draws the order of the rows from it
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[Path]:
+    """Hold a training's checkpoints; a TrainingError if another process does."""
+    lock = _lock(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(
+            "The same training runs in another process: wait for its end or stop it, or change a setting."
+        ) from None
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def _lock(folder: Path) -> FileLock:
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".lock")
+
+
+def _remove_oldest(mine: Path) -> None:
+    """Keep the checkpoints of the OTHERS newest other trainings, and of those that run."""
+    found = [place for place in mine.parent.iterdir() if re.fullmatch("[0-9a-f]{12}", place.name) and place != mine]
+    for place in sorted(found, key=lambda place: -place.stat().st_mtime)[OTHERS:]:
+        with contextlib.suppress(TrainingError), _alone(place):
+            shutil.rmtree(place, ignore_errors=True)
+            print(f"note: the checkpoints of an older training ({place.name}) are removed; {OTHERS} others are kept")

@@ -1,0 +1,69 @@
+"""Whole is what can be loaded: cut, emptied and missing files are told by the libraries that read them."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from cpt_utils.runtime import files, folders
+from cpt_utils.runtime.errors import ModelError, StoreError
+from cpt_utils.runtime.places import writable
+
+
+def damage(folder: Path, needed: Iterable[str]) -> str:
+    """What is wrong with the files of a saved model or checkpoint, in a few words; "" if all can be loaded."""
+    if missing := [name for name in needed if not (folder / name).is_file()]:
+        return f"{missing[0]} is missing"
+    for path in sorted(folder.iterdir()):
+        try:
+            _load(path)
+        except Exception as error:  # every library has its own for a file that is no longer what it was
+            return f"{path.name} cannot be loaded: {type(error).__name__}"
+    return ""
+
+
+def _load(path: Path) -> None:
+    if path.suffix == ".json":
+        if not isinstance(json.loads(path.read_text("utf-8")), dict):
+            raise ValueError("no object")
+    elif path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, "np"):  # compares its table of tensors with the length of the file
+            pass
+    elif path.suffix in (".pt", ".pth"):
+        import torch
+        from transformers.trainer_pt_utils import safe_globals
+
+        with safe_globals():  # the state of numpy's random numbers is among them
+            torch.load(path, map_location="cpu", weights_only=True)
+    elif path.is_file() and path.stat().st_size == 0:
+        raise ValueError("empty")
+
+
+def make_once(folder: Path, names: tuple[str, ...], make: Callable[[Path], None]) -> None:
+    """Have `make` write these files into a folder of the cache, unless they are there and whole.
+
+    One process does it, and the others wait. A damaged folder is made again; a ModelError says why it cannot be.
+    """
+    from safetensors import SafetensorError
+
+    if not damage(folder, names):
+        return
+    shown = files.without_paths(str(folder))
+    writable(folder.parent, "CPT_CACHE")
+    try:
+        with files.writing(folder):
+            if not (why := damage(folder, names)):  # another process was faster
+                return
+            if folder.exists():
+                print(f"note: the model in {shown} is damaged ({why}) and made again")
+            with folders.replacing(
+                folder, lambda old: sorted({path.name for path in old.glob("*")} - {*names})
+            ) as place:
+                make(place)
+    except (OSError, StoreError, SafetensorError) as error:
+        reason = files.without_paths(" ".join(str(error).split()))[:160]
+        raise ModelError(
+            f"The model cannot be kept in {shown} ({reason}): free some space there, or name another "
+            "folder in CPT_CACHE."
+        ) from None

@@ -1,0 +1,82 @@
+"""JSON objects that several kernels add to: the report of a run, and kept measurements. None loses another's part."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cpt_utils.runtime import files, machine
+
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
+
+
+def update_report(profile: "Profile", section: str, values: dict) -> dict:
+    """Merge values into one section of the run's report.json and return the whole report."""
+    with _open_object(files.run_dir(profile) / "report.json", section, indent=1) as report:
+        report |= {
+            "profile": profile.name,
+            "seed": profile.seed,
+            "hardware": machine.hardware(),
+            "versions": files.versions(),
+        }
+        report[section] |= files.rounded(values)
+    return report
+
+
+def keep_numbers(path: Path, key: str, numbers: dict[str, float]) -> None:
+    """Add measurements under the key of a model to a file of them."""
+    with _open_object(path, key, indent=0) as tables:
+        tables[key] |= numbers
+
+
+def read_numbers(path) -> dict[str, dict[str, float]]:
+    """Kept measurements: under the key of a model, a number for each key. What is broken is left out, and said."""
+    if not path.is_file():
+        return {}
+    try:
+        tables = _parsed(path.read_text("utf-8")).items()
+        return {model: {k: v for k, v in table.items() if type(v) in (int, float)} for model, table in tables}
+    except (ValueError, AttributeError):
+        print(f"note: {path.name} is broken; what it held is computed again")
+        return {}
+
+
+@contextlib.contextmanager
+def _open_object(path: Path, part: str, indent: int) -> Iterator[dict]:
+    """The JSON object of a file, to change its `part`: read and written again while no other process does so."""
+    with files.writing(path):
+        value = {part: {}} | _read_or_set_aside(path, part)
+        yield value
+        try:
+            files.write_whole(path, json.dumps(value, indent=indent) + "\n")
+        except OSError as error:
+            raise files.unwritable(path, error) from None
+
+
+def _read_or_set_aside(path: Path, part: str) -> dict:
+    try:
+        value = _parsed(path.read_text("utf-8"))
+        if isinstance(value.get(part, {}), dict):
+            return value
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        pass
+    except OSError as error:
+        raise files.unwritable(path, error) from None
+    kept = files.set_aside(path, f"{path.name}.broken")
+    print(f"note: {path.name} is damaged and begun anew; the damaged file is kept as {kept.name}")
+    return {}
+
+
+def _parsed(text: str) -> dict:
+    """The JSON object of a text, or a ValueError."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value

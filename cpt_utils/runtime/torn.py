@@ -1,0 +1,34 @@
+"""What a crash leaves of a row: a strict beginning of what `json.dumps` writes for it, and nothing else."""
+
+import codecs
+import re
+
+STRING = re.compile(
+    r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u[0-9a-f]{4})*'
+    r'(?:(?P<whole>")|(?P<cut>(?:\\(?:u[0-9a-f]{0,3})?)?\Z)|[\s\S]*)'  # its end, that of all there is, or no string
+)
+WORDS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+BEGUN_WORDS = "|".join(word[:size] for word in WORDS for size in range(1, len(word)))
+VALUE = rf'(?:""|-?\d+(?:\.\d+)?(?:e[-+]\d+)?|{"|".join(WORDS)})'
+BEGUN = rf'(?:"|-?\d+\.|-?\d+(?:\.\d+)?e[-+]?|{BEGUN_WORDS})'
+MEMBERS, ENTRIES = rf'\{{(?:"": {VALUE}, )*', rf"\[(?:{VALUE}, )*"
+CLOSED = re.compile(rf'\{{\}}|\[\]|{MEMBERS}"": {VALUE}\}}|{ENTRIES}{VALUE}\]')
+OPEN = re.compile(
+    rf'(?=\{{)(?:{MEMBERS}"": |{ENTRIES})*'  # an object, what is open in it, and at the end:
+    rf'(?:{MEMBERS}(?:"|"":?)?|{VALUE},?|{BEGUN})?'  # a name, a value, or a part of one
+)
+
+DEEPEST = 20
+"""Levels of lists and objects in a row; with more it is none of ours."""
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether the line is a row as `json.dumps(row, ensure_ascii=False)` writes it that ends too soon."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(line)  # its last character may be cut in two
+    except UnicodeDecodeError:
+        return False
+    text = STRING.sub(lambda found: {"whole": '""', "cut": '"'}.get(found.lastgroup, "?"), text)
+    for _ in range(DEEPEST):  # what is closed stands for any value
+        text = CLOSED.sub("null", text)
+    return bool(OPEN.fullmatch(text))

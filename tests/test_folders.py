@@ -1,0 +1,213 @@
+"""Folders are written beside and swapped in; what the series did not write is never replaced."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from peft import LoraConfig, get_peft_model
+
+from cpt_utils import export
+from cpt_utils.models import adapters
+from cpt_utils.runtime import folders
+from cpt_utils.runtime.errors import ExportError
+
+
+def write(folder, text, error=None, name="file"):
+    with folders.whole_folder(folder) as place:
+        (place / name).write_text(text)
+        if error:
+            raise error
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def peft_model(tiny_model):
+    return get_peft_model(tiny_model, LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM"))
+
+
+def test_a_folder_is_replaced_by_a_whole_one_or_stays(tmp_path):
+    folder = tmp_path / "kept"
+    write(folder, "old")
+    for error in (OSError("full"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            write(folder, "new", error)
+        assert (folder / "file").read_text() == "old"
+    write(folder, "newer", name="other")
+    assert (folder / "other").read_text() == "newer" and not (folder / "file").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", ".kept.lock"}
+
+
+def someones_thesis(folder):
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years")
+
+
+def someones_file(folder):
+    folder.write_text("years")
+
+
+def anothers_adapter(folder):
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"years")
+
+
+def ours_with_a_note(folder):
+    write(folder, "ours")
+    (folder / "deep" / "er").mkdir(parents=True)
+    (folder / "deep" / "er" / "note.txt").write_text("years")
+
+
+def ours_changed_by_hand(folder):
+    write(folder, "ours")
+    (folder / "file").write_text("mine now")
+
+
+def ours_with_a_link(folder):
+    write(folder, "ours")
+    (folder / "link").symlink_to(folder.parent)
+
+
+SOMEONES = [
+    someones_thesis,
+    someones_file,
+    anothers_adapter,
+    ours_with_a_note,
+    ours_changed_by_hand,
+    ours_with_a_link,
+]
+
+
+@pytest.mark.parametrize("make", SOMEONES)
+def test_what_the_series_did_not_write_is_refused_and_stays(tmp_path, peft_model, make):
+    folder = tmp_path / "adapter"
+    make(folder)
+    before = contents(tmp_path)
+    with pytest.raises(ExportError, match="adapter holds what the series did not write.*move it away or choose"):
+        adapters.save_adapter(peft_model, folder, "owner/base")
+    with pytest.raises(ExportError, match="nothing was replaced"):
+        export.merge(None, None, folder)  # refused before anything is loaded
+    assert contents(tmp_path) == before | {".adapter.lock": b""}
+
+
+def test_a_file_that_comes_while_a_folder_is_written_stays(tmp_path):
+    write(tmp_path / "kept", "old")
+    with pytest.raises(ExportError, match="note.txt"), folders.whole_folder(tmp_path / "kept") as place:
+        (place / "file").write_text("new")
+        (tmp_path / "kept" / "note.txt").write_text("just written")
+    assert (tmp_path / "kept" / "note.txt").exists() and (tmp_path / "kept" / "file").read_text() == "old"
+
+
+def test_neighbours_with_likely_names_stay(tmp_path):
+    for name in ("kept.partial", "kept.old"):
+        someones_thesis(tmp_path / name)
+    write(tmp_path / "kept", "old")
+    write(tmp_path / "kept", "new")
+    assert (tmp_path / "kept.partial" / "thesis.txt").exists() and (tmp_path / "kept.old" / "thesis.txt").exists()
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "kept").symlink_to(tmp_path / "big")
+    for text in ("old", "new"):
+        write(tmp_path / "kept", text)
+    assert (tmp_path / "kept").is_symlink() and (tmp_path / "big" / "file").read_text() == "new"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from cpt_utils.runtime import folders
+with folders.whole_folder(Path(sys.argv[1])) as place:
+    (place / "half").write_text("half")
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_kill_leaves_is_cleared_away_by_the_next_writer(tmp_path):
+    write(tmp_path / "kept", "old")
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "kept"], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        assert len(list(tmp_path.iterdir())) == 3 and (tmp_path / "kept" / "file").read_text() == "old"
+    write(tmp_path / "kept", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", ".kept.lock"}
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path):
+    write(tmp_path / "kept", "old")
+    (tmp_path / "kept").rename(tmp_path / ".kept.old")
+    with pytest.raises(OSError):
+        write(tmp_path / "kept", "new", OSError("full"))
+    assert (tmp_path / "kept" / "file").read_text() == "old"
+
+
+def test_an_adapter_with_its_card_is_replaced_by_the_next_one(tmp_path, peft_model):
+    folder, sizes = tmp_path / "adapter", []
+    for _ in range(2):
+        sizes.append(adapters.save_adapter(peft_model, folder, "owner/base"))
+        folders.write_own(folder / "README.md", "card")
+    assert sizes == [sum(len(v) for k, v in contents(folder).items() if k.startswith("adapter_"))] * 2
+    (folder / "README.md").write_text("my own card")
+    with pytest.raises(ExportError, match="README.md was not written by the series, or was changed since"):
+        folders.write_own(folder / "README.md", "card")
+    with pytest.raises(ExportError, match="README.md"):
+        adapters.save_adapter(peft_model, folder, "owner/base")
+    assert (folder / "README.md").read_text() == "my own card"
+
+
+@pytest.mark.parametrize("mark", [b"", b"[]", b"{", b"\xff"])
+def test_a_damaged_mark_vouches_for_nothing(tmp_path, mark):
+    write(tmp_path / "kept", "old")
+    (tmp_path / "kept" / folders.MARK).write_bytes(mark)
+    with pytest.raises(ExportError, match="file"):
+        write(tmp_path / "kept", "new")
+
+
+def test_files_beside_a_gguf_or_a_launch_stay_too(tmp_path, monkeypatch):
+    from cpt_utils.runtime.profiles import load_profile
+
+    (tmp_path / "convert_hf_to_gguf.py").write_text(
+        "import sys\nopen(sys.argv[sys.argv.index('--outfile') + 1], 'w').write(sys.argv[-1])\n"
+    )
+    monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
+    for name in ("m.gguf", "Modelfile", "rows.jsonl", "dpo.yaml"):
+        (tmp_path / name).write_text("someone's")
+        before = contents(tmp_path)
+        with pytest.raises(ExportError, match=f"{name} was not written by the series"):
+            export.export_gguf(tmp_path, tmp_path / "m.gguf")
+            export.write_launch(load_profile("smoke").replace(seed=1), [{"a": 1}] * 2, tmp_path)
+        assert {k: v for k, v in contents(tmp_path).items() if k in before and k != folders.MARK} == {
+            k: v for k, v in before.items() if k != folders.MARK
+        }
+        (tmp_path / name).unlink()
+    for kind in ("q8_0", "q4_k"):  # its own it replaces, and only by a whole one
+        assert export.export_gguf(tmp_path, tmp_path / "m.gguf", kind).read_text() == kind
+    (tmp_path / "convert_hf_to_gguf.py").write_text("import sys\nsys.exit('no')")
+    with pytest.raises(ExportError, match="m.gguf failed: no"):
+        export.export_gguf(tmp_path, tmp_path / "m.gguf")
+    assert (tmp_path / "m.gguf").read_text() == "q4_k"
+
+
+def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
+    import huggingface_hub
+
+    sent = {}
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda self, *a, **k: None)
+    monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", lambda self, **options: sent.update(options))
+    adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/base")
+    folders.write_own(tmp_path / "adapter" / "README.md", "card")
+    assert folders.MARK not in export.push(tmp_path / "adapter", "me/mine", really=True)
+    assert sent["ignore_patterns"] == [folders.MARK]
+    assert set(json.loads((tmp_path / "adapter" / folders.MARK).read_text())) == {
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    }

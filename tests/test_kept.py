@@ -1,0 +1,79 @@
+"""The report of a run and kept measurements: no kernel loses another's part, and what is damaged is kept."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from cpt_utils import runtime
+from cpt_utils.runtime import files, kept, profiles
+from cpt_utils.runtime.errors import StoreError
+
+SMOKE = profiles.load_profile("smoke").replace(seed=1)
+WRITER = """
+import sys
+from pathlib import Path
+from cpt_utils import runtime
+from cpt_utils.runtime import kept, profiles
+profile = profiles.load_profile("smoke").replace(seed=1)
+for number in range(20):
+    runtime.update_report(profile, "shared", {f"{sys.argv[1]} {number}": number})
+    runtime.update_report(profile, f"own of {sys.argv[1]}", {"last": number})
+    kept.keep_numbers(Path(sys.argv[2]), "model", {f"{sys.argv[1]} {number}": number})
+"""
+
+
+@pytest.fixture
+def report(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    return files.run_dir(SMOKE) / "report.json"
+
+
+def test_kernels_that_write_at_once_keep_each_others_sections(report, tmp_path):
+    numbers = tmp_path / "numbers.json"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name, numbers]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    told = json.loads(report.read_text())
+    assert len(told["shared"]) == 60 and all(told[f"own of {name}"] == {"last": 19} for name in "abc")
+    assert len(kept.read_numbers(numbers)["model"]) == 60
+    assert not list(report.parent.glob("*.partial")) + list(report.parent.glob(".*.partial"))
+
+
+DAMAGED = [b"", b"{", b'{"data": {"rows": 1}', b"[]", b"null", b"\xff\xfe", b"\0" * 30, b"[" * 99999, b'{"data": 3}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_report_is_kept_and_begun_anew(report, capsys, content):
+    report.write_bytes(content)
+    assert runtime.update_report(SMOKE, "data", {"rows": 2})["data"] == {"rows": 2}
+    assert json.loads(report.read_text())["data"] == {"rows": 2}
+    assert report.with_name("report.json.broken").read_bytes() == content
+    said = "note: report.json is damaged and begun anew; the damaged file is kept as report.json.broken\n"
+    assert capsys.readouterr().out == said
+    report.write_bytes(b"again")
+    runtime.update_report(SMOKE, "data", {"rows": 3})
+    assert report.with_name("report.json.broken").read_bytes() == content
+    assert report.with_name("report.json.broken-2").read_bytes() == b"again"
+
+
+def test_damaged_measurements_are_kept_too(tmp_path):
+    path = tmp_path / "logps.json"
+    path.write_text('{"model": {"cut": 1')
+    kept.keep_numbers(path, "model", {"new": 2.0})
+    assert kept.read_numbers(path) == {"model": {"new": 2.0}}
+    assert path.with_name("logps.json.broken").read_text() == '{"model": {"cut": 1'
+
+
+def test_a_report_that_cannot_be_written_is_named(report):
+    report.mkdir()
+    with pytest.raises(StoreError, match="report.json cannot be written"):
+        runtime.update_report(SMOKE, "data", {"rows": 2})
+
+
+def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
+    path = tmp_path / "f.txt"
+    files.write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_whole(path, "\ud83d")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

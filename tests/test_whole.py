@@ -1,0 +1,112 @@
+"""The cache of models: made once, made again when damaged, nothing left by a kill, and every message says where."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from cpt_utils.models import embedded, whole
+from cpt_utils.runtime.errors import ExportError, ModelError
+
+NAMES = ("config.json", "model.safetensors", "template.jinja")
+
+
+def make(made, folder):
+    made.append(folder)
+    (folder / "config.json").write_text(json.dumps({"size": 1}))
+    (folder / "template.jinja").write_text("{{ messages }}")
+    save_file({"weight": np.ones(500)}, folder / "model.safetensors")
+
+
+@pytest.fixture
+def cached(tmp_path):
+    """A function that asks for the model, and the list of times that it had to be made."""
+    made = []
+    return lambda: whole.make_once(tmp_path / "cache" / "model", NAMES, partial(make, made)), made
+
+
+def test_a_model_is_made_once(cached, tmp_path, capsys):
+    ask, made = cached
+    ask()
+    ask()
+    assert len(made) == 1 and whole.damage(tmp_path / "cache" / "model", NAMES) == ""
+    assert sorted(os.listdir(tmp_path / "cache")) == [".model.lock", "model"] and not capsys.readouterr().out
+
+
+HARM = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "nulls": lambda path: path.write_bytes(b"\0" * path.stat().st_size),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_model_is_made_again_and_its_folder_is_named(cached, tmp_path, capsys, name, harm):
+    if name.endswith(".jinja") and harm in ("cut", "nulls"):
+        pytest.skip("text has no form to check")
+    ask, made = cached
+    ask()
+    HARM[harm](tmp_path / "cache" / "model" / name)
+    assert name in whole.damage(tmp_path / "cache" / "model", NAMES)
+    ask()
+    assert len(made) == 2 and whole.damage(tmp_path / "cache" / "model", NAMES) == ""
+    said = capsys.readouterr().out
+    assert f"note: the model in {tmp_path}/cache/model is damaged ({name} " in said and "made again" in said
+
+
+def test_someones_file_in_the_cache_stays(cached, tmp_path):
+    ask, _ = cached
+    ask()
+    (tmp_path / "cache" / "model" / "config.json").unlink()
+    (tmp_path / "cache" / "model" / "thesis.txt").write_text("years")
+    with pytest.raises(ExportError, match="thesis.txt"):
+        ask()
+    assert (tmp_path / "cache" / "model" / "thesis.txt").exists()
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from cpt_utils.models import whole
+def make(folder):
+    (folder / "model.safetensors").write_bytes(b"0" * 5000)
+    print("begun", flush=True)
+    time.sleep(60)
+whole.make_once(Path(sys.argv[1]), ("model.safetensors",), make)
+"""
+
+
+def test_kills_in_the_making_do_not_add_up(cached, tmp_path):
+    ask, made = cached
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, tmp_path / "cache" / "model"], stdout=subprocess.PIPE)
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        assert sorted(os.listdir(tmp_path / "cache")) == [".model.lock", ".model.partial"]
+    ask()
+    assert len(made) == 1 and sorted(os.listdir(tmp_path / "cache")) == [".model.lock", "model"]
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_its_mend(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(ModelError, match=rf"{tmp_path}/cache/model .*free some space there, or .*CPT_CACHE"):
+        whole.make_once(tmp_path / "cache" / "model", NAMES, lambda folder: None)
+
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ModelError, match=rf"{tmp_path}/other .*No space left on device"):
+        whole.make_once(tmp_path / "other", NAMES, full)
+    assert sorted(os.listdir(tmp_path)) == [".other.lock", "cache"]
+
+
+def test_the_embedded_model_here_is_whole():
+    assert whole.damage(embedded.embedded_model_path(), embedded.CONVERTED) == ""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import psutil
 import pytest
@@ -107,7 +108,7 @@ def test_an_interrupt_is_clean(monkeypatch, capsys):
     ],
 )
 def test_a_part_that_fails_is_one_sentence(monkeypatch, error, said):
-    home = str(check.Path.home())
+    home = str(Path.home())
     if getattr(error, "filename", None):
         error.filename = error.filename.replace("HOME", home)
 
@@ -260,7 +261,7 @@ def test_a_whole_look_at_this_machine(tmp_path):
     """The real thing, offline: it ends, in two minutes at most on a machine that does nothing else."""
     done, seconds = without_modules(tmp_path)
     printed = done.stdout
-    assert "Traceback" not in done.stderr and "\x1b" not in printed and str(check.Path.home()) not in printed
+    assert "Traceback" not in done.stderr and "\x1b" not in printed and str(Path.home()) not in printed
     for label in (
         "system",
         "packages",

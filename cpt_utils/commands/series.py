@@ -169,8 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = options.only.replace(",", " ").split() if options.only is not None else SERIES
     if not wanted or set(wanted) - set(there):
         parser.error(f"--only is {options.only!r}: write numbers of notebooks, such as {','.join(there)}")
-    for number in STOPS:
-        signal.signal(number, leave)
+    handlers = {number: signal.signal(number, leave) for number in STOPS}
     try:
         return run([there[number] for number in wanted], options.in_place, whole=options.only is None)
     except SystemExit as stop:
@@ -178,6 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
         return stop.code
     except CptError as error:
         print(f"run stopped: {error}", file=sys.stderr)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return 1
 
 

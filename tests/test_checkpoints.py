@@ -165,6 +165,15 @@ def test_whole_is_what_can_be_loaded(saved, tmp_path, capsys, name, harm):
     assert last_checkpoint(tmp_path / "run") is None
 
 
+def test_a_bit_that_flipped_in_the_optimizers_memory_is_seen(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint-4" / "optimizer.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
+
+
 def test_a_state_of_another_form_is_damaged(saved, tmp_path):
     shutil.copytree(saved, tmp_path / "run")
     (tmp_path / "run" / "checkpoint-4" / "trainer_state.json").write_text('{"no such key": 1}')

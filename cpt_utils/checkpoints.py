@@ -59,18 +59,18 @@ def _unlike_a_state(place: Path) -> str:
 
 
 def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
-    """Train to the end and return what the report says of it: steps, seconds, tokens_per_second.
+    """Train to the end and return what the report says of it: {steps, seconds, tokens_per_second}.
 
     It goes on from the last whole checkpoint, else from the untrained adapter. So the cell that calls this may be
     stopped and run again; after a finished training it says so and changes nothing. Seconds and tokens are those of
-    the last call that trained.
+    the last call that trained, and missing where another process had done all.
     """
     if not hasattr(trainer.accelerator.state, "distributed_type"):  # the settings' cell resets what all trainers share
         raise TrainingError(
             "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
             "(load_student), the trainer's cell too."
         )
-    if 0 < trainer.state.max_steps <= trainer.state.global_step:
+    if hasattr(trainer, "told"):
         print(
             f"all {trainer.state.global_step} steps are done, and nothing was trained now: to train anew, run the "
             "notebook again from the cell that loads the model (load_student)"
@@ -90,8 +90,10 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
     done = trainer.state.global_step
     where = f", from the checkpoint of step {before} on" if last else ""
     print(f"{done - before} of {done} steps in {seconds:.0f} s{where}")
-    trained = (_tokens(trainer) - seen) / seconds if done > before else None
-    trainer.told = {"steps": done, "seconds": round(seconds, 1), "tokens_per_second": trained and round(trained, 1)}
+    trainer.told = {"steps": done}
+    if done > before:
+        speed = (_tokens(trainer) - seen) / seconds
+        trainer.told |= {"seconds": round(seconds, 1), "tokens_per_second": round(speed, 1)}
     return trainer.told
 
 

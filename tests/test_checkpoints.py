@@ -90,7 +90,7 @@ def same(one, other):
 
 
 def test_a_cell_that_is_stopped_and_run_again_comes_to_the_end_of_one_that_was_not(trainer_in, tmp_path, capsys):
-    """Stopped before the first checkpoint, then after one, then run a fourth time when all is done."""
+    """Stopped before the first checkpoint, after one, and before the last one; and run again when all is done."""
     whole = trainer_in(tmp_path / "whole")
     told = train(whole)
     assert (
@@ -103,8 +103,8 @@ def test_a_cell_that_is_stopped_and_run_again_comes_to_the_end_of_one_that_was_n
             "tokens_per_second",
         }
     )
-    cut, drawing = trainer_in(tmp_path / "cut", 1, 5), Drawing()
-    for _ in range(2):
+    cut, drawing = trainer_in(tmp_path / "cut", 1, 5, STEPS), Drawing()
+    for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             train(cut, drawing)
     capsys.readouterr()
@@ -131,7 +131,7 @@ def test_the_next_kernel_goes_on_past_a_damaged_checkpoint(trainer_in, tmp_path,
     assert (tmp_path / "cut" / "damaged-checkpoint-4").is_dir()
     same(end_of(whole), end_of(again))
     done = trainer_in(tmp_path / "cut")  # a third kernel: the adapter was not saved yet
-    assert train(done)["tokens_per_second"] is None
+    assert train(done) == {"steps": STEPS}
     same(end_of(whole), end_of(done))
 
 
@@ -163,6 +163,15 @@ def test_whole_is_what_can_be_loaded(saved, tmp_path, capsys, name, harm):
     assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2") and not capsys.readouterr().out
     HARM[harm](tmp_path / "run" / "checkpoint-2" / name)
     assert last_checkpoint(tmp_path / "run") is None
+
+
+def test_a_bit_that_flipped_in_the_optimizers_memory_is_seen(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoint-4" / "optimizer.pt"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
 
 
 def test_a_state_of_another_form_is_damaged(saved, tmp_path):

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cpt_utils.runtime import files
@@ -18,8 +18,10 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 ROWS = st.dictionaries(TEXTS, VALUES, max_size=4)
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 
 
+@UNHURRIED
 @given(ROWS)
 def test_every_strict_beginning_of_a_row_is_torn_and_the_row_is_not(row):
     data = json.dumps(row, ensure_ascii=False).encode()
@@ -27,6 +29,7 @@ def test_every_strict_beginning_of_a_row_is_torn_and_the_row_is_not(row):
     assert [data[:n] for n in range(1, len(data)) if not is_torn(data[:n])] == []
 
 
+@UNHURRIED
 @given(ROWS, ROWS)
 def test_what_goes_on_behind_a_row_is_not_torn(row, other):
     one, two = (json.dumps(part, ensure_ascii=False) for part in (row, other))
@@ -87,6 +90,6 @@ def test_a_torn_line_is_put_aside_with_a_word(tmp_path, capsys):
 
 @pytest.mark.parametrize("line", [b'{"a": "' + b'\\"' * 30000 + b"\1", b'{"a": ' + b"[" * 30000 + b"]" * 30000])
 def test_no_line_is_worth_a_second(line):
-    started = time.perf_counter()
+    started = time.process_time()
     assert not is_torn(line)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -1,6 +1,7 @@
-"""Whole is what can be loaded: cut, emptied and missing files are told by the libraries that read them."""
+"""Whole is what can be loaded: cut, emptied and missing files are told by what reads their formats."""
 
 import json
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -31,11 +32,9 @@ def _load(path: Path) -> None:
         with safe_open(path, "np"):  # compares its table of tensors with the length of the file
             pass
     elif path.suffix in (".pt", ".pth"):
-        import torch
-        from transformers.trainer_pt_utils import safe_globals
-
-        with safe_globals():  # the state of numpy's random numbers is among them
-            torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:  # what PyTorch writes; its sums are compared, nothing is run
+            if bad := archive.testzip():
+                raise ValueError(bad)
     elif path.is_file() and path.stat().st_size == 0:
         raise ValueError("empty")
 

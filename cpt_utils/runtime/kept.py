@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 def update_report(profile: "Profile", section: str, values: dict) -> dict:
     """Merge values into one section of the run's report.json and return the whole report."""
+    origin = {
+        "profile": profile.name,
+        "seed": profile.seed,
+        "hardware": machine.hardware(),
+        "versions": files.versions(),
+    }
     with _open_object(files.run_dir(profile) / "report.json", section, indent=1) as report:
-        report |= {
-            "profile": profile.name,
-            "seed": profile.seed,
-            "hardware": machine.hardware(),
-            "versions": files.versions(),
-        }
+        report |= origin
         report[section] |= files.rounded(values)
     return report
 

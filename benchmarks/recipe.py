@@ -17,13 +17,13 @@ HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed
 SIX = {"squares": False, "rows_per_batch": 6}
 """The rows of one prompt and rubric a step: nothing asks for the subject."""
 TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
-    "six rows a step, no squares": SIX | {"max_length": 110, "max_steps": 150},
-    "squares": {"max_length": 110, "max_steps": 150},
-    "squares on 135 tokens, 120 steps": {"max_length": 135},
-    "squares on 120 tokens, 120 steps, rate 3e-3": {"max_length": 120, "learning_rate": 3e-3},
+    "six rows a step, no squares": SIX | {"max_length": 135},
+    "squares": {"max_length": 135},
+    "squares on 110 tokens, 150 steps": {"max_length": 110, "max_steps": 150},
+    "the same, of the corpus's hands as well": {"max_length": 110, "max_steps": 150, "corpus": True},
+    "squares on 120 tokens, rate 3e-3": {"max_length": 120, "learning_rate": 3e-3},
     "squares on whole texts, 60 steps": {"max_length": 512, "max_steps": 60},
-    "squares, of the corpus's hands as well": {"max_length": 110, "max_steps": 150, "corpus": True},
-    "squares, beta 0.1": {"max_length": 110, "max_steps": 150, "beta": 0.1},
+    "squares, beta 0.1": {"max_length": 135, "beta": 0.1},
 }
 
 

@@ -274,7 +274,7 @@ def test_saving_replaces_only_what_this_studio_loaded_or_saved(studio, tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     studio.file.value = "folder"
     studio.save.click()
-    assert "Not saved. folder.yaml" in studio.state.value
+    assert "Not saved." in studio.state.value and "folder.yaml (it is a folder)" in studio.state.value
 
 
 def test_all_text_is_shown_as_text(studio):

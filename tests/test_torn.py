@@ -53,7 +53,6 @@ SOMEONES = {
     "a tab in a text": b'{"prompt": "a\tb',
     "words": b"not json",
     "rows with the line ends of old Macs": b'{"prompt": "one"}\r{"prompt": "two"}',
-    "nulls of a crashed disk": b"\0" * 40,
 }
 
 

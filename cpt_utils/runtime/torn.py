@@ -24,11 +24,12 @@ DEEPEST = 20
 
 def is_torn(line: bytes) -> bool:
     """Whether the line is a row as `json.dumps(row, ensure_ascii=False)` writes it that ends too soon."""
+    written = line.rstrip(b"\x00")  # a machine that lost its power leaves zeros behind what it wrote
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(line)  # its last character may be cut in two
+        text = codecs.getincrementaldecoder("utf-8")().decode(written)  # its last character may be cut in two
     except UnicodeDecodeError:
         return False
     text = STRING.sub(lambda found: {"whole": '""', "cut": '"'}.get(found.lastgroup, "?"), text)
     for _ in range(DEEPEST):  # what is closed stands for any value
         text = CLOSED.sub("null", text)
-    return bool(OPEN.fullmatch(text))
+    return bool(OPEN.fullmatch(text)) or written != line and text in ("", "null")

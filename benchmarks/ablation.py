@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import RESULTS, keep, keep_texts, kept_texts, result, side_by_side
+from benchmarks.measured import keep, keep_all_texts, kept_texts, result, side_by_side
 from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
@@ -192,13 +192,6 @@ def assemble() -> dict:
     }
 
 
-def keep_all_texts() -> None:
-    """Every unit's texts, in one file beside the results."""
-    (RESULTS / "ablation.jsonl.xz").unlink(missing_ok=True)
-    for name in units():
-        keep_texts("ablation", name, read_jsonl(texts_of(name)))
-
-
 def take_texts(found) -> list[dict]:
     """The rows that a unit's result holds under "written", however deep; they are taken out of it."""
     if isinstance(found, list):
@@ -216,7 +209,7 @@ def main() -> None:
     list(side_by_side(run, missing, options.workers))
     if not options.only:
         keep("ablation", assemble())
-        keep_all_texts()
+        keep_all_texts("ablation", {name: read_jsonl(texts_of(name)) for name in units()})
 
 
 if __name__ == "__main__":

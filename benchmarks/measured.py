@@ -34,6 +34,13 @@ def keep_texts(name: str, of: str, rows: list[dict]) -> None:
             file.write(json.dumps({"of": of} | files.rounded(kept), ensure_ascii=False) + "\n")
 
 
+def keep_all_texts(name: str, texts: dict[str, list[dict]]) -> None:
+    """Write benchmarks/results/`name`.jsonl.xz anew, with the rows under the names of what they are of."""
+    (RESULTS / f"{name}.jsonl.xz").unlink(missing_ok=True)
+    for of, rows in texts.items():
+        keep_texts(name, of, rows)
+
+
 def kept_texts(name: str, of: str) -> list[dict]:
     """The rows that benchmarks/results/`name`.jsonl.xz holds under "of"."""
     with lzma.open(RESULTS / f"{name}.jsonl.xz", "rt", encoding="utf-8") as file:

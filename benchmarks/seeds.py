@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.measured import RESULTS, keep, keep_texts
+from benchmarks.measured import keep, keep_all_texts
 from cpt_utils.evaluation import steerability
 from cpt_utils.judging import embedded_judge, judge_rows
 from cpt_utils.measures import style_measures
@@ -95,9 +95,7 @@ def main() -> None:
             "standard_deviation": spread,
         },
     )
-    (RESULTS / "seeds.jsonl.xz").unlink(missing_ok=True)
-    for seed in SEEDS:
-        keep_texts("seeds", str(seed), texts[seed])
+    keep_all_texts("seeds", {str(seed): rows for seed, rows in texts.items()})
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ def _back_to_the_beginning(trainer: DPOTrainer) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[Path]:
     """Hold a training's checkpoints; a TrainingError if another process does."""
-    lock = _lock(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -131,11 +132,6 @@ def _alone(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         lock.release()
-
-
-def _lock(folder: Path) -> FileLock:
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock")
 
 
 def _remove_oldest(mine: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from cpt_utils.asking import ask_all, counted
 from cpt_utils.degenerate import degeneracy
 from cpt_utils.judging import Judgement
+from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
@@ -47,7 +48,7 @@ def fence(text: str) -> str:
 
 def plain(text: str) -> str:
     """The text with a word joiner (invisible) inside of whatever looks like a special token or a tag."""
-    return MARKUP.sub(lambda found: found[0] + "\u2060", text)
+    return MARKUP.sub(lambda found: found[0] + JOINER, text)
 
 
 def judgement_schema(rubric: Rubric) -> dict:

@@ -6,7 +6,6 @@ shuffled. It is that model's view: what it never learned to predict gains little
 """
 
 import random
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +48,7 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
     from cpt_utils.models.logps import text_logps, weights_hash
 
     model_key = weights_hash(chat_model.model)
-    shipped = kept.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
-    stored = kept.read_numbers(folder / FILE) if folder else {}
-    known = shipped.get(model_key, {}) | stored.get(model_key, {})
+    known = kept.known_numbers(FILE, folder, model_key)
     keys = [files.json_hash(text, 16, ascii=True) for text in texts]
     missing = {key: text for key, text in zip(keys, texts) if key not in known and len(text.split()) > 1}
     if missing:

@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from datasets import Dataset
+from harm import HARM
 from peft import LoraConfig
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig
@@ -142,14 +143,6 @@ def saved(tiny, tokenizer, rows, tmp_path_factory):
     trainer = trainer_in.__wrapped__(tiny, tokenizer, rows)(folder, max_steps=4)
     trainer.train()
     return folder
-
-
-HARM = {
-    "gone": lambda path: path.unlink(),
-    "empty": lambda path: path.write_bytes(b""),
-    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "nulls": lambda path: path.write_bytes(b"\0" * path.stat().st_size),
-}
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from harm import HARM
 from safetensors.numpy import save_file
 
 from cpt_utils.models import embedded, whole
@@ -36,14 +37,6 @@ def test_a_model_is_made_once(cached, tmp_path, capsys):
     ask()
     assert len(made) == 1 and whole.damage(tmp_path / "cache" / "model", NAMES) == ""
     assert sorted(os.listdir(tmp_path / "cache")) == [".model.lock", "model"] and not capsys.readouterr().out
-
-
-HARM = {
-    "missing": lambda path: path.unlink(),
-    "empty": lambda path: path.write_bytes(b""),
-    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "nulls": lambda path: path.write_bytes(b"\0" * path.stat().st_size),
-}
 
 
 @pytest.mark.parametrize("harm", HARM)

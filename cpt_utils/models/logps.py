@@ -8,7 +8,6 @@ the shipped rows under the embedded model are shipped too (`make logps`).
 import hashlib
 import math
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +29,7 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     Sequences are cut at max_length tokens, as in training.
     """
     model_key = f"{weights_hash(chat_model.model)} {machine.number_type()}"
-    shipped = kept.read_numbers(resources.files("cpt_utils").joinpath("data", FILE))
-    stored = kept.read_numbers(folder / FILE) if folder else {}
-    known = shipped.get(model_key, {}) | stored.get(model_key, {})
+    known = kept.known_numbers(FILE, folder, model_key)
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
     keys = [_keys(row) for row in tokens]
     missing = [number for number, pair in enumerate(keys) if not known.keys() >= set(pair)]

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,13 @@ def read_numbers(path) -> dict[str, dict[str, float]]:
     except (ValueError, AttributeError):
         print(f"note: {path.name} is broken; what it held is computed again")
         return {}
+
+
+def known_numbers(name: str, folder: Path | None, key: str) -> dict[str, float]:
+    """Measurements under the key of a model: those that the package ships in a file of this name, and `folder`'s."""
+    shipped = read_numbers(resources.files("cpt_utils").joinpath("data", name))
+    stored = read_numbers(folder / name) if folder else {}
+    return shipped.get(key, {}) | stored.get(key, {})
 
 
 @contextlib.contextmanager

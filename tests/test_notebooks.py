@@ -202,7 +202,7 @@ def test_full_run_meets_the_bars():
 def test_a_cell_run_too_early_says_which_cell_comes_first():
     from cpt_utils.runtime.cell_order import first_to_run, notebooks
 
-    train = next(text for _, text in notebooks()[3] if "trainer.train(" in text)
+    train = next(text for _, text in notebooks()[3] if "train(trainer" in text)
     told = first_to_run("trainer", train)
     assert "'trainer'" in told and "under 'The trainer' that begins with `started = time.time()`" in told
     assert first_to_run("no_such_name", train) == "" and first_to_run("trainer", "my = cell") == ""
@@ -262,7 +262,7 @@ def test_a_skipped_cell_and_an_interrupt_leave_the_kernel_usable(tmp_path, monke
         monkeypatch.setenv(name, value)
     (path,) = [p for p in NOTEBOOKS if p.name.startswith("04")]
     cells = [cell.source for cell in code_cells(nbformat.read(path, as_version=4))]
-    train = next(i for i, source in enumerate(cells) if "trainer.train(" in source)
+    train = next(i for i, source in enumerate(cells) if "train(trainer" in source)
     build = next(i for i, source in enumerate(cells) if "trainer = prepare_trainer(" in source)
     manager, client = start_new_kernel(kernel_name="python3", cwd=str(path.parent))
 

@@ -13,7 +13,7 @@ from cpt_utils.judging import judge_rows
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.rows import Response, Task
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import PairError
+from cpt_utils.runtime.errors import CutOffError, EndpointError, PairError
 from cpt_utils.teachers import Teacher
 
 MISS = 100.0
@@ -50,9 +50,12 @@ def candidates(
     for i in range(1, n + 1):
         teacher = attempt(i)
 
-        def answer(conversations: list, ask=teacher.texts) -> list[str]:
-            # An empty answer is a bad try, not a fault: the same seed would give it again.
-            return [(text or "").strip() or "(no answer)" for text in ask(conversations)]
+        def answer(conversations: list, ask=teacher.texts) -> list[str | EndpointError]:
+            # An answer that is empty or cut off is a bad try, not a fault: the same seed would give it again.
+            texts = [None if isinstance(text, CutOffError) else text for text in ask(conversations)]
+            return [
+                text if isinstance(text, EndpointError) else (text or "").strip() or "(no answer)" for text in texts
+            ]
 
         numbered = replace(teacher, name=f"{teacher.name}#{i}", answer=answer)
         for row in generate_responses(numbered, tasks, path, to_messages):

@@ -8,7 +8,7 @@ from cpt_utils.asking import ask_all, counted
 from cpt_utils.prompts import teacher_messages
 from cpt_utils.rows import Response, Task, target_name, target_of
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import CutOffError, GenerationError, PairError, StoreError
+from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, PairError, StoreError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher
 from cpt_utils.thoughts import spoken
@@ -165,8 +165,10 @@ def _ask_for_missing(
         return ask_all(batches, teacher.workers, ask, keep, is_kept)
 
 
-def _clean(text: str | None) -> str | Exception:
+def _clean(text: str | EndpointError | None) -> str | Exception:
     """A response without thinking, outer space and halves of characters (an emoji cut in two); or why it is none."""
+    if isinstance(text, EndpointError):
+        return text
     if not isinstance(text, str | None):
         return TypeError(f"a {type(text).__name__} in place of a response")
     try:

@@ -13,7 +13,7 @@ from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import CutOffError, JudgeError, RefusedError, StoreError
+from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
 
@@ -153,6 +153,8 @@ class LLMJudge:
         for _ in range(self.retries + 1):
             try:
                 (text,) = self.teacher.texts([turns], **schema)
+                if isinstance(text, EndpointError):
+                    raise text
             except (RefusedError, CutOffError) as refusal:  # of this text alone: the next call would meet it, too
                 self.refusals[request["asked"]] = str(refusal)
                 break

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from cpt_utils.runtime.errors import CutOffError, EndpointError, RefusedError
 from cpt_utils.runtime.keys import holds_key, scrub
-from cpt_utils.thoughts import MORE_ROOM, UNANSWERED
+from cpt_utils.thoughts import UNANSWERED, cut_off
 
 OTHER_WORDS = "ask in other words, or leave it out"
 CUT = {"length", "max_tokens", "model_length", "max_output_tokens"}
@@ -56,10 +56,8 @@ def _whole(message: dict, said: str, thought: bool, reason: str) -> str:
         raise RefusedError(f"the endpoint's filter held the answer back ({OTHER_WORDS}; finish_reason: {reason})")
     if reason in BROKEN:
         raise EndpointError(f"the server broke off ({reason!r}: run the same call again)", status=200)
-    if reason in CUT and not said.strip():
-        raise CutOffError(f"all tokens were spent before any answer ({MORE_ROOM})")
     if reason in CUT:
-        raise CutOffError(f"an answer that the limit of tokens cut off ({MORE_ROOM})")
+        raise cut_off(said)
     if thought and not said.strip():
         raise CutOffError(UNANSWERED)
     if not said.strip() and reason not in ("", "stop"):

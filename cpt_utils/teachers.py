@@ -12,13 +12,13 @@ from cpt_utils import connection, replies
 from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError
 from cpt_utils.runtime.files import encodable
 from cpt_utils.runtime.keys import api_key
-from cpt_utils.thoughts import aloud, spoken
+from cpt_utils.thoughts import aloud, cut_off, spoken
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
 """What endpoints answer to a request for structured output if they have none; 500 may be anything."""
 PAUSES = (0, 1, 2)
 """Seconds before each attempt at a reply that can be read; the openai client itself retries other faults."""
-LIMITS = ("max_completion_tokens", "max_tokens")
+LIMITS = ("max_completion_tokens", "max_tokens", "max_new_tokens")
 MORE = 4
 """Times the room of a cut answer, for the next attempt: what is not used costs nothing."""
 OURS = {"messages", "model", "stream", "stream_options", "timeout"}
@@ -29,6 +29,7 @@ OURS = {"messages", "model", "stream", "stream_options", "timeout"}
 class Teacher:
     """A model that answers conversations: `answer(list of conversations) -> list of texts`.
 
+    An EndpointError in a text's place says why this one conversation has no answer.
     takes_schema: `answer` has a second argument, a JSON schema that the answers are held to where the model can.
     """
 
@@ -45,7 +46,7 @@ class Teacher:
             if type(size := getattr(self, name)) is not int or size < 1:
                 raise SettingsError(f"{name} is {size!r}: a teacher answers one or more at a time.")
 
-    def texts(self, conversations: list[list[dict]], **schema) -> list[str | None]:
+    def texts(self, conversations: list[list[dict]], **schema) -> list[str | EndpointError | None]:
         """What `answer` gives; an EndpointError if that is no list with an entry for each conversation."""
         if not callable(self.answer):
             raise EndpointError(f"the teacher's answer is {self.answer!r}: give it a function", fatal=True)
@@ -58,11 +59,28 @@ class Teacher:
         return list(given)
 
 
-def local_teacher(chat_model, batch_size: int = 8, **chat_options) -> Teacher:
-    """A teacher that runs a loaded chat model (loading.load_chat_model) in this process."""
-    from cpt_utils.models.conversation import chat
+def local_teacher(chat_model, batch_size: int = 8, *, longer: int | None = None, **chat_options) -> Teacher:
+    """A teacher that runs a loaded chat model (loading.load_chat_model) in this process.
 
-    return Teacher(chat_model.name, lambda conversations: chat(chat_model, conversations, **chat_options), batch_size)
+    longer: as endpoint_teacher takes it. None keeps what max_new_tokens cuts off: small models hardly ever end before,
+    and a text of theirs is as good up to there. `chat_options` go to conversation.answered.
+    """
+    from cpt_utils.models.conversation import NEW_TOKENS, answered
+
+    options = {"max_new_tokens": NEW_TOKENS} | chat_options
+
+    def ask(conversations: list[list[dict]], room: dict) -> list[str | CutOffError]:
+        answers = answered(chat_model, conversations, **options | room)
+        return [_unless_cut(_spoken, text) if ended else cut_off(text) for text, ended in answers]
+
+    def answer(conversations: list[list[dict]]) -> list[str | CutOffError]:
+        if longer is None:
+            return [text for text, _ in answered(chat_model, conversations, **options)]
+        return _ask_longer(ask, conversations, options, longer)
+
+    if longer is not None:
+        _check_counts(longer=longer)
+    return Teacher(chat_model.name, answer, batch_size)
 
 
 def endpoint_teacher(
@@ -84,7 +102,9 @@ def endpoint_teacher(
     chat.completions.create. Thinking is cut off; with a schema only the thinking that has a field of its own, as a
     judge's answer is read strictly as a whole.
     """
-    _check_numbers(timeout, retries=retries, longer=longer)
+    if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
+        raise SettingsError(f"timeout is {timeout!r}: write a number of seconds above 0.")
+    _check_counts(retries=retries, longer=longer)
     base_url = connection.address(base_url)
     client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
     _check_options(client, options)
@@ -94,7 +114,13 @@ def endpoint_teacher(
         return [_ask_with(schema, turns) if schema else _ask_roomy(turns, _spoken) for turns in asked]
 
     def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
-        return _ask_longer(lambda room: read(_ask(client, model, turns, options | form | room)), options, longer)
+        def ask(asked: list, room: dict) -> list[str | CutOffError]:
+            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room)))]
+
+        (said,) = _ask_longer(ask, [turns], options, longer)
+        if isinstance(said, CutOffError):
+            raise said
+        return said
 
     def _ask_with(schema: dict, turns: list[dict]) -> str:
         if refused.is_set():
@@ -112,9 +138,7 @@ def endpoint_teacher(
     return Teacher(model, answer, workers=workers, takes_schema=True)
 
 
-def _check_numbers(timeout: float, **counts: int) -> None:
-    if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
-        raise SettingsError(f"timeout is {timeout!r}: write a number of seconds above 0.")
+def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if type(count) is not int or count < 0:
             raise SettingsError(f"{name} is {count!r}: write a whole number of 0 or more.")
@@ -137,22 +161,30 @@ def _spoken(text: str) -> str:
     return text if aloud(text, strict=True) is None else said
 
 
-def _ask_longer(ask: Callable[[dict], str], options: dict, longer: int) -> str:
-    """`ask(changed options)`, again with more room where the limit of tokens cut its answer off."""
-    cut, room = None, {name: options[name] for name in LIMITS if type(options.get(name)) is int}
-    for _ in range(longer + 1):
+def _unless_cut(read: Callable[..., str], *given) -> str | CutOffError:
+    """`read(*given)`, or why its text is cut off."""
+    try:
+        return read(*given)
+    except CutOffError as error:
+        return error
+
+
+def _ask_longer(ask: Callable[[list, dict], list], asked: list, options: dict, longer: int) -> list[str | CutOffError]:
+    """`ask(asked, changed options)`, again with more room for those whose answer the limit of tokens cut off."""
+    room = {name: options[name] for name in LIMITS if type(options.get(name)) is int}
+    answers, cut = {}, list(range(len(asked)))
+    for tried in range(longer + 1):
         try:
-            return ask(room)
-        except CutOffError as error:
-            cut = error
+            answers |= zip(cut, ask([asked[place] for place in cut], room))
         except EndpointError as error:
-            if cut is None or error.status not in (400, 422):  # so much room is more than the server gives
+            if not tried or error.status not in (400, 422):  # so much room is more than the server gives
                 raise
             break
-        if not room:
+        cut = [place for place in cut if isinstance(answers[place], CutOffError)]
+        if not cut or not room:
             break
         room = {name: limit * MORE for name, limit in room.items()}
-    raise cut
+    return [answers[place] for place in range(len(asked))]
 
 
 def _ask(client, model: str, turns: list[dict], options: dict) -> str:

@@ -17,6 +17,13 @@ MORE_ROOM = "raise max_tokens or max_new_tokens, or turn thinking off"
 UNANSWERED = f"thinking, and no answer after it ({MORE_ROOM})"
 
 
+def cut_off(text: str) -> CutOffError:
+    """What to say of an answer that the limit of tokens ended, not the model: it may lack its end, or everything."""
+    if text.strip():
+        return CutOffError(f"an answer that the limit of tokens cut off ({MORE_ROOM})")
+    return CutOffError(f"all tokens were spent before any answer ({MORE_ROOM})")
+
+
 def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
     """The text outside of thinking; None if a thought does not end, as what follows it was never written.
 

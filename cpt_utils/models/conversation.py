@@ -5,6 +5,9 @@ from itertools import takewhile
 
 from cpt_utils.models.templates import end_token, in_user_turn, plain_text, rendered, takes_system
 
+NEW_TOKENS = 130
+"""Room for an answer, unless said otherwise."""
+
 
 @dataclass
 class ChatModel:
@@ -63,11 +66,16 @@ def fit_rows(tokenizer, rows: list[dict]) -> list[dict]:
     return fitted
 
 
-def chat(
+def chat(chat_model: ChatModel, conversations: list[list[dict]], **options) -> list[str]:
+    """The texts of `answered`, which says what options there are."""
+    return [text for text, _ in answered(chat_model, conversations, **options)]
+
+
+def answered(
     chat_model: ChatModel,
     conversations: list[list[dict]],
     *,
-    max_new_tokens: int = 130,
+    max_new_tokens: int = NEW_TOKENS,
     temperature: float = 0.7,
     top_p: float = 0.9,
     repetition_penalty: float = 1.0,
@@ -75,8 +83,10 @@ def chat(
     batch_size: int = 48,
     progress: str | None = None,
     watch=None,
-) -> list[str]:
-    """One answer to each conversation; temperature 0 is greedy. `progress` labels a progress bar.
+) -> list[tuple[str, bool]]:
+    """One answer to each conversation, and whether it came to its end within the limit of tokens.
+
+    Temperature 0 is greedy. `progress` labels a progress bar.
 
     `watch` sees the new tokens at every step and may end the generation (decoding.generate).
     """
@@ -86,14 +96,14 @@ def chat(
     from cpt_utils.fast.decoding import generate
 
     model, tokenizer = chat_model.model, chat_model.tokenizer
-    texts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
+    prompts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
     ends = model.generation_config.eos_token_id
     ends = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])} - {None}
     torch.manual_seed(seed)
     answers = []
-    for start in tqdm(range(0, len(texts), batch_size), desc=progress, disable=progress is None):
+    for start in tqdm(range(0, len(prompts), batch_size), desc=progress, disable=progress is None):
         batch = tokenizer(
-            texts[start : start + batch_size], return_tensors="pt", padding=True, add_special_tokens=False
+            prompts[start : start + batch_size], return_tensors="pt", padding=True, add_special_tokens=False
         ).to(model.device)
         new = generate(
             model,
@@ -106,6 +116,8 @@ def chat(
             repetition_penalty=repetition_penalty,
             watch=watch,
         )
-        ended = [list(takewhile(lambda token: token not in ends, row)) for row in new.tolist()]
-        answers += [text.strip() for text in tokenizer.batch_decode(ended, skip_special_tokens=True)]
+        rows = new.tolist()
+        said = [list(takewhile(lambda token: token not in ends, row)) for row in rows]
+        texts = tokenizer.batch_decode(said, skip_special_tokens=True)
+        answers += [(text.strip(), not ends.isdisjoint(row)) for text, row in zip(texts, rows)]
     return answers

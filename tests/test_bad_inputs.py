@@ -502,16 +502,30 @@ def cut(path, share=0.5):
     path.write_bytes(data[: int(len(data) * share)])
 
 
-def adapter_weights(change):
-    """Harm: what `change` makes of the adapter's weights by name."""
+def changed_weights(place, change):
+    """Harm: what `change` makes of a file's weights by name."""
 
     def harm(folder):
         from safetensors.torch import load_file, save_file
 
-        path = folder / "adapter" / "adapter_model.safetensors"
-        save_file({name: weight.contiguous() for name, weight in change(load_file(path)).items()}, path)
+        weights = {name: weight.contiguous() for name, weight in change(load_file(folder / place)).items()}
+        save_file(weights, folder / place, {"format": "pt"})
 
     return harm
+
+
+def adapter_weights(change):
+    return changed_weights(ADAPTER, change)
+
+
+def one_value(name, value):
+    """Harm: a value in the midst of one of the student's weights."""
+
+    def change(weights):
+        weights[name].view(-1)[7] = float(value)
+        return weights
+
+    return changed_weights(WEIGHTS, change)
 
 
 def of_each(change):
@@ -556,6 +570,12 @@ MODELS = {
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "student cannot be loaded"),
     "no config": (lambda f: (f / CONFIGS[0]).unlink(), "student"),
     "cut config": (lambda f: cut(f / CONFIGS[0]), "student"),
+    "a weight that is no number": (
+        one_value("model.layers.1.mlp.down_proj.weight", "nan"),
+        ("student", "no numbers, in model.layers.1.mlp.down_proj.weight"),
+    ),
+    "a norm without end": (one_value("model.norm.weight", "inf"), ("student", "no numbers, in model.norm.weight")),
+    "a word without end": (one_value("model.embed_tokens.weight", "-inf"), "no numbers, in model.embed_tokens"),
     "another width": (lambda f: edit(f / CONFIGS[0], hidden_size=32), ("student", "config.json")),
     "more layers": (lambda f: edit(f / CONFIGS[0], num_hidden_layers=3), "lack"),
     "another architecture": (
@@ -627,6 +647,19 @@ def test_models(case, tmp_path, student):
         loading.load_chat_model(EMBEDDED.replace(student=str(tmp_path / "student")), tmp_path / "adapter")
     one_sentence(caught.value, named)
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "kind, value", [("float16", 6e4), ("bfloat16", 3e38), ("float32", 3e38), ("float8_e4m3fn", float("nan"))]
+)
+def test_large_numbers_are_numbers_and_packed_ones_are_passed_over(kind, value):
+    from cpt_utils.models.checks import check_numbers
+
+    model = torch.nn.Linear(40, 40)
+    packed = torch.full((40, 40), value).to(getattr(torch, kind))
+    model.weight = torch.nn.Parameter(packed, requires_grad=False)
+    check_numbers("student", model)
+    check_numbers("student", torch.nn.Linear(4, 4, device="meta"))
 
 
 def test_the_unharmed_student_loads_with_its_adapter(student):

@@ -66,6 +66,24 @@ def check_weights(name: str, missing: "list[str] | set[str]") -> None:
         )
 
 
+def check_numbers(name: str, model) -> None:
+    """Raise a ModelError if a weight has a value that is no number or has no end: every answer would be noise."""
+    import torch
+
+    with torch.inference_mode():
+        for place, weight in model.named_parameters():
+            # What is offloaded or quantised is passed over: it would have to be fetched or unpacked for this.
+            if weight.is_meta or not weight.is_floating_point() or weight.dtype.itemsize == 1:
+                continue
+            # A sum takes a tenth of the time of a look at each value: 0.06 s for 135 million of them, and for any
+            # model less than to read it from the disk. As it may overflow, its verdict is looked into.
+            if not weight.sum(dtype=torch.float32).isfinite() and not weight.isfinite().all():
+                raise ModelError(
+                    f"The weights of {name} have values that are no numbers, in {place}: delete them and download or "
+                    "write them again."
+                )
+
+
 def check_template(name: str, tokenizer) -> None:
     """Raise a ModelError unless the model has a chat template with which it is trained as it is used."""
     if not tokenizer.chat_template:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cpt_utils.models import four_bit
 from cpt_utils.models.adapters import find_adapter, with_adapter
-from cpt_utils.models.checks import check_template, check_weights, loading
+from cpt_utils.models.checks import check_numbers, check_template, check_weights, loading
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
@@ -83,6 +83,7 @@ def load_student(profile: Profile, **options) -> ChatModel:
             model, loaded = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         check_weights(name, loaded["missing_keys"])
         four_bit.keep_trainable(model)
+    check_numbers(name, model)
     check_template(name, tokenizer)
     tokenizer.padding_side = "left"
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

@@ -88,7 +88,8 @@ class LLMJudge:
     "unparsable", and the caller leaves the text out and counts it; so it is, with its reason, where the model or a
     filter refuses, or the limit of tokens cuts the answer off. Degenerate texts are flagged by the same rule as
     everywhere. Verdicts go to the JSONL file `path`, if there is one, the moment they arrive; texts that have one
-    are not asked about again, in this process or the next.
+    are not asked about again, in this process or the next. Several processes may judge into one file: it is held for
+    each verdict, not for the asking.
     """
 
     def __init__(self, teacher: "Teacher | Callable", path: Path | None = None, retries: int = 2):
@@ -112,6 +113,9 @@ class LLMJudge:
         only for that.
         """
         requests = [self._request(row) for row in rows]
+        if self.path:
+            with self._store:  # again: another kernel may have judged into the file since
+                self.known |= stored_verdicts(self.path)
         missing = {request["asked"]: [request] for request in requests if not self._is_kept(request)}
 
         def ask(batch: list[dict]) -> list:
@@ -184,4 +188,5 @@ class LLMJudge:
         with self._store:
             self.known[request["asked"]] = verdict
             if self.path and score is not None:  # what could not be read may be asked for another time
-                files.append(self.path, [row])
+                with files.writing(self.path):
+                    files.append(self.path, [row])

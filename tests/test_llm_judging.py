@@ -1,15 +1,18 @@
 """The chat model as a judge: answers of every kind read or refused, verdicts kept, texts that talk to the judge."""
 
 import json
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from cpt_utils.judging import Judgement, judge_rows
-from cpt_utils.llm_judging import LLMJudge, fence, judge_messages, judgement_schema
+from cpt_utils.llm_judging import LLMJudge, fence, judge_messages, judgement_schema, stored_verdicts
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import load_rubric
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import EndpointError, JudgeError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
@@ -365,3 +368,57 @@ def test_stored_verdicts_that_are_none_are_asked_for_again(tmp_path):
     path.write_text('{"prompt": "p", "response": "r"}\n', "utf-8")
     with pytest.raises(StoreError, match="v.jsonl, row 1 is no verdict: give the judge a file of its own"):
         judge_rows(LLMJudge(Teacher("m", answer), path), rows_of(3))
+
+
+def test_a_verdict_waits_until_another_kernel_has_written_its_own(tmp_path):
+    path, answered = tmp_path / "v.jsonl", threading.Event()
+
+    def answer(conversations):
+        answered.set()
+        return [verdict(number_in(conversations[0]))]
+
+    theirs = json.dumps({"asked": "another", "judge": "m", "score": 5.0, "by_criterion": {}}) + "\n"
+    judging = threading.Thread(target=judge_rows, args=(LLMJudge(Teacher("m", answer), path), rows_of(3)))
+    with files.writing(path), open(path, "a") as file:
+        file.write(theirs[:30])
+        file.flush()
+        judging.start()
+        assert answered.wait(60)
+        time.sleep(0.3)
+        file.write(theirs[30:])
+    judging.join(20)
+    assert sorted(score for score, _ in stored_verdicts(path).values()) == [0, 1, 2, 5]
+    assert {file.name for file in tmp_path.iterdir()} == {"v.jsonl", ".v.jsonl.lock"}
+
+
+JUDGING = """
+import json, sys
+from pathlib import Path
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.teachers import Teacher
+teacher = Teacher("m", lambda conversations: [json.dumps({"score": int(sys.argv[2])})], workers=4)
+rows = [{"rubric": "rococo", "prompt": sys.argv[2], "response": f"Text {n} is about the sea."} for n in range(40)]
+assert len(LLMJudge(teacher, Path(sys.argv[1])).score_all(rows)) == 40
+"""
+
+
+def test_kernels_that_judge_into_one_file_lose_nothing(tmp_path):
+    path = tmp_path / "new" / "v.jsonl"
+    judging = [subprocess.Popen([sys.executable, "-c", JUDGING, path, str(score)]) for score in (10, 20, 30)]
+    assert [process.wait(200) for process in judging] == [0, 0, 0]
+    scores = [score for score, _ in stored_verdicts(path).values()]
+    assert [scores.count(score) for score in (10, 20, 30)] == [40] * 3 and not path.with_name("v.jsonl.torn").exists()
+
+
+def test_what_another_kernel_has_judged_since_is_not_asked_again(tmp_path):
+    asked = []
+
+    def answer(conversations):
+        asked.append(number_in(conversations[0]))
+        return [verdict(asked[-1])]
+
+    path, teacher = tmp_path / "v.jsonl", Teacher("m", answer)
+    early = LLMJudge(teacher, path)
+    judge_rows(early, rows_of(2))
+    judge_rows(LLMJudge(teacher, path), rows_of(5))
+    assert [row["score"] for row in judge_rows(early, rows_of(6))] == list(range(6)) and asked == list(range(6))

@@ -1,12 +1,16 @@
 """The report of a run and kept measurements: no kernel loses another's part, and what is damaged is kept."""
 
 import json
+import re
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from cpt_utils import runtime
+from cpt_utils.commands import series
 from cpt_utils.runtime import files, kept, profiles
 from cpt_utils.runtime.errors import StoreError
 
@@ -63,6 +67,32 @@ def test_damaged_measurements_are_kept_too(tmp_path):
     kept.keep_numbers(path, "model", {"new": 2.0})
     assert kept.read_numbers(path) == {"model": {"new": 2.0}}
     assert path.with_name("logps.json.broken").read_text() == '{"model": {"cut": 1'
+
+
+def test_a_whole_run_begins_a_report_and_puts_the_former_one_aside(report, monkeypatch):
+    monkeypatch.setenv("CPT_PROFILE", "smoke")
+    monkeypatch.setattr(series, "estimate", lambda wanted: "")
+    runtime.update_report(SMOKE, "capstone", {"rows": 2})
+    series.run([], in_place=False, whole=False)
+    assert json.loads(report.read_text())["capstone"] == {"rows": 2}
+    latest = report.read_bytes()
+    series.run([], in_place=False, whole=True)
+    (aside,) = report.parent.glob("report-*.json")
+    assert re.fullmatch(r"report-before-\d{8}-\d{6}\.json", aside.name)
+    assert aside.read_bytes() == latest and "capstone" not in json.loads(report.read_text())
+    series.run([], in_place=False, whole=True)  # within the same second or not
+    assert aside.read_bytes() == latest and len(list(report.parent.glob("report-before-*"))) == 2
+
+
+def test_a_report_that_another_kernel_writes_is_put_aside_whole(report):
+    with files.writing(report):
+        beginning = threading.Thread(target=kept.begin_report, args=(report.parent,))
+        beginning.start()
+        time.sleep(0.3)
+        report.write_text("theirs")
+    beginning.join(20)
+    assert [path.read_text() for path in report.parent.glob("report-before-*.json")] == ["theirs"]
+    assert not report.exists()
 
 
 def test_a_report_that_cannot_be_written_is_named(report):

@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from cpt_utils import runtime
 from cpt_utils.commands.cost import SERIES
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import files, kept, profiles
 from cpt_utils.runtime.errors import CptError
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
@@ -190,7 +190,7 @@ def run(sources: list[Path], in_place: bool, whole: bool) -> int:
     if minutes := estimate([source.name[:2] for source in sources]):
         print(minutes, flush=True)
     if whole:
-        (folder / "report.json").unlink(missing_ok=True)
+        kept.begin_report(folder)
     for source in sources:
         print(f"{source.stem} ...", flush=True)
         try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,18 @@ def update_report(profile: "Profile", section: str, values: dict) -> dict:
         report |= origin
         report[section] |= files.rounded(values)
     return report
+
+
+def begin_report(folder: Path) -> None:
+    """Put the report of a former run aside, under a name with the time: none of its sections get into the next one."""
+    path = folder / "report.json"
+    with files.writing(path):
+        try:
+            files.set_aside(path, time.strftime("report-before-%Y%m%d-%H%M%S.json"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise files.unwritable(path, error) from None
 
 
 def keep_numbers(path: Path, key: str, numbers: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
+import os
 import unicodedata
 from pathlib import Path
 from typing import Annotated
@@ -115,7 +116,7 @@ class Rubric(Strict):
             raise RubricError(f"{where}: {first_fault(error)}.") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """The rubric as YAML text, also written to `path` if one is given."""
+        """The rubric as YAML text, also written to `path` if one is given; only a rubric is replaced there."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
             _write(Path(path).expanduser(), text)
@@ -146,14 +147,30 @@ def _names_file(text: str) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    """A RubricError says why it cannot be written."""
+    """Write a rubric whole. A RubricError says why it cannot be, or refuses to replace anything but a rubric."""
     try:
-        if path.is_dir():  # the error of the system names another file, and differs by system
+        place = path.resolve()  # a link stays one
+        if place.is_dir():  # the error of the system names another file, and differs by system
             raise IsADirectoryError(0, "it is a folder")
-        files.write_whole(path, text)
-    except (OSError, ValueError) as error:
+        free = (
+            not os.path.lexists(place) or place.is_file() and _is_rubric(place)
+        )  # a device or a pipe is never replaced
+        if free:
+            files.write_whole(place, text)
+    except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise RubricError(f"The rubric cannot be written to {path} ({why}): check the path.") from None
+    if not free:
+        raise RubricError(
+            f"{path} is there already and is no rubric: move it away or choose another name; nothing was replaced."
+        )
+
+
+def _is_rubric(path: Path) -> bool:
+    try:
+        return bool(Rubric.from_yaml(path))
+    except RubricError:
+        return False
 
 
 def shipped_rubrics() -> list[str]:

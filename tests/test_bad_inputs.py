@@ -177,9 +177,29 @@ def test_rubric_files(case, tmp_path):
 # Where rubrics are read from and written to: (what is tried in a folder, what the message names)
 
 
+STANDING = {  # what no rubric replaces
+    "empty.yaml": b"",
+    "notes.txt": b"years of work",
+    "settings.yaml": b"title: mine\ncriteria: [a]\n",
+    "half_done.yaml": TEXT.replace("weight: ", "weight: 9", 1).encode(),
+    "two.yaml": f"{TEXT}---\n{TEXT}".encode(),
+    "latin.yaml": TEXT.encode() + b"# caf\xe9\n",
+    "long.yaml": TEXT.encode() + b"# years\n" * 20000,
+    "data.bin": bytes(range(256)),
+}
+
+
 def rubric_places(folder):
     (folder / "folder.yaml").mkdir()
     (folder / "file").write_text("x")
+    for name, content in STANDING.items():
+        (folder / name).write_bytes(content)
+    (folder / "link.yaml").symlink_to(folder / "notes.txt")
+    (folder / "round.yaml").symlink_to(folder / "round.yaml")
+
+    def over(name):
+        return lambda: rubric.to_yaml(folder / name), f"{name} is there already and is no rubric: move it away"
+
     rubric, missing = load_rubric("rococo"), folder / "no" / "rubric.yaml"
     return {
         "a folder": (lambda: load_rubric(folder / "folder.yaml"), "folder.yaml cannot be read"),
@@ -200,6 +220,8 @@ def rubric_places(folder):
         "written below a file": (lambda: rubric.to_yaml(folder / "file" / "rubric.yaml"), "cannot be written"),
         "written to half a character": (lambda: rubric.to_yaml(folder / "a\ud800.yaml"), "cannot be written"),
         "a number as text": (lambda: Rubric.from_yaml(7), "of type int"),
+        "written to a link to itself": (lambda: rubric.to_yaml(folder / "round.yaml"), "round.yaml"),
+        **{f"written over {name}": over(name) for name in [*STANDING, "link.yaml"]},
     }
 
 

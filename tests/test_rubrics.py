@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
@@ -122,3 +124,21 @@ def test_bad_release_text_says_where():
         Rubric.from_text(release_text(rubric, ["25%", "25%", "20%", "15%", "10%"]))
     with pytest.raises(RubricError, match="6 columns instead of 7"):
         Rubric.from_text(release_text(rubric).replace("\t25%", ""))
+
+
+def test_only_a_rubric_is_replaced_and_a_link_to_one_stays_a_link(tmp_path):
+    path, link = tmp_path / "r.yaml", tmp_path / "link.yaml"
+    link.symlink_to(path)
+    for name in ("rococo", "esoteric"):
+        load_rubric(name).to_yaml(link)
+        assert load_rubric(path).name == name and link.is_symlink()
+    load_rubric("rococo").to_yaml(path)
+    assert load_rubric(link).name == "rococo" and {p.name for p in tmp_path.iterdir()} == {"r.yaml", "link.yaml"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes")
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(RubricError, match="pipe.yaml is there already and is no rubric"):
+        load_rubric("rococo").to_yaml(tmp_path / "pipe.yaml")
+    assert (tmp_path / "pipe.yaml").is_fifo()

@@ -145,6 +145,7 @@ def _ask_for_missing(
     if changed := sum(key(request) in known for request in todo):
         print(f"{changed} rows of {path.name} answer an older text of their rubric or prompt: asking again")
     batches = [todo[i : i + teacher.batch_size] for i in range(0, len(todo), teacher.batch_size)]
+    tried = set()  # first requests of batches that were about to be written
     bar = tqdm(total=len(requests), initial=len(requests) - len(todo), desc=f"responses by {teacher.name}")
 
     def ask(batch: list[dict]) -> list[str]:
@@ -154,12 +155,14 @@ def _ask_for_missing(
         read = list(zip(batch, map(_clean, texts)))
         whole = [_row(request, text) for request, text in read if isinstance(text, str)]
         if whole:
+            tried.add(key(batch[0]))
             files.append(path, whole)
         bar.update(len(whole))
         return [fault for _, fault in read if isinstance(fault, Exception)]
 
     def is_kept(batch: list[dict]) -> bool:
-        return all(map(finder(read_responses(path)), batch))
+        # A large store is read again for one batch at most: the one whose writing was interrupted.
+        return key(batch[0]) in tried and all(map(finder(read_responses(path)), batch))
 
     with bar:
         return ask_all(batches, teacher.workers, ask, keep, is_kept)

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -299,6 +300,34 @@ def test_answers_that_arrive_after_an_interrupt_are_kept(tmp_path, interrupts, k
     said = "stopping: the answers to 8 requests under way are kept; interrupt again to leave them"
     assert done.stdout.splitlines() == [said, "8"], done.stderr
     assert len(generation.read_responses(path)) == kept
+
+
+@pytest.mark.parametrize("written", ["nothing", "a part", "all"])
+def test_an_interrupt_while_a_row_is_written_loses_and_doubles_none_and_reads_the_store_once(
+    tmp_path, monkeypatch, written
+):
+    """Of eight answers that have all arrived, the first is interrupted in its writing."""
+    path, arrived, readings = tmp_path / "r.jsonl", threading.Barrier(8), []
+    append, read = files.append, generation.read_responses
+
+    def interrupted(path, rows):
+        monkeypatch.setattr(files, "append", append)
+        monkeypatch.setattr(generation, "read_responses", lambda path: readings.append(1) or read(path))
+        if written != "nothing":
+            append(path, rows)
+        if written == "a part":
+            os.truncate(path, path.stat().st_size - 20)
+        raise KeyboardInterrupt
+
+    def answer(conversations):
+        arrived.wait(20)
+        return [conversations[0][-1]["content"]]
+
+    monkeypatch.setattr(files, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        generate_responses(Teacher("t", answer, workers=8), TASKS[:8], path, PLAIN)
+    wanted = [PLAIN(*task.values())[-1]["content"] for task in TASKS[:8]]
+    assert sorted(row["response"] for row in read(path)) == sorted(wanted) and len(readings) == 1
 
 
 def test_a_store_of_many_rows_is_read_and_matched_soon_and_in_little_memory(tmp_path):

@@ -83,6 +83,8 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     """
     from cpt_utils.models.loading import load_chat_model
 
+    if Path(adapter).resolve().is_relative_to(Path(folder).resolve()):
+        raise ExportError(f"{files.shown(folder)} holds the adapter itself: give the merged weights another folder.")
     with folders.whole_folder(folder) as place:  # first, as it may refuse
         chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
         chat_model.model.save_pretrained(place)

@@ -58,6 +58,15 @@ def test_merged_weights_answer_as_the_adapter_does(trained):
     torch.testing.assert_close(again.model(ids).logits, peft_model.eval()(ids).logits, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("folder", ["adapter", ".", "adapter/../adapter"])
+def test_merged_weights_never_replace_the_adapter_they_come_from(tmp_path, folder):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    with pytest.raises(errors.ExportError, match="holds the adapter itself: give the merged weights another folder"):
+        export.merge(None, adapter, tmp_path / folder)  # before anything is loaded
+    assert adapter.is_dir() and [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
 def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
     monkeypatch.delenv("LLAMA_CPP", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

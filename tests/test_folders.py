@@ -90,7 +90,7 @@ def test_what_the_series_did_not_write_is_refused_and_stays(tmp_path, peft_model
     with pytest.raises(ExportError, match="adapter holds what the series did not write.*move it away or choose"):
         adapters.save_adapter(peft_model, folder, "owner/base")
     with pytest.raises(ExportError, match="nothing was replaced"):
-        export.merge(None, None, folder)  # refused before anything is loaded
+        export.merge(None, tmp_path / "another", folder)  # refused before anything is loaded
     assert contents(tmp_path) == before | {".adapter.lock": b""}
 
 

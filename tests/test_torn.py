@@ -76,6 +76,15 @@ def test_a_whole_last_line_is_closed_whatever_its_spelling(tmp_path, whole):
     assert files.read_jsonl(path) == [{"a": 1}, {"b": "é"}] and path.read_bytes().startswith(whole)
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_whole_row_before_the_zeros_of_a_lost_power_is_kept(tmp_path, end):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'{"a": 1}' + end.encode() + b"\x00" * 64)
+    assert files.read_jsonl(path) == [{"a": 1}]
+    files.append(path, [{"b": 2}])
+    assert files.read_jsonl(path) == [{"a": 1}, {"b": 2}]
+
+
 def test_a_torn_line_is_put_aside_with_a_word(tmp_path, capsys):
     path = tmp_path / "r.jsonl"
     torn = '{"a": 1}\n{"a": "möw'.encode()[:-1]

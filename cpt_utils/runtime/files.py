@@ -129,7 +129,7 @@ def _row(line: bytes, number: int, path: Path) -> dict | None:
     if not line.strip():
         return None
     try:
-        row = json.loads(line.decode("utf-8"))
+        row = json.loads(line.rstrip(b"\x00\r\n").decode("utf-8"))  # a lost power leaves zeros behind a row
     except (ValueError, RecursionError):
         row = None
     if isinstance(row, dict):
@@ -196,6 +196,7 @@ def _mend_end(file, path: Path) -> int:
         print(f"note: the last line of {path.name} was cut off in writing; what there is of it is kept in {rest.name}")
         file.truncate(start)
     else:
+        file.truncate(start + len(line.rstrip(b"\x00")))
         file.write(b"\n")
     return file.seek(0, os.SEEK_END)
 

@@ -84,7 +84,9 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
         _back_to_the_beginning(trainer)
         seen = _tokens(trainer)
         started = time.monotonic()
+        trainer.model.unfinished = True  # adapters.save_adapter asks: a stop must not cost a finished adapter its place
         trainer.train(resume_from_checkpoint=last)
+        del trainer.model.unfinished
         seconds = time.monotonic() - started
     before = int(last.rpartition("-")[2]) if last else 0
     done = trainer.state.global_step

@@ -16,7 +16,7 @@ from trl import DPOConfig
 
 from cpt_utils import checkpoints
 from cpt_utils.checkpoints import OTHERS, last_checkpoint, run_checkpoints, train
-from cpt_utils.models.adapters import prepare_for_lora
+from cpt_utils.models.adapters import prepare_for_lora, save_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime.errors import TrainingError
 from cpt_utils.runtime.profiles import load_profile
@@ -117,6 +117,22 @@ def test_a_cell_that_is_stopped_and_run_again_comes_to_the_end_of_one_that_was_n
     assert train(cut, drawing) == told
     assert f"all {STEPS} steps are done, and nothing was trained now" in capsys.readouterr().out
     assert all(torch.equal(weight, before[1][name]) for name, weight in end_of(cut)[1].items())
+
+
+def test_a_stopped_training_takes_no_finished_adapters_place(trainer_in, tmp_path):
+    place = tmp_path / "adapter"
+    first = trainer_in(tmp_path / "first")
+    train(first)
+    save_adapter(first.model, place, "owner/base")
+    before = (place / "adapter_model.safetensors").read_bytes()
+    cut = trainer_in(tmp_path / "cut", 3)
+    with pytest.raises(KeyboardInterrupt):
+        train(cut)
+    with pytest.raises(TrainingError, match="stopped before its end, and nothing was saved: run its cell again"):
+        save_adapter(cut.model, place, "owner/base")
+    assert (place / "adapter_model.safetensors").read_bytes() == before
+    train(cut)
+    save_adapter(cut.model, place, "owner/base")
 
 
 def test_the_next_kernel_goes_on_past_a_damaged_checkpoint(trainer_in, tmp_path, capsys):

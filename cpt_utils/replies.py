@@ -9,10 +9,10 @@ from cpt_utils.runtime.keys import holds_key, scrub
 from cpt_utils.thoughts import UNANSWERED, cut_off
 
 OTHER_WORDS = "ask in other words, or leave it out"
-CUT = {"length", "max_tokens", "model_length", "max_output_tokens"}
-FILTERED = {"content_filter", "safety", "recitation", "prohibited_content", "blocklist", "sensitive", "refusal"}
-BROKEN = {"error", "abort", "insufficient_system_resource"}
-"""Reasons to finish (`finish_reason`) that leave no whole answer, in the words of several servers."""
+FILTERED = r"filter|safety|recitation|prohibited|block|sensitive|refus|toxic|spii|guardrail|moderat|polic"
+CUT = r"length|(?<!time_)(?<!time)limit|max_?(?:output_?)?tokens|exceeded|truncat|incomplete"
+BROKEN = r"error|abort|cancel|interrupt|overload|time_?(?:out|limit)|insufficient"
+"""What reasons to finish (`finish_reason`) speak of that leave no whole answer; each server has words of its own."""
 
 MODERATED = (
     r"moderat|flagged|content[ _-]?(?:filter|polic|management|violation|inspection)|data[ _-]?inspection|"
@@ -52,12 +52,12 @@ def _whole(message: dict, said: str, thought: bool, reason: str) -> str:
     """What is said, if the reason to finish is none to doubt it."""
     if refused := message.get("refusal"):
         raise RefusedError(f"the model refuses ({OTHER_WORDS}; it says: {_plain(str(refused))})")
-    if reason in FILTERED:
+    if re.search(FILTERED, reason):
         raise RefusedError(f"the endpoint's filter held the answer back ({OTHER_WORDS}; finish_reason: {reason})")
-    if reason in BROKEN:
-        raise EndpointError(f"the server broke off ({reason!r}: run the same call again)", status=200)
-    if reason in CUT:
+    if re.search(CUT, reason):
         raise cut_off(said)
+    if re.search(BROKEN, reason):
+        raise EndpointError(f"the server broke off ({_plain(reason)}: run the same call again)", status=200)
     if thought and not said.strip():
         raise CutOffError(UNANSWERED)
     if not said.strip() and reason not in ("", "stop"):

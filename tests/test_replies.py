@@ -133,6 +133,27 @@ def test_what_is_no_whole_answer_says_why_and_what_to_do(reply, kind, told):
     assert type(caught.value) is kind and "\n" not in str(caught.value)
 
 
+REASONS = {
+    CutOffError: "MAX_TOKENS max_length token_limit error_limit context_length_exceeded model_context_window_exceeded "
+    "max_output_tokens truncated incomplete",
+    RefusedError: "SAFETY ERROR_TOXIC SPII guardrail_intervened PROHIBITED_CONTENT IMAGE_SAFETY content_filtered "
+    "BLOCKLIST",
+    EndpointError: "cancelled interrupted engine_overloaded timeout time_limit aborted insufficient_system_resource",
+}
+
+
+@pytest.mark.parametrize("kind, reason", [(kind, reason) for kind in REASONS for reason in REASONS[kind].split()])
+def test_half_an_answer_is_none_whatever_the_server_calls_it(kind, reason):
+    with pytest.raises(EndpointError) as caught:
+        asked(lambda body: (200, completion("The sea is", finish_reason=reason)))
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("reason", "stop STOP eos eos_token end_turn stop_sequence COMPLETE unknown".split())
+def test_an_answer_with_an_end_is_one_whatever_the_server_calls_it(reason):
+    assert asked(lambda body: (200, completion("The sea.", finish_reason=reason)))[0] == "The sea."
+
+
 def growing(enough: int, most: int = 10**6, name="max_tokens"):
     """A server whose answers need `enough` tokens, and that gives at most `most`."""
 

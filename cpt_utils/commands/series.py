@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import logging
 import os
 import re
 import signal
@@ -98,11 +99,18 @@ class Client(NotebookClient):
 
     def stop(self, number: int, task: asyncio.Task) -> None:
         self.stopped_by, self.shutdown_kernel = number, "immediate"
+        fall_silent()
         task.cancel()
+
+
+def fall_silent() -> None:
+    """Log nothing more in this process, which ends: libraries tell of tasks and sockets that a signal breaks off."""
+    logging.disable()
 
 
 def leave(number: int, frame=None) -> None:
     """End as the shell expects of a process that a signal has ended."""
+    fall_silent()
     raise SystemExit(128 + number)
 
 

@@ -110,8 +110,18 @@ def endpoint_teacher(
     _check_options(client, options)
     refused = threading.Event()  # set once the endpoint has refused a schema
 
-    def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str]:
-        return [_ask_with(schema, turns) if schema else _ask_roomy(turns, _spoken) for turns in asked]
+    def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
+        answers = []
+        for turns in asked:
+            try:
+                answers.append(_ask_with(schema, turns) if schema else _ask_roomy(turns, _spoken))
+            except EndpointError as error:  # the answers to the others are paid for
+                answers.append(error)
+                if error.fatal:
+                    break
+        if answers and all(isinstance(one, EndpointError) for one in answers):
+            raise answers[-1]
+        return answers + answers[-1:] * (len(asked) - len(answers))
 
     def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
         def ask(asked: list, room: dict) -> list[str | CutOffError]:

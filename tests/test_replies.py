@@ -1,5 +1,6 @@
 """What an endpoint sends back, over a real server on this machine: whole answers, and the reasons why there is none."""
 
+import dataclasses
 import re
 import socket
 import threading
@@ -213,6 +214,21 @@ def test_a_settings_place_is_told_as_pydantic_servers_tell_it(tmp_path):
     with pytest.raises(EndpointError, match="'temperature'.*it says: temperature: Input should be") as caught:
         asked(lambda body: (422, {"detail": detail}), temperature=3)
     assert caught.value.fatal
+
+
+@pytest.mark.parametrize(
+    "status, error, kept",
+    [(403, {"message": "flagged by moderation"}, 7), (500, {"message": "no luck"}, 7), (401, {"message": "no"}, 3)],
+)
+def test_one_failed_request_of_a_batch_leaves_what_the_others_paid_for(tmp_path, status, error, kept):
+    def reply(body):
+        return (status, {"error": error}) if "prompt 3" in str(body) else (200, completion("The sea."))
+
+    with serving(reply) as url:
+        teacher = dataclasses.replace(endpoint_teacher("m", url, retries=0, workers=1), batch_size=8)
+        with pytest.raises(GenerationError):
+            generate_responses(teacher, TASKS[:8], tmp_path / "r.jsonl", PLAIN)
+    assert len(read_responses(tmp_path / "r.jsonl")) == kept
 
 
 @pytest.mark.parametrize(

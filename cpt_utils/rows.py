@@ -21,7 +21,8 @@ _PATTERNS = {
 }
 _DENIED = re.compile(
     r"\b(?:not?|non|never|neither|nor|without|hardly|barely|scarcely|cannot|\w+n['’]t|far from|anything but"
-    r"|rather than|instead of|less than|below|under)\b.*?(?=\bbut\b|[,;.:()—–]|$)",
+    r"|rather than|instead of|less than|below|under|none|nowhere|rarely|seldom|except|exclud\w+|other than|apart from"
+    r"|opposite|contrary|unlike|avoid\w*|lack\w*)\b.*?(?=\bbut\b|[,;.:()—–]|$)",
     re.DOTALL,
 )
 """From a denial to the end of its clause: what is named there is not meant."""

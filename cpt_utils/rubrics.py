@@ -98,7 +98,7 @@ class Rubric(Strict):
     def from_yaml(cls, source: str | Path) -> "Rubric":
         """Read a rubric from a YAML file (a Path, or its name in one line) or from YAML text (a str)."""
         if isinstance(source, str) and _names_file(source):
-            source = Path(source)
+            source = Path(source).expanduser()
         where = (source.name or str(source)) if isinstance(source, Path) else "the rubric text"
         return cls.checked(rubric_text.from_yaml(source, where), where)
 
@@ -143,7 +143,7 @@ class Rubric(Strict):
 
 
 def _names_file(text: str) -> bool:
-    return text.endswith((".yaml", ".yml")) and len(text.splitlines()) == 1
+    return text.lower().endswith((".yaml", ".yml")) and len(text.splitlines()) == 1
 
 
 def _write(path: Path, text: str) -> None:

@@ -77,7 +77,9 @@ def test_targets_of_free_text(text, target):
 @pytest.mark.parametrize(
     "text",
     ["not high", "not a very high score", "isn't low", "isn’t low", "neither high nor low", "never low", "hardly high",
-     "anything but high", "non-high", "less than high", "not 50/100", "high or low", "low-high", "NOT HIGH"],
+     "anything but high", "non-high", "less than high", "not 50/100", "high or low", "low-high", "NOT HIGH",
+     "avoid a high score", "the opposite of high", "anything except high", "none high", "nowhere near high",
+     "rarely high", "other than high", "unlike the high ones", "excluding high"],
 )  # fmt: skip
 def test_a_target_that_is_denied_or_one_of_two_is_none(text):
     with pytest.raises(PairError, match=f"Qualifier {text!r} names no target.*without a 'not'"):

@@ -142,3 +142,11 @@ def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path):
     with pytest.raises(RubricError, match="pipe.yaml is there already and is no rubric"):
         load_rubric("rococo").to_yaml(tmp_path / "pipe.yaml")
     assert (tmp_path / "pipe.yaml").is_fifo()
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "MINE.YML"])
+def test_a_rubric_is_read_where_it_was_written(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    load_rubric("rococo").to_yaml(f"~/{name}")
+    assert Rubric.from_yaml(f"~/{name}") == Rubric.from_yaml(tmp_path / name) == load_rubric("rococo")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cpt_utils import connection, replies
 from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError
 from cpt_utils.runtime.files import encodable
-from cpt_utils.runtime.keys import api_key
+from cpt_utils.runtime.keys import api_key, remember
 from cpt_utils.thoughts import aloud, cut_off, spoken
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
@@ -156,8 +156,11 @@ def _check_counts(**counts: int) -> None:
 
 def _check_options(client, options: dict) -> None:
     known = sorted(set(inspect.signature(client.chat.completions.create).parameters) - OURS)
+    remember(options)
     for name in options:
         if name not in known:
+            if "key" in name.lower():
+                raise SettingsError(f"{name!r} is no option: put a key into OPENAI_API_KEY, or pass ask_key=True.")
             near = difflib.get_close_matches(name, known, 1)
             raise SettingsError(
                 f"{name!r} is no option of an endpoint's teacher{f': do you mean {near[0]!r}?' if near else '.'} "

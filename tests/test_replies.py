@@ -403,6 +403,29 @@ def test_a_typed_key_reaches_no_message(monkeypatch, tmp_path):
         generate_responses(Teacher("t", answer), TASKS[:1], tmp_path / "r.jsonl", PLAIN)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extra_headers": {"api-key": "a1b2c3d4e5f6a7b8"}},
+        {"extra_headers": {"Authorization": "Basic a1b2c3d4e5f6a7b8"}},
+        {"extra_query": {"key": "a1b2c3d4e5f6a7b8"}},
+        {"extra_body": {"account": {"api_key": "a1b2c3d4e5f6a7b8"}}},
+        {},
+    ],
+)
+def test_a_key_in_any_option_or_variable_reaches_no_message(monkeypatch, options):
+    if not options:
+        monkeypatch.setenv("AZURE_OPENAI_KEY", "a1b2c3d4e5f6a7b8")
+    with pytest.raises(EndpointError) as caught:
+        asked(lambda body: (400, {"error": {"message": "bad: a1b2c3d4e5f6a7b8"}}), **options)
+    assert "a1b2c3d4" not in str(caught.value) and "[key]" in str(caught.value)
+
+
+def test_a_key_given_as_an_option_is_told_where_it_belongs():
+    with pytest.raises(SettingsError, match="'api_key' is no option: put a key into OPENAI_API_KEY, or pass ask_key"):
+        endpoint_teacher("m", "http://localhost/v1", api_key="secret-1234")
+
+
 def test_whatever_looks_like_a_key_reaches_no_message():
     for secret in ("sk-abcdefghijkl", "AIzaSyA1234567890abc", "Bearer abc123def456", "http://user:pass1@host"):
         assert re.search(r"abcdefgh|1234567|abc123|pass1", scrub(f"so {secret} it is")) is None

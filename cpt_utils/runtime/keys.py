@@ -10,8 +10,10 @@ PART = 8
 LIKE_A_KEY = re.compile(
     r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}|\bAIza[\w-]{8,}|(?<=Bearer )(?=\S*\d)\S{8,}|(?<=://)[^\s/@]+(?=@)"
 )
-KEEPS_A_KEY = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD)$")
+KEEPS_A_KEY = re.compile(r"(?:_KEY|APIKEY|TOKEN|SECRET|PASSWORD)$")
 """Names of environment variables whose values are keys."""
+NAMES_A_KEY = re.compile("key|token|secret|password|auth|credential", re.IGNORECASE)
+"""Names of headers and options whose texts are keys."""
 _GIVEN: set[str] = set()  # what `api_key` has found: Colab's secrets and typed keys are in no environment
 
 
@@ -37,6 +39,15 @@ def api_key(ask: bool = False, name: str = "OPENAI_API_KEY") -> str | None:
     if key:
         _GIVEN.add(key)
     return key or None
+
+
+def remember(given: dict) -> None:
+    """Keep out of messages, too, the texts under such names as api-key or Authorization, at any depth."""
+    for name, value in given.items():
+        if isinstance(value, dict):
+            remember(value)
+        elif isinstance(value, str) and NAMES_A_KEY.search(str(name)):
+            _GIVEN.update(value.split()[-1:])  # behind "Bearer"
 
 
 def scrub(text: str) -> str:

@@ -52,10 +52,8 @@ def candidates(
 
         def answer(conversations: list, ask=teacher.texts) -> list[str | EndpointError]:
             # An answer that is empty or cut off is a bad try, not a fault: the same seed would give it again.
-            texts = [None if isinstance(text, CutOffError) else text for text in ask(conversations)]
-            return [
-                text if isinstance(text, EndpointError) else (text or "").strip() or "(no answer)" for text in texts
-            ]
+            given = ("" if isinstance(one, CutOffError) else one or "" for one in ask(conversations))
+            return [one if isinstance(one, EndpointError) else one.strip() or "(no answer)" for one in given]
 
         numbered = replace(teacher, name=f"{teacher.name}#{i}", answer=answer)
         for row in generate_responses(numbered, tasks, path, to_messages):

@@ -152,9 +152,8 @@ def _write(path: Path, text: str) -> None:
         place = path.resolve()  # a link stays one
         if place.is_dir():  # the error of the system names another file, and differs by system
             raise IsADirectoryError(0, "it is a folder")
-        free = (
-            not os.path.lexists(place) or place.is_file() and _is_rubric(place)
-        )  # a device or a pipe is never replaced
+        # A device or a pipe is never replaced.
+        free = not os.path.lexists(place) or place.is_file() and _is_rubric(place)
         if free:
             files.write_whole(place, text)
     except (OSError, ValueError, RuntimeError) as error:

@@ -65,7 +65,7 @@ def local_teacher(chat_model, batch_size: int = 8, *, longer: int | None = None,
     longer: as endpoint_teacher takes it. None keeps what max_new_tokens cuts off: small models hardly ever end before,
     and a text of theirs is as good up to there. `chat_options` go to conversation.answered.
     """
-    from cpt_utils.models.conversation import NEW_TOKENS, answered
+    from cpt_utils.models.conversation import NEW_TOKENS, answered, chat
 
     options = {"max_new_tokens": NEW_TOKENS} | chat_options
 
@@ -75,7 +75,7 @@ def local_teacher(chat_model, batch_size: int = 8, *, longer: int | None = None,
 
     def answer(conversations: list[list[dict]]) -> list[str | CutOffError]:
         if longer is None:
-            return [text for text, _ in answered(chat_model, conversations, **options)]
+            return chat(chat_model, conversations, **options)
         return _ask_longer(ask, conversations, options, longer)
 
     if longer is not None:

@@ -202,6 +202,30 @@ def test_a_qlora_step_on_the_cpu(student, rows, tmp_path):
     assert conversation.chat(tuned, [messages("hello", "be brief")], max_new_tokens=3, temperature=0)
 
 
+def test_weights_quantised_in_advance_compute_in_the_number_type_of_the_machine(student, tmp_path, monkeypatch):
+    """Whatever type their checkpoint names: a T4 would emulate bf16."""
+    pytest.importorskip("bitsandbytes")
+    if student.name != "qwen3":
+        pytest.skip("the layers do not depend on the family")
+    monkeypatch.setenv("CPT_PRECISION", "bfloat16")
+    loaded = loading.load_student(student.replace(four_bit=True))
+    for thing in (loaded.model, loaded.tokenizer):
+        thing.save_pretrained(tmp_path / "quantised")
+    monkeypatch.setenv("CPT_PRECISION", "float32")
+    again = loading.load_student(student.replace(four_bit=True, student=str(tmp_path / "quantised")))
+    layers = [module for module in again.model.modules() if type(module).__name__ == "Linear4bit"]
+    assert again.model.config.quantization_config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert layers and {layer.compute_dtype for layer in layers} == {torch.float32}
+
+
+def test_a_family_with_fused_projections_is_told_that_it_lacks_the_seven(student):
+    if student.name != "phi4":
+        pytest.skip("only Phi fuses them")
+    chat_model = loading.load_student(student)
+    with pytest.raises(errors.SettingsError, match="no layer 'gate_proj'"):
+        adapters.prepare_for_lora(chat_model, adapters.lora_config(student), student)
+
+
 def test_a_model_without_chat_template_is_refused(student):
     from transformers import AutoTokenizer
 
@@ -221,7 +245,7 @@ def test_registry_shapes_match_transformers_own_count(key):
     kind = {
         "smollm2": "LlamaConfig",
         "qwen3": "Qwen3Config",
-        "phi4": "Phi3Config",
+        "phi4": "LlamaConfig",
         "mistral": "MistralConfig",
         "rocinante": "MistralConfig",
         "gemma2": "Gemma2Config",

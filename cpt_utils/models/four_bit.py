@@ -1,4 +1,4 @@
-"""Weights in 4 bits: how they are asked for, and what keeps them trainable."""
+"""Weights in 4 bits: how they are asked for, and what keeps them fast and trainable."""
 
 from cpt_utils.runtime import machine
 
@@ -15,11 +15,15 @@ def config():
     )
 
 
-def keep_trainable(model) -> None:
-    """Stop bitsandbytes from repacking 4-bit weights for CPU inference at the first evaluation.
+def prepare(model) -> None:
+    """Set what a checkpoint or bitsandbytes decides otherwise: the number type of 4-bit layers, and their packing.
 
-    Gradients stop at repacked weights, and a policy is evaluated (its reference) before it is trained.
+    Weights that were quantised in advance name a type to compute in, often bf16, which a T4 only emulates. And
+    bitsandbytes repacks weights for CPU inference at the first evaluation: gradients stop at repacked ones, and a
+    policy is evaluated (its reference) before it is trained.
     """
     for module in model.modules():
+        if hasattr(module, "compute_type_is_set"):
+            module.compute_dtype, module.compute_type_is_set = machine.torch_type(), True
         if getattr(module, "support_avx512bf16_for_cpu", False):
             module.support_avx512bf16_for_cpu = False

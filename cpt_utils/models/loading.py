@@ -82,7 +82,7 @@ def load_student(profile: Profile, **options) -> ChatModel:
             )
             model, loaded = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         check_weights(name, loaded["missing_keys"])
-        four_bit.keep_trainable(model)
+        four_bit.prepare(model)
     check_numbers(name, model)
     check_template(name, tokenizer)
     tokenizer.padding_side = "left"

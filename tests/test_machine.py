@@ -329,3 +329,18 @@ def test_waiting_threads_do_not_spin_for_long():
     assert run(waiting).split() == ["passive", "3000"]
     assert run(waiting, GOMP_SPINCOUNT="7").split() == ["passive", "7"]
     assert run(waiting, OMP_WAIT_POLICY="active").split() == ["active", "None"]  # what a user sets is all that is set
+
+
+@pytest.mark.parametrize(
+    "visible, launched, left",
+    [(None, False, "0"), ("3,1", False, "3"), ("GPU-5,GPU-7", False, "GPU-5"), ("2,3", True, "2,3")],
+)
+def test_of_several_gpus_one_is_used_unless_a_launcher_shares_them_out(monkeypatch, capsys, visible, launched, left):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    for name, value in (("CUDA_VISIBLE_DEVICES", visible), ("LOCAL_RANK", "1" if launched else None)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    runtime.start("smoke")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+    assert ("one of 2 GPUs is used" in capsys.readouterr().out) != launched

@@ -48,6 +48,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     from cpt_utils.runtime.profiles import load_profile  # pydantic may have to be installed first
 
     quieten_libraries()
+    unused = machine.use_one_gpu()
     settings = load_profile(profile).replace(seed=seed, **changes)
     random.seed(seed)
     import_unsloth_first(settings)
@@ -55,6 +56,8 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     machine.keep_freed_memory()
     cell_order.watch_order()
     print(_one_line(settings))
+    if unused:
+        print(f"note: one of {unused + 1} GPUs is used; the command that notebook 04 writes trains on all of them.")
     warn_of_memory(settings)
     return settings
 

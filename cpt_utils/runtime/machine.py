@@ -50,6 +50,19 @@ def cuda_works() -> bool:
     return torch.cuda.is_available()
 
 
+def use_one_gpu() -> int:
+    """Keep to the first of several GPUs, unless a launcher shares them out; returns how many are left unused.
+
+    The Trainer would copy the model to each of them, which TRL refuses. CUDA looks at the variable when it starts.
+    """
+    import torch
+
+    unused = 0 if "LOCAL_RANK" in os.environ else max(0, torch.cuda.device_count() - 1)
+    if unused:
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    return unused
+
+
 @functools.cache
 def mps_works() -> bool:
     """Whether an Apple GPU is there and computes a masked attention as the processor does."""

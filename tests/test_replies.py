@@ -50,8 +50,8 @@ def asked(reply, **options):
 
 words = st.text("abc .,\n", max_size=20)
 brackets = st.sampled_from(
-    ["<think>|</think>", "<Thinking>|</Thinking>", "<thought>|</thought>", "◁think▷|◁/think▷", "[THINK]|[/THINK]"]
-    + ["<seed:think>|</seed:think>", "<reasoning>|</reasoning>", '<think type="deep">|</think>']
+    ["<think>|</think>", "<Thinking>|</Thinking>", "◁think▷|◁/think▷", "[THINK]|[/THINK]"]
+    + ["<seed:think>|</seed:think>", '<think type="deep">|</think>']
 )
 
 
@@ -65,7 +65,7 @@ def test_thinking_is_cut_off_and_what_is_said_around_it_stays(parts, last, ends)
         said += before
     assert aloud(text + last) == said + last
     assert aloud(f"{text}{last}<think>more") is None
-    assert aloud(f"begun in the template{last}</think>{text}{last}") == said + last
+    assert aloud(f"begun in the template{last}</think>\n{text}{last}") == f"\n{said}{last}"
 
 
 def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
@@ -73,6 +73,44 @@ def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
     assert aloud("<|channel|>analysis<|message|>hm") is None
     for text in ("[thoughts of a sailor] The sea.", "[Analysis] x < y and <b>bold</b>", "I think so."):
         assert aloud(text) == spoken(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "analysisThe user: hm.assistantfinalThe sea.",
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The sea.<|return|>",
+        "<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>The sea.<|end_of_solution|>",
+        "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The sea.<|END_RESPONSE|>",
+        "<|channel>thought\nhm<channel|>The sea.",
+        "<think>hm</think><answer>The sea.</answer>",
+        "<thinking>hm <reflection>no</reflection></thinking>\n<output>\nThe sea.\n</output>",
+        "Here is my thought process:\nhm\n\nHere is my response:\nThe sea.",
+        "<thought>hm</thought>\n<reasoning>well</reasoning>\nThe sea.",
+        "hm</thought>\nThe sea.",
+    ],
+)
+def test_the_thinking_of_each_family_is_cut_off(text):
+    assert spoken(text).strip() == "The sea."
+    assert aloud(text.partition("hm")[0] + "hm") is None or not text.startswith(("<|", "<think", "analysis"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The machine printed </think> and stopped.",
+        'On the wall: "<think>", in chalk.',
+        "He looked up. <reflection>The mirror lies.</reflection> He left.",
+        "The sea.\n<thought>\nI am the salt.\n</thought>\nThe end.",
+        "<thought> I am the sea, I am the salt.",
+        "<answer>None.</answer>",
+        "Here is my thought process: I am the sea.",
+        "analysis of the sea: salt. The assistant, final, bows.",
+    ],
+)
+def test_words_of_a_story_are_no_thinking(text):
+    assert spoken(text) == text
+    assert spoken(f"<think>hm</think>{text}") == text or text.startswith("<answer>")
 
 
 def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):

@@ -109,6 +109,7 @@ def endpoint_teacher(
     client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
     _check_options(client, options)
     refused = threading.Event()  # set once the endpoint has refused a schema
+    lasts = threading.Event()  # set while repeated requests have been of no use
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
         answers = []
@@ -125,7 +126,7 @@ def endpoint_teacher(
 
     def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
         def ask(asked: list, room: dict) -> list[str | CutOffError]:
-            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room)))]
+            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room, lasts)))]
 
         (said,) = _ask_longer(ask, [turns], options, longer)
         if isinstance(said, CutOffError):
@@ -200,18 +201,23 @@ def _ask_longer(ask: Callable[[list, dict], list], asked: list, options: dict, l
     return [answers[place] for place in range(len(asked))]
 
 
-def _ask(client, model: str, turns: list[dict], options: dict) -> str:
+def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.Event) -> str:
     """One answer, or an EndpointError. It is raised outside the handlers: their errors hold the key."""
-    sent = [model, *options, *(options.get("extra_body") or {})]
-    for pause in PAUSES:
+    sent, asked = [*options, *(options.get("extra_body") or {})], [str(turn["content"]) for turn in turns]
+    for pause in PAUSES[: 1 if lasts.is_set() else None]:
         time.sleep(pause)
         text, failure = connection.body_of(client, model, turns, options, sent)
         if failure:
             break
         try:
-            return replies.answer_of(text, sent)
+            answer = replies.answer_of(text, sent, asked)
         except EndpointError as error:
             failure = error
+        else:
+            lasts.clear()
+            return answer
         if not replies.may_pass(failure):
             break
+    else:
+        lasts.set()
     raise failure

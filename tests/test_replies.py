@@ -1,6 +1,7 @@
 """What an endpoint sends back, over a real server on this machine: whole answers, and the reasons why there is none."""
 
 import dataclasses
+import json
 import re
 import socket
 import threading
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from replies import completion, serving
 
 from cpt_utils import teachers
+from cpt_utils.asking import GIVE_UP
 from cpt_utils.generation import generate_responses, generation_tasks, read_responses
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_responses, messages
@@ -128,7 +130,9 @@ def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):
         (completion("The sea.", reasoning_content="hm"), "The sea."),
         (completion("The sea.", reasoning="hm", finish_reason="eos"), "The sea."),
         (completion([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "The sea."}]), "The sea."),
+        (completion([{"type": "output_text", "text": "The sea."}]), "The sea."),
         (completion("The sea.", finish_reason=None), "The sea."),
+        ("\ufeff" + json.dumps(completion("The sea.")), "The sea."),
         (completion("ollama, an animal, sk-learn_ing_all_day"), "ollama, an animal, sk-learn_ing_all_day"),
     ],
 )
@@ -148,6 +152,7 @@ def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
         (completion("", finish_reason="length", reasoning="hm"), CutOffError, "spent before any answer .raise max_tok"),
         (completion(None, finish_reason="length"), CutOffError, "turn thinking off"),
         (completion(None, reasoning_content="hm"), CutOffError, "no answer after it .*turn thinking off"),
+        (completion(None, reasoning_details=[{"text": "hm"}]), CutOffError, "no answer after it .*turn thinking off"),
         (completion("<think>hm"), CutOffError, "no answer after it .*turn thinking off"),
         (completion(None, refusal="I will\nnot."), RefusedError, "the model refuses .*it says: I will not."),
         (completion("The", finish_reason="content_filter"), RefusedError, "filter held the answer back"),
@@ -155,6 +160,10 @@ def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
         (completion("The", finish_reason="error"), EndpointError, "broke off"),
         ({"choices": [{"message": None}]}, EndpointError, "no chat completion .*end in /v1"),
         ("<html>sign in</html>", EndpointError, "no chat completion .*end in /v1"),
+        ("Error: loading", EndpointError, "no chat completion .it says: Error: loading.$"),
+        ({"choices": None}, EndpointError, "without any answer in it .run the same call again.$"),
+        ({"choices": [], "promptFeedback": {"blockReason": "OTHER"}}, RefusedError, "filter refuses .*blockReason"),
+        ({"success": False, "errors": [{"code": 7003, "message": "No route"}]}, EndpointError, "it says: No route"),
         (
             {"error": {"message": "upstream is\ndown"}},
             EndpointError,
@@ -226,6 +235,13 @@ LASTING = [  # (status, error, what is told): one request has to be enough
     (429, {"code": "insufficient_quota", "message": "You exceeded your current quota"}, "waiting does not help"),
     (402, {"message": "Insufficient Balance"}, "waiting does not help"),
     (400, {"message": "Your credit balance is too low"}, "waiting does not help"),
+    (429, {"message": "Your team has used all available credits. Try again in 9 s"}, "waiting does not help"),
+    (429, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}, "waiting does not"),
+    (429, {"code": "1113", "message": "余额不足"}, "waiting does not help"),
+    (412, {"message": "Account x is suspended, possibly for reaching the monthly spending limit."}, "waiting does not"),
+    (400, {"code": "Arrearage", "message": "Access denied."}, "waiting does not help"),
+    (200, {"message": "unknown option temperature"}, "does not take 'temperature'"),
+    (400, {"message": "Model m is not supported"}, "no such model"),
     (401, {"message": "No such key"}, "refuses the key: check OPENAI_API_KEY; it says: No such key"),
     (403, {"message": "Country not supported"}, "refuses the key.*Country not supported"),
     (400, {"message": "API key not valid."}, "refuses the key"),
@@ -289,6 +305,36 @@ def test_a_moderated_prompt_concerns_itself_alone(tmp_path, status, error):
     with serving(reply) as url, pytest.raises(GenerationError, match="30 x HTTP .*a filter refuses this conversation"):
         generate_responses(endpoint_teacher("m", url, 4), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert len(bodies) == 40 and len(read_responses(tmp_path / "r.jsonl")) == 10
+
+
+QUOTED = "Give an account of my model of the temperature, not found"
+
+
+@pytest.mark.parametrize(
+    "status, error",
+    [
+        (403, {"message": "Your input was flagged", "metadata": {"flagged_input": "an account"}}),
+        (403, {"message": f"Flagged as harmful: '{QUOTED}'"}),
+        (400, {"message": f"cannot tokenize {QUOTED}"}),
+        (400, {"message": "cannot tokenize this; params: temperature=0.9, 'temperature': 0.9"}),
+        (400, {"message": "Invalid content in messages[1]. Received Model Group=m"}),
+    ],
+)
+def test_what_an_error_quotes_of_the_request_does_not_end_the_asking(tmp_path, status, error):
+    def reply(body):
+        return (status, {"error": error}) if QUOTED in str(body) else (200, completion("The sea."))
+
+    tasks = generation_tasks([QUOTED, *(task["prompt"] for task in TASKS)], ["rococo"], ["low"])
+    with serving(reply) as url, pytest.raises(GenerationError, match="1 of 41 "):
+        generate_responses(endpoint_teacher("m", url, 2, temperature=0.9), tasks, tmp_path / "r.jsonl", PLAIN)
+
+
+def test_a_page_in_place_of_an_answer_is_repeated_until_that_is_of_no_use(tmp_path):
+    bodies = []
+    with serving(lambda body: bodies.append(1) or (200, "<html>sign in</html>")) as url:
+        with pytest.raises(GenerationError, match="no chat completion"):
+            generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(bodies) == GIVE_UP + 2
 
 
 @pytest.mark.parametrize(

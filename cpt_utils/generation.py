@@ -165,7 +165,7 @@ def _ask_for_missing(
         return key(batch[0]) in tried and all(map(finder(read_responses(path)), batch))
 
     with bar:
-        return ask_all(batches, teacher.workers, ask, keep, is_kept)
+        return ask_all(batches, teacher.workers, ask, keep, is_kept, teacher.remote)
 
 
 def _clean(text: str | EndpointError | None) -> str | Exception:

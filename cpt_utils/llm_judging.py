@@ -128,7 +128,7 @@ class LLMJudge:
         def is_kept(batch: list[dict]) -> bool:
             return self._is_kept(batch[0])
 
-        faults = ask_all(list(missing.values()), self.teacher.workers, ask, keep, is_kept)
+        faults = ask_all(list(missing.values()), self.teacher.workers, ask, keep, is_kept, self.teacher.remote)
         if lacking := sum(not self._is_kept(request) for request in requests):
             raise JudgeError(
                 f"{lacking} of {len(rows)} texts have no verdict, after {counted(faults)}: what arrived is kept; mend "

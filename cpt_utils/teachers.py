@@ -21,8 +21,8 @@ PAUSES = (0, 1, 2)
 LIMITS = ("max_completion_tokens", "max_tokens", "max_new_tokens")
 MORE = 4
 """Times the room of a cut answer, for the next attempt: what is not used costs nothing."""
-OURS = {"messages", "model", "stream", "stream_options", "timeout"}
-"""Arguments of chat.completions.create that are no options here: we set them, and read whole answers."""
+OURS = {"messages", "model", "n", "stream", "stream_options", "timeout"}
+"""Arguments of chat.completions.create that are no options here: we set them, and read one whole answer."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Teacher:
 
     An EndpointError in a text's place says why this one conversation has no answer.
     takes_schema: `answer` has a second argument, a JSON schema that the answers are held to where the model can.
+    remote: answers are made elsewhere and paid for, so that an interrupt waits for those under way.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Teacher:
     batch_size: int = 1
     workers: int = 1
     takes_schema: bool = False
+    remote: bool = False
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or self.name != encodable(self.name):
@@ -146,7 +148,7 @@ def endpoint_teacher(
         refused.set()  # it was the schema: the same words went through without it
         return text
 
-    return Teacher(model, answer, workers=workers, takes_schema=True)
+    return Teacher(model, answer, workers=workers, takes_schema=True, remote=True)
 
 
 def _check_counts(**counts: int) -> None:
@@ -156,17 +158,21 @@ def _check_counts(**counts: int) -> None:
 
 
 def _check_options(client, options: dict) -> None:
-    known = sorted(set(inspect.signature(client.chat.completions.create).parameters) - OURS)
+    known = set(inspect.signature(client.chat.completions.create).parameters) - OURS
+    own = set(inspect.signature(endpoint_teacher).parameters) - {"options"}
     remember(options)
+    inner = options.get("extra_body")
+    if taken := sorted(OURS & {*options, *(inner if isinstance(inner, dict) else ())}):
+        raise SettingsError(f"{taken[0]!r} is no option: one whole answer is read to each conversation; leave it out.")
     for name in options:
         if name not in known:
             if "key" in name.lower():
                 raise SettingsError(f"{name!r} is no option: put a key into OPENAI_API_KEY, or pass ask_key=True.")
-            near = difflib.get_close_matches(name, known, 1)
-            raise SettingsError(
-                f"{name!r} is no option of an endpoint's teacher{f': do you mean {near[0]!r}?' if near else '.'} "
-                f"What only your server knows goes into extra_body={{{name!r}: ...}}."
-            )
+            near = difflib.get_close_matches(name, sorted(known | own), 1)
+            mend = f"What only your server knows goes into extra_body={{{name!r}: ...}}."
+            if near:
+                mend = f"do you mean {near[0]!r}? {'' if near[0] in own else mend}".strip()
+            raise SettingsError(f"{name!r} is no option of an endpoint's teacher{':' if near else '.'} {mend}")
 
 
 def _spoken(text: str) -> str:

@@ -162,7 +162,7 @@ def _check_options(client, options: dict) -> None:
     own = set(inspect.signature(endpoint_teacher).parameters) - {"options"}
     remember(options)
     inner = options.get("extra_body")
-    if taken := sorted(OURS & {*options, *(inner if isinstance(inner, dict) else ())}):
+    if taken := sorted((OURS - {"timeout"}) & {*options, *(inner if isinstance(inner, dict) else ())}):
         raise SettingsError(f"{taken[0]!r} is no option: one whole answer is read to each conversation; leave it out.")
     for name in options:
         if name not in known:

@@ -16,13 +16,16 @@ KINDS = 8
 """So many kinds of faults are told; the others are counted."""
 
 
-def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is_kept: Callable) -> list[Exception]:
+def ask_all(
+    batches: list[list], workers: int, ask: Callable, keep: Callable, is_kept: Callable, remote: bool = False
+) -> list[Exception]:
     """Ask about every batch, `workers` at a time, and return the faults: one for each entry of a batch.
 
     `ask(batch)` gives the answers or raises; `keep(batch, answers)` stores them at once and returns the faults that
     they have. One failed request leaves the others; GIVE_UP in a row, or a fatal one (a refused key, a wrong name),
     end the rest. A refusal concerns one conversation alone, so it does not count. Whatever ends the asking waits for
-    what is under way, and keeps what `is_kept(batch)` does not say to be there. A StoreError comes through.
+    what is under way, and keeps what `is_kept(batch)` does not say to be there; a single worker that is not `remote`
+    is broken off. A StoreError comes through.
     """
     faults, in_a_row, stop = [], 0, threading.Event()
 
@@ -55,16 +58,16 @@ def ask_all(batches: list[list], workers: int, ask: Callable, keep: Callable, is
         if not is_kept(batch):
             handle(batch, outcome)
 
-    _work_through(work, batches, workers, handle, handle_late)
+    if workers == 1 and not remote:  # in this thread, so that an interrupt reaches the work itself
+        for batch in batches:
+            handle(batch, work(batch))
+    else:
+        _work_through(work, batches, workers, handle, handle_late)
     return faults
 
 
 def _work_through(work: Callable, batches: list, workers: int, handle: Callable, handle_late: Callable) -> None:
     """Call `handle(batch, outcome)` as the work is done; `handle_late` gets what an interrupt or a fault met."""
-    if workers == 1:  # in this thread, so that an interrupt reaches the work itself
-        for batch in batches:
-            handle(batch, work(batch))
-        return
     pool, handled = ThreadPoolExecutor(workers), set()
     futures = {pool.submit(work, batch): batch for batch in batches}
     try:

@@ -1,5 +1,6 @@
 """The way to an endpoint: a client whose replies are whole in time, and what became of a request."""
 
+import json
 import threading
 from concurrent.futures import Future
 from importlib import import_module
@@ -65,7 +66,9 @@ def _http_client(seconds: float):
 
 
 def _refusal(response, sent=()) -> EndpointError:
-    return replies.refusal(response.status_code, response.text, sent, "retry-after" in response.headers)
+    asked = [str(turn["content"]) for turn in json.loads(response.request.content)["messages"]]
+    passes = "retry-after" in response.headers
+    return replies.refusal(response.status_code, response.text, sent, passes, asked)
 
 
 def body_of(client, model: str, turns: list[dict], options: dict, sent: list[str]) -> tuple[str, EndpointError | None]:

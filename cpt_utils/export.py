@@ -44,6 +44,8 @@ sha256 of adapter_model.safetensors: {digest}
 
 def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     """Write README.md beside an adapter from the run's report (runtime.update_report); returns its path."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ExportError(f"{files.shown(folder)} has no adapter_model.safetensors: save the adapter there first.")
     entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows, data = report.get("data", {}).get("train_rows", "?"), files.without_paths(profile.data)
@@ -125,7 +127,8 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     The token is huggingface_hub's own (`hf auth login`, or HF_TOKEN). Returns what was, or would be, done.
     """
-    names = sorted(file.name for file in folder.iterdir() if file.is_file() and file.name != folders.MARK)
+    inside = folder.iterdir() if folder.is_dir() else ()
+    names = sorted(file.name for file in inside if file.is_file() and file.name != folders.MARK)
     if "README.md" not in names or not any(name.endswith(".safetensors") for name in names):
         raise ExportError(f"{files.shown(folder)} has no model card or no weights: save and write_card first.")
     if not really:
@@ -134,6 +137,11 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     api = HfApi()
     api.create_repo(repository, private=True, exist_ok=True)
+    if not api.repo_info(repository).private:  # it was there before
+        raise ExportError(
+            f"{repository} is a public repository: make it private on the Hub, or choose another name; nothing was "
+            "uploaded."
+        )
     api.upload_folder(folder_path=str(folder), repo_id=repository, ignore_patterns=[folders.MARK])
     return f"uploaded {', '.join(names)} to {repository} (private)"
 

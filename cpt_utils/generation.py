@@ -1,5 +1,6 @@
 """Ask a teacher for many responses and keep each one the moment it arrives."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -92,6 +93,8 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
     the newest row counts. Faults of the teacher do not end the rest; a closing GenerationError counts them.
     Returns the rows {prompt, rubric, target, response, model} in the order of the tasks.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise GenerationError(f"path is {path!r}: name the file that keeps the responses, such as responses.jsonl.")
     path = Path(path)
     requests = [_request(number, task, teacher.name, to_messages) for number, task in _numbered(tasks)]
     find = finder(read_responses(path))
@@ -165,7 +168,7 @@ def _ask_for_missing(
         return key(batch[0]) in tried and all(map(finder(read_responses(path)), batch))
 
     with bar:
-        return ask_all(batches, teacher.workers, ask, keep, is_kept)
+        return ask_all(batches, teacher.workers, ask, keep, is_kept, teacher.remote)
 
 
 def _clean(text: str | EndpointError | None) -> str | Exception:

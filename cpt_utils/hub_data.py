@@ -8,11 +8,16 @@ from pathlib import Path
 from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.errors import DataError, PairError
+from cpt_utils.runtime.profiles import TABLES
 
 RESPONSES = "vicgalle/creative-rubrics"
 PREFERENCES = "vicgalle/creative-rubrics-preferences"
-BEGUN = re.compile(r"""\s*\[?\s*\{\s*["'](role|content)["']\s*:""")
+BEGUN = re.compile(r"""\s*(?:array\()?\[?\s*\{\s*["'](role|content|from)["']\s*:""")
 """How messages begin that a table holds as text."""
+ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
+"""Names of roles, also in ShareGPT's tables, whose turns are {from, value}."""
+WRITER = re.compile(r"(?:generat\w*_)?model(?:_?(?:name|id|used))?|generator\w*|generated_by", re.IGNORECASE)
+"""Columns that name the model."""
 
 
 def read_table(source: "str | Path", split: str = "train") -> list[dict]:
@@ -20,10 +25,12 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     from datasets import load_dataset
 
     path = Path(source).expanduser()
-    if path.suffix.lower() not in (".jsonl", ".json", ".csv", ".parquet"):
+    if path.suffix.lower() not in TABLES:
         return _from_hub(str(source), split)
     if not path.is_file():
         raise DataError(f"There is no data file {path.name}: check the path.")
+    if odd := sorted(set("[]*?") & set(str(path))):  # the library would look for a pattern
+        raise DataError(f"{path.name} cannot be read, as its path holds {odd[0]!r}: rename the file or its folder.")
     from datasets.exceptions import DatasetGenerationError
 
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
@@ -34,9 +41,18 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
             f"{path.name} cannot be read as {kind}: a row lacks {error}; fill it or drop the row."
         ) from None
     except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration):
+        if kind != "parquet" and not _is_utf8(path):
+            raise DataError(f"{path.name} is no text in UTF-8: save it as UTF-8 and load it again.") from None
         raise DataError(
             f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
         ) from None
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return "\0" not in path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _from_hub(name: str, split: str) -> list[dict]:
@@ -54,10 +70,13 @@ def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
     """The messages of a column, of which the last has this role; a plain text is one message by it."""
     value = _read(row.get(column), f"Row {number}, column {column!r}")
     turns = value if isinstance(value, list) and value else [{"role": role, "content": value}]
+    turns = [_turn(turn) if isinstance(turn, dict) else {} for turn in turns]
     for turn in turns:
-        text = turn.get("content") if isinstance(turn, dict) else None
+        text = turn.get("content")
         if not isinstance(text, str) or not text.strip():
             lacking = "the system prompt has no text" if _is_system(turn) else "no text"
+            if value is None or isinstance(value, (int, float)):
+                lacking += f" but {value!r}, as a CSV file has it for such a word (save it as .jsonl then)"
             raise DataError(f"Row {number}, column {column!r}: {lacking}; fill it or drop the row.")
     if turns[-1].get("role") != role:
         raise DataError(
@@ -67,22 +86,37 @@ def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
     return [{"role": turn.get("role"), "content": turn["content"].strip()} for turn in turns]
 
 
+def _turn(turn: dict) -> dict:
+    """A message by our names for its parts; content that comes as parts of text is one text."""
+    who, content = turn.get("role") or turn.get("from"), turn.get("content") or turn.get("value")
+    if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
+        content = "".join(str(part.get("text") or "") for part in content)
+    return {"role": ROLES.get(who, who) if isinstance(who, str) else who, "content": content}
+
+
 def _is_system(turn) -> bool:
     return isinstance(turn, dict) and turn.get("role") == "system"
 
 
 def _read(value, place: str):
     """Messages that a table holds as text, in JSON or as Python writes a list; any other value as it is."""
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", '"', "array(")):
         return value
     for read in (json.loads, ast.literal_eval):
         try:
             found = read(value.strip())
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+        if isinstance(found, str):  # JSON of JSON
+            inner = _read(found, place)
+            return value if isinstance(inner, str) else inner
+        if isinstance(found, dict) and len(found) == 1:
+            found = found.get("messages", found.get("conversations", found))
         turns = found if isinstance(found, list) else [found]
-        messages = turns and all(isinstance(turn, dict) and turn.keys() >= {"role", "content"} for turn in turns)
-        return turns if messages else value
+        if not turns or not all(isinstance(turn, dict) for turn in turns):
+            return value
+        known = [turn.get("role", turn.get("from")) in [*ROLES] or {"role", "content"} <= {*turn} for turn in turns]
+        return turns if any(known) else value  # one that lacks something is told of
     if BEGUN.match(value):
         raise DataError(f"{place}: messages that cannot be read, cut off perhaps; write them as JSON, or drop the row.")
     return value
@@ -111,7 +145,8 @@ def rubric_name(text: str) -> str:
     """One of our four rubrics for a rubric of the release (its name, title or whole text), else the text."""
     head = text.strip().splitlines()[0].lower()
     for name in shipped_rubrics():
-        if name in head or name.replace("_", " ") in head:
+        title = name.replace("_", "[_ ]")
+        if re.search(rf"(?<![a-z])(?<!anti[- ])(?<!non[- ])(?<!un-)(?<!not ){title}(?![a-z])", head):
             return name
     return text.strip()
 
@@ -120,12 +155,11 @@ def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train
     """Responses as {prompt, rubric, target, response, model}, ready for pairs.build_mirrored_pairs.
 
     The release names a target in free text, in a column `qualifier` (rows.target_of); `rubric` becomes one of our
-    names where it is one of the release's four. Any column whose name starts with "model" or "generat" names the
-    model.
+    names where it is one of the release's four. A column such as "model" or "generator" (WRITER) names the model.
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "rubric", "qualifier", "response"), source)
-    writer = next((c for c in rows[0] if c.lower().startswith(("model", "generat"))), None)
+    writer = next((c for c in rows[0] if WRITER.fullmatch(c)), None)
     responses = []
     for number, row in enumerate(rows, 1):
         prompt, rubric, qualifier = (_text(row, number, column, "user") for column in ("prompt", "rubric", "qualifier"))
@@ -164,7 +198,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
             {
                 "prompt": _conversation(row, number, [turns[:-1] for turns in answers.values()]),
                 **{side: turns[-1:] for side, turns in answers.items()},
-                "rubric": rubric_name(str(row.get("rubric") or "unknown")),
+                "rubric": rubric_name(str(row.get("rubric") or "").strip() or "unknown"),
                 "chosen_target": row.get("chosen_target"),
                 "rejected_target": row.get("rejected_target"),
             }
@@ -190,7 +224,7 @@ def _conversation(row: dict, number: int, before: list[list[dict]]) -> list[dict
 
 def _system_column(row: dict, number: int) -> list[dict]:
     """A column "system" or "system_prompt" as messages: one, or none where it is empty or absent."""
-    value = row.get("system", row.get("system_prompt"))
+    value = row.get("system") or row.get("system_prompt")
     return _messages({"system": value}, number, "system", "system") if value else []
 
 

@@ -103,7 +103,8 @@ class LLMJudge:
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response. A teacher's fault (EndpointError) comes through."""
         request = self._request({"rubric": rubric, "prompt": prompt, "response": response})
-        self._settle(request)
+        for fault in self._settle_all([request], 1):
+            raise fault
         return self._judgement(request)
 
     def score_all(self, rows: list[Response]) -> list[Judgement]:
@@ -116,6 +117,16 @@ class LLMJudge:
         if self.path:
             with self._store:  # again: another kernel may have judged into the file since
                 self.known |= stored_verdicts(self.path)
+        faults = self._settle_all(requests, self.teacher.workers)
+        if lacking := sum(not self._is_kept(request) for request in requests):
+            raise JudgeError(
+                f"{lacking} of {len(rows)} texts have no verdict, after {counted(faults)}: what arrived is kept; mend "
+                "the cause and run the same call again to ask for the rest."
+            )
+        return [self._judgement(request) for request in requests]
+
+    def _settle_all(self, requests: list[dict], workers: int) -> list[Exception]:
+        """Ask for each verdict that there is not, and return the faults."""
         missing = {request["asked"]: [request] for request in requests if not self._is_kept(request)}
 
         def ask(batch: list[dict]) -> list:
@@ -128,13 +139,7 @@ class LLMJudge:
         def is_kept(batch: list[dict]) -> bool:
             return self._is_kept(batch[0])
 
-        faults = ask_all(list(missing.values()), self.teacher.workers, ask, keep, is_kept)
-        if lacking := sum(not self._is_kept(request) for request in requests):
-            raise JudgeError(
-                f"{lacking} of {len(rows)} texts have no verdict, after {counted(faults)}: what arrived is kept; mend "
-                "the cause and run the same call again to ask for the rest."
-            )
-        return [self._judgement(request) for request in requests]
+        return ask_all(list(missing.values()), workers, ask, keep, is_kept, self.teacher.remote)
 
     def _settle(self, request: dict) -> None:
         """Ask for a verdict and keep it, if there is none: once, however many threads want the same."""

@@ -19,18 +19,30 @@ MODERATED = (
     r"(?:safety|usage) (?:system|polic|guideline)|responsible ?ai|inappropriate|harmful"
 )
 ACCOUNT = r"\b(?:account|organi[sz]ation|workspace)\b"
-QUOTA = r"insufficient[ _](?:quota|balance|credit|fund)|exceeded[ _](?:your )?current[ _]quota|\bbilling|credit balance"
+SPENT = (
+    r"insufficient[ _]quota|available credits|spending (?:limit|cap)|(?:per|/|this) ?month\b|arrear|good standing|"
+    r"free (?:allocated|tier) quota|recharge|余额|欠费|充值"
+)
+"""Words of a quota that no wait of minutes brings back, even where a reply says when to come again."""
+QUOTA = r"insufficient[ _](?:balance|credit|fund)|exceeded[ _](?:your )?current[ _]quota|\bbilling|credit balance"
 WAITS = r"per[ _-](?:minute|second|hour|day)|(?:try|retry)\b.{0,20}\b(?:in|after)\b|retrydelay"
 KEY = r"\bapi[ _-]?key\b|unauthori[sz]ed|authentication"
-NO_MODEL = r"model[ _]?not[ _]?found|no such model|\bmodel\b.{0,100}(?:not (?:found|exist|a valid)|not valid)"
+NO_MODEL = (
+    r"model[ _]?not[ _]?found|no such model|"
+    r"\bmodel\b.{0,100}(?:not (?:found|exist|a valid|supported|available)|not valid|unknown)"
+)
 TOO_LONG = r"context[ _](?:length|window|size)|too long|too many (?:input |prompt )?tokens|reduce the length"
 PASSES = {200, 408, 409, 425, 429}
+ECHOES = {"input", "flagged_input", "prompt", "params"}
+"""Keys of errors under which servers quote the request: what is said there is not theirs."""
+RUN = 4
+"""So many words in a row of the conversation are quoted where an error has them."""
 
 
-def answer_of(text: str, sent: Collection[str] = ()) -> str:
+def answer_of(text: str, sent: Collection[str] = (), asked: Collection[str] = ()) -> str:
     """The answer in the body of a chat completion ("" if it is empty), without thinking in fields of its own.
 
-    sent: the names of the request's options. Raises EndpointError where there is no whole answer.
+    sent, asked: as `refusal` takes them. Raises EndpointError where there is no whole answer.
     """
     body = _parsed(text)
     try:
@@ -41,11 +53,23 @@ def answer_of(text: str, sent: Collection[str] = ()) -> str:
         reason = str(choice.get("finish_reason") or "").lower()
     except (LookupError, TypeError, AttributeError):
         if not words(body):
-            raise EndpointError("a reply that is no chat completion (does base_url end in /v1?)") from None
+            raise _no_answer(body, text) from None
         error = body
     if error:
-        raise refusal(_status(error), json.dumps(error), sent)
+        raise refusal(_status(error), json.dumps(error), sent, asked=asked)
     return _whole(message, said, thought, reason)
+
+
+def _no_answer(body, text: str) -> EndpointError:
+    """What to say of a reply that holds neither an answer nor an error."""
+    if isinstance(body, dict) and "choices" in body and not body["choices"]:
+        why = _flat({key: value for key, value in body.items() if "feedback" in key.lower()})
+        if re.search(FILTERED, why, re.IGNORECASE):
+            return RefusedError(f"a filter refuses this conversation ({OTHER_WORDS}; it says: {_plain(why)})")
+        return EndpointError("a reply without any answer in it (run the same call again)")
+    plain = body is None and text.lstrip()[:1] not in ("<", "{", "[") and _plain(text)
+    why = f"it says: {plain}" if plain else "does base_url end in /v1?"
+    return EndpointError(f"a reply that is no chat completion ({why})")
 
 
 def _whole(message: dict, said: str, thought: bool, reason: str) -> str:
@@ -73,18 +97,21 @@ def _said(message: dict) -> tuple[str, bool]:
     if content is not None and not isinstance(content, (str, list)):
         raise TypeError("no text")
     parts = [{"type": "text", "text": content or ""}] if not isinstance(content, list) else content
-    said = "".join(part["text"] for part in parts if part["type"] == "text")
-    beside = any(message.get(field) for field in ("reasoning_content", "reasoning", "thinking"))
-    return said, beside or any(part["type"] != "text" for part in parts)
+    said = "".join(part["text"] for part in parts if part["type"] in ("text", "output_text"))
+    beside = any(message.get(field) for field in ("reasoning_content", "reasoning", "reasoning_details", "thinking"))
+    return said, beside or any(part["type"] not in ("text", "output_text") for part in parts)
 
 
-def refusal(status: int, text: str, sent: Collection[str] = (), passes: bool = False) -> EndpointError:
+def refusal(
+    status: int, text: str, sent: Collection[str] = (), passes: bool = False, asked: Collection[str] = ()
+) -> EndpointError:
     """What an error means, from the HTTP status and body of the reply; the codes of servers stand in their bodies.
 
-    sent: the names of the request's options, and the model's: what refuses one of them refuses every request.
-    passes: the reply says when to come again.
+    sent: the names of the request's options: what refuses one of them refuses every request. passes: the reply says
+    when to come again. asked: the texts of the conversation, whose words are nobody's where the error quotes them.
     """
-    said, all_said = _plain(words(_parsed(text)) or text), text[:4000]
+    body = _parsed(text)
+    said, all_said = _plain(words(body) or text), _unquoted((text if body is None else _flat(body))[:4000], asked)
 
     def speaks_of(pattern: str) -> bool:
         return bool(re.search(pattern, all_said, re.IGNORECASE))
@@ -95,7 +122,7 @@ def refusal(status: int, text: str, sent: Collection[str] = (), passes: bool = F
     if status not in (401, 402, 429) and speaks_of(MODERATED) and not speaks_of(ACCOUNT):
         return RefusedError(told(f"a filter refuses this conversation: {OTHER_WORDS}"), status=status)
     waits = passes or speaks_of(WAITS)
-    if status == 402 or status < 500 and speaks_of(QUOTA) and (not waits or speaks_of("insufficient[ _]quota")):
+    if status == 402 or status < 500 and (speaks_of(SPENT) or speaks_of(QUOTA) and not waits):
         return EndpointError(told("the quota or credit is used up: waiting does not help, paying may"), True, status)
     if status in (401, 403, 407) or status in (200, 400) and speaks_of(KEY):
         return EndpointError(told("the endpoint refuses the key: check OPENAI_API_KEY"), True, status)
@@ -105,7 +132,7 @@ def refusal(status: int, text: str, sent: Collection[str] = (), passes: bool = F
         return EndpointError(told("too many requests: wait, or use fewer workers"), status=status)
     if status == 413 or status < 500 and speaks_of(TOO_LONG):
         return EndpointError(told("too long for the model: shorten the text, or lower max_tokens"), status=status)
-    if 400 <= status < 500 and (named := [name for name in sent if speaks_of(_naming(name))]):
+    if status < 500 and (named := [name for name in sent if speaks_of(_naming(name))]):
         return EndpointError(told(f"the endpoint does not take {named[0]!r} so: mend or drop it"), True, status)
     if status >= 500:
         return EndpointError(told("a fault of the server"), status=status)
@@ -122,9 +149,13 @@ def may_pass(error: EndpointError) -> bool:
 
 
 def _naming(option: str) -> str:
-    """A pattern for the name of an option: in quotes, or at large if it is no everyday word."""
-    quoted = rf"""["'`]{re.escape(option)}["'`]"""
-    return rf"{quoted}|\b{re.escape(option)}\b" if "_" in option or len(option) > 8 else quoted
+    """A pattern for the name of an option: in quotes, or at large if it is no everyday word.
+
+    With its value behind it, it is only told what was sent.
+    """
+    quoted, value = rf"""["'`]{re.escape(option)}["'`]""", r"""(?!["'`]?\s?[:=]\s?-?\d)"""
+    at_large = "_" in option or len(option) > 8
+    return rf"(?:{quoted}|\b{re.escape(option)}\b){value}" if at_large else quoted + value
 
 
 def _status(error) -> int:
@@ -136,7 +167,7 @@ def _status(error) -> int:
 
 def _parsed(text: str):
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return None
 
@@ -149,9 +180,34 @@ def words(body) -> str:
         return "; ".join(filter(None, map(words, body[:3])))
     if not isinstance(body, dict):
         return ""
-    said = next(filter(None, (words(body.get(key)) for key in ("error", "message", "detail", "msg"))), "")
+    said = next(filter(None, (words(body.get(key)) for key in ("error", "message", "detail", "msg", "errors"))), "")
     place = body.get("loc")  # of a setting that pydantic refuses
     return f"{place[-1]}: {said}" if isinstance(place, list) and place else said
+
+
+def _flat(body) -> str:
+    """All names and values of an error's JSON in a row, without what it echoes of the request."""
+    if isinstance(body, dict):
+        return " ".join(f"{name}: {_flat(value)}" for name, value in body.items() if name not in ECHOES)
+    if isinstance(body, list):
+        return " ".join(map(_flat, body[:20]))
+    return f'"{body}"' if isinstance(body, str) else str(body)
+
+
+def _unquoted(told: str, asked: Collection[str]) -> str:
+    """The text without any RUN of words that one of the others has."""
+    runs = {run for text in asked for run, _ in _runs(text)}
+    for run, (begin, end) in _runs(told):
+        if run in runs:
+            told = told[:begin] + " " * (end - begin) + told[end:]
+    return told
+
+
+def _runs(text: str) -> list[tuple[tuple[str, ...], tuple[int, int]]]:
+    """Each RUN of words, in small letters, and where it stands."""
+    found = list(re.finditer(r"\w+", text.lower()))
+    groups = [found[start : start + RUN] for start in range(len(found) - RUN + 1)]
+    return [(tuple(word[0] for word in group), (group[0].start(), group[-1].end())) for group in groups]
 
 
 def _plain(text: str) -> str:

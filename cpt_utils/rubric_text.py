@@ -95,6 +95,8 @@ def _short(text: str, where: str) -> str:
 
 
 def _read(path: Path, where: str) -> str:
+    if "\0" in str(path):
+        raise RubricError(f"There is no rubric file {str(path)!r}: check the path.")
     try:
         with open(path, "rb") as file:
             data = file.read(4 * MOST_BYTES + 1)  # no more, whatever the file is

@@ -34,6 +34,10 @@ def _visible(text: str) -> str:
     return _writable(text)
 
 
+def _hidden(letter: str) -> bool:
+    return unicodedata.category(letter) == "Cf" or "\ufe00" <= letter <= "\ufe0f"
+
+
 Text = Annotated[str, Field(max_length=5000), AfterValidator(_visible)]
 Note = Annotated[str, Field(max_length=5000), AfterValidator(_writable)]
 
@@ -78,10 +82,11 @@ class Rubric(Strict):
     @field_validator("criteria")
     @classmethod
     def _names_differ(cls, criteria: list[Criterion]) -> list[Criterion]:
-        """Also in more than capitals and spaces, in which a judge's answer or a reader may err."""
+        """Also in more than capitals, spaces and what cannot be seen, in which a judge's answer or a reader may err."""
         seen = set()
         for criterion in criteria:
-            read = " ".join(unicodedata.normalize("NFKC", criterion.name).casefold().split())
+            seen_as = (c for c in unicodedata.normalize("NFKC", criterion.name) if not _hidden(c))
+            read = " ".join("".join(seen_as).casefold().split())
             if read in seen:
                 raise ValueError(f"two criteria are called {criterion.name[:50]!r}; rename one")
             seen.add(read)

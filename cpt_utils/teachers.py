@@ -21,8 +21,8 @@ PAUSES = (0, 1, 2)
 LIMITS = ("max_completion_tokens", "max_tokens", "max_new_tokens")
 MORE = 4
 """Times the room of a cut answer, for the next attempt: what is not used costs nothing."""
-OURS = {"messages", "model", "stream", "stream_options", "timeout"}
-"""Arguments of chat.completions.create that are no options here: we set them, and read whole answers."""
+OURS = {"messages", "model", "n", "stream", "stream_options", "timeout"}
+"""Arguments of chat.completions.create that are no options here: we set them, and read one whole answer."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Teacher:
 
     An EndpointError in a text's place says why this one conversation has no answer.
     takes_schema: `answer` has a second argument, a JSON schema that the answers are held to where the model can.
+    remote: answers are made elsewhere and paid for, so that an interrupt waits for those under way.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Teacher:
     batch_size: int = 1
     workers: int = 1
     takes_schema: bool = False
+    remote: bool = False
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or self.name != encodable(self.name):
@@ -109,6 +111,7 @@ def endpoint_teacher(
     client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
     _check_options(client, options)
     refused = threading.Event()  # set once the endpoint has refused a schema
+    lasts = threading.Event()  # set while repeated requests have been of no use
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
         answers = []
@@ -125,7 +128,7 @@ def endpoint_teacher(
 
     def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
         def ask(asked: list, room: dict) -> list[str | CutOffError]:
-            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room)))]
+            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room, lasts)))]
 
         (said,) = _ask_longer(ask, [turns], options, longer)
         if isinstance(said, CutOffError):
@@ -145,7 +148,7 @@ def endpoint_teacher(
         refused.set()  # it was the schema: the same words went through without it
         return text
 
-    return Teacher(model, answer, workers=workers, takes_schema=True)
+    return Teacher(model, answer, workers=workers, takes_schema=True, remote=True)
 
 
 def _check_counts(**counts: int) -> None:
@@ -155,17 +158,21 @@ def _check_counts(**counts: int) -> None:
 
 
 def _check_options(client, options: dict) -> None:
-    known = sorted(set(inspect.signature(client.chat.completions.create).parameters) - OURS)
+    known = set(inspect.signature(client.chat.completions.create).parameters) - OURS
+    own = set(inspect.signature(endpoint_teacher).parameters) - {"options"}
     remember(options)
+    inner = options.get("extra_body")
+    if taken := sorted((OURS - {"timeout"}) & {*options, *(inner if isinstance(inner, dict) else ())}):
+        raise SettingsError(f"{taken[0]!r} is no option: one whole answer is read to each conversation; leave it out.")
     for name in options:
         if name not in known:
             if "key" in name.lower():
                 raise SettingsError(f"{name!r} is no option: put a key into OPENAI_API_KEY, or pass ask_key=True.")
-            near = difflib.get_close_matches(name, known, 1)
-            raise SettingsError(
-                f"{name!r} is no option of an endpoint's teacher{f': do you mean {near[0]!r}?' if near else '.'} "
-                f"What only your server knows goes into extra_body={{{name!r}: ...}}."
-            )
+            near = difflib.get_close_matches(name, sorted(known | own), 1)
+            mend = f"What only your server knows goes into extra_body={{{name!r}: ...}}."
+            if near:
+                mend = f"do you mean {near[0]!r}? {'' if near[0] in own else mend}".strip()
+            raise SettingsError(f"{name!r} is no option of an endpoint's teacher{':' if near else '.'} {mend}")
 
 
 def _spoken(text: str) -> str:
@@ -200,18 +207,23 @@ def _ask_longer(ask: Callable[[list, dict], list], asked: list, options: dict, l
     return [answers[place] for place in range(len(asked))]
 
 
-def _ask(client, model: str, turns: list[dict], options: dict) -> str:
+def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.Event) -> str:
     """One answer, or an EndpointError. It is raised outside the handlers: their errors hold the key."""
-    sent = [model, *options, *(options.get("extra_body") or {})]
-    for pause in PAUSES:
+    sent, asked = [*options, *(options.get("extra_body") or {})], [str(turn["content"]) for turn in turns]
+    for pause in PAUSES[: 1 if lasts.is_set() else None]:
         time.sleep(pause)
         text, failure = connection.body_of(client, model, turns, options, sent)
         if failure:
             break
         try:
-            return replies.answer_of(text, sent)
+            answer = replies.answer_of(text, sent, asked)
         except EndpointError as error:
             failure = error
+        else:
+            lasts.clear()
+            return answer
         if not replies.may_pass(failure):
             break
+    else:
+        lasts.set()
     raise failure

@@ -5,14 +5,26 @@ import re
 from cpt_utils.runtime.errors import CutOffError
 
 _TAG = (
-    r"(?P<end>/?)(?:\w{1,12}:)?(?:think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad)"
+    r"(?P<end>/?)(?:\w{1,12}:)?(?:(?P<sure>think|thinking)|thoughts?|reasoning|reflection|analysis|scratchpad)"
     r"\b[^<>\[\]◁▷\n]{0,60}[>\]▷]"
 )
 ANY_TAG = re.compile(rf"[<\[◁]{_TAG}", re.IGNORECASE)
 """A tag of thinking, in the brackets of several families of models."""
 TAG = re.compile(rf"(?:[<◁]|\[(?=/?(?-i:THINK)\])){_TAG}", re.IGNORECASE)
 """The same in a text of any style, where "[thoughts of a sailor]" may be a stage direction."""
+FAMILIES = [
+    (re.compile(r"<\|(?:begin_of_thought|START_THINKING)\|>|<\|channel>thought\b"), "<think>"),
+    (re.compile(r"<\|(?:end_of_thought|END_THINKING)\|>|<channel\|>"), "</think>"),
+    (re.compile(r"<\|(?:begin_of_solution|end_of_solution|(?:START|END)_(?:RESPONSE|TEXT))\|>"), ""),
+    # Granite's headings; harmony's channels where the server has left out their marks, and one without an end.
+    (re.compile(r"\A\s*Here is my thought process:.*?\n\s*Here is my response:", re.DOTALL), ""),
+    (re.compile(r"\A\s*analysis(?=[A-Z]).*assistantfinal", re.DOTALL), ""),
+    (re.compile(r"\A\s*analysis(?=[A-Z])"), "<think>"),
+]
+"""What OpenThinker, Cohere, Gemma and others write, and what it stands for."""
+ANSWER = re.compile(r"\s*<(answer|output|response)>((?:(?!</?\1>).)*)</\1>\s*", re.DOTALL)
 CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})\s{0,3}<\|message\|>")  # the harmony format's tags
+ENDED = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 MORE_ROOM = "raise max_tokens or max_new_tokens, or turn thinking off"
 UNANSWERED = f"thinking, and no answer after it ({MORE_ROOM})"
 
@@ -27,27 +39,45 @@ def cut_off(text: str) -> CutOffError:
 def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
     """The text outside of thinking; None if a thought does not end, as what follows it was never written.
 
-    An end without a beginning ends what a chat template began. strict: None, too, where that end stands within a
-    line: it may be quoted, and a trick.
+    An end without a beginning ends what a chat template began. Stories have such tags, too: one without its fellow
+    that is set apart within a line is quoted, and "<reflection>" and the like are thinking at the beginning alone.
+    strict: all tags count, and None, too, where an end without a beginning stands within a line: it may be a trick.
     """
-    channels = list(CHANNEL.finditer(text))
+    whole, channels = text, list(CHANNEL.finditer(text))
     if channels:
         if channels[-1][1].lower() != "final":
             return None
-        text = text[channels[-1].end() :]
-    said, shown, depth = "", 0, 0
+        text = ENDED.sub("", text[channels[-1].end() :])
+    for pattern, plain in FAMILIES:
+        text = pattern.sub(plain, text)
+    said, shown, begun, passed = "", 0, [], 0
     for found in tag.finditer(text):
+        doubted = not strict and not found["sure"] and not begun
         if not found["end"]:
-            said += "" if depth else text[shown : found.start()]
-            depth += 1
-        elif depth:
-            depth -= 1
+            if doubted and (said + text[shown : found.start()]).strip():
+                passed += 1
+                continue
+            if not begun:
+                said, shown = said + text[shown : found.start()], found.start()
+            begun.append(found)
+        elif begun:
+            begun.pop()
+            shown = shown if begun else found.end()
         elif strict and text[found.end() :].lstrip(" \t")[:1] not in ("", "\n", "\r"):
             return None
-        else:
-            said = ""
-        shown = found.end()
-    return None if depth else said + text[shown:]
+        elif strict or not (doubted and passed or _quoted(found)):
+            said, shown = "", found.end()
+    if begun and strict or any(found["sure"] and not _quoted(found) for found in begun):
+        return None
+    said += text[shown:]
+    wrapped = ANSWER.fullmatch(said) if len(said) < len(whole) else None
+    return wrapped[2] if wrapped else said
+
+
+def _quoted(found: re.Match) -> bool:
+    """Whether a tag stands apart within a line, as in: it printed </think> and stopped."""
+    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
+    return before in set(" \t\"'`“‘«(") and after in set(" \t\"'`”’»).,;:!?")
 
 
 def spoken(text: str) -> str:

@@ -1,4 +1,6 @@
 import itertools
+import json
+import math
 
 import numpy as np
 import pytest
@@ -143,3 +145,5 @@ def test_rounding_keeps_the_size_of_tiny_numbers():
     from cpt_utils.runtime.files import rounded
 
     assert rounded({1: [0.12345, 1.31e-6, 0.0, 7]}) == {"1": [0.1235, 1e-6, 0.0, 7]}
+    odd = (float("nan"), np.float32(0.5), np.array([1, 2]), -math.inf)
+    assert rounded(odd) == [None, 0.5, [1, 2], None] and json.dumps(rounded(odd), allow_nan=False)

@@ -1,6 +1,7 @@
 """What is kept: card, merged weights, GGUF through a converter, an upload that needs a clear yes."""
 
 import stat
+import types
 
 import pytest
 import torch
@@ -92,6 +93,9 @@ def test_nothing_is_uploaded_without_a_clear_yes(trained, monkeypatch):
         def create_repo(self, *args, **options):
             calls.append(("create", args, options))
 
+        def repo_info(self, name):
+            return types.SimpleNamespace(private="public" not in name)
+
         def upload_folder(self, **options):
             calls.append(("upload", options))
 
@@ -104,3 +108,13 @@ def test_nothing_is_uploaded_without_a_clear_yes(trained, monkeypatch):
     assert not calls
     assert "private" in export.push(adapter, "me/mine", really=True)
     assert calls[0][2]["private"] is True and calls[1][1]["repo_id"] == "me/mine"
+    with pytest.raises(errors.ExportError, match="me/public is a public repository: make it private"):
+        export.push(adapter, "me/public", really=True)
+    assert [kind for kind, *_ in calls] == ["create", "upload", "create"]
+
+
+def test_a_folder_without_weights_gets_no_card_and_is_not_uploaded(tmp_path):
+    with pytest.raises(errors.ExportError, match="no adapter_model.safetensors: save the adapter"):
+        export.write_card(tmp_path, load_profile("embedded"), REPORT)
+    with pytest.raises(errors.ExportError, match="no model card or no weights"):
+        export.push(tmp_path / "none", "me/mine")

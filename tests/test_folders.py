@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -201,6 +202,8 @@ def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
 
     sent = {}
     monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", lambda self, *a, **k: None)
+    private = types.SimpleNamespace(private=True)
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda self, name: private)
     monkeypatch.setattr(huggingface_hub.HfApi, "upload_folder", lambda self, **options: sent.update(options))
     adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/base")
     folders.write_own(tmp_path / "adapter" / "README.md", "card")

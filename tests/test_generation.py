@@ -6,7 +6,7 @@ import pytest
 from replies import completion, send_json
 
 from cpt_utils.generation import generate_responses, generation_tasks
-from cpt_utils.runtime.errors import SettingsError
+from cpt_utils.runtime.errors import GenerationError, SettingsError, StoreError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import Teacher, endpoint_teacher
 
@@ -114,3 +114,9 @@ def test_an_interrupt_keeps_what_arrived_and_stops(tmp_path):
 def test_a_teacher_answers_at_least_one_at_a_time(sizes):
     with pytest.raises(SettingsError, match=f"{next(iter(sizes))} is .*one or more"):
         Teacher("t", lambda asked: asked, **sizes)
+
+
+@pytest.mark.parametrize("path, error", [(None, GenerationError), (7, GenerationError), ("a\0b.jsonl", StoreError)])
+def test_a_path_that_is_none_is_named(path, error):
+    with pytest.raises(error, match="path"):
+        generate_responses(Teacher("t", list), TASKS, path)

@@ -422,3 +422,32 @@ def test_what_another_kernel_has_judged_since_is_not_asked_again(tmp_path):
     judge_rows(early, rows_of(2))
     judge_rows(LLMJudge(teacher, path), rows_of(5))
     assert [row["score"] for row in judge_rows(early, rows_of(6))] == list(range(6)) and asked == list(range(6))
+
+
+STOPPED = """
+import os, signal, sys, threading, time
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.teachers import Teacher
+signal.signal(signal.SIGINT, signal.default_int_handler)
+begun = threading.Event()
+def answer(conversations):
+    begun.set()
+    time.sleep(1.5)
+    return ['{"score": 40}']
+def stop():
+    begun.wait()
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=stop, daemon=True).start()
+try:
+    LLMJudge(Teacher("t", answer, remote=True), sys.argv[1]).score("rococo", "p", "Some words of a text that is short.")
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+
+
+def test_a_paid_verdict_that_arrives_after_a_stop_is_kept(tmp_path):
+    command = [sys.executable, "-c", STOPPED, str(tmp_path / "v.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert done.stdout.splitlines()[-1:] == ["stopped"], done.stderr
+    assert len((tmp_path / "v.jsonl").read_text().splitlines()) == 1

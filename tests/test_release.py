@@ -241,3 +241,75 @@ def test_the_release_rubrics_names_are_recognised():
     assert hub_data.rubric_name(load_rubric("esoteric").title) == "esoteric"
     assert hub_data.rubric_name("creative_chaos") == "creative_chaos"
     assert hub_data.rubric_name("Haiku\nmore") == "Haiku\nmore"
+
+
+SAID = [{"role": "user", "content": "U"}]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        [{"from": "human", "value": "U"}],
+        json.dumps([{"from": "human", "value": "U"}]),
+        json.dumps(json.dumps(SAID)),
+        json.dumps({"messages": SAID}),
+        [{"role": "user", "content": [{"type": "text", "text": "U"}]}],
+    ],
+)
+def test_turns_come_in_many_wrappings(tmp_path, prompt):
+    row = {
+        "prompt": prompt,
+        "chosen": "x",
+        "rejected": "y",
+        "system": None,
+        "system_prompt": "Be plain.",
+        "rubric": " ",
+    }
+    rows, _ = hub_data.load_preferences(write(tmp_path / "p.jsonl", [row]))
+    assert rows[0]["prompt"] == [{"role": "system", "content": "Be plain."}, *SAID] and rows[0]["rubric"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "prompt, told",
+    [
+        (json.dumps([{"role": "system", "content": "S"}, {"role": "user"}]), "column 'prompt': no text; fill it"),
+        ("array([{'role': 'user', 'content': 'U'}], dtype=object)", "messages that cannot be read.*as JSON"),
+    ],
+)
+def test_turns_that_lack_something_are_no_plain_text(tmp_path, prompt, told):
+    with pytest.raises(errors.DataError, match=told):
+        hub_data.load_preferences(write(tmp_path / "p.jsonl", [{"prompt": prompt, "chosen": "x", "rejected": "y"}]))
+
+
+@pytest.mark.parametrize("prompt", ['{"king": "me"} is what he wrote.', '"Wait," she said.', '[{"a": 1}]', '"Wait."'])
+def test_a_text_that_looks_like_a_table_stays_one(tmp_path, prompt):
+    rows, _ = hub_data.load_preferences(
+        write(tmp_path / "p.jsonl", [{"prompt": prompt, "chosen": "x", "rejected": "y"}])
+    )
+    assert rows[0]["prompt"][-1]["content"] == prompt
+
+
+@pytest.mark.parametrize(
+    "name, text, told",
+    [
+        ("p.csv", "prompt,chosen,rejected\nÜ,x,y\n".encode("latin-1"), "p.csv is no text in UTF-8: save it as UTF-8"),
+        ("p.csv", "prompt,chosen,rejected\nU,x,y\n".encode("utf-16"), "p.csv is no text in UTF-8"),
+        ("p [1].csv", b"prompt,chosen,rejected\nU,x,y\n", "its path holds '\\[': rename the file"),
+        ("p.csv", b"prompt,chosen,rejected\nU,4,5\n", "column 'chosen': no text but 4, as a CSV.*save it as .jsonl"),
+        ("p.csv", b"prompt,chosen,rejected\nU,None,x\n", "column 'chosen': no text but None, as a CSV"),
+    ],
+)
+def test_a_file_that_is_read_wrongly_is_told_its_own_mend(tmp_path, name, text, told):
+    (tmp_path / name).write_bytes(text)
+    with pytest.raises(errors.DataError, match=told):
+        hub_data.load_preferences(tmp_path / name)
+
+
+def test_what_is_against_a_rubric_is_not_that_rubric_and_a_time_is_no_model(tmp_path):
+    for text in ("Anti-rococo minimalism", "Not rococo", "barococo"):
+        assert hub_data.rubric_name(text) == text
+    for text in ("Rococo Reviewer", 'the "Rococo" Anti-Rubric', "rococo_reviewer"):
+        assert hub_data.rubric_name(text) == "rococo"
+    rows = [{"generation_time": 3.5, "generator": "o3", **row} for row in responses()]
+    [row.pop("model_name") for row in rows]
+    assert {row["model"] for row in hub_data.load_release_responses(write(tmp_path / "r.jsonl", rows))} == {"o3"}

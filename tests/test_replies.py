@@ -1,6 +1,7 @@
 """What an endpoint sends back, over a real server on this machine: whole answers, and the reasons why there is none."""
 
 import dataclasses
+import json
 import re
 import socket
 import threading
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from replies import completion, serving
 
 from cpt_utils import teachers
+from cpt_utils.asking import GIVE_UP
 from cpt_utils.generation import generate_responses, generation_tasks, read_responses
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_responses, messages
@@ -50,8 +52,8 @@ def asked(reply, **options):
 
 words = st.text("abc .,\n", max_size=20)
 brackets = st.sampled_from(
-    ["<think>|</think>", "<Thinking>|</Thinking>", "<thought>|</thought>", "◁think▷|◁/think▷", "[THINK]|[/THINK]"]
-    + ["<seed:think>|</seed:think>", "<reasoning>|</reasoning>", '<think type="deep">|</think>']
+    ["<think>|</think>", "<Thinking>|</Thinking>", "◁think▷|◁/think▷", "[THINK]|[/THINK]"]
+    + ["<seed:think>|</seed:think>", '<think type="deep">|</think>']
 )
 
 
@@ -65,7 +67,7 @@ def test_thinking_is_cut_off_and_what_is_said_around_it_stays(parts, last, ends)
         said += before
     assert aloud(text + last) == said + last
     assert aloud(f"{text}{last}<think>more") is None
-    assert aloud(f"begun in the template{last}</think>{text}{last}") == said + last
+    assert aloud(f"begun in the template{last}</think>\n{text}{last}") == f"\n{said}{last}"
 
 
 def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
@@ -73,6 +75,44 @@ def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
     assert aloud("<|channel|>analysis<|message|>hm") is None
     for text in ("[thoughts of a sailor] The sea.", "[Analysis] x < y and <b>bold</b>", "I think so."):
         assert aloud(text) == spoken(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "analysisThe user: hm.assistantfinalThe sea.",
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The sea.<|return|>",
+        "<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>The sea.<|end_of_solution|>",
+        "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The sea.<|END_RESPONSE|>",
+        "<|channel>thought\nhm<channel|>The sea.",
+        "<think>hm</think><answer>The sea.</answer>",
+        "<thinking>hm <reflection>no</reflection></thinking>\n<output>\nThe sea.\n</output>",
+        "Here is my thought process:\nhm\n\nHere is my response:\nThe sea.",
+        "<thought>hm</thought>\n<reasoning>well</reasoning>\nThe sea.",
+        "hm</thought>\nThe sea.",
+    ],
+)
+def test_the_thinking_of_each_family_is_cut_off(text):
+    assert spoken(text).strip() == "The sea."
+    assert aloud(text.partition("hm")[0] + "hm") is None or not text.startswith(("<|", "<think", "analysis"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The machine printed </think> and stopped.",
+        'On the wall: "<think>", in chalk.',
+        "He looked up. <reflection>The mirror lies.</reflection> He left.",
+        "The sea.\n<thought>\nI am the salt.\n</thought>\nThe end.",
+        "<thought> I am the sea, I am the salt.",
+        "<answer>None.</answer>",
+        "Here is my thought process: I am the sea.",
+        "analysis of the sea: salt. The assistant, final, bows.",
+    ],
+)
+def test_words_of_a_story_are_no_thinking(text):
+    assert spoken(text) == text
+    assert spoken(f"<think>hm</think>{text}") == text or text.startswith("<answer>")
 
 
 def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):
@@ -90,7 +130,9 @@ def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):
         (completion("The sea.", reasoning_content="hm"), "The sea."),
         (completion("The sea.", reasoning="hm", finish_reason="eos"), "The sea."),
         (completion([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "The sea."}]), "The sea."),
+        (completion([{"type": "output_text", "text": "The sea."}]), "The sea."),
         (completion("The sea.", finish_reason=None), "The sea."),
+        ("\ufeff" + json.dumps(completion("The sea.")), "The sea."),
         (completion("ollama, an animal, sk-learn_ing_all_day"), "ollama, an animal, sk-learn_ing_all_day"),
     ],
 )
@@ -110,6 +152,7 @@ def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
         (completion("", finish_reason="length", reasoning="hm"), CutOffError, "spent before any answer .raise max_tok"),
         (completion(None, finish_reason="length"), CutOffError, "turn thinking off"),
         (completion(None, reasoning_content="hm"), CutOffError, "no answer after it .*turn thinking off"),
+        (completion(None, reasoning_details=[{"text": "hm"}]), CutOffError, "no answer after it .*turn thinking off"),
         (completion("<think>hm"), CutOffError, "no answer after it .*turn thinking off"),
         (completion(None, refusal="I will\nnot."), RefusedError, "the model refuses .*it says: I will not."),
         (completion("The", finish_reason="content_filter"), RefusedError, "filter held the answer back"),
@@ -117,6 +160,10 @@ def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
         (completion("The", finish_reason="error"), EndpointError, "broke off"),
         ({"choices": [{"message": None}]}, EndpointError, "no chat completion .*end in /v1"),
         ("<html>sign in</html>", EndpointError, "no chat completion .*end in /v1"),
+        ("Error: loading", EndpointError, "no chat completion .it says: Error: loading.$"),
+        ({"choices": None}, EndpointError, "without any answer in it .run the same call again.$"),
+        ({"choices": [], "promptFeedback": {"blockReason": "OTHER"}}, RefusedError, "filter refuses .*blockReason"),
+        ({"success": False, "errors": [{"code": 7003, "message": "No route"}]}, EndpointError, "it says: No route"),
         (
             {"error": {"message": "upstream is\ndown"}},
             EndpointError,
@@ -188,6 +235,13 @@ LASTING = [  # (status, error, what is told): one request has to be enough
     (429, {"code": "insufficient_quota", "message": "You exceeded your current quota"}, "waiting does not help"),
     (402, {"message": "Insufficient Balance"}, "waiting does not help"),
     (400, {"message": "Your credit balance is too low"}, "waiting does not help"),
+    (429, {"message": "Your team has used all available credits. Try again in 9 s"}, "waiting does not help"),
+    (429, {"message": "You are using a Trial key, which is limited to 1000 API calls / month."}, "waiting does not"),
+    (429, {"code": "1113", "message": "余额不足"}, "waiting does not help"),
+    (412, {"message": "Account x is suspended, possibly for reaching the monthly spending limit."}, "waiting does not"),
+    (400, {"code": "Arrearage", "message": "Access denied."}, "waiting does not help"),
+    (200, {"message": "unknown option temperature"}, "does not take 'temperature'"),
+    (400, {"message": "Model m is not supported"}, "no such model"),
     (401, {"message": "No such key"}, "refuses the key: check OPENAI_API_KEY; it says: No such key"),
     (403, {"message": "Country not supported"}, "refuses the key.*Country not supported"),
     (400, {"message": "API key not valid."}, "refuses the key"),
@@ -253,6 +307,36 @@ def test_a_moderated_prompt_concerns_itself_alone(tmp_path, status, error):
     assert len(bodies) == 40 and len(read_responses(tmp_path / "r.jsonl")) == 10
 
 
+QUOTED = "Give an account of my model of the temperature, not found"
+
+
+@pytest.mark.parametrize(
+    "status, error",
+    [
+        (403, {"message": "Your input was flagged", "metadata": {"flagged_input": "an account"}}),
+        (403, {"message": f"Flagged as harmful: '{QUOTED}'"}),
+        (400, {"message": f"cannot tokenize {QUOTED}"}),
+        (400, {"message": "cannot tokenize this; params: temperature=0.9, 'temperature': 0.9"}),
+        (400, {"message": "Invalid content in messages[1]. Received Model Group=m"}),
+    ],
+)
+def test_what_an_error_quotes_of_the_request_does_not_end_the_asking(tmp_path, status, error):
+    def reply(body):
+        return (status, {"error": error}) if QUOTED in str(body) else (200, completion("The sea."))
+
+    tasks = generation_tasks([QUOTED, *(task["prompt"] for task in TASKS)], ["rococo"], ["low"])
+    with serving(reply) as url, pytest.raises(GenerationError, match="1 of 41 "):
+        generate_responses(endpoint_teacher("m", url, 2, temperature=0.9), tasks, tmp_path / "r.jsonl", PLAIN)
+
+
+def test_a_page_in_place_of_an_answer_is_repeated_until_that_is_of_no_use(tmp_path):
+    bodies = []
+    with serving(lambda body: bodies.append(1) or (200, "<html>sign in</html>")) as url:
+        with pytest.raises(GenerationError, match="no chat completion"):
+            generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(bodies) <= GIVE_UP + 4
+
+
 @pytest.mark.parametrize(
     "message", ["Rate limit reached, try again in {} s", "Quota exceeded: see billing. Limit {} per minute"]
 )
@@ -289,6 +373,12 @@ def test_a_judge_gives_no_score_where_a_text_is_refused_and_says_why():
     "options, told",
     [
         ({"temperatur": 1}, "'temperatur' is no option .*do you mean 'temperature'"),
+        ({"worker": 1}, "'worker' is no option .*do you mean 'workers'.$"),
+        ({"retry": 1}, "do you mean 'retries'.$"),
+        ({"max_retries": 1}, "do you mean 'retries'.$"),
+        ({"time_out": 1}, "do you mean 'timeout'.$"),
+        ({"n": 3}, "'n' is no option: one whole answer is read .*; leave it out"),
+        ({"extra_body": {"stream": True}}, "'stream' is no option: one whole answer"),
         ({"max_new_tokens": 9}, "'max_new_tokens' is no option"),
         ({"top_k": 4}, "extra_body={'top_k': ...}"),
         ({"stream": True}, "'stream' is no option"),

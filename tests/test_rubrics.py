@@ -150,3 +150,8 @@ def test_a_rubric_is_read_where_it_was_written(tmp_path, monkeypatch, name):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     load_rubric("rococo").to_yaml(f"~/{name}")
     assert Rubric.from_yaml(f"~/{name}") == Rubric.from_yaml(tmp_path / name) == load_rubric("rococo")
+
+
+def test_a_path_with_a_zero_is_no_file():
+    with pytest.raises(RubricError, match="There is no rubric file 'a.x00.yaml': check the path"):
+        load_rubric("a\0.yaml")

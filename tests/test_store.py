@@ -268,10 +268,10 @@ from cpt_utils.generation import generate_responses, generation_tasks
 from cpt_utils.prompts import messages
 from cpt_utils.teachers import Teacher
 signal.signal(signal.SIGINT, signal.default_int_handler)
-asked, all_ask = [], threading.Event()
+asked, all_ask, workers = [], threading.Event(), int(sys.argv[4])
 def answer(conversations):
     asked.append(1)
-    if len(asked) == 8:
+    if len(asked) == workers:
         all_ask.set()
     time.sleep(float(sys.argv[2]))
     return ["text"]
@@ -284,21 +284,21 @@ threading.Thread(target=stop, daemon=True).start()
 tasks = generation_tasks([f"p{n}" for n in range(20)], ["rococo"])
 plain = lambda *task: messages(" ".join(map(str, task)))
 try:
-    generate_responses(Teacher("t", answer, batch_size=1, workers=8), tasks, sys.argv[1], plain)
+    generate_responses(Teacher("t", answer, workers=workers, remote=True), tasks, sys.argv[1], plain)
 except KeyboardInterrupt:
     print(len(asked), flush=True)
     os._exit(0)
 """
 
 
-@pytest.mark.parametrize("interrupts, kept", [(1, 8), (2, 0)])
-def test_answers_that_arrive_after_an_interrupt_are_kept(tmp_path, interrupts, kept):
-    """What eight workers were about is paid for; nothing more is asked, and a second interrupt waits for nothing."""
+@pytest.mark.parametrize("interrupts, workers, kept", [(1, 8, 8), (2, 8, 0), (1, 1, 1)])
+def test_answers_that_arrive_after_an_interrupt_are_kept(tmp_path, interrupts, workers, kept):
+    """What the workers were about is paid for; nothing more is asked, and a second interrupt waits for nothing."""
     path, pause = tmp_path / "r.jsonl", "1.5" if interrupts == 1 else "60"
-    command = [sys.executable, "-c", INTERRUPTED, str(path), pause, str(interrupts)]
+    command = [sys.executable, "-c", INTERRUPTED, str(path), pause, str(interrupts), str(workers)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
-    said = "stopping: the answers to 8 requests under way are kept; interrupt again to leave them"
-    assert done.stdout.splitlines() == [said, "8"], done.stderr
+    said = f"stopping: the answers to {workers} requests under way are kept; interrupt again to leave them"
+    assert done.stdout.splitlines() == [said, str(workers)], done.stderr
     assert len(generation.read_responses(path)) == kept
 
 

@@ -1,5 +1,6 @@
 """LoRA adapters: prepared for training, found, kept."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def with_adapter(model, folder: Path, profile: Profile):
         if "size mismatch" not in str(error):
             raise
         fault = f"has weights of another rank or size than its {place} says"
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError, re.error) as error:
         fault = f"has an {place} that peft cannot use ({' '.join(str(error).split())[:160]})"
     else:
         check_whole(adapted, folder)

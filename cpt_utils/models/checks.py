@@ -149,13 +149,24 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
         if config["peft_type"] != "LORA":
             kind = config["peft_type"]
             raise ModelError(f"The adapter {folder.name} is of type {kind!r}: train one of type LORA.")
+        if not isinstance(config.get("base_model_name_or_path") or "", str):
+            raise TypeError("a name that is none")
     except (ValueError, KeyError, TypeError):
         raise ModelError(f"The adapter's {ADAPTER_FILES[0]} in {folder.name} is damaged: {again}.") from None
+    if (task := config.get("task_type")) not in (None, "CAUSAL_LM"):
+        raise ModelError(f"The adapter {folder.name} is for the task {task!r}: train one that writes text, CAUSAL_LM.")
+    if config.get("lora_alpha") == 0:
+        raise ModelError(f"The adapter {folder.name} changes nothing, as its lora_alpha is 0: train one with another.")
     try:
         with safe_open(folder / ADAPTER_FILES[1], "pt") as weights:
-            return config, {name: weights.get_slice(name).get_shape() for name in weights.keys()}
+            parts = {name: weights.get_slice(name) for name in weights.keys()}
+            types = {part.get_dtype() for part in parts.values()}
+            shapes = {name: part.get_shape() for name, part in parts.items()}
     except (SafetensorError, OSError):
         raise ModelError(f"The weights in {folder.name} are damaged or cut off: {again}.") from None
+    if odd := sorted(kind for kind in types if not kind.startswith(("F", "BF"))):
+        raise ModelError(f"The weights in {folder.name} are of type {odd[0]}, which loses what was trained: {again}.")
+    return config, shapes
 
 
 def _no_number(word: str) -> None:

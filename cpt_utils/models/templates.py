@@ -1,5 +1,6 @@
 """What a model's chat template does with a conversation, found by trying it, and text that stays text in it."""
 
+import contextlib
 import functools
 import re
 
@@ -7,10 +8,18 @@ from cpt_utils.runtime import files
 
 SYSTEM, USER, ANSWER = "a-system-text", "a-user-text", "an-answer"
 PROBE = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
+LINES = "".join(f", line {number} of many,\nthe next" for number in range(60))
+LONGER = [
+    {"role": role, "content": f"{text}{LINES} and last."}
+    for role, text in (("system", SYSTEM), ("user", USER), ("assistant", ANSWER), ("user", "a-later-text"))
+]
+"""A conversation with a history, of texts that are long and have many lines."""
 FIRST_WORDS = ("Words", "words", "7", '"', "**", "(", "字", "🎬")
 """How answers begin. None of them may join the last token of the prompt."""
 BRACKETED = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 """Marks of turns as templates write them; some are no tokens of the vocabulary."""
+WORDED = re.compile(r"(?:##+ ?\w[\w ]{0,30}[:：]?|\b\w{1,20} ?[:：])(?=\s*$)", re.MULTILINE)
+"""Marks in plain words, at the end of a line that a template writes: "### Response:", "USER: "."""
 JOINER = "\u2060"
 """A word joiner, which nobody sees."""
 
@@ -65,28 +74,28 @@ def _key(tokenizer) -> tuple:
 
 @functools.lru_cache(maxsize=8)
 def _fault(tokenizer, size: int, template: str, moved: bool) -> str:
-    from jinja2.exceptions import TemplateError
-
-    turns = in_user_turn(PROBE) if moved else PROBE
     try:
-        prompt = rendered(tokenizer, turns, tokenize=False, add_generation_prompt=True)
-        ids = rendered(tokenizer, turns, add_generation_prompt=True)
-        if SYSTEM not in prompt or USER not in prompt:
-            return "leaves out the system's or the user's text"
-        for word in FIRST_WORDS:
-            answered = [*turns, {"role": "assistant", "content": f"{word} {ANSWER}"}]
-            whole = rendered(tokenizer, answered, tokenize=False)
-            if not whole.startswith(prompt):
-                return "writes another prompt once an answer follows"
-            if not whole.removeprefix(prompt).lstrip().startswith(f"{word} {ANSWER}"):
-                return "puts something between the prompt and its answer"
-            if rendered(tokenizer, answered)[: len(ids)] != ids:
-                return "lets an answer's first word join the end of the prompt"
-        if end_token(tokenizer) is None:
-            return "ends an answer with no token of its own"
-    except (TemplateError, TypeError, ValueError):
+        faults = (_fault_with(tokenizer, in_user_turn(turns) if moved else turns) for turns in (PROBE, LONGER))
+        return next(filter(None, faults), "")
+    except Exception:  # a template is a program, and fails like one
         return "refuses a conversation of text"
-    return ""
+
+
+def _fault_with(tokenizer, turns: list[dict]) -> str:
+    prompt = rendered(tokenizer, turns, tokenize=False, add_generation_prompt=True)
+    ids = rendered(tokenizer, turns, add_generation_prompt=True)
+    if not all(turn["content"] in prompt for turn in turns):
+        return "leaves out a text, or a part of it"
+    for word in FIRST_WORDS:
+        answered = [*turns, {"role": "assistant", "content": f"{word} {ANSWER}"}]
+        whole = rendered(tokenizer, answered, tokenize=False)
+        if not whole.startswith(prompt):
+            return "writes another prompt once an answer follows"
+        if not whole.removeprefix(prompt).lstrip().startswith(f"{word} {ANSWER}"):
+            return "puts something between the prompt and its answer"
+        if rendered(tokenizer, answered)[: len(ids)] != ids:
+            return "lets an answer's first word join the end of the prompt"
+    return "" if end_token(tokenizer) is not None else "ends an answer with no token of its own"
 
 
 @functools.lru_cache(maxsize=8)
@@ -100,9 +109,19 @@ def _end_token(tokenizer, size: int, template: str) -> int | None:
 
 @functools.lru_cache(maxsize=8)
 def _marks(tokenizer, size: int, template: str) -> re.Pattern:
-    """Special tokens, other added tokens that the template writes, and what looks like a mark in it."""
-    added = tokenizer.added_tokens_decoder.values()
+    """Special tokens, other added tokens that the template writes, and what looks like a mark in it or in its text."""
+    added, written = tokenizer.added_tokens_decoder.values(), _between(tokenizer)
     marks = {token.content for token in added if token.special or token.content in template}
-    marks |= set(tokenizer.all_special_tokens) | set(BRACKETED.findall(template))
+    marks |= set(tokenizer.all_special_tokens) | set(BRACKETED.findall(template + written))
+    marks |= set(WORDED.findall(BRACKETED.sub("\n", written)))
     usable = [mark for mark in marks if len(mark.strip()) > 1 and JOINER not in mark]
     return re.compile("|".join(map(re.escape, sorted(usable, key=len, reverse=True))) or "(?!)")
+
+
+def _between(tokenizer) -> str:
+    """What the template writes around the texts of a conversation, a line each; "" if it takes none."""
+    for turns in (LONGER, in_user_turn(LONGER)):
+        with contextlib.suppress(Exception):
+            text = rendered(tokenizer, turns, tokenize=False, add_generation_prompt=True)
+            return re.sub("|".join(re.escape(turn["content"]) for turn in LONGER), "\n", text)
+    return ""

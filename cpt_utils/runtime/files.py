@@ -43,14 +43,15 @@ def shown(path: Path) -> str:
 def rounded(values):
     """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one).
 
-    What could not be measured (nan) is None: JSON has no such number.
+    What could not be measured (nan, or without end) is None: JSON has no such number.
     """
+    values = values.tolist() if hasattr(values, "tolist") else values  # of numpy, or a tensor
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
-    if isinstance(values, list):
+    if isinstance(values, (list, tuple)):
         return [rounded(v) for v in values]
     if isinstance(values, float):
-        return None if math.isnan(values) else round(values, 4) or float(f"{values:.1g}")
+        return round(values, 4) or float(f"{values:.1g}") if math.isfinite(values) else None
     return values
 
 
@@ -114,6 +115,8 @@ def _read_data(name: str):
 def read_jsonl(path: Path) -> list[dict]:
     """Rows of a JSONL file. What a crash left of a last line is passed over; the next append puts it aside."""
     path = Path(path)
+    if "\0" in str(path):
+        raise StoreError(f"{path.name!r} cannot be read (no path holds a zero character): check the path.")
     try:
         with open(path, "rb") as file:  # a line at a time: a file may be larger than its rows need
             return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]

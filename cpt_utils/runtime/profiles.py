@@ -27,9 +27,23 @@ def _folder_name(name: str) -> str:
 
 
 def _source(name: str) -> str:
-    if name == "recorded" or "/" in name or name.lower().endswith(TABLES) or Path(name).exists():
+    if name == "recorded" or re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) or name.lower().endswith(TABLES):
+        return name
+    if Path(name).exists():
         return name
     raise ValueError(f"there is no {name[:50]!r} (is it recorded?); write that, owner/name of the Hub, or a file")
+
+
+def _profile_name(name: str | None) -> str | None:
+    if name is not None and name not in (shipped := load_data("profiles.yaml")):
+        raise ValueError(f"there is no profile {name[:50]!r} (is it {nearest(name, shipped)}?); mend its spelling")
+    return name
+
+
+def _changes(settings: dict[str, Any]) -> dict[str, Any]:
+    if fixed := sorted({"name", "base", "capstone"} & set(settings)):
+        raise ValueError(f"notebook 06 keeps {fixed[0]!r}; delete it")
+    return settings
 
 
 Place = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
@@ -72,14 +86,14 @@ class Capstone(Strict):
     """Tries of the teacher at every prompt and target."""
     watch_prompts: Whole
     """Prompts that only watch the training."""
-    settings: dict[str, Any]
+    settings: Annotated[dict[str, Any], AfterValidator(_changes)]
 
 
 class Profile(Strict):
     """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
 
     name: Annotated[str, AfterValidator(_folder_name)]
-    base: str | None = None
+    base: Annotated[str | None, AfterValidator(_profile_name)] = None
     """Another profile, whose values count where this one has none."""
     seed: int = Field(0, ge=0, le=HIGHEST_SEED)
     student: Place
@@ -98,7 +112,7 @@ class Profile(Strict):
     """Weight by TRL's name of the loss; 0: it is watched only."""
     learning_rate: Positive
     scheduler: str
-    warmup: float = Field(ge=0)
+    warmup: float = Field(ge=0, le=100_000)
     """Steps, or a share of them below 1."""
     optimizer: str
     gradient_checkpointing: bool

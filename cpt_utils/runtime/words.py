@@ -49,6 +49,19 @@ def optimizers() -> list[str]:
     return [kind.value for kind in OptimizerNames]
 
 
+def unusable(optimizer: str) -> str | None:
+    """Why transformers cannot make this optimizer here: a package that is missing, or settings beyond a profile's."""
+    from torch.nn import Linear
+    from transformers import Trainer, TrainingArguments
+
+    try:
+        settings = TrainingArguments("unused", optim=optimizer, use_cpu=True, report_to="none")
+        Trainer.get_optimizer_cls_and_kwargs(settings, Linear(1, 1))
+    except Exception as error:  # of many types, as each optimizer is imported in a way of its own
+        return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")[:160]
+    return None
+
+
 def losses() -> list[str]:
     """TRL's names of its losses, which it has in no list but in the help of its setting."""
     from trl import DPOConfig
@@ -73,6 +86,8 @@ def unknown_word(profile: "Profile") -> str | None:
                     importlib.import_module("unsloth")  # before transformers, which it patches
                 if word not in (names := known()):
                     return f"{setting}: there is no {word[:50]!r} (is it {nearest(word, names)}?); mend its spelling"
+                if setting == "optimizer" and (why := unusable(word)):
+                    return f"optimizer: {word} cannot be used here ({why}); choose another, such as adamw_torch"
     return None
 
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
@@ -70,6 +71,12 @@ def set_aside(path: Path, name: str) -> Path:
     names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
     free = next(place for place in map(path.with_name, names) if not os.path.lexists(place))
     return path.rename(free)
+
+
+def before_now(name: str) -> str:
+    """A name with the time for what stood under `name` until now; it ends and sorts as that does."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{dot}{suffix}"
 
 
 def json_hash(value, letters: int, ascii: bool = False) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -33,7 +32,7 @@ def begin_report(folder: Path) -> None:
     path = folder / "report.json"
     with files.writing(path):
         try:
-            files.set_aside(path, time.strftime("report-before-%Y%m%d-%H%M%S.json"))
+            files.set_aside(path, files.before_now(path.name))
         except FileNotFoundError:
             pass
         except OSError as error:

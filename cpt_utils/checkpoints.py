@@ -65,11 +65,7 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
     stopped and run again; after a finished training it says so and changes nothing. Seconds and tokens are those of
     the last call that trained, and missing where another process had done all.
     """
-    if not hasattr(trainer.accelerator.state, "distributed_type"):  # the settings' cell resets what all trainers share
-        raise TrainingError(
-            "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
-            "(load_student), the trainer's cell too."
-        )
+    check_settings(trainer)
     if hasattr(trainer, "told"):
         print(
             f"all {trainer.state.global_step} steps are done, and nothing was trained now: to train anew, run the "
@@ -84,9 +80,7 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
         _back_to_the_beginning(trainer)
         seen = _tokens(trainer)
         started = time.monotonic()
-        trainer.model.unfinished = True  # adapters.save_adapter asks: a stop must not cost a finished adapter its place
         trainer.train(resume_from_checkpoint=last)
-        del trainer.model.unfinished
         seconds = time.monotonic() - started
     before = int(last.rpartition("-")[2]) if last else 0
     done = trainer.state.global_step
@@ -97,6 +91,15 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
         speed = (_tokens(trainer) - seen) / seconds
         trainer.told |= {"seconds": round(seconds, 1), "tokens_per_second": round(speed, 1)}
     return trainer.told
+
+
+def check_settings(trainer: DPOTrainer) -> None:
+    """Raise a TrainingError if settings were made after the trainer: they reset what all trainers share."""
+    if not hasattr(trainer.accelerator.state, "distributed_type"):
+        raise TrainingError(
+            "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
+            "(load_student), the trainer's cell too."
+        )
 
 
 def _tokens(trainer: DPOTrainer) -> float:

@@ -20,7 +20,7 @@ from cpt_utils.models.adapters import prepare_for_lora, save_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime.errors import TrainingError
 from cpt_utils.runtime.profiles import load_profile
-from cpt_utils.training import MirroredDPOTrainer, dpo_settings, prepare_trainer
+from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
 SMOKE = load_profile("smoke").replace(seed=1)
 LORA = dict(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -125,11 +125,12 @@ def test_a_stopped_training_takes_no_finished_adapters_place(trainer_in, tmp_pat
     train(first)
     save_adapter(first.model, place, "owner/base")
     before = (place / "adapter_model.safetensors").read_bytes()
-    cut = trainer_in(tmp_path / "cut", 3)
-    with pytest.raises(KeyboardInterrupt):
-        train(cut)
-    with pytest.raises(TrainingError, match="stopped before its end, and nothing was saved: run its cell again"):
-        save_adapter(cut.model, place, "owner/base")
+    cut = trainer_in(tmp_path / "cut", 1, 3)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="not begun or was stopped before its end, and nothing was saved"):
+            save_adapter(cut.model, place, "owner/base")
+        with pytest.raises(KeyboardInterrupt):
+            train(cut)
     assert (place / "adapter_model.safetensors").read_bytes() == before
     train(cut)
     save_adapter(cut.model, place, "owner/base")
@@ -241,11 +242,12 @@ def test_someones_folder_beside_the_checkpoints_stays(tmp_path):
     assert (tmp_path / "checkpoints" / "thesis").exists()
 
 
-def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path):
+def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path, rows):
     trainer = trainer_in(tmp_path)
     DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)  # the settings' cell, run again
-    with pytest.raises(TrainingError, match="settings were made anew after this trainer: run the notebook again from"):
-        train(trainer)
+    for use in (train, type(trainer).evaluate, lambda trainer: dpo_gradient(trainer, rows[:1])):
+        with pytest.raises(TrainingError, match="made anew after this trainer: run the notebook again from"):
+            use(trainer)
 
 
 def test_a_second_adapter_is_never_made_silently(tiny, tokenizer):

@@ -1,17 +1,21 @@
 """Checkpoints: found, checked, kept for a while; and a training that goes on where it was stopped."""
 
 import contextlib
+import pickle
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from filelock import FileLock, Timeout
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import safe_open
 from transformers import TrainerCallback, set_seed
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
+from transformers.trainer_pt_utils import safe_globals
 from trl import DPOTrainer
 
 from cpt_utils.models.whole import damage
@@ -23,6 +27,8 @@ OTHERS = 3
 """Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
 NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
 """What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
+PARTS = {OPTIMIZER_NAME: "param_groups", SCHEDULER_NAME: "last_epoch", "rng_state.pth": "python"}
+"""A key of what the Trainer keeps in each of these files."""
 
 
 def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
@@ -50,12 +56,24 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def _unlike_a_state(place: Path) -> str:
-    """What is wrong with the state of the Trainer, which has no form but its own."""
+    """What is wrong with what the Trainer keeps, which has no form but its own, or with how it fits together."""
     try:
-        TrainerState.load_from_json(str(place / TRAINER_STATE_NAME))
+        step = TrainerState.load_from_json(str(place / TRAINER_STATE_NAME)).global_step
     except (TypeError, ValueError) as error:
         return f"{TRAINER_STATE_NAME} cannot be loaded: {type(error).__name__}"
-    return ""
+    if place.name != f"checkpoint-{step}":
+        return f"{TRAINER_STATE_NAME} is of step {step}"
+    parts = {}
+    for name, key in PARTS.items():
+        try:
+            with safe_globals():
+                parts[name] = torch.load(place / name, map_location="cpu", weights_only=True)
+            parts[name][key]
+        except (pickle.UnpicklingError, RuntimeError, TypeError, LookupError):
+            return f"{name} cannot be loaded: it has another form"
+    with safe_open(place / SAFETENSORS_WEIGHTS_NAME, "pt") as weights:
+        missing = sum(len(group["params"]) for group in parts[OPTIMIZER_NAME]["param_groups"]) - len(weights.keys())
+    return f"{SAFETENSORS_WEIGHTS_NAME} lacks {missing} of its weights" if missing > 0 else ""
 
 
 def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:

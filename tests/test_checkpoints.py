@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from harm import HARM
 from peft import LoraConfig
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig
 
@@ -184,10 +185,47 @@ def test_a_bit_that_flipped_in_the_optimizers_memory_is_seen(saved, tmp_path):
     assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
 
 
-def test_a_state_of_another_form_is_damaged(saved, tmp_path):
+def changed_weights(change):
+    def harm(place):
+        path = place / "adapter_model.safetensors"
+        weights = load_file(path)
+        change(weights, min(weights))
+        save_file(weights, path)
+
+    return harm
+
+
+def zeros_to_the_end(place):
+    path = place / "adapter_model.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
+SPOILT = {  # what can be loaded, and is not what was saved
+    "has values that are no numbers": changed_weights(lambda weights, name: weights[name].fill_(torch.nan)),
+    "is zeros": zeros_to_the_end,
+    "lacks 1 of its weights": changed_weights(lambda weights, name: weights.pop(name)),
+    "trainer_state.json cannot be loaded: TypeError": lambda place: write(place, '{"no such key": 1}'),
+    "trainer_state.json is of step 0": lambda place: write(place, "{}"),
+    "trainer_state.json is of step 2": lambda place: write(
+        place, (place.with_name("checkpoint-2") / "trainer_state.json").read_text()
+    ),
+    "scheduler.pt cannot be loaded: it has another form": lambda place: torch.save([1], place / "scheduler.pt"),
+    "optimizer.pt cannot be loaded: it has another form": lambda place: torch.save({"a": 1}, place / "optimizer.pt"),
+    "rng_state.pth cannot be loaded: it has another form": lambda place: torch.save([], place / "rng_state.pth"),
+}
+
+
+def write(place, text):
+    (place / "trainer_state.json").write_text(text)
+
+
+@pytest.mark.parametrize("why", SPOILT)
+def test_a_checkpoint_of_another_form_is_damaged(saved, tmp_path, capsys, why):
     shutil.copytree(saved, tmp_path / "run")
-    (tmp_path / "run" / "checkpoint-4" / "trainer_state.json").write_text('{"no such key": 1}')
+    SPOILT[why](tmp_path / "run" / "checkpoint-4")
     assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
+    assert f"{why})" in capsys.readouterr().out and (tmp_path / "run" / "damaged-checkpoint-4").is_dir()
 
 
 def test_two_checkpoints_are_kept(tmp_path):

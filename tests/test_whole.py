@@ -54,6 +54,17 @@ def test_a_damaged_model_is_made_again_and_its_folder_is_named(cached, tmp_path,
     assert f"note: the model in {tmp_path}/cache/model is damaged ({name} " in said and "made again" in said
 
 
+@pytest.mark.parametrize("lost", [0.0, np.nan])
+def test_weights_that_were_lost_behind_a_whole_header_are_made_again(cached, tmp_path, capsys, lost):
+    ask, made = cached
+    ask()
+    weight = np.ones((20, 25))
+    weight[10] = lost
+    save_file({"weight": weight}, tmp_path / "cache" / "model" / "model.safetensors")
+    ask()
+    assert len(made) == 2 and "model.safetensors cannot be loaded: " in capsys.readouterr().out
+
+
 def test_someones_file_in_the_cache_stays(cached, tmp_path):
     ask, _ = cached
     ask()

@@ -10,7 +10,6 @@ from pathlib import Path
 import yaml
 
 from cpt_utils.blocks import training_order
-from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.catalogue import find_model
@@ -44,6 +43,9 @@ sha256 of adapter_model.safetensors: {digest}
 
 def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     """Write README.md beside an adapter from the run's report (runtime.update_report); returns its path."""
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise ExportError(f"{files.shown(folder)} has no {weights.name}: save the adapter there first.")
     entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows, data = report.get("data", {}).get("train_rows", "?"), files.without_paths(profile.data)
@@ -69,7 +71,7 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
         seed=profile.seed,
         hardware=report.get("hardware", "?"),
         versions=", ".join(f"{k} {v}" for k, v in list(report.get("versions", {}).items())[:4]),
-        digest=sha256(folder / "adapter_model.safetensors"),
+        digest=files.sha256(weights),
     )
     folders.write_own(folder / "README.md", text)
     return folder / "README.md"

@@ -89,6 +89,11 @@ def json_hash(value, letters: int, ascii: bool = False) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:letters]
 
 
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def encodable(text: str) -> str:
     """The text without halves of characters (an emoji that was cut in two), which tokenizers refuse."""
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -126,8 +131,10 @@ def read_jsonl(path: Path) -> list[dict]:
             return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise StoreError(f"{path.name} cannot be read ({error.strerror}): check the path.") from None
+    except StoreError:
+        raise
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{_name(path)} cannot be read ({_why(error)}): check the path.") from None
 
 
 def _row(line: bytes, number: int, path: Path) -> dict | None:
@@ -162,7 +169,7 @@ def writing(path: Path) -> Iterator[None]:
         except Timeout:
             print(f"another process writes to {path.name}: waiting for it to finish")
             lock.acquire()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unwritable(path, error) from None
     try:
         yield
@@ -208,12 +215,20 @@ def _mend_end(file, path: Path) -> int:
     return file.seek(0, os.SEEK_END)
 
 
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """What to say of a file that could not be written."""
+def unwritable(path: Path, error: OSError | ValueError) -> StoreError:
+    """What to say of a file that could not be written; a ValueError tells of a name that no file can have."""
     return StoreError(
-        f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run "
-        "the same call again; what was written before is kept."
+        f"{_name(path)} cannot be written ({_why(error)}): free some space or choose another path, and run the same "
+        "call again; what was written before is kept."
     )
+
+
+def _name(path: Path) -> str:
+    return path.name if path.name.isprintable() else ascii(path.name)
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def without_paths(text: str) -> str:

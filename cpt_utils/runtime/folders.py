@@ -93,14 +93,14 @@ def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:
 
 def keep_strange(path: Path) -> None:
     """Set aside, and say so, what stands there if the series did not write it."""
-    if _is_strange(path):
+    if is_strange(path):
         kept = files.set_aside(path, files.before_now(path.name))
         print(f"note: {path.name} was not written by the series, or was changed since: it is kept as {kept.name}")
 
 
 def refuse_strange(path: Path) -> None:
     """Raise an ExportError if a file stands there that the series did not write."""
-    if _is_strange(path):
+    if is_strange(path):
         raise ExportError(
             f"{files.shown(path)} was not written by the series, or was changed since: move it away or choose another "
             "name; nothing was replaced."
@@ -135,7 +135,8 @@ def strangers(folder: Path) -> list[str]:
     return sorted(name for name, path in found.items() if name != MARK and not _as_written(path, own.get(name)))
 
 
-def _is_strange(path: Path) -> bool:
+def is_strange(path: Path) -> bool:
+    """Whether something stands there that the series did not write, or that was changed since."""
     return os.path.lexists(path) and (path.is_dir() or not _as_written(path, _marked(path.parent).get(path.name)))
 
 

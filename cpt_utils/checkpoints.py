@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from safetensors import safe_open
 from transformers import TrainerCallback, set_seed
@@ -19,8 +19,9 @@ from transformers.trainer_pt_utils import safe_globals
 from trl import DPOTrainer
 
 from cpt_utils.models.whole import damage
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, locks
 from cpt_utils.runtime.errors import TrainingError
+from cpt_utils.runtime.places import writable
 from cpt_utils.runtime.profiles import Profile
 
 OTHERS = 3
@@ -38,7 +39,7 @@ def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[P
     the OTHERS newest trainings stay, and whatever a process is working on.
     """
     mine = Path(folder) / "checkpoints" / files.json_hash([profile.model_dump(), rows], 12)
-    mine.mkdir(parents=True, exist_ok=True)
+    writable(mine, "CPT_RUNS")
     _remove_oldest(mine)
     with _alone(mine):
         return mine, last_checkpoint(mine)
@@ -144,7 +145,7 @@ def _back_to_the_beginning(trainer: DPOTrainer) -> None:
 def _alone(folder: Path) -> Iterator[Path]:
     """Hold a training's checkpoints; a TrainingError if another process does."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = locks.lock_at(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

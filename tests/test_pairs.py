@@ -156,7 +156,7 @@ def test_rows_that_someone_changed_are_kept(smoke, capsys):
 
 def test_a_stop_in_writing_leaves_the_rows_that_were_there(smoke, monkeypatch):
     rows = rows_for(smoke, "heldout")
-    path = write_rows(smoke, "heldout", rows)
+    write_rows(smoke, "heldout", rows)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         write_rows(smoke, "heldout", rows[:2])

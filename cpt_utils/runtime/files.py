@@ -15,6 +15,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpt_utils.runtime import locks
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
 from cpt_utils.runtime.torn import is_torn
@@ -159,11 +160,11 @@ def writing(path: Path) -> Iterator[None]:
 
     The system lets go of the lock when its holder dies, however it dies.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = locks.lock_at(path.with_name(f".{path.name}.lock"))
         try:
             lock.acquire(timeout=0.5)  # a short wait is not worth a word
         except Timeout:

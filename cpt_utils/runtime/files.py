@@ -45,15 +45,23 @@ def shown(path: Path) -> str:
 def rounded(values):
     """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one).
 
-    What could not be measured (nan) is None: JSON has no such number.
+    What could not be measured (nan) is None, and infinity too: JSON has no such numbers. A StoreError names what it has
+    no form for.
     """
+    if hasattr(values, "tolist"):  # NumPy's and PyTorch's
+        values = values.tolist()
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
-    if isinstance(values, list):
+    if isinstance(values, (list, tuple)):
         return [rounded(v) for v in values]
     if isinstance(values, float):
-        return None if math.isnan(values) else round(values, 4) or float(f"{values:.1g}")
-    return values
+        return round(values, 4) or float(f"{values:.1g}") if math.isfinite(values) else None
+    if values is None or isinstance(values, (str, int)):
+        return values
+    raise StoreError(
+        f"A value of type {type(values).__name__} ({str(values)[:50]!r}) has no form in JSON: pass numbers, texts, or "
+        "lists and dicts of them."
+    )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -179,10 +187,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Add rows to the end, all or none, and wait until they are on the disk. A file with another end is refused."""
+    """Add rows to the end, all or none, and wait until they are on the disk.
+
+    A file that begins or ends with anything but a row is refused.
+    """
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     try:
         with open(path, "a+b", buffering=0) as file:
+            file.seek(0)
+            _row(file.readline(), 1, path)  # of another encoding, for one
             start = _mend_end(file, path)
             try:
                 while data:
@@ -234,6 +247,6 @@ def _why(error: OSError | ValueError) -> str:
 
 def without_paths(text: str) -> str:
     """The text without the folders of this machine's user."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # it stays "~" where there is none
     text = text.replace(str(ROOT), ".")
     return text.replace(home, "~") if len(home) > 1 else text

@@ -41,10 +41,27 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
             "axes.grid": True,
             "grid.alpha": 0.25,
             "figure.constrained_layout.use": True,
-            "text.parse_math": False,  # names and titles may hold "$5 and $10"
         }
     )
-    return plt.subplots(rows, columns, figsize=(width, height), **options)
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
+    _without_formulas(fig)
+    return fig, axes
+
+
+def _without_formulas(fig) -> None:
+    """Have all texts of this figure drawn as they are, since names and titles may hold "$5 and $10"."""
+    from matplotlib.text import Text
+
+    draw = fig.draw
+
+    def plainly(renderer):
+        for axis in fig.axes:  # what is new since the last time has to be made before it can be told
+            axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
+        for text in fig.findobj(Text):
+            text.set_parse_math(text.get_text().startswith(r"$\mathdefault{"))  # the library's own powers of ten
+        draw(renderer)
+
+    fig.draw = plainly
 
 
 def save(fig, profile: Profile, name: str, title: str) -> None:
@@ -52,7 +69,7 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
     folder = writable(named_folder("CPT_FIGURES", files.run_dir(profile) / "figures"), "CPT_FIGURES")
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(small_picture(fig))
@@ -204,16 +221,8 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
     def draw(axis, x: float, y: float, text: str, ratio: float) -> None:
         colour = tuple(value / 255 for value in heat_colour(ratio, limit))
         axis.add_patch(Rectangle((x, y), len(text), 0.86, color=colour, linewidth=0))
-        axis.text(
-            x + len(text) / 2,
-            y + 0.45,
-            text,
-            family="monospace",
-            fontsize=9,
-            ha="center",
-            va="center",
-            parse_math=False,
-        )
+        options = dict(family="monospace", fontsize=9, ha="center", va="center")
+        axis.text(x + len(text) / 2, y + 0.45, text, **options)
         ends = [x + 0.1, x + len(text) - 0.1]
         if ratio >= limit / 10:
             axis.plot(ends, [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
@@ -222,7 +231,7 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
 
     for axis, (label, lines) in zip(axes, wrapped.items()):
         total = sum(ratio for _, ratio in views[label])
-        axis.text(0, 0.6, f"{label}   (sum {total:+.1f})", fontweight="bold", va="center", parse_math=False)
+        axis.text(0, 0.6, f"{label}   (sum {total:+.1f})", fontweight="bold", va="center")
         for row, line in enumerate(lines):
             x = 0
             for text, ratio in line:

@@ -203,12 +203,17 @@ def test_a_file_of_someone_elses_is_kept_beside_the_one_that_must_be_written(tmp
 def test_what_can_be_no_folder_is_told_in_a_sentence(place, why):
     with pytest.raises(ExportError, match=f"{why}.*choose a"), folders.whole_folder(place):
         pass
+    with pytest.raises(ExportError, match="give the merged weights another folder" if place == "/" else why):
+        export.merge(None, "adapter", place)
+    with pytest.raises(ExportError, match="has no adapter_model.safetensors: save the adapter there first"):
+        export.write_card(place, None, {})
 
 
 def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path):
     with pytest.raises(ExportError, match="has no adapter_model.safetensors: save the adapter there first"):
         export.write_card(tmp_path, None, {})
-    for path in (tmp_path / "no" / "card.md", tmp_path / "a\0b"):
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file" / "card.md", tmp_path / "a\0b", tmp_path / "a\0b" / "card.md"):
         with pytest.raises(StoreError, match="cannot be written .*choose another path"):
             folders.write_own(path, "card")
     for path in (tmp_path / "a\0b", tmp_path / "a" / "\ud800"):

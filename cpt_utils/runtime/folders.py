@@ -22,15 +22,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     After an error the old one stays. An ExportError refuses one that holds anything that the series did not write.
     """
-    try:
-        folder = Path(folder).resolve()  # a link stays one
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ExportError(f"There can be no folder {str(folder)!r} ({error}): choose another one.") from None
+    folder = resolved(folder)  # a link stays one
     if not folder.name:
         raise ExportError(f"{folder} is the whole disk: choose a folder in it; nothing was replaced.")
     with files.writing(folder), replacing(folder, strangers) as partial:
         yield partial
         _mark(partial, *partial.rglob("*"))
+
+
+def resolved(folder: str | Path) -> Path:
+    """Where a folder really is; an ExportError tells of what can be none."""
+    try:
+        return Path(folder).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ExportError(f"There can be no folder {str(folder)!r} ({error}): choose another one.") from None
 
 
 @contextlib.contextmanager
@@ -83,6 +88,7 @@ def write_beside(path: Path, text: str) -> None:
 
 def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != text.encode():
             meet(path)
         files.write_whole(path, text)

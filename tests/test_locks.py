@@ -17,7 +17,7 @@ HOLDER = """
 import fcntl, sys
 from pathlib import Path
 from cpt_utils.runtime import files, locks
-locks._can_lock = lambda *_: False
+locks._can_lock = lambda folder, device: folder.endswith("temporary")
 with files.writing(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -68,6 +68,15 @@ def test_a_training_on_a_drive_without_locks_is_alone(drive):
     assert last is None
     with locks.lock_at(place / ".lock"), pytest.raises(TrainingError, match="runs in another process"):
         run_checkpoints(drive, profile, [])
+
+
+def test_a_machine_without_any_locks_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(locks, "_can_lock", lambda *_: False)
+    (tmp_path / ".r.json.lock").write_text("left by a copy")
+    for _ in range(2):
+        with files.writing(tmp_path / "r.json"):
+            assert len(list(tmp_path.glob("cpt_utils-*.soft"))) == 1
 
 
 def test_a_file_in_the_place_of_checkpoints_is_told_in_a_sentence(tmp_path):

@@ -9,11 +9,13 @@ from pathlib import Path
 
 def lock_at(path: Path):
     """A lock of this name, which its holder's death frees; among temporary files where the file system has none."""
-    from filelock import FileLock
+    from filelock import FileLock, SoftFileLock
 
     if not _can_lock(str(path.parent.resolve()), path.parent.stat().st_dev):
         name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"cpt_utils-{os.getuid()}-{name}.lock"
+        if not _can_lock(str(path.parent), path.parent.stat().st_dev):
+            return SoftFileLock(path.with_suffix(".soft"))  # a file that its holder makes and removes
     return FileLock(path)
 
 

@@ -18,8 +18,6 @@ LABELS = {
     "esoteric": "Esoteric",
     "creative_chaos": "Creative Chaos",
 }
-
-
 NO_FORMULAS = "class='mathjax_ignore tex2jax_ignore'"
 """For HTML: Jupyter and Colab would read "$5 and $10" as a formula."""
 
@@ -55,7 +53,7 @@ def _without_formulas(fig) -> None:
     draw = fig.draw
 
     def plainly(renderer):
-        for axis in fig.axes:  # what is new since the last time has to be made before it can be told
+        for axis in fig.axes:  # labels that are still to be made are made now
             axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
         for text in fig.findobj(Text):
             text.set_parse_math(text.get_text().startswith(r"$\mathdefault{"))  # the library's own powers of ten
@@ -98,15 +96,8 @@ def scores_by_target(axis, rows: list[Response], title: str, legend: bool = Fals
             mine = [r for r in rows if r["rubric"] == rubric and r["target"] == target]
             x = place + shift + rng.uniform(-0.08, 0.08, len(mine))
             y = [row["score"] for row in mine]
-            axis.scatter(
-                x,
-                y,
-                s=14,
-                alpha=0.65,
-                color=COLOURS[name],
-                linewidths=0,
-                label=f"{name} (target {target})" if place == 0 else None,
-            )
+            label = f"{name} (target {target})" if place == 0 else None
+            axis.scatter(x, y, s=14, alpha=0.65, color=COLOURS[name], linewidths=0, label=label)
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")
     names = [LABELS.get(name, name.replace("_", " ").title()) for name in rubrics]

@@ -28,6 +28,9 @@ OTHERS = 3
 """Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
 NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
 """What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
+STATE = {"log_history": list, "stateful_callbacks": dict, "global_step": int, "train_batch_size": int}
+STATE |= {name: (int, float) for name in ("logging_steps", "eval_steps", "save_steps")}
+"""What the Trainer reckons with, of its own state, when it goes on."""
 PARTS = {OPTIMIZER_NAME: "param_groups", SCHEDULER_NAME: "last_epoch", "rng_state.pth": "python"}
 """A key of what the Trainer keeps in each of these files."""
 
@@ -59,11 +62,15 @@ def last_checkpoint(folder: Path) -> str | None:
 def _unlike_a_state(place: Path) -> str:
     """What is wrong with what the Trainer keeps, which has no form but its own, or with how it fits together."""
     try:
-        step = TrainerState.load_from_json(str(place / TRAINER_STATE_NAME)).global_step
+        state = TrainerState.load_from_json(str(place / TRAINER_STATE_NAME))
     except (TypeError, ValueError) as error:
         return f"{TRAINER_STATE_NAME} cannot be loaded: {type(error).__name__}"
-    if place.name != f"checkpoint-{step}":
-        return f"{TRAINER_STATE_NAME} is of step {step}"
+    for name, kind in STATE.items():
+        value = getattr(state, name)
+        if not isinstance(value, kind) or value == {}:
+            return f"{TRAINER_STATE_NAME} cannot be loaded: its {name} is {str(value)[:50]!r}"
+    if place.name != f"checkpoint-{state.global_step}":
+        return f"{TRAINER_STATE_NAME} is of step {state.global_step}"
     parts = {}
     for name, key in PARTS.items():
         try:

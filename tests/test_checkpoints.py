@@ -1,6 +1,7 @@
 """A training cell that is stopped and run again, in this kernel or the next, comes to the same end, and only once."""
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -206,7 +207,11 @@ SPOILT = {  # what can be loaded, and is not what was saved
     "is zeros": zeros_to_the_end,
     "lacks 1 of its weights": changed_weights(lambda weights, name: weights.pop(name)),
     "trainer_state.json cannot be loaded: TypeError": lambda place: write(place, '{"no such key": 1}'),
-    "trainer_state.json is of step 0": lambda place: write(place, "{}"),
+    "its train_batch_size is 'None'": lambda place: write_state(place, train_batch_size=None),
+    "its log_history is '3'": lambda place: write_state(place, log_history=3),
+    "its save_steps is 'x'": lambda place: write_state(place, save_steps="x"),
+    "its stateful_callbacks is '{}'": lambda place: write_state(place, stateful_callbacks=[]),
+    "trainer_state.json is of step 0": lambda place: write_state(place, global_step=0),
     "trainer_state.json is of step 2": lambda place: write(
         place, (place.with_name("checkpoint-2") / "trainer_state.json").read_text()
     ),
@@ -214,6 +219,10 @@ SPOILT = {  # what can be loaded, and is not what was saved
     "optimizer.pt cannot be loaded: it has another form": lambda place: torch.save({"a": 1}, place / "optimizer.pt"),
     "rng_state.pth cannot be loaded: it has another form": lambda place: torch.save([], place / "rng_state.pth"),
 }
+
+
+def write_state(place, **changes):
+    write(place, json.dumps(json.loads((place / "trainer_state.json").read_text()) | changes))
 
 
 def write(place, text):

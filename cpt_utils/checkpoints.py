@@ -1,28 +1,38 @@
 """Checkpoints: found, checked, kept for a while; and a training that goes on where it was stopped."""
 
 import contextlib
+import pickle
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+import torch
+from filelock import Timeout
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from safetensors import safe_open
 from transformers import TrainerCallback, set_seed
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
+from transformers.trainer_pt_utils import safe_globals
 from trl import DPOTrainer
 
 from cpt_utils.models.whole import damage
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, locks
 from cpt_utils.runtime.errors import TrainingError
+from cpt_utils.runtime.places import writable
 from cpt_utils.runtime.profiles import Profile
 
 OTHERS = 3
 """Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
 NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
 """What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
+STATE = {"log_history": list, "stateful_callbacks": dict, "global_step": int, "train_batch_size": int}
+STATE |= {name: (int, float) for name in ("logging_steps", "eval_steps", "save_steps")}
+"""What the Trainer reckons with, of its own state, when it goes on."""
+PARTS = {OPTIMIZER_NAME: "param_groups", SCHEDULER_NAME: "last_epoch", "rng_state.pth": "python"}
+"""A key of what the Trainer keeps in each of these files."""
 
 
 def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[Path, str | None]:
@@ -32,7 +42,7 @@ def run_checkpoints(folder: Path, profile: Profile, rows: list[dict]) -> tuple[P
     the OTHERS newest trainings stay, and whatever a process is working on.
     """
     mine = Path(folder) / "checkpoints" / files.json_hash([profile.model_dump(), rows], 12)
-    mine.mkdir(parents=True, exist_ok=True)
+    writable(mine, "CPT_RUNS")
     _remove_oldest(mine)
     with _alone(mine):
         return mine, last_checkpoint(mine)
@@ -50,12 +60,28 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 def _unlike_a_state(place: Path) -> str:
-    """What is wrong with the state of the Trainer, which has no form but its own."""
+    """What is wrong with what the Trainer keeps, which has no form but its own, or with how it fits together."""
     try:
-        TrainerState.load_from_json(str(place / TRAINER_STATE_NAME))
+        state = TrainerState.load_from_json(str(place / TRAINER_STATE_NAME))
     except (TypeError, ValueError) as error:
         return f"{TRAINER_STATE_NAME} cannot be loaded: {type(error).__name__}"
-    return ""
+    for name, kind in STATE.items():
+        value = getattr(state, name)
+        if not isinstance(value, kind) or value == {}:
+            return f"{TRAINER_STATE_NAME} cannot be loaded: its {name} is {str(value)[:50]!r}"
+    if place.name != f"checkpoint-{state.global_step}":
+        return f"{TRAINER_STATE_NAME} is of step {state.global_step}"
+    parts = {}
+    for name, key in PARTS.items():
+        try:
+            with safe_globals():
+                parts[name] = torch.load(place / name, map_location="cpu", weights_only=True)
+            parts[name][key]
+        except (pickle.UnpicklingError, RuntimeError, TypeError, LookupError):
+            return f"{name} cannot be loaded: it has another form"
+    with safe_open(place / SAFETENSORS_WEIGHTS_NAME, "pt") as weights:
+        missing = sum(len(group["params"]) for group in parts[OPTIMIZER_NAME]["param_groups"]) - len(weights.keys())
+    return f"{SAFETENSORS_WEIGHTS_NAME} lacks {missing} of its weights" if missing > 0 else ""
 
 
 def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
@@ -65,11 +91,7 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
     stopped and run again; after a finished training it says so and changes nothing. Seconds and tokens are those of
     the last call that trained, and missing where another process had done all.
     """
-    if not hasattr(trainer.accelerator.state, "distributed_type"):  # the settings' cell resets what all trainers share
-        raise TrainingError(
-            "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
-            "(load_student), the trainer's cell too."
-        )
+    check_settings(trainer)
     if hasattr(trainer, "told"):
         print(
             f"all {trainer.state.global_step} steps are done, and nothing was trained now: to train anew, run the "
@@ -84,9 +106,7 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
         _back_to_the_beginning(trainer)
         seen = _tokens(trainer)
         started = time.monotonic()
-        trainer.model.unfinished = True  # adapters.save_adapter asks: a stop must not cost a finished adapter its place
         trainer.train(resume_from_checkpoint=last)
-        del trainer.model.unfinished
         seconds = time.monotonic() - started
     before = int(last.rpartition("-")[2]) if last else 0
     done = trainer.state.global_step
@@ -97,6 +117,15 @@ def train(trainer: DPOTrainer, *callbacks: TrainerCallback) -> dict:
         speed = (_tokens(trainer) - seen) / seconds
         trainer.told |= {"seconds": round(seconds, 1), "tokens_per_second": round(speed, 1)}
     return trainer.told
+
+
+def check_settings(trainer: DPOTrainer) -> None:
+    """Raise a TrainingError if settings were made after the trainer: they reset what all trainers share."""
+    if not hasattr(trainer.accelerator.state, "distributed_type"):
+        raise TrainingError(
+            "The settings were made anew after this trainer: run the notebook again from the cell that loads the model "
+            "(load_student), the trainer's cell too."
+        )
 
 
 def _tokens(trainer: DPOTrainer) -> float:
@@ -123,7 +152,7 @@ def _back_to_the_beginning(trainer: DPOTrainer) -> None:
 def _alone(folder: Path) -> Iterator[Path]:
     """Hold a training's checkpoints; a TrainingError if another process does."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = locks.lock_at(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -10,7 +10,6 @@ from pathlib import Path
 import yaml
 
 from cpt_utils.blocks import training_order
-from cpt_utils.models.embedded import sha256
 from cpt_utils.models.loading import hub_name, weights_of
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.catalogue import find_model
@@ -44,8 +43,9 @@ sha256 of adapter_model.safetensors: {digest}
 
 def write_card(folder: Path, profile: Profile, report: dict) -> Path:
     """Write README.md beside an adapter from the run's report (runtime.update_report); returns its path."""
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ExportError(f"{files.shown(folder)} has no adapter_model.safetensors: save the adapter there first.")
+    weights = Path(folder) / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise ExportError(f"{str(folder)!r} has no {weights.name}: save the adapter there first.")
     entry = find_model(profile.student)
     training, steer = report.get("training", {}), report.get("steerability", {}).get("cpt")
     rows, data = report.get("data", {}).get("train_rows", "?"), files.without_paths(profile.data)
@@ -71,10 +71,10 @@ def write_card(folder: Path, profile: Profile, report: dict) -> Path:
         seed=profile.seed,
         hardware=report.get("hardware", "?"),
         versions=", ".join(f"{k} {v}" for k, v in list(report.get("versions", {}).items())[:4]),
-        digest=sha256(folder / "adapter_model.safetensors"),
+        digest=files.sha256(weights),
     )
-    folders.write_own(folder / "README.md", text)
-    return folder / "README.md"
+    folders.write_own(weights.with_name("README.md"), text)
+    return weights.with_name("README.md")
 
 
 def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
@@ -85,7 +85,7 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     """
     from cpt_utils.models.loading import load_chat_model
 
-    if Path(adapter).resolve().is_relative_to(Path(folder).resolve()):
+    if folders.resolved(adapter).is_relative_to(folders.resolved(folder)):
         raise ExportError(f"{files.shown(folder)} holds the adapter itself: give the merged weights another folder.")
     with folders.whole_folder(folder) as place:  # first, as it may refuse
         chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
@@ -109,7 +109,7 @@ def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:
     """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it."""
     for place in (file, file.with_name("Modelfile")):  # before the work
         folders.refuse_strange(place)
-    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
+    partial = file.with_name(f".{file.stem}.cpt_utils-partial{file.suffix}")
     command = [sys.executable, str(converter()), str(merged), "--outfile", str(partial), "--outtype", kind]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode or not partial.exists():
@@ -154,7 +154,6 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
     two rows, so a pair never straddles two processes; rows per step stay those of the profile.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     per_step = profile.rows_per_batch * profile.batches_per_step
     batch, epochs, strategy = 1, profile.epochs, "random"
     if profile.mirrored:

@@ -73,7 +73,7 @@ def stored_verdicts(path: Path) -> dict[str, tuple[float, dict]]:
     """Score and by_criterion of the verdicts in a file, under the hash of what was asked; without broken ones."""
     known = {}
     for number, row in enumerate(files.read_jsonl(path), 1):
-        if "asked" not in row or "score" not in row:
+        if not isinstance(row.get("asked"), str) or "score" not in row:
             raise StoreError(f"{path.name}, row {number} is no verdict: give the judge a file of its own.")
         score, parts = row["score"], row.get("by_criterion", {})
         if type(score) in (int, float) and 0 <= score <= 100 and isinstance(parts, dict):

@@ -1,5 +1,6 @@
 """Mirrored preference pairs: the same two responses, preferred in turn by two system prompts."""
 
+import json
 import random
 from itertools import combinations
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 from cpt_utils.blocks import mirrored_squares
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, folders
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.runtime.profiles import Profile
 
 COLUMNS = ("prompt", "rubric", "target", "response")
 TEXTS = ("prompt", "rubric", "response")
+ORIGIN = ".settings.json"
 
 
 def build_mirrored_pairs(responses: list[Response], system_prompts=system_prompt) -> list[PreferenceRow]:
@@ -110,16 +112,49 @@ def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
     return split_by_prompt(rows, 0.1, profile.seed)[heldout]
 
 
+def write_rows(profile: Profile, part: str, rows: list[PreferenceRow]) -> Path:
+    """Write `part`.jsonl into the run's folder, whole, for `load_rows`, and what the rows were made from beside it."""
+    path = files.run_dir(profile) / f"{part}.jsonl"
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    folders.write_beside(path, files.encodable(lines))
+    folders.write_beside(path.with_suffix(ORIGIN), json.dumps(_origin(profile), indent=1) + "\n")
+    return path
+
+
+def _origin(profile: Profile) -> dict:
+    """What decides the rows of a profile (rows_for)."""
+    names = ("data", "seed", "mirrored", "squares", "train_prompts", "heldout_prompts")
+    data = Path(profile.data)
+    return {name: getattr(profile, name) for name in names} | {"file": files.sha256(data) if data.is_file() else None}
+
+
+def _changed_since(path: Path, profile: Profile) -> list[str]:
+    """What is no longer as it was when the file was written; nothing of a file that someone else wrote or changed."""
+    if folders.is_strange(path):
+        return []
+    try:
+        told, now = json.loads(path.with_suffix(ORIGIN).read_text("utf-8")), _origin(profile)
+        return [name for name in now if told.get(name) != now[name]]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
 def load_rows(profile: Profile, part: str) -> tuple[list[PreferenceRow], str]:
-    """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh."""
+    """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh.
+
+    A file that notebook 03 wrote for other data or settings is passed over, and named.
+    """
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
-    if path.exists():
+    changed = _changed_since(path, profile)
+    if path.exists() and not changed:
         rows = read_rows(path, profile.mirrored)
         if part == "train" and (folder / "heldout.jsonl").exists():
             check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))
         return rows, f"notebook 03 ({files.shown(path)})"
     source = "the shipped responses" if profile.data == "recorded" else profile.data
+    if changed and path.exists():
+        source += f" (notebook 03 wrote {path.name} before a change of {', '.join(changed)})"
     return rows_for(profile, part), source
 
 

@@ -18,8 +18,6 @@ LABELS = {
     "esoteric": "Esoteric",
     "creative_chaos": "Creative Chaos",
 }
-
-
 NO_FORMULAS = "class='mathjax_ignore tex2jax_ignore'"
 """For HTML: Jupyter and Colab would read "$5 and $10" as a formula."""
 
@@ -41,10 +39,27 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
             "axes.grid": True,
             "grid.alpha": 0.25,
             "figure.constrained_layout.use": True,
-            "text.parse_math": False,  # names and titles may hold "$5 and $10"
         }
     )
-    return plt.subplots(rows, columns, figsize=(width, height), **options)
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
+    _without_formulas(fig)
+    return fig, axes
+
+
+def _without_formulas(fig) -> None:
+    """Have all texts of this figure drawn as they are, since names and titles may hold "$5 and $10"."""
+    from matplotlib.text import Text
+
+    draw = fig.draw
+
+    def plainly(renderer):
+        for axis in fig.axes:  # labels that are still to be made are made now
+            axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
+        for text in fig.findobj(Text):
+            text.set_parse_math(text.get_text().startswith(r"$\mathdefault{"))  # the library's own powers of ten
+        draw(renderer)
+
+    fig.draw = plainly
 
 
 def save(fig, profile: Profile, name: str, title: str) -> None:
@@ -52,7 +67,7 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
     folder = writable(named_folder("CPT_FIGURES", files.run_dir(profile) / "figures"), "CPT_FIGURES")
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(small_picture(fig))
@@ -81,15 +96,8 @@ def scores_by_target(axis, rows: list[Response], title: str, legend: bool = Fals
             mine = [r for r in rows if r["rubric"] == rubric and r["target"] == target]
             x = place + shift + rng.uniform(-0.08, 0.08, len(mine))
             y = [row["score"] for row in mine]
-            axis.scatter(
-                x,
-                y,
-                s=14,
-                alpha=0.65,
-                color=COLOURS[name],
-                linewidths=0,
-                label=f"{name} (target {target})" if place == 0 else None,
-            )
+            label = f"{name} (target {target})" if place == 0 else None
+            axis.scatter(x, y, s=14, alpha=0.65, color=COLOURS[name], linewidths=0, label=label)
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")
     names = [LABELS.get(name, name.replace("_", " ").title()) for name in rubrics]
@@ -204,16 +212,8 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
     def draw(axis, x: float, y: float, text: str, ratio: float) -> None:
         colour = tuple(value / 255 for value in heat_colour(ratio, limit))
         axis.add_patch(Rectangle((x, y), len(text), 0.86, color=colour, linewidth=0))
-        axis.text(
-            x + len(text) / 2,
-            y + 0.45,
-            text,
-            family="monospace",
-            fontsize=9,
-            ha="center",
-            va="center",
-            parse_math=False,
-        )
+        options = dict(family="monospace", fontsize=9, ha="center", va="center")
+        axis.text(x + len(text) / 2, y + 0.45, text, **options)
         ends = [x + 0.1, x + len(text) - 0.1]
         if ratio >= limit / 10:
             axis.plot(ends, [y + 0.86] * 2, color="#6B4400", linewidth=1.3)
@@ -222,7 +222,7 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
 
     for axis, (label, lines) in zip(axes, wrapped.items()):
         total = sum(ratio for _, ratio in views[label])
-        axis.text(0, 0.6, f"{label}   (sum {total:+.1f})", fontweight="bold", va="center", parse_math=False)
+        axis.text(0, 0.6, f"{label}   (sum {total:+.1f})", fontweight="bold", va="center")
         for row, line in enumerate(lines):
             x = 0
             for text, ratio in line:

@@ -121,10 +121,13 @@ class Rubric(Strict):
             raise RubricError(f"{where}: {first_fault(error)}.") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
-        """The rubric as YAML text, also written to `path` if one is given; only a rubric is replaced there."""
+        """The rubric as YAML text, also written to `path` if one is given.
+
+        A file that says the same already is left as it is, and one with another rubric is kept under another name.
+        """
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            _write(Path(path).expanduser(), text)
+            _write(Path(path).expanduser(), self, text)
         return text
 
     def to_markdown(self) -> str:
@@ -151,15 +154,19 @@ def _names_file(text: str) -> bool:
     return text.lower().endswith((".yaml", ".yml")) and len(text.splitlines()) == 1
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, rubric: Rubric, text: str) -> None:
     """Write a rubric whole. A RubricError says why it cannot be, or refuses to replace anything but a rubric."""
+    former = None
     try:
         place = path.resolve()  # a link stays one
         if place.is_dir():  # the error of the system names another file, and differs by system
             raise IsADirectoryError(0, "it is a folder")
         # A device or a pipe is never replaced.
-        free = not os.path.lexists(place) or place.is_file() and _is_rubric(place)
-        if free:
+        free = not os.path.lexists(place) or place.is_file() and (former := _rubric_in(place))
+        if former and former != rubric:
+            kept = files.set_aside(place, files.before_now(place.name))
+            print(f"note: {place.name} held another rubric ({former.title!r}), which is kept as {kept.name}")
+        if free and former != rubric:
             files.write_whole(place, text)
     except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
@@ -170,11 +177,11 @@ def _write(path: Path, text: str) -> None:
         )
 
 
-def _is_rubric(path: Path) -> bool:
+def _rubric_in(path: Path) -> Rubric | None:
     try:
-        return bool(Rubric.from_yaml(path))
+        return Rubric.from_yaml(path)
     except RubricError:
-        return False
+        return None
 
 
 def shipped_rubrics() -> list[str]:

@@ -12,7 +12,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.blocks import training_order
-from cpt_utils.checkpoints import run_checkpoints, train
+from cpt_utils.checkpoints import check_settings, run_checkpoints, train
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
 from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
@@ -26,9 +26,10 @@ __all__ = ["run_checkpoints", "train"]  # notebooks take them from here, beside 
 
 
 class ShortLog(TrainerCallback):
-    """A progress bar with the last loss, and one line for each evaluation."""
+    """A progress bar with the last loss, and one line for each evaluation; `model.unfinished` until all is trained."""
 
-    def on_train_begin(self, args, state, control, **kwargs):
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        model.unfinished = True
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training")
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -50,7 +51,8 @@ class ShortLog(TrainerCallback):
             line = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
             tqdm.write(line, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
 
-    def on_train_end(self, args, state, control, **kwargs):
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        del model.unfinished
         self.bar.close()
 
 
@@ -93,6 +95,10 @@ class PairedDPOTrainer(DPOTrainer):
             pairs = [float(share > 0.75) for share in metrics.get("rewards/accuracies", [])]
             metrics.setdefault("rewards/both_directions", pairs)
         super().log(logs, start_time)
+
+    def evaluate(self, *args, **kwargs):
+        check_settings(self)
+        return super().evaluate(*args, **kwargs)
 
 
 class MirroredDPOTrainer(PairedDPOTrainer):
@@ -166,6 +172,7 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
     for weight in trainer.model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()
+    trainer.model.unfinished = True  # adapters.save_adapter asks: what is not trained must not take a place
     return trainer
 
 
@@ -211,6 +218,7 @@ def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
 
 def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:
     """Gradient of the DPO loss alone on some preference rows, all trainable weights in one vector."""
+    check_settings(trainer)
     model = trainer.model
     tokens = [row | row_tokens(trainer.processing_class, row) for row in rows]
     batch = {name: tensor.to(model.device) for name, tensor in trainer.data_collator(tokens).items()}

@@ -1,6 +1,7 @@
 """A training cell that is stopped and run again, in this kernel or the next, comes to the same end, and only once."""
 
 import copy
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import torch
 from datasets import Dataset
 from harm import HARM
 from peft import LoraConfig
+from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, set_seed
 from trl import DPOConfig
 
@@ -20,7 +22,7 @@ from cpt_utils.models.adapters import prepare_for_lora, save_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime.errors import TrainingError
 from cpt_utils.runtime.profiles import load_profile
-from cpt_utils.training import MirroredDPOTrainer, dpo_settings, prepare_trainer
+from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
 
 SMOKE = load_profile("smoke").replace(seed=1)
 LORA = dict(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -125,11 +127,12 @@ def test_a_stopped_training_takes_no_finished_adapters_place(trainer_in, tmp_pat
     train(first)
     save_adapter(first.model, place, "owner/base")
     before = (place / "adapter_model.safetensors").read_bytes()
-    cut = trainer_in(tmp_path / "cut", 3)
-    with pytest.raises(KeyboardInterrupt):
-        train(cut)
-    with pytest.raises(TrainingError, match="stopped before its end, and nothing was saved: run its cell again"):
-        save_adapter(cut.model, place, "owner/base")
+    cut = trainer_in(tmp_path / "cut", 1, 3)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="not begun or was stopped before its end, and nothing was saved"):
+            save_adapter(cut.model, place, "owner/base")
+        with pytest.raises(KeyboardInterrupt):
+            train(cut)
     assert (place / "adapter_model.safetensors").read_bytes() == before
     train(cut)
     save_adapter(cut.model, place, "owner/base")
@@ -183,10 +186,55 @@ def test_a_bit_that_flipped_in_the_optimizers_memory_is_seen(saved, tmp_path):
     assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
 
 
-def test_a_state_of_another_form_is_damaged(saved, tmp_path):
+def changed_weights(change):
+    def harm(place):
+        path = place / "adapter_model.safetensors"
+        weights = load_file(path)
+        change(weights, min(weights))
+        save_file(weights, path)
+
+    return harm
+
+
+def zeros_to_the_end(place):
+    path = place / "adapter_model.safetensors"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
+SPOILT = {  # what can be loaded, and is not what was saved
+    "has values that are no numbers": changed_weights(lambda weights, name: weights[name].fill_(torch.nan)),
+    "is zeros": zeros_to_the_end,
+    "lacks 1 of its weights": changed_weights(lambda weights, name: weights.pop(name)),
+    "trainer_state.json cannot be loaded: TypeError": lambda place: write(place, '{"no such key": 1}'),
+    "its train_batch_size is 'None'": lambda place: write_state(place, train_batch_size=None),
+    "its log_history is '3'": lambda place: write_state(place, log_history=3),
+    "its save_steps is 'x'": lambda place: write_state(place, save_steps="x"),
+    "its stateful_callbacks is '{}'": lambda place: write_state(place, stateful_callbacks=[]),
+    "trainer_state.json is of step 0": lambda place: write_state(place, global_step=0),
+    "trainer_state.json is of step 2": lambda place: write(
+        place, (place.with_name("checkpoint-2") / "trainer_state.json").read_text()
+    ),
+    "scheduler.pt cannot be loaded: it has another form": lambda place: torch.save([1], place / "scheduler.pt"),
+    "optimizer.pt cannot be loaded: it has another form": lambda place: torch.save({"a": 1}, place / "optimizer.pt"),
+    "rng_state.pth cannot be loaded: it has another form": lambda place: torch.save([], place / "rng_state.pth"),
+}
+
+
+def write_state(place, **changes):
+    write(place, json.dumps(json.loads((place / "trainer_state.json").read_text()) | changes))
+
+
+def write(place, text):
+    (place / "trainer_state.json").write_text(text)
+
+
+@pytest.mark.parametrize("why", SPOILT)
+def test_a_checkpoint_of_another_form_is_damaged(saved, tmp_path, capsys, why):
     shutil.copytree(saved, tmp_path / "run")
-    (tmp_path / "run" / "checkpoint-4" / "trainer_state.json").write_text('{"no such key": 1}')
+    SPOILT[why](tmp_path / "run" / "checkpoint-4")
     assert last_checkpoint(tmp_path / "run").endswith("checkpoint-2")
+    assert f"{why})" in capsys.readouterr().out and (tmp_path / "run" / "damaged-checkpoint-4").is_dir()
 
 
 def test_two_checkpoints_are_kept(tmp_path):
@@ -241,11 +289,12 @@ def test_someones_folder_beside_the_checkpoints_stays(tmp_path):
     assert (tmp_path / "checkpoints" / "thesis").exists()
 
 
-def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path):
+def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path, rows):
     trainer = trainer_in(tmp_path)
     DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)  # the settings' cell, run again
-    with pytest.raises(TrainingError, match="settings were made anew after this trainer: run the notebook again from"):
-        train(trainer)
+    for use in (train, type(trainer).evaluate, lambda trainer: dpo_gradient(trainer, rows[:1])):
+        with pytest.raises(TrainingError, match="made anew after this trainer: run the notebook again from"):
+            use(trainer)
 
 
 def test_a_second_adapter_is_never_made_silently(tiny, tokenizer):

@@ -9,8 +9,8 @@ from peft import LoraConfig, get_peft_model
 
 from cpt_utils import export
 from cpt_utils.models import adapters, loading
-from cpt_utils.models.embedded import sha256
 from cpt_utils.runtime import errors
+from cpt_utils.runtime.files import sha256
 from cpt_utils.runtime.profiles import load_profile
 
 REPORT = {

@@ -38,6 +38,19 @@ def test_any_text_is_shown_as_it_is(words):
     assert words in drawn(plotting.token_heat_figure({words: [(words, 1.0)]}))
 
 
+def test_formulas_of_ones_own_and_powers_of_ten_stay():
+    fig, axis = plotting.figure()
+    axis.plot([1, 2], [1, 1000])
+    axis.set_yscale("log")
+    for _ in range(2):
+        fig.canvas.draw()
+        assert [text.get_parse_math() for text in axis.get_yticklabels()] == [True] * len(axis.get_yticklabels())
+    plt.close(fig)
+    fig, axis = plt.subplots()
+    assert axis.set_title(r"$\alpha$").get_parse_math()
+    plt.close(fig)
+
+
 def test_learning_rates_are_numbers_on_their_axis():
     found = comparisons.load_comparisons()
     fig = comparisons.draw_curves(found["curves"], found["rates"])

@@ -10,8 +10,8 @@ from peft import LoraConfig, get_peft_model
 
 from cpt_utils import export
 from cpt_utils.models import adapters
-from cpt_utils.runtime import folders
-from cpt_utils.runtime.errors import ExportError
+from cpt_utils.runtime import files, folders
+from cpt_utils.runtime.errors import ExportError, StoreError
 
 
 def write(folder, text, error=None, name="file"):
@@ -68,6 +68,11 @@ def ours_changed_by_hand(folder):
     (folder / "file").write_text("mine now")
 
 
+def ours_with_another_word_of_the_same_length(folder):
+    write(folder, "ours")
+    (folder / "file").write_text("mine")
+
+
 def ours_with_a_link(folder):
     write(folder, "ours")
     (folder / "link").symlink_to(folder.parent)
@@ -79,6 +84,7 @@ SOMEONES = [
     anothers_adapter,
     ours_with_a_note,
     ours_changed_by_hand,
+    ours_with_another_word_of_the_same_length,
     ours_with_a_link,
 ]
 
@@ -104,11 +110,12 @@ def test_a_file_that_comes_while_a_folder_is_written_stays(tmp_path):
 
 
 def test_neighbours_with_likely_names_stay(tmp_path):
-    for name in ("kept.partial", "kept.old"):
+    names = ("kept.partial", "kept.old", ".kept.partial", ".kept.old")
+    for name in names:
         someones_thesis(tmp_path / name)
     write(tmp_path / "kept", "old")
     write(tmp_path / "kept", "new")
-    assert (tmp_path / "kept.partial" / "thesis.txt").exists() and (tmp_path / "kept.old" / "thesis.txt").exists()
+    assert all((tmp_path / name / "thesis.txt").exists() for name in names)
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path):
@@ -144,7 +151,7 @@ def test_what_a_kill_leaves_is_cleared_away_by_the_next_writer(tmp_path):
 
 def test_a_kill_between_the_two_renames_loses_nothing(tmp_path):
     write(tmp_path / "kept", "old")
-    (tmp_path / "kept").rename(tmp_path / ".kept.old")
+    (tmp_path / "kept").rename(tmp_path / ".kept.cpt_utils-old")
     with pytest.raises(OSError):
         write(tmp_path / "kept", "new", OSError("full"))
     assert (tmp_path / "kept" / "file").read_text() == "old"
@@ -170,6 +177,51 @@ def test_a_damaged_mark_vouches_for_nothing(tmp_path, mark):
     (tmp_path / "kept" / folders.MARK).write_bytes(mark)
     with pytest.raises(ExportError, match="file"):
         write(tmp_path / "kept", "new")
+
+
+def test_a_mark_of_sizes_still_vouches(tmp_path):
+    """As former versions wrote it."""
+    write(tmp_path / "kept", "old")
+    (tmp_path / "kept" / folders.MARK).write_text('{"file": 3}')
+    write(tmp_path / "kept", "new")
+    assert (tmp_path / "kept" / "file").read_text() == "new"
+
+
+def test_a_file_of_someone_elses_is_kept_beside_the_one_that_must_be_written(tmp_path, capsys):
+    path = tmp_path / "01_x.ipynb"
+    for text in ("first", "other"):
+        folders.write_beside(path, text)
+    assert capsys.readouterr().out == "" and len(list(tmp_path.iterdir())) == 2
+    path.write_text("mine!")
+    folders.write_beside(path, "third")
+    (kept,) = tmp_path.glob("01_x-before-*.ipynb")
+    assert (kept.read_text(), path.read_text()) == ("mine!", "third")
+    said = f"note: 01_x.ipynb was not written by the series, or was changed since: it is kept as {kept.name}\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("place, why", [("/", "is the whole disk"), ("a\0b", "null")])
+def test_what_can_be_no_folder_is_told_in_a_sentence(place, why):
+    with pytest.raises(ExportError, match=f"{why}.*choose a"), folders.whole_folder(place):
+        pass
+    with pytest.raises(ExportError, match="give the merged weights another folder" if place == "/" else why):
+        export.merge(None, "adapter", place)
+    with pytest.raises(ExportError, match="has no adapter_model.safetensors: save the adapter there first"):
+        export.write_card(place, None, {})
+
+
+def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    with pytest.raises(ExportError, match="has no adapter_model.safetensors: save the adapter there first"):
+        export.write_card(tmp_path, None, {})
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file" / "card.md", tmp_path / "a\0b", tmp_path / "a\0b" / "card.md"):
+        with pytest.raises(StoreError, match="cannot be written .*choose another path"):
+            folders.write_own(path, "card")
+    for path in (tmp_path / "a\0b", tmp_path / "a" / "\ud800"):
+        with pytest.raises(StoreError, match="cannot be read .*check the path"):
+            files.read_jsonl(path)
+        with pytest.raises(StoreError, match="cannot be written"), files.writing(path):
+            pass
 
 
 def test_files_beside_a_gguf_or_a_launch_stay_too(tmp_path, monkeypatch):

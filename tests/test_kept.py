@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from cpt_utils import runtime
@@ -107,3 +108,40 @@ def test_an_error_while_writing_leaves_the_old_file_alone(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         files.write_whole(path, "\ud83d")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+NUMBERS = {
+    "numpy's": (np.float32(0.5), 0.5),
+    "numpy's whole": (np.int64(3), 3),
+    "numpy's truth": (np.bool_(True), True),
+    "many": (np.ones(2), [1.0, 1.0]),
+    "in a tuple": ((1, float("nan")), [1, None]),
+    "infinite": (float("inf"), None),
+    "numpy's nan": ({"a": np.float64("nan")}, {"a": None}),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_numbers_of_any_kind_are_reported(report, case):
+    value, written = NUMBERS[case]
+    assert runtime.update_report(SMOKE, "data", {"x": value})["data"] == {"x": written}
+    assert json.loads(report.read_text(), parse_constant=pytest.fail)["data"] == {"x": written}
+
+
+def test_what_has_no_form_in_json_is_named_and_changes_nothing(report):
+    runtime.update_report(SMOKE, "data", {"x": 1})
+    before = report.read_bytes()
+    for value in ({1}, report, b"x"):
+        with pytest.raises(StoreError, match=f"A value of type {type(value).__name__} .* has no form in JSON: pass"):
+            runtime.update_report(SMOKE, "data", {"x": [value]})
+    assert report.read_bytes() == before
+
+
+def test_a_report_with_a_mark_of_bytes_or_behind_a_link_is_one(report):
+    runtime.update_report(SMOKE, "data", {"x": 1})
+    elsewhere = report.with_name("elsewhere.json")
+    elsewhere.write_bytes(b"\xef\xbb\xbf" + report.read_bytes())
+    report.unlink()
+    report.symlink_to(elsewhere)
+    assert runtime.update_report(SMOKE, "data", {"y": 2})["data"] == {"x": 1, "y": 2}
+    assert report.is_symlink() and json.loads(elsewhere.read_text())["data"] == {"x": 1, "y": 2}

@@ -365,9 +365,10 @@ def test_stored_verdicts_that_are_none_are_asked_for_again(tmp_path):
 
     assert [row["score"] for row in judge_rows(LLMJudge(Teacher("m", answer), path), rows_of(3))] == [50, 50, 30]
     assert len(asked) == 2
-    path.write_text('{"prompt": "p", "response": "r"}\n', "utf-8")
-    with pytest.raises(StoreError, match="v.jsonl, row 1 is no verdict: give the judge a file of its own"):
-        judge_rows(LLMJudge(Teacher("m", answer), path), rows_of(3))
+    for row in ('{"prompt": "p", "response": "r"}', '{"asked": ["x"], "score": 5}'):
+        path.write_text(row + "\n", "utf-8")
+        with pytest.raises(StoreError, match="v.jsonl, row 1 is no verdict: give the judge a file of its own"):
+            judge_rows(LLMJudge(Teacher("m", answer), path), rows_of(3))
 
 
 def test_a_verdict_waits_until_another_kernel_has_written_its_own(tmp_path):

@@ -127,6 +127,16 @@ def test_an_interrupted_pass_keeps_what_it_has(model, rows, tmp_path, monkeypatc
     assert len(calls) == 3 + 1, "two of three batches were known"
 
 
+def test_the_file_of_measurements_is_not_written_for_every_batch(model, rows, tmp_path, monkeypatch):
+    written, keep = [], kept.keep_numbers
+    monkeypatch.setattr(kept, "keep_numbers", lambda *told: written.append(1) or keep(*told))
+    response_logps(model, rows, tmp_path)
+    assert len(written) == 1
+    monkeypatch.setattr(logps, "EVERY", 0)
+    response_logps(model, rows, tmp_path / "other")
+    assert len(written) == 1 + len(rows) / logps.ROWS + 1
+
+
 def test_a_trainer_takes_the_reference_from_the_rows(model, rows, tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_PRECISION", "float32")
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))

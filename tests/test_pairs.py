@@ -1,9 +1,13 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.pairs import PairError, build_mirrored_pairs, check_lengths
+from cpt_utils.pairs import PairError, build_mirrored_pairs, check_lengths, load_rows, rows_for, write_rows
 from cpt_utils.prompts import load_responses, system_prompt
 from cpt_utils.rows import TARGETS, target_name, target_of
+from cpt_utils.runtime.profiles import load_profile
 
 
 def responses(**changes):
@@ -109,6 +113,54 @@ def test_a_target_is_a_number_a_name_or_a_qualifier():
 def test_bad_responses_are_named(changes, named):
     with pytest.raises(PairError, match=named):
         build_mirrored_pairs(responses(**changes))
+
+
+@pytest.fixture
+def smoke(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    return load_profile("smoke").replace(seed=1)
+
+
+def test_rows_come_back_as_notebook_03_wrote_them(smoke):
+    written = {part: rows_for(smoke, part) for part in ("train", "heldout")}
+    for part, rows in written.items():
+        path = write_rows(smoke, part, rows)
+        assert load_rows(smoke, part) == (rows, f"notebook 03 ({path.name})")
+
+
+def test_rows_of_former_data_are_passed_over_and_named(smoke, tmp_path):
+    for part in ("train", "heldout"):
+        write_rows(smoke, part, rows_for(smoke, part))
+    mine = tmp_path / "mine.jsonl"
+    row = {"system": "S", "chosen": "a", "rejected": "b"}
+    mine.write_text("".join(json.dumps(row | {"prompt": f"Q{i}"}) + "\n" for i in range(20)))
+    other = smoke.replace(data=str(mine), mirrored=False)
+    rows, where = load_rows(other, "train")
+    assert rows == rows_for(other, "train") and rows[0]["prompt"][-1]["content"].startswith("Q")
+    assert where == f"{mine} (notebook 03 wrote train.jsonl before a change of data, mirrored, file)"
+    path = write_rows(other, "train", rows)
+    mine.write_text(mine.read_text().replace("Q", "Why "))  # the same name and settings
+    assert load_rows(other, "train")[1].endswith("before a change of file)")
+    path.write_text(path.read_text().replace("Q", "My own "))  # a choice of one's own is taken, whatever was before
+    assert load_rows(other, "train")[0][0]["prompt"][-1]["content"].startswith("My own")
+
+
+def test_rows_that_someone_changed_are_kept(smoke, capsys):
+    rows = rows_for(smoke, "heldout")
+    path = write_rows(smoke, "heldout", rows)
+    path.write_text("mine")
+    write_rows(smoke, "heldout", rows)
+    (kept,) = path.parent.glob("heldout-before-*.jsonl")
+    assert kept.read_text() == "mine" and f"it is kept as {kept.name}" in capsys.readouterr().out
+
+
+def test_a_stop_in_writing_leaves_the_rows_that_were_there(smoke, monkeypatch):
+    rows = rows_for(smoke, "heldout")
+    write_rows(smoke, "heldout", rows)
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(smoke, "heldout", rows[:2])
+    assert load_rows(smoke, "heldout")[0] == rows
 
 
 def test_responses_that_lose_their_end_are_counted_in_one_line(rows, tokenizer, capsys):

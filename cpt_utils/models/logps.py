@@ -7,6 +7,7 @@ the shipped rows under the embedded model are shipped too (`make logps`).
 
 import hashlib
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cpt_utils.runtime.profiles import Profile
 
 SIDES = ("chosen", "rejected")
 FILE = "logps.json"
+EVERY = 20  # seconds: the whole file is written each time, and a kill loses no more
 ROWS = 8  # rows a batch: those of a square (blocks.mirrored_squares) share most of their tokens
 
 
@@ -33,14 +35,18 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
     keys = [_keys(row) for row in tokens]
     missing = [number for number, pair in enumerate(keys) if not known.keys() >= set(pair)]
-    for batch in _batches(missing):
-        new = {}
-        for number, logps in zip(batch, _computed(chat_model, [tokens[number] for number in batch])):
-            for key, value in zip(keys[number], logps):
-                new[key] = round(value, 4)
-        known |= new
-        if folder:  # at once: an interrupted run keeps what it has
+    new, told = {}, time.monotonic()
+    try:
+        for batch in _batches(missing):
+            for number, logps in zip(batch, _computed(chat_model, [tokens[number] for number in batch])):
+                new |= {key: round(value, 4) for key, value in zip(keys[number], logps)}
+            if folder and time.monotonic() - told > EVERY:
+                kept.keep_numbers(folder / FILE, model_key, new)
+                told = time.monotonic()
+    finally:  # an interrupted run keeps what it has
+        if folder and new:
             kept.keep_numbers(folder / FILE, model_key, new)
+    known |= new
     return np.array([(known[chosen], known[rejected]) for chosen, rejected in keys]).reshape(-1, 2)
 
 

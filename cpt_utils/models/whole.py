@@ -1,5 +1,6 @@
 """Whole is what can be loaded: cut, emptied and missing files are told by what reads their formats."""
 
+import functools
 import json
 import zipfile
 from collections.abc import Callable, Iterable
@@ -18,25 +19,37 @@ def damage(folder: Path, needed: Iterable[str]) -> str:
         try:
             _load(path)
         except Exception as error:  # every library has its own for a file that is no longer what it was
-            return f"{path.name} cannot be loaded: {type(error).__name__}"
+            return f"{path.name} cannot be loaded: {error if type(error) is ValueError else type(error).__name__}"
     return ""
 
 
 def _load(path: Path) -> None:
     if path.suffix == ".json":
         if not isinstance(json.loads(path.read_text("utf-8")), dict):
-            raise ValueError("no object")
+            raise ValueError("it is no object")
     elif path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(path, "np"):  # compares its table of tensors with the length of the file
-            pass
+        _check_weights(path, path.stat().st_size, path.stat().st_mtime_ns)
     elif path.suffix in (".pt", ".pth"):
         with zipfile.ZipFile(path) as archive:  # what PyTorch writes; its sums are compared, nothing is run
             if bad := archive.testzip():
-                raise ValueError(bad)
+                raise ValueError(f"{bad} is damaged")
     elif path.is_file() and path.stat().st_size == 0:
-        raise ValueError("empty")
+        raise ValueError("it is empty")
+
+
+@functools.cache  # once for each state of the file: half a second for the embedded model
+def _check_weights(path: Path, size: int, time: int) -> None:
+    """Raise unless the file has its length, and its numbers are numbers: a disk leaves zeros where it lost a part."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as weights:  # compares its table of tensors with the length of the file
+        for name in weights.keys():
+            tensor = weights.get_tensor(name)
+            if not tensor.isfinite().all():
+                raise ValueError(f"{name} has values that are no numbers")
+            may_be_zeros = tensor.dim() < 2 or ".lora_B." in name  # biases, and what every training begins with
+            if not may_be_zeros and not tensor.any(-1).all():
+                raise ValueError(f"a part of {name} is zeros")
 
 
 def make_once(folder: Path, names: tuple[str, ...], make: Callable[[Path], None]) -> None:

@@ -9,11 +9,13 @@ import json
 import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cpt_utils.runtime import locks
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
 from cpt_utils.runtime.torn import is_torn
@@ -43,16 +45,23 @@ def shown(path: Path) -> str:
 def rounded(values):
     """The same nested dicts and lists as JSON has them: keys are strings, floats have four digits (tiny ones one).
 
-    What could not be measured (nan, or without end) is None: JSON has no such number.
+    What could not be measured (nan) is None, and infinity too: JSON has no such numbers. A StoreError names what it has
+    no form for.
     """
-    values = values.tolist() if hasattr(values, "tolist") else values  # of numpy, or a tensor
+    if hasattr(values, "tolist"):  # NumPy's and PyTorch's
+        values = values.tolist()
     if isinstance(values, dict):
         return {str(k): rounded(v) for k, v in values.items()}
     if isinstance(values, (list, tuple)):
         return [rounded(v) for v in values]
     if isinstance(values, float):
         return round(values, 4) or float(f"{values:.1g}") if math.isfinite(values) else None
-    return values
+    if values is None or isinstance(values, (str, int)):
+        return values
+    raise StoreError(
+        f"A value of type {type(values).__name__} ({str(values)[:50]!r}) has no form in JSON: pass numbers, texts, or "
+        "lists and dicts of them."
+    )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -73,6 +82,12 @@ def set_aside(path: Path, name: str) -> Path:
     return path.rename(free)
 
 
+def before_now(name: str) -> str:
+    """A name with the time for what stood under `name` until now; it ends and sorts as that does."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{dot}{suffix}"
+
+
 def json_hash(value, letters: int, ascii: bool = False) -> str:
     """The first letters of a hash of plain data, whatever the order of its keys: a name for what belongs to it.
 
@@ -81,6 +96,11 @@ def json_hash(value, letters: int, ascii: bool = False) -> str:
     """
     text = json.dumps(value, sort_keys=True, ensure_ascii=ascii)
     return hashlib.sha256(text.encode()).hexdigest()[:letters]
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def encodable(text: str) -> str:
@@ -122,8 +142,10 @@ def read_jsonl(path: Path) -> list[dict]:
             return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise StoreError(f"{path.name} cannot be read ({error.strerror}): check the path.") from None
+    except StoreError:
+        raise
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{_name(path)} cannot be read ({_why(error)}): check the path.") from None
 
 
 def _row(line: bytes, number: int, path: Path) -> dict | None:
@@ -148,17 +170,17 @@ def writing(path: Path) -> Iterator[None]:
 
     The system lets go of the lock when its holder dies, however it dies.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = locks.lock_at(path.with_name(f".{path.name}.lock"))
         try:
             lock.acquire(timeout=0.5)  # a short wait is not worth a word
         except Timeout:
             print(f"another process writes to {path.name}: waiting for it to finish")
             lock.acquire()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise unwritable(path, error) from None
     try:
         yield
@@ -167,10 +189,15 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Add rows to the end, all or none, and wait until they are on the disk. A file with another end is refused."""
+    """Add rows to the end, all or none, and wait until they are on the disk.
+
+    A file that begins or ends with anything but a row is refused.
+    """
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     try:
         with open(path, "a+b", buffering=0) as file:
+            file.seek(0)
+            _row(file.readline(), 1, path)  # of another encoding, for one
             start = _mend_end(file, path)
             try:
                 while data:
@@ -204,16 +231,24 @@ def _mend_end(file, path: Path) -> int:
     return file.seek(0, os.SEEK_END)
 
 
-def unwritable(path: Path, error: OSError) -> StoreError:
-    """What to say of a file that could not be written."""
+def unwritable(path: Path, error: OSError | ValueError) -> StoreError:
+    """What to say of a file that could not be written; a ValueError tells of a name that no file can have."""
     return StoreError(
-        f"{path.name} cannot be written ({error.strerror}): free some space or choose another path, and run "
-        "the same call again; what was written before is kept."
+        f"{_name(path)} cannot be written ({_why(error)}): free some space or choose another path, and run the same "
+        "call again; what was written before is kept."
     )
+
+
+def _name(path: Path) -> str:
+    return path.name if path.name.isprintable() else ascii(path.name)
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def without_paths(text: str) -> str:
     """The text without the folders of this machine's user."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # it stays "~" where there is none
     text = text.replace(str(ROOT), ".")
     return text.replace(home, "~") if len(home) > 1 else text

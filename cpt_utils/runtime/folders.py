@@ -1,10 +1,11 @@
 """Folders and files that are written beside and then swapped in. Only what the series wrote is ever replaced.
 
-A hidden file, MARK, holds names and sizes of what the series wrote into a folder.
+A hidden file, MARK, holds names and hashes of what the series wrote into a folder.
 """
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,16 +22,27 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     After an error the old one stays. An ExportError refuses one that holds anything that the series did not write.
     """
-    folder = Path(folder).resolve()  # a link stays one
+    folder = resolved(folder)  # a link stays one
+    if not folder.name:
+        raise ExportError(f"{folder} is the whole disk: choose a folder in it; nothing was replaced.")
     with files.writing(folder), replacing(folder, strangers) as partial:
         yield partial
         _mark(partial, *partial.rglob("*"))
 
 
+def resolved(folder: str | Path) -> Path:
+    """Where a folder really is; an ExportError tells of what can be none."""
+    try:
+        return Path(folder).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ExportError(f"There can be no folder {str(folder)!r} ({error}): choose another one.") from None
+
+
 @contextlib.contextmanager
 def replacing(folder: Path, strangers_of: Callable[[Path], list[str]]) -> Iterator[Path]:
     """`whole_folder` for a caller that holds the folder (files.writing) and tells what in it is not its own."""
-    partial, old = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "old"))
+    # Names that no one gives to a copy of their own: what a kill left under them is cleared away.
+    partial, old = (folder.with_name(f".{folder.name}.cpt_utils-{state}") for state in ("partial", "old"))
     _swap_back(folder, old)
     _refuse(folder, strangers_of(folder))
     for left in (partial, old):  # by a kill: nobody else holds the folder
@@ -66,15 +78,35 @@ def _refuse(folder: Path, names: list[str]) -> None:
 
 def write_own(path: Path, text: str) -> None:
     """Write a file of the series whole; an ExportError refuses to replace one with other words by someone else."""
-    if path.exists() and path.read_bytes() != text.encode():
-        refuse_strange(path)
-    files.write_whole(path, text)
-    mark_own(path)
+    _write_own(path, text, refuse_strange)
+
+
+def write_beside(path: Path, text: str) -> None:
+    """`write_own` that refuses nothing: a file with other words by someone else is kept under a name with the time."""
+    _write_own(path, text, keep_strange)
+
+
+def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != text.encode():
+            meet(path)
+        files.write_whole(path, text)
+        mark_own(path)
+    except (OSError, ValueError) as error:
+        raise files.unwritable(path, error) from None
+
+
+def keep_strange(path: Path) -> None:
+    """Set aside, and say so, what stands there if the series did not write it."""
+    if is_strange(path):
+        kept = files.set_aside(path, files.before_now(path.name))
+        print(f"note: {path.name} was not written by the series, or was changed since: it is kept as {kept.name}")
 
 
 def refuse_strange(path: Path) -> None:
     """Raise an ExportError if a file stands there that the series did not write."""
-    if path.name in strangers(path.parent):
+    if is_strange(path):
         raise ExportError(
             f"{files.shown(path)} was not written by the series, or was changed since: move it away or choose another "
             "name; nothing was replaced."
@@ -87,11 +119,11 @@ def mark_own(path: Path) -> None:
 
 
 def _mark(folder: Path, *paths: Path) -> None:
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths if path.is_file()}
-    files.write_whole(folder / MARK, json.dumps(_marked(folder) | sizes, indent=1) + "\n")
+    hashes = {path.relative_to(folder).as_posix(): files.sha256(path) for path in paths if path.is_file()}
+    files.write_whole(folder / MARK, json.dumps(_marked(folder) | hashes, indent=1) + "\n")
 
 
-def _marked(folder: Path) -> dict[str, int]:
+def _marked(folder: Path) -> dict[str, str | int]:
     """What the folder's mark says; nothing without a sound one."""
     try:
         told = json.loads((folder / MARK).read_text("utf-8"))
@@ -106,8 +138,16 @@ def strangers(folder: Path) -> list[str]:
         return [folder.name]
     own = _marked(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    return sorted(
-        name
-        for name, path in found.items()
-        if name != MARK and (path.is_symlink() or path.is_file() and own.get(name) != path.stat().st_size)
-    )
+    return sorted(name for name, path in found.items() if name != MARK and not _as_written(path, own.get(name)))
+
+
+def is_strange(path: Path) -> bool:
+    """Whether something stands there that the series did not write, or that was changed since."""
+    return os.path.lexists(path) and (path.is_dir() or not _as_written(path, _marked(path.parent).get(path.name)))
+
+
+def _as_written(path: Path, told: str | int | None) -> bool:
+    """Whether a file is as the mark says, by its hash, or its size in marks of former versions; folders always are."""
+    if path.is_symlink() or not path.is_file():
+        return path.is_dir() and not path.is_symlink()
+    return told == (path.stat().st_size if isinstance(told, int) else files.sha256(path))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -33,7 +32,7 @@ def begin_report(folder: Path) -> None:
     path = folder / "report.json"
     with files.writing(path):
         try:
-            files.set_aside(path, time.strftime("report-before-%Y%m%d-%H%M%S.json"))
+            files.set_aside(path, files.before_now(path.name))
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -51,7 +50,7 @@ def read_numbers(path) -> dict[str, dict[str, float]]:
     if not path.is_file():
         return {}
     try:
-        tables = _parsed(path.read_text("utf-8")).items()
+        tables = _parsed(path.read_text("utf-8-sig")).items()
         return {model: {k: v for k, v in table.items() if type(v) in (int, float)} for model, table in tables}
     except (ValueError, AttributeError):
         print(f"note: {path.name} is broken; what it held is computed again")
@@ -72,14 +71,14 @@ def _open_object(path: Path, part: str, indent: int) -> Iterator[dict]:
         value = {part: {}} | _read_or_set_aside(path, part)
         yield value
         try:
-            files.write_whole(path, json.dumps(value, indent=indent) + "\n")
+            files.write_whole(path.resolve(), json.dumps(value, indent=indent) + "\n")  # a link stays one
         except OSError as error:
             raise files.unwritable(path, error) from None
 
 
 def _read_or_set_aside(path: Path, part: str) -> dict:
     try:
-        value = _parsed(path.read_text("utf-8"))
+        value = _parsed(path.read_text("utf-8-sig"))  # an editor may have put a mark of bytes before it
         if isinstance(value.get(part, {}), dict):
             return value
     except FileNotFoundError:

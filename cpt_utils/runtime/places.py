@@ -10,13 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def named_folder(variable: str, usual: "str | Path") -> Path:
-    """The folder that a variable names, else `usual`; "~" is the home folder, and a relative one is below ROOT.
+    """The folder that a variable names, else `usual`; "~" and "$HOME" are the home folder, others below ROOT.
 
     So every process of a run means the same folder, wherever it was started.
     """
     named = os.environ.get(variable, "").strip() or usual
     try:
-        return ROOT / Path(named).expanduser()
+        return ROOT / Path(os.path.expandvars(named)).expanduser()
     except RuntimeError:  # no home folder, or no such user
         raise SettingsError(
             f"There is no home folder for {str(named)!r}: set {variable} to a folder without '~'."

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
-from cpt_utils.runtime.files import shown
 
 STEP = 0.5
 """Weights move in steps of this many percent, and none goes below one step."""
@@ -151,7 +151,10 @@ def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        rubric.to_yaml(path)
+        if path.is_file():  # as the caller knows it, so that it need not be kept
+            files.write_whole(path.resolve(), rubric.to_yaml())
+        else:
+            rubric.to_yaml(path)
     except OSError as error:
         raise RubricError(f"{path.name} cannot be written ({error.strerror}): check the folder.") from None
     return rubric
@@ -160,7 +163,7 @@ def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
 def load_draft(path: Path) -> Rubric:
     """Read a rubric that was saved before."""
     if not path.exists():
-        where = shown(path.parent)
+        where = files.shown(path.parent)
         raise RubricError(f"There is no {path.name} in {where}: save it first, or mend the name.")
     return Rubric.from_yaml(path)
 

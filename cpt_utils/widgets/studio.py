@@ -65,7 +65,7 @@ class RubricStudio(w.VBox):
         self.source = part(w.Dropdown, options=SHIPPED, description="Start from")
         self.undo = button("Undo", "Take the last change back", self._undo)
         self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)
-        self.file = part(w.Combobox, value="my_rubric.yaml", description="File")
+        self.file = part(w.Combobox, value="my_style.yaml", description="File")
         self.save = button("Save", "Write the rubric to this file", self._save)
         self.load = button("Load", "Read a rubric from this file", self._load)
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")

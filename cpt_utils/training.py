@@ -219,16 +219,19 @@ def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
 def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:
     """Gradient of the DPO loss alone on some preference rows, all trainable weights in one vector."""
     check_settings(trainer)
-    model = trainer.model
+    model, was_training = trainer.model, trainer.model.training
     tokens = [row | row_tokens(trainer.processing_class, row) for row in rows]
     batch = {name: tensor.to(model.device) for name, tensor in trainer.data_collator(tokens).items()}
     model.zero_grad()
+    if trainer.args.gradient_checkpointing:  # as in a step: it works in training mode only
+        model.gradient_checkpointing_enable(trainer.args.gradient_checkpointing_kwargs)
     with trainer.compute_loss_context_manager():
         reference = trainer.compute_ref_log_probs(model, batch)
-        loss = dpo_loss(*pair_logps(model, batch), *reference, trainer.args.beta)
+        loss = dpo_loss(*pair_logps(model.train(), batch), *reference, trainer.args.beta)
     loss.backward()
     gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     model.zero_grad()
+    model.train(was_training)
     return gradient
 
 

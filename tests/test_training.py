@@ -1,5 +1,7 @@
 """The packed trainer computes what stock TRL computes, and pairs stay together."""
 
+import copy
+
 import pytest
 import torch
 from datasets import Dataset
@@ -119,7 +121,6 @@ class StockInBlocks(DPOTrainer):
 @pytest.fixture
 def trained(tiny_model, tokenizer, rows, tmp_path):
     """Train stock TRL and ours from the same start on the same rows, three steps each."""
-    import copy
 
     def train(kind, **changes):
         model = copy.deepcopy(tiny_model)
@@ -173,6 +174,33 @@ def test_gradients_of_mirrored_rows_oppose(trained, rows, kind):
     assert torch.cosine_similarity(one, other, dim=0) < -0.5
     together = dpo_gradient(trainer, rows[:2])
     torch.testing.assert_close(together, (one + other) / 2, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [MirroredDPOTrainer, PairedDPOTrainer])
+def test_a_gradient_before_training_keeps_as_little_as_a_step(tiny_model, tokenizer, rows, tmp_path, kind):
+    """With checkpointing, without which two rows of a large model fill a small GPU; and the gradient is the same."""
+    kept, found = [], []
+    for checkpointing in (False, True):
+        set_seed(3)
+        trainer = kind(
+            model=copy.deepcopy(tiny_model),
+            args=settings(tmp_path, gradient_checkpointing=checkpointing),
+            train_dataset=Dataset.from_list(rows[:6]),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(**LORA),
+        )
+        trainer.model.eval()
+        kept.append(0)
+
+        def keep(tensor):
+            kept[-1] += 1
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            found.append(dpo_gradient(trainer, rows[:2]))
+        assert not trainer.model.training
+    torch.testing.assert_close(*found)
+    assert kept[1] < 0.5 * kept[0]
 
 
 def test_packed_and_unpacked_batches_have_one_gradient(trained, rows):

@@ -135,8 +135,6 @@ def _read_data(name: str):
 def read_jsonl(path: Path) -> list[dict]:
     """Rows of a JSONL file. What a crash left of a last line is passed over; the next append puts it aside."""
     path = Path(path)
-    if "\0" in str(path):
-        raise StoreError(f"{path.name!r} cannot be read (no path holds a zero character): check the path.")
     try:
         with open(path, "rb") as file:  # a line at a time: a file may be larger than its rows need
             return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]

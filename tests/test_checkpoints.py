@@ -205,7 +205,7 @@ def zeros_to_the_end(place):
 SPOILT = {  # what can be loaded, and is not what was saved
     "has values that are no numbers": changed_weights(lambda weights, name: weights[name].fill_(torch.nan)),
     "is zeros": zeros_to_the_end,
-    "lacks 1 of its weights": changed_weights(lambda weights, name: weights.pop(name)),
+    "down_proj.lora_A.weight": changed_weights(lambda weights, name: weights.pop(name)),
     "trainer_state.json cannot be loaded: TypeError": lambda place: write(place, '{"no such key": 1}'),
     "its train_batch_size is 'None'": lambda place: write_state(place, train_batch_size=None),
     "its log_history is '3'": lambda place: write_state(place, log_history=3),

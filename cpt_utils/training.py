@@ -12,7 +12,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.blocks import training_order
-from cpt_utils.checkpoints import check_settings, run_checkpoints, train
+from cpt_utils.checkpoints import check_settings
 from cpt_utils.dpo import dpo_loss, implicit_reward, pair_metrics
 from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
@@ -21,8 +21,6 @@ from cpt_utils.models.logps import row_tokens
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
-
-__all__ = ["run_checkpoints", "train"]  # notebooks take them from here, beside the names below
 
 
 class ShortLog(TrainerCallback):

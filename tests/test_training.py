@@ -278,7 +278,7 @@ def test_a_killed_training_goes_on_to_the_same_end(tiny_model, tokenizer, rows, 
 
     from transformers import TrainerCallback
 
-    from cpt_utils.training import run_checkpoints
+    from cpt_utils.checkpoints import run_checkpoints
 
     class Killed(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):

@@ -1,27 +1,17 @@
-"""Figures of the committed comparisons (benchmarks/results/ablation.json): notebook 05 shows them."""
+"""The committed comparisons (benchmarks/results/ablation.json): a table, and what they come to in one sentence each."""
 
 import json
 from itertools import combinations
 
 import numpy as np
 
-from cpt_utils.evaluation import evaluation_tasks, nearest_target
-from cpt_utils.plotting import BASE, COLOURS, LABELS, TUNED, figure
-from cpt_utils.prompts import load_prompts
+from cpt_utils.evaluation import nearest_target
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 
 RESULT = files.ROOT / "benchmarks" / "results" / "ablation.json"
 FULL = "full recipe (notebook 04)"
-# Okabe-Ito's colours: safe for colour-blind readers.
-BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#000000"
-SECOND = PURPLE
-"""The second judge's."""
-JUDGES = {"style": "style judge (the series')", "letters": "second judge (letters)", "llm": "a chat model"}
-RUBRIC_COLOURS = dict(zip(LABELS, (BLUE, ORANGE, GREEN, PURPLE)))
-ROWS_COLOURS = {"2": SKY, "6": BLUE, "12": BLACK}
-"""By rows a step."""
 
 
 def load_comparisons() -> dict:
@@ -71,208 +61,14 @@ def judge_dependent(methods: dict) -> list[str]:
     return pairs
 
 
-def held_out_tasks() -> list[dict]:
-    """What the full recipe was asked: every held-out prompt under every rubric and target."""
-    return evaluation_tasks([prompt["prompt"] for prompt in load_prompts(heldout=True)], list(LABELS))
-
-
-def draw_methods(methods: dict):
-    """Spearman's rho of every method under both judges; bars span one standard deviation over seeds."""
-    fig, axis = figure(width=9, height=3.6)
-    places = np.arange(len(methods))[::-1]
-    for key, colour, label, shift in (
-        ("spearman_rho", TUNED, JUDGES["style"], 0.12),
-        ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12),
-    ):
-        spans = [measured[key] for measured in methods.values()]
-        axis.errorbar(
-            [mean for mean, _ in spans],
-            places + shift,
-            xerr=[spread or 0 for _, spread in spans],
-            fmt="o",
-            color=colour,
-            capsize=3,
-            label=label,
-        )
-    axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts")
-    axis.legend(loc="center left", bbox_to_anchor=(0.45, 0.45))
-    return fig
-
-
 def both_directions(curve: list[dict]) -> list[float]:
     """Share of held-out pairs that are right in both directions, at each point of a training's curve."""
     return [point["both_directions"] for point in curve]
 
 
-def draw_curves(curves: dict, rates: dict):
-    """Held-out pairs right in both directions against rows seen (one line per rows a step, seeds thin), and in the
-    end against the learning rate (6 rows a step)."""
-    fig, axes = figure(1, 3, width=10.5, height=3.2, sharey=True)
-    for axis, (way, by_rows) in zip(axes, curves.items()):
-        for rows in sorted(by_rows, key=int):
-            runs = by_rows[rows]
-            x = [point["rows"] for point in runs[0]]
-            y = np.array([both_directions(run) for run in runs])
-            axis.plot(x, y.T, color=ROWS_COLOURS[rows], linewidth=0.6, alpha=0.5)
-            axis.plot(x, y.mean(0), "o-", color=ROWS_COLOURS[rows], label=f"{rows} rows a step")
-        axis.set(title=way, xlabel="rows seen", ylim=(-0.02, 1.02))
-    axes[0].set_ylabel("both directions right")
-    axes[0].legend(loc="upper left")
-    for (way, by_rate), colour, marker in zip(rates.items(), (BASE, TUNED), "so"):
-        x = sorted(by_rate, key=float)
-        axes[2].semilogx(
-            [float(rate) for rate in x],
-            [np.mean(by_rate[rate]) for rate in x],
-            marker + "-",
-            color=colour,
-            label=way.removeprefix("DPO, "),
-        )
-    axes[2].xaxis.set_major_formatter("{x:g}")  # by default powers of ten as formulas, and figures hold plain text
-    axes[2].set(title="other learning rates", xlabel="learning rate (6 rows a step)")
-    axes[2].legend(loc="upper left")
-    return fig
-
-
-def draw_generalisation(found: dict):
-    """What was not trained: prompts, wordings, rubrics; targets in between; two rubrics at once."""
-    fig, axes = figure(1, 3, width=13, height=3.8, width_ratios=[1.25, 1, 1])
-    draw_unseen(axes[0], found)
-    draw_between(axes[1], found["between"])
-    draw_blends(axes[2], found["blends"], found["pure"])
-    return fig
-
-
-def draw_unseen(axis, found: dict) -> None:
-    """Spearman's rho of the full recipe, of two trainings on 144 rows (a dot for each rubric left out), of the base."""
-    left = [measured["spearman_rho"] for measured in found["left_out"].values()]
-    names = ["training prompts", "unseen prompts", "paraphrased"]
-    heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean(left), found["base"]]
-    places = [0, 1, 2, 3.4, 4.4, 5.4]
-    axis.bar(places, heights, color=[TUNED, TUNED, TUNED, SKY, SKY, BASE], width=0.7)
-    axis.scatter([places[4]] * len(left), left, color="black", s=14, zorder=3)
-    axis.set(title="rho: full recipe | after 144 rows | base", ylim=(min(0, *left) - 0.05, 1), xticks=places)
-    axis.set_xticklabels(
-        ["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained", "rubric\nleft out", "base"],
-        fontsize=8,
-    )
-
-
-def draw_between(axis, by_rubric: dict) -> None:
-    """Judged score against the target asked for: those that were trained, and others."""
-    asked = sorted({int(target) for scores in by_rubric.values() for target in scores})
-    for rubric, scores in by_rubric.items():
-        mean, error = zip(*(scores[str(target)] for target in asked))
-        axis.errorbar(asked, mean, error, fmt="o-", color=RUBRIC_COLOURS[rubric], capsize=2, label=LABELS[rubric])
-    ends = [asked[0], asked[-1]]
-    axis.plot(ends, ends, "k--", linewidth=1)
-    new = " and ".join(str(target) for target in asked if target not in TARGETS.values())
-    axis.set(
-        title=f"targets {new} were never trained",
-        xlabel="target asked for",
-        ylabel="judged score",
-        ylim=(0, 105),
-        xticks=asked,
-    )
-    axis.legend(fontsize=8)
-
-
-def draw_blends(axis, blends: dict, pure: dict) -> None:
-    """Scores under both rubrics of texts that two system prompts asked for, beside those that one asked for."""
-    labels = []
-    for place, (pair, scores) in enumerate(blends.items()):
-        for rubric, (mean, error) in scores.items():
-            axis.errorbar(mean, place, xerr=error, fmt="o", color=RUBRIC_COLOURS[rubric], capsize=2)
-            (other,) = set(scores) - {rubric}
-            for alone, mark in ((rubric, "|"), (other, "x")):
-                axis.plot(pure[alone][rubric][0], place, mark, color=RUBRIC_COLOURS[rubric], markersize=9)
-        labels.append("\n+ ".join(LABELS[rubric] for rubric in pair.split(" + ")))
-    axis.set(
-        title="two styles at once",
-        xlabel="judged score (|: alone, ×: the other alone)",
-        yticks=range(len(labels)),
-        yticklabels=labels,
-        xlim=(0, 105),
-    )
-    axis.tick_params(axis="y", labelsize=8)
-
-
-def draw_dial(dial: dict):
-    """Score, perplexity and broken texts against the position between the low (0) and high (1) system prompt."""
-    fig, axes = figure(1, 3, width=12, height=3.2)
-    for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
-        positions = sorted(dial[which], key=float)
-        points, x = [dial[which][position] for position in positions], list(map(float, positions))
-        mean, error = zip(*(point["score"] for point in points))
-        axes[0].errorbar(x, mean, error, fmt="o-", color=colour, capsize=2, label=label)
-        axes[1].plot(x, [point["perplexity"] for point in points], "o-", color=colour)
-        axes[2].plot(x, [point["degenerate"] for point in points], "o-", color=colour)
-    for axis in axes:
-        axis.axvspan(0, 1, color="black", alpha=0.05)
-        axis.set_xlabel("dial: 0 = low system prompt, 1 = high")
-    axes[0].set(title="judged score", ylim=(0, 105))
-    axes[1].set(title="perplexity under the base", ylim=(0, None))
-    axes[2].set(title="share of broken texts", ylim=(-0.02, 1))
-    axes[0].legend()
-    return fig
-
-
-def draw_best_of_n(found: dict):
-    """Mean distance to the target of the best of N tries, per rubric, with bootstrap intervals over prompts."""
-    fig, axes = figure(1, 4, width=12, height=3, sharey=True)
-    for axis, rubric in zip(axes, LABELS):
-        for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
-            curve = found[which][rubric]
-            counts = sorted(curve, key=int)
-            mean, low, high = zip(*(curve[n] for n in counts))
-            axis.plot(range(len(counts)), mean, "o-", color=colour, label=label)
-            axis.fill_between(range(len(counts)), low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.set(title=LABELS[rubric], xlabel="N", xticks=range(len(counts)), xticklabels=counts, ylim=(0, None))
-    axes[0].set_ylabel("points from the target")
-    axes[0].legend()
-    return fig
-
-
 def over_rubrics(judge: dict, trick: str, judge_name: str, key: str) -> float:
     """Mean over rubrics of what a judge gives a trick's texts: "score", or the share that is "flagged"."""
     return np.mean([measured[key] for measured in judge["tricks"][trick][judge_name].values()])
-
-
-def draw_judge(judge: dict):
-    """Scores that tricks get from every judge (mean over rubrics; a hollow dot is mostly flagged as degenerate),
-    and the style judge's confusion on held-out graded texts, per rubric."""
-    fig, axes = figure(1, 5, width=12, height=3.4, width_ratios=[3.2, 1, 1, 1, 1])
-    names, looks = list(judge["tricks"])[::-1], (("style", TUNED), ("letters", SECOND), ("llm", "black"))
-    judged = [look for look in looks if look[0] in judge["heldout"]]
-    for shift, (judge_name, colour) in zip(np.linspace(0.15, -0.15, len(judged)), judged):
-        for place, trick in enumerate(names):
-            score, flagged = (over_rubrics(judge, trick, judge_name, key) for key in ("score", "flagged"))
-            axes[0].plot(
-                score,
-                place + shift,
-                "o",
-                color=colour,
-                markersize=8,
-                label=None if place else JUDGES[judge_name],
-                markerfacecolor=colour if flagged < 0.5 else "white",
-            )
-    axes[0].axvline(TARGETS["high"], color=COLOURS["high"], linestyle="--", linewidth=1)
-    axes[0].set(
-        yticks=range(len(names)),
-        yticklabels=names,
-        xlim=(0, 105),
-        xlabel="score (dashed: the target of the untouched texts)",
-    )
-    axes[0].legend(loc="lower left")
-    for axis, (rubric, label) in zip(axes[1:], LABELS.items()):
-        table = np.array(judge["confusion"]["style"][rubric])
-        axis.imshow(table, cmap="Greys", vmin=0, vmax=1.5 * table.sum(1).max())
-        for (row, column), count in np.ndenumerate(table):
-            axis.text(column, row, count, ha="center", va="center")
-        axis.set(title=label, xticks=range(3), xticklabels=COLOURS, yticks=range(3), yticklabels=[])
-        axis.grid(False)
-    axes[1].set_yticklabels(COLOURS)
-    axes[1].set(ylabel="target", xlabel="judged nearest to")
-    return fig
 
 
 def finding_methods(methods: dict) -> str:

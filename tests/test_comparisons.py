@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import comparisons
+from benchmarks import comparisons, drawings
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.profiles import load_profile
@@ -67,7 +67,7 @@ def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(m
     twice = found["tricks"]["two such texts in a row"]["llm"]["rococo"]["score"]
     assert twice > found["tricks"]["the text itself"]["llm"]["rococo"]["score"]
     assert set(found["agreement"]) == {"letters", "llm"} and -1 <= found["agreement"]["llm"]["cpt"]["rococo"] <= 1
-    assert len(comparisons.draw_judge(found).axes[0].get_legend().get_texts()) == 3
+    assert len(drawings.draw_judge(found).axes[0].get_legend().get_texts()) == 3
 
 
 def test_shuffled_rows_differ_from_mirrored_ones_in_their_order_only():
@@ -154,7 +154,7 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
     import matplotlib.pyplot as plt
 
     more = [FOUND["rates"]] if name == "curves" else []
-    fig = getattr(comparisons, f"draw_{name}")(FOUND[part], *more)
+    fig = getattr(drawings, f"draw_{name}")(FOUND[part], *more)
     numbers = np.concatenate([line.get_xydata().ravel() for axis in fig.axes for line in axis.lines])
     assert np.isfinite(numbers.astype(float)).sum() > 8
     plt.close(fig)

@@ -6,7 +6,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
 
-from benchmarks import comparisons
+from benchmarks import comparisons, drawings
 from cpt_utils import plotting
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.widgets import views
@@ -34,7 +34,7 @@ def test_any_text_is_shown_as_it_is(words):
     fig.suptitle(words)
     assert drawn(fig).count(words) >= 4
     spans = {"spearman_rho": (0.5, 0.1), "second_spearman_rho": (0.4, None)}
-    assert words in drawn(comparisons.draw_methods({words: spans, "other": spans}))
+    assert words in drawn(drawings.draw_methods({words: spans, "other": spans}))
     assert words in drawn(plotting.token_heat_figure({words: [(words, 1.0)]}))
 
 
@@ -53,7 +53,7 @@ def test_formulas_of_ones_own_and_powers_of_ten_stay():
 
 def test_learning_rates_are_numbers_on_their_axis():
     found = comparisons.load_comparisons()
-    fig = comparisons.draw_curves(found["curves"], found["rates"])
+    fig = drawings.draw_curves(found["curves"], found["rates"])
     assert "0.001" in drawn(fig).splitlines()
 
 

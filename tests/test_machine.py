@@ -344,3 +344,20 @@ def test_of_several_gpus_one_is_used_unless_a_launcher_shares_them_out(monkeypat
     runtime.start("smoke")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == left
     assert ("one of 2 GPUs is used" in capsys.readouterr().out) != launched
+
+
+@pytest.mark.parametrize(
+    "gpu, free, told, time",
+    [
+        ("Tesla T4, 15 GiB", 14.5, "11 GiB of GPU memory in training, 14 are free", "36 minutes for 900 rows"),
+        ("NVIDIA A100, 40 GiB", 39.0, "11 GiB of GPU memory in training, 39 are free", None),
+        ("Tesla T4, 15 GiB", 6.0, "needs about 11 GiB of GPU memory, and 6 are free", None),
+    ],
+)
+def test_what_a_training_on_a_gpu_needs_is_told_before_it(monkeypatch, capsys, gpu, free, told, time):
+    monkeypatch.setattr(machine, "device", lambda: "cuda")
+    monkeypatch.setattr(machine, "hardware", lambda: gpu)
+    monkeypatch.setattr(machine, "free_memory_gib", lambda: free)
+    runtime.tell_of_memory(profiles.load_profile("t4"))
+    printed = capsys.readouterr().out
+    assert told in printed and ("minutes" in printed) == (time is not None) and (time or "") in printed

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 
@@ -12,8 +13,8 @@ def lock_at(path: Path):
     from filelock import FileLock, SoftFileLock
 
     if not _can_lock(str(path.parent.resolve()), path.parent.stat().st_dev):
-        name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"cpt_utils-{os.getuid()}-{name}.lock"
+        whose = os.path.expanduser("~") + str(path.resolve())  # several people share a folder of temporary files
+        path = Path(tempfile.gettempdir()) / f"cpt_utils-{hashlib.sha256(os.fsencode(whose)).hexdigest()[:16]}.lock"
         if not _can_lock(str(path.parent), path.parent.stat().st_dev):
             return SoftFileLock(path.with_suffix(".soft"))  # a file that its holder makes and removes
     return FileLock(path)
@@ -22,13 +23,12 @@ def lock_at(path: Path):
 @functools.cache
 def _can_lock(folder: str, device: int) -> bool:
     """Whether files of a folder can be locked: not so on some network drives and cloud folders."""
-    try:
-        import fcntl
-    except ImportError:  # Windows has a way of its own
-        return True
-    with tempfile.TemporaryFile(dir=folder) as file:
+    from filelock import FileLock, Timeout
+
+    with tempfile.TemporaryDirectory(prefix=".cpt_utils-", dir=folder) as own, warnings.catch_warnings():
+        warnings.simplefilter("error")  # the library may warn, and stand a file of its holder in for the lock
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            FileLock(Path(own) / "lock").acquire(timeout=0).lock.release()
+        except (Timeout, OSError, NotImplementedError, UserWarning):
             return False
     return True

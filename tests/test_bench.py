@@ -21,6 +21,7 @@ from cpt_utils.runtime.files import ROOT
 from tools import rivals
 
 
+@pytest.mark.slow
 def test_all_sides_do_the_same_work(tmp_path, tiny_model, tokenizer, monkeypatch):
     """With a tiny student, and this environment in the place of the one with the newest libraries."""
     for part in (tiny_model, tokenizer):

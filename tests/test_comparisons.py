@@ -59,11 +59,13 @@ def test_a_chat_model_stands_trial_too_and_what_it_does_not_answer_is_left_out(m
 
     called["llm"] = LLMJudge(answer, retries=0)
     monkeypatch.setattr(second_judge, "judges", lambda: called)
-    held = load_responses(heldout=True)
+    prompts = {row["prompt"]: None for row in load_responses(heldout=True)}
+    held = [row for row in load_responses(heldout=True) if row["prompt"] in [*prompts][:6]]
+    monkeypatch.setattr(second_judge, "load_responses", lambda heldout: held)
     found = second_judge.trial([{**row, "model": model} for row in held for model in ("base", "cpt")])
     assert found["heldout"]["llm"]["rococo"]["spearman_rho"] < found["heldout"]["style"]["rococo"]["spearman_rho"]
     asked = sum(not re.search("[0-9]", row["response"]) for row in held if row["rubric"] == "rococo")
-    assert sum(map(sum, found["confusion"]["llm"]["rococo"])) == asked < 54
+    assert sum(map(sum, found["confusion"]["llm"]["rococo"])) == asked < 18
     twice = found["tricks"]["two such texts in a row"]["llm"]["rococo"]["score"]
     assert twice > found["tricks"]["the text itself"]["llm"]["rococo"]["score"]
     assert set(found["agreement"]) == {"letters", "llm"} and -1 <= found["agreement"]["llm"]["cpt"]["rococo"] <= 1

@@ -70,37 +70,59 @@ def test_committed_figures_are_those_of_the_notebooks():
     assert named and named == {f.stem for f in (ROOT / "figures").glob("*.png")}
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
-def smoke_run(request, tmp_path_factory):
-    """All six notebooks, every step, on the embedded model, with sizes of the profile "smoke".
-
-    In float32 as on a plain laptop with Windows, on every machine: no AVX-512, and nothing that only Unix has
-    (away/sitecustomize.py). In bf16 where this processor multiplies it. No foreign host is ever looked up.
-    """
-    if request.param == "bfloat16" and not machine.multiplies_bf16():
-        pytest.skip("this processor does not multiply bf16")
-    variables = {"CPT_PRECISION": request.param}
-    if request.param == "float32":
-        variables |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-        variables |= {"WITHOUT_UNIX": "1", "PYTHONWARNDEFAULTENCODING": "1"}
-    runs, reached = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reached") / "out.txt"
-    online = {k: v for k, v in os.environ.items() if not k.startswith(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"))}
-    variables |= {"PYTHONPATH": f"{ROOT / 'tests' / 'away'}{os.pathsep}{ROOT}", "REACHED_OUT": str(reached)}
-    before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
+def execute_smoke(runs, variables, *choices):
+    """The series' own command with the smallest sizes, once for each choice of notebooks; returns what it printed."""
+    environment = {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables
     printed = ""
-    for only in ([], ["--only", "06"]):  # the series as `make run` runs it, then the capstone
+    for only in choices:
         done = subprocess.run(
             [sys.executable, "-m", "cpt_utils", "run", *only],
             capture_output=True,
             text=True,
             cwd=ROOT,
-            env=online | {"CPT_PROFILE": "smoke", "CPT_RUNS": str(runs), "MPLBACKEND": "agg"} | variables,
+            env=os.environ | environment,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         printed += done.stdout
+    return printed
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory):
+    """All six notebooks, every step, on the embedded model, with sizes of the profile "smoke".
+
+    In float32 as on a plain laptop with Windows, on every machine: no AVX-512, and nothing that only Unix has
+    (away/sitecustomize.py). No foreign host is ever looked up.
+    """
+    runs, reached = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("reached") / "out.txt"
+    variables = {"CPT_PRECISION": "float32", "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+    variables |= {"WITHOUT_UNIX": "1", "PYTHONWARNDEFAULTENCODING": "1", "REACHED_OUT": str(reached)}
+    variables |= {"PYTHONPATH": f"{ROOT / 'tests' / 'away'}{os.pathsep}{ROOT}"}
+    variables |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
+    before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
+    # the series as `make run` runs it, then the capstone
+    printed = execute_smoke(runs, variables, [], ["--only", "06"])
     assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
     assert not reached.exists(), reached.read_text("utf-8")
     return runs / "smoke", printed
+
+
+@pytest.mark.skipif(not machine.multiplies_bf16(), reason="this processor does not multiply bf16")
+def test_training_and_comparison_in_bf16_go_as_in_float32(tmp_path):
+    execute_smoke(tmp_path, {"CPT_PRECISION": "bfloat16", "PYTHONPATH": str(ROOT)}, ["--only", "04,05"])
+    folder = tmp_path / "smoke"
+    texts = [path.read_text("utf-8") for path in sorted(folder.glob("0*.ipynb"))]
+    assert len(texts) == 2 and not any("is off here" in text for text in texts)
+    # A sequence that stands in two blocks has one reference, and is rounded differently in either.
+    assert first_loss(folder) == pytest.approx(0.6931, abs=1e-2)
+    report = json.loads((folder / "report.json").read_text())
+    assert report["hardware"].endswith("bfloat16") and report["steerability"]["cpt"]["overall"] > 0
+
+
+def first_loss(folder):
+    notebook = nbformat.read(folder / "04_dpo_training.ipynb", as_version=4)
+    text = "".join(out.get("text", "") for c in code_cells(notebook) for out in c.outputs)
+    return float(re.search(r"([\d.]+), expected near 0\.6931", text)[1])
 
 
 def test_the_series_runs_and_reports(smoke_run):
@@ -162,13 +184,7 @@ def test_what_is_taken_away_is_gone():
 
 
 def test_the_first_loss_is_ln_2(smoke_run):
-    notebook = nbformat.read(smoke_run[0] / "04_dpo_training.ipynb", as_version=4)
-    text = "".join(out.get("text", "") for c in code_cells(notebook) for out in c.outputs)
-    first = re.search(r"([\d.]+), expected near 0\.6931", text)[1]
-    if "bfloat16" not in text.split("\n")[0]:
-        assert first == "0.6931"
-    # A sequence that stands in two blocks has one reference, and is rounded differently in either.
-    assert float(first) == pytest.approx(0.6931, abs=1e-2)
+    assert first_loss(smoke_run[0]) == 0.6931
 
 
 def test_the_run_leaves_adapter_and_texts(smoke_run):

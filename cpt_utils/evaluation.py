@@ -11,7 +11,7 @@ from cpt_utils.models.logps import perplexity, response_logps
 from cpt_utils.overall import sense_metrics
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task
-from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.runtime.errors import JudgeError, PairError
 
 
 def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[Task]:
@@ -152,9 +152,12 @@ def preference_margins(chat_model, rows: list[PreferenceRow], folder=None) -> np
 def preference_accuracy(margins: np.ndarray) -> dict[str, float]:
     """Share of rows whose chosen response wins, and of mirrored pairs in which both rows are right.
 
-    `margins`: one per row, where rows 2k and 2k+1 are a mirrored pair (pairs.build_mirrored_pairs).
+    `margins`: one per row, where rows 2k and 2k+1 are a mirrored pair (pairs.build_mirrored_pairs). An odd number of
+    them is no pairs: a PairError.
     """
     right = np.asarray(margins) > 0
+    if len(right) % 2:
+        raise PairError(f"{len(right)} rows are no mirrored pairs: give both rows of every pair.")
     return {"accuracy": float(right.mean()), "both_directions": float((right[0::2] & right[1::2]).mean())}
 
 

@@ -107,6 +107,7 @@ def converter() -> Path:
 
 def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:
     """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it."""
+    file = Path(file)
     for place in (file, file.with_name("Modelfile")):  # before the work
         folders.refuse_strange(place)
     partial = file.with_name(f".{file.stem}.cpt_utils-partial{file.suffix}")
@@ -127,6 +128,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
 
     The token is huggingface_hub's own (`hf auth login`, or HF_TOKEN). Returns what was, or would be, done.
     """
+    folder = Path(folder)
     inside = folder.iterdir() if folder.is_dir() else ()
     names = sorted(file.name for file in inside if file.is_file() and file.name != folders.MARK)
     if "README.md" not in names or not any(name.endswith(".safetensors") for name in names):

@@ -1,5 +1,6 @@
 """Rubrics: a style as weighted criteria with five levels each."""
 
+import functools
 import os
 import unicodedata
 from pathlib import Path
@@ -163,11 +164,8 @@ def _write(path: Path, rubric: Rubric, text: str) -> None:
             raise IsADirectoryError(0, "it is a folder")
         # A device or a pipe is never replaced.
         free = not os.path.lexists(place) or place.is_file() and (former := _rubric_in(place))
-        if former and former != rubric:
-            kept = files.set_aside(place, files.before_now(place.name))
-            print(f"note: {place.name} held another rubric ({former.title!r}), which is kept as {kept.name}")
         if free and former != rubric:
-            files.write_whole(place, text)
+            files.write_whole(place, text, functools.partial(_keep, former))
     except (OSError, ValueError, RuntimeError) as error:
         why = getattr(error, "strerror", None) or error
         raise RubricError(f"The rubric cannot be written to {path} ({why}): check the path.") from None
@@ -175,6 +173,13 @@ def _write(path: Path, rubric: Rubric, text: str) -> None:
         raise RubricError(
             f"{path} is there already and is no rubric: move it away or choose another name; nothing was replaced."
         )
+
+
+def _keep(former: Rubric | None, place: Path) -> None:
+    """Set the rubric that stands there aside, and say so."""
+    if former:
+        kept = files.set_aside(place, files.before_now(place.name))
+        print(f"note: {place.name} held another rubric ({former.title!r}), which is kept as {kept.name}")
 
 
 def _rubric_in(path: Path) -> Rubric | None:

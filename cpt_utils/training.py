@@ -44,10 +44,11 @@ class ShortLog(TrainerCallback):
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         machine.release_memory()
-        rows, pairs = (metrics.get(f"eval_rewards/{n}") for n in ("accuracies", "both_directions"))
-        if rows is not None:
-            line = f"step {state.global_step}: held-out rows right {rows:.2f}, both directions {pairs:.2f}"
-            tqdm.write(line, file=sys.stderr)  # the stream of the bar, so that neither cuts into the other
+        names = {"accuracies": "held-out rows right", "both_directions": "both directions"}
+        found = {told: metrics.get(f"eval_rewards/{name}") for name, told in names.items()}
+        if line := ", ".join(f"{told} {share:.2f}" for told, share in found.items() if share is not None):
+            # the stream of the bar, so that neither cuts into the other
+            tqdm.write(f"step {state.global_step}: {line}", file=sys.stderr)
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
         del model.unfinished

@@ -11,7 +11,7 @@ from tokenizers import Regex, pre_tokenizers
 from transformers import AutoModelForCausalLM, Gemma2Config, MistralConfig, Phi3Config, Qwen3Config, set_seed
 from trl import DPOConfig
 
-from cpt_utils.models import adapters, conversation, loading
+from cpt_utils.models import adapters, checks, conversation, loading
 from cpt_utils.models.embedded import embedded_model_path
 from cpt_utils.prompts import messages
 from cpt_utils.runtime import catalogue, errors
@@ -298,3 +298,8 @@ def test_released_models_load_in_one_call(monkeypatch):
     t4 = load_profile("t4")
     assert loading.weights_of(t4) == "unsloth/Qwen3-4B-unsloth-bnb-4bit"
     assert loading.weights_of(t4.replace(four_bit=False)) == "Qwen/Qwen3-4B"
+
+
+@pytest.mark.parametrize("name", ["phi4", "unsloth/phi-4", "microsoft/phi-4", "unsloth/phi-4-unsloth-bnb-4bit"])
+def test_a_model_is_known_by_each_of_its_names(name):
+    assert catalogue.find_model(name)["key"] == "phi4" and checks._known(name) == "phi4"

@@ -15,6 +15,7 @@ from cpt_utils.evaluation import (
 )
 from cpt_utils.measures import repetition
 from cpt_utils.models.logps import perplexity
+from cpt_utils.runtime.errors import PairError
 from cpt_utils.sense import copied
 
 
@@ -78,6 +79,9 @@ def test_nearest_target():
 
 
 def test_preference_accuracy_needs_both_rows_of_a_pair():
+    for margins in (np.ones(3), np.ones(5)):
+        with pytest.raises(PairError, match="no mirrored pairs"):
+            preference_accuracy(margins)
     found = preference_accuracy(np.array([1.0, 2.0, 3.0, -1.0, 5.0, -0.1]))
     assert found == {"accuracy": pytest.approx(4 / 6), "both_directions": pytest.approx(1 / 3)}
 

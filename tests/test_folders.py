@@ -266,3 +266,37 @@ def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
         "adapter_config.json",
         "adapter_model.safetensors",
     }
+
+
+def test_what_a_system_leaves_in_a_folder_that_was_looked_at_stops_nothing(tmp_path):
+    with folders.whole_folder(tmp_path / "adapter") as place:
+        (place / "weights").write_text("1")
+    (tmp_path / "adapter" / ".DS_Store").write_bytes(b"view")
+    with folders.whole_folder(tmp_path / "adapter") as place:
+        (place / "weights").write_text("2")
+    assert (tmp_path / "adapter" / "weights").read_text() == "2"
+
+
+@pytest.mark.parametrize("meet", ["keep", "refuse"])
+def test_what_stands_there_keeps_its_place_where_the_new_text_cannot_be_written(tmp_path, monkeypatch, meet):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("mine")
+
+    def full(self, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(StoreError if meet == "keep" else (StoreError, ExportError), match="No space left"):
+        (folders.write_beside if meet == "keep" else folders.write_own)(path, "new")
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"] and path.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.yaml", "report.json"])
+def test_names_of_what_is_set_aside_keep_their_ending(tmp_path, name):
+    kept = []
+    for _ in range(3):
+        (tmp_path / name).write_text("x")
+        kept.append(files.set_aside(tmp_path / name, files.before_now(name)).name)
+    stem, dot, ending = name.partition(".")
+    assert len(set(kept)) == 3
+    assert all(other.startswith(f"{stem}-before-") and other.endswith(dot + ending) for other in kept)

@@ -59,7 +59,7 @@ def test_a_damaged_report_is_kept_and_begun_anew(report, capsys, content):
     report.write_bytes(b"again")
     runtime.update_report(SMOKE, "data", {"rows": 3})
     assert report.with_name("report.json.broken").read_bytes() == content
-    assert report.with_name("report.json.broken-2").read_bytes() == b"again"
+    assert report.with_name("report.json-2.broken").read_bytes() == b"again"
 
 
 def test_damaged_measurements_are_kept_too(tmp_path):

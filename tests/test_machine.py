@@ -343,6 +343,9 @@ def test_of_several_gpus_one_is_used_unless_a_launcher_shares_them_out(monkeypat
             monkeypatch.setenv(name, value)
     runtime.start("smoke")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+    monkeypatch.setenv("CPT_DEVICE", "cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert machine.use_one_gpu() == 0 and os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert ("one of 2 GPUs is used" in capsys.readouterr().out) != launched
 
 

@@ -172,3 +172,12 @@ def test_a_rubric_is_read_where_it_was_written(tmp_path, monkeypatch, name):
 def test_a_path_with_a_zero_is_no_file():
     with pytest.raises(RubricError, match="There is no rubric file 'a.x00.yaml': check the path"):
         load_rubric("a\0.yaml")
+
+
+def test_a_rubric_keeps_its_place_where_another_cannot_be_written(tmp_path, monkeypatch):
+    path, (one, other) = tmp_path / "my.yaml", map(load_rubric, ("rococo", "esoteric"))
+    one.to_yaml(path)
+    monkeypatch.setattr("pathlib.Path.write_text", lambda *_, **__: open(tmp_path / "no" / "disk"))
+    with pytest.raises(RubricError, match="cannot be written"):
+        other.to_yaml(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["my.yaml"] and load_rubric(path) == one

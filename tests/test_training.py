@@ -162,6 +162,24 @@ def test_training_learns_the_pairs_in_both_directions(trained, rows):
     assert final["eval_rewards/both_directions"] > 0.8
 
 
+@pytest.mark.parametrize("kind, told", [(DPOTrainer, {"rows"}), (MirroredDPOTrainer, {"rows", "pairs"})])
+def test_every_trainer_of_the_profiles_comes_through_its_evaluation(
+    tiny_model, tokenizer, rows, tmp_path, capsys, kind, told
+):
+    """Rows that are not mirrored (profile paper) have no share of pairs."""
+    trainer = kind(
+        model=tiny_model,
+        args=settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1),
+        train_dataset=Dataset.from_list(rows[:6]),
+        eval_dataset=Dataset.from_list(rows[6:9] if kind is DPOTrainer else rows[6:12]),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(**LORA),
+    )
+    prepare_trainer(trainer).train()
+    shown = capsys.readouterr().err
+    assert ("held-out rows right" in shown, "both directions" in shown) == ("rows" in told, "pairs" in told)
+
+
 def test_same_seed_same_losses(trained):
     one, two = ([e["loss"] for e in trained(MirroredDPOTrainer).state.log_history if "loss" in e] for _ in range(2))
     assert one == two

@@ -116,3 +116,16 @@ def test_a_cache_that_cannot_be_written_is_named_with_its_mend(tmp_path):
 def test_the_models_here_are_whole():
     for folder in (embedded.embedded_model_path(), Path(embedding.embedding_source())):
         assert whole.damage(folder, ("model.safetensors",)) == ""
+
+
+def test_zeros_in_an_adapter_are_lost_parts_in_its_first_halves_only(tmp_path):
+    weights = {
+        "q.lora_A.weight": np.ones((2, 4)),
+        "q.lora_B.weight": np.zeros((4, 2)),
+        "embed.weight": np.zeros((3, 4)),
+    }
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    assert whole.damage(tmp_path, ()) == ""
+    weights["q.lora_A.weight"][1] = 0
+    save_file(weights, tmp_path / "adapter_model.safetensors")
+    assert "a part of q.lora_A.weight is zeros" in whole.damage(tmp_path, ())

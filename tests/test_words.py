@@ -77,3 +77,17 @@ def test_a_shipped_profile_loads_without_the_libraries():
         "assert not {'torch', 'transformers', 'trl', 'peft'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_optimizer_is_tried_without_touching_what_trainers_share(tmp_path):
+    from accelerate.state import AcceleratorState
+    from transformers import TrainingArguments
+
+    TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    profile = load_profile("embedded")
+    from accelerate import Accelerator
+
+    Accelerator(cpu=True)
+    before = dict(AcceleratorState._shared_state)
+    assert before and profile.replace(optimizer="adafactor").optimizer == "adafactor"
+    assert AcceleratorState._shared_state == before

@@ -178,7 +178,7 @@ def _known(name: str) -> str:
     """One name for a model of the registry, whichever is given; else the name without its owner."""
     name = HUB_FALLBACK if name == "embedded" else name
     for entry in known_models().values():
-        names = (entry["key"], entry["hub"], entry.get("four_bit", ""), entry.get("tuned", ""))
+        names = (entry["key"], entry["hub"], *(entry.get(name, "") for name in ("four_bit", "tuned", "alias")))
         if name.lower() in map(str.lower, names):  # unsloth writes its own names in small letters
             return entry["key"]
     return Path(name).name.lower()

@@ -57,7 +57,9 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     cell_order.watch_order()
     print(_one_line(settings))
     if unused:
-        print(f"note: one of {unused + 1} GPUs is used; the command that notebook 04 writes trains on all of them.")
+        print(
+            f"note: one of {unused + 1} GPUs is used; in a terminal the command that notebook 04 writes trains on all."
+        )
     tell_of_memory(settings)
     return settings
 

@@ -1,6 +1,6 @@
 """The models that the series knows: names, licences, shapes, and how much memory a training needs."""
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from cpt_utils.runtime.errors import ModelError
@@ -24,19 +24,19 @@ def known_models() -> dict[str, dict]:
 
 
 def find_model(name: str) -> dict:
-    """The entry whose key, hub, four_bit or tuned name is `name`; {"key": name, "hub": name} if unknown.
+    """The entry whose key, hub, four_bit, tuned or alias name is `name`; {"key": name, "hub": name} if unknown.
 
     "embedded" is smollm2-135m. A name that is neither here nor a folder and cannot be a Hub address raises.
     """
     models = known_models()
     for entry in models.values():
-        if name in (entry["key"], entry["hub"], entry.get("four_bit"), entry.get("tuned")):
+        if name in (entry["key"], entry["hub"], *map(entry.get, ("four_bit", "tuned", "alias"))):
             return entry
     if name == "embedded":
         return models["smollm2-135m"]
-    if "/" not in name and not Path(name).is_dir():
+    if "/" not in name and not os.path.isdir(name):
         raise ModelError(f"There is no model {name!r}: use one of {', '.join(models)}, or owner/name of the Hub.")
-    if not Path(name).is_dir() and not _may_be_on_the_hub(name):
+    if not os.path.isdir(name) and not _may_be_on_the_hub(name):
         raise ModelError(f"There is no folder {name!r}: check its path, or write owner/name of the Hub.")
     return {"key": name, "hub": name}
 

@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,11 +64,16 @@ def rounded(values):
     )
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; each writer has a file beside it of its own."""
+def write_whole(path: Path, text: str, meet: Callable[[Path], None] | None = None) -> None:
+    """Write a file whole or not at all; each writer has a file beside it of its own.
+
+    `meet(path)` may set aside or refuse what stands there, once the new text is on the disk.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
+        if meet:
+            meet(path)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -77,15 +82,16 @@ def write_whole(path: Path, text: str) -> None:
 
 def set_aside(path: Path, name: str) -> Path:
     """Give what is damaged another name beside it, one that is free, and return its new path."""
-    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    stem, suffix = os.path.splitext(name)
+    names = itertools.chain([name], (f"{stem}-{number}{suffix}" for number in itertools.count(2)))
     free = next(place for place in map(path.with_name, names) if not os.path.lexists(place))
     return path.rename(free)
 
 
 def before_now(name: str) -> str:
     """A name with the time for what stood under `name` until now; it ends and sorts as that does."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"{stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{dot}{suffix}"
+    stem, suffix = os.path.splitext(name)
+    return f"{stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
 
 
 def json_hash(value, letters: int, ascii: bool = False) -> str:
@@ -194,8 +200,8 @@ def append(path: Path, rows: list[dict]) -> None:
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
     try:
         with open(path, "a+b", buffering=0) as file:
-            file.seek(0)
-            _row(file.readline(), 1, path)  # of another encoding, for one
+            with open(path, "rb") as reader:
+                _row(reader.readline(), 1, path)  # of another encoding, for one
             start = _mend_end(file, path)
             try:
                 while data:

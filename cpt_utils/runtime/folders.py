@@ -14,6 +14,8 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ExportError
 
 MARK = ".cpt_utils.json"
+SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""Files of views that macOS and Windows leave in every folder that is looked into."""
 
 
 @contextlib.contextmanager
@@ -89,9 +91,8 @@ def write_beside(path: Path, text: str) -> None:
 def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_bytes() != text.encode():
-            meet(path)
-        files.write_whole(path, text)
+        same = path.is_file() and path.read_bytes() == text.encode()
+        files.write_whole(path, text, None if same else meet)
         mark_own(path)
     except (OSError, ValueError) as error:
         raise files.unwritable(path, error) from None
@@ -138,7 +139,8 @@ def strangers(folder: Path) -> list[str]:
         return [folder.name]
     own = _marked(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    return sorted(name for name, path in found.items() if name != MARK and not _as_written(path, own.get(name)))
+    met = {name: path for name, path in found.items() if name != MARK and path.name not in SYSTEM}
+    return sorted(name for name, path in met.items() if not _as_written(path, own.get(name)))
 
 
 def is_strange(path: Path) -> bool:

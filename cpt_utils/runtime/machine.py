@@ -57,7 +57,8 @@ def use_one_gpu() -> int:
     """
     import torch
 
-    unused = 0 if "LOCAL_RANK" in os.environ else max(0, torch.cuda.device_count() - 1)
+    elsewhere = "LOCAL_RANK" in os.environ or os.environ.get("CPT_DEVICE", "").strip().lower() in ("cpu", "mps")
+    unused = 0 if elsewhere else max(0, torch.cuda.device_count() - 1)
     if unused:
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
     return unused

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +28,7 @@ def _folder_name(name: str) -> str:
 def _source(name: str) -> str:
     if name == "recorded" or re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) or name.lower().endswith(TABLES):
         return name
-    if Path(name).exists():
+    if os.path.exists(name):
         return name
     raise ValueError(f"there is no {name[:50]!r} (is it recorded?); write that, owner/name of the Hub, or a file")
 

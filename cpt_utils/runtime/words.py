@@ -5,6 +5,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from cpt_utils.runtime import machine
@@ -54,9 +55,12 @@ def unusable(optimizer: str) -> str | None:
     from torch.nn import Linear
     from transformers import Trainer, TrainingArguments
 
+    # Its defaults alone: making one resets what all trainers of the process share.
+    usual = {
+        field.name: getattr(TrainingArguments, field.name, None) for field in dataclasses.fields(TrainingArguments)
+    }
     try:
-        settings = TrainingArguments("unused", optim=optimizer, use_cpu=True, report_to="none")
-        Trainer.get_optimizer_cls_and_kwargs(settings, Linear(1, 1))
+        Trainer.get_optimizer_cls_and_kwargs(SimpleNamespace(**usual | {"optim": optimizer}), Linear(1, 1))
     except Exception as error:  # of many types, as each optimizer is imported in a way of its own
         return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")[:160]
     return None

@@ -212,7 +212,7 @@ def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.
     sent, asked = [*options, *(options.get("extra_body") or {})], [str(turn["content"]) for turn in turns]
     for pause in PAUSES[: 1 if lasts.is_set() else None]:
         time.sleep(pause)
-        text, failure = connection.body_of(client, model, turns, options, sent)
+        text, failure = connection.body_of(client, model, turns, options, sent, asked)
         if failure:
             break
         try:

@@ -6,11 +6,12 @@ import re
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replies import completion, serving
+from replies import completion, send_json, served_by, serving
 
 from cpt_utils import teachers
 from cpt_utils.asking import GIVE_UP
@@ -261,6 +262,28 @@ def test_what_cannot_get_better_ends_the_asking_at_once(tmp_path, status, error,
         with pytest.raises(GenerationError, match=told) as caught:
             generate_responses(endpoint_teacher("m", url, 4, **options), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert len(bodies) <= 4 and f"HTTP {status}" in str(caught.value)
+
+
+def test_a_refused_key_is_told_behind_a_redirect():
+    moved = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            moved.append(self.path)
+            if len(moved) > 1:
+                return send_json(self, 401, {"error": {"message": "Incorrect key"}})
+            self.send_response(308)
+            self.send_header("location", "/moved")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with served_by(Handler) as url, pytest.raises(EndpointError, match="refuses the key.*Incorrect key") as caught:
+        endpoint_teacher("m", url, retries=2).answer([TURNS])
+    assert caught.value.fatal and len(moved) == 2
 
 
 def test_a_settings_place_is_told_as_pydantic_servers_tell_it(tmp_path):

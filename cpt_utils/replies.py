@@ -67,7 +67,7 @@ def _no_answer(body, text: str) -> EndpointError:
         if re.search(FILTERED, why, re.IGNORECASE):
             return RefusedError(f"a filter refuses this conversation ({OTHER_WORDS}; it says: {_plain(why)})")
         return EndpointError("a reply without any answer in it (run the same call again)")
-    plain = body is None and text.lstrip()[:1] not in ("<", "{", "[") and _plain(text)
+    plain = is_page(text) and text.lstrip()[:1] != "<" and _plain(text)
     why = f"it says: {plain}" if plain else "does base_url end in /v1?"
     return EndpointError(f"a reply that is no chat completion ({why})")
 
@@ -156,6 +156,11 @@ def _naming(option: str) -> str:
     quoted, value = rf"""["'`]{re.escape(option)}["'`]""", r"""(?!["'`]?\s?[:=]\s?-?\d)"""
     at_large = "_" in option or len(option) > 8
     return rf"(?:{quoted}|\b{re.escape(option)}\b){value}" if at_large else quoted + value
+
+
+def is_page(text: str) -> bool:
+    """Whether a reply is HTML or plain words in place of JSON."""
+    return text.strip()[:1] not in ("", "{", "[") and _parsed(text) is None
 
 
 def _status(error) -> int:

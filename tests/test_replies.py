@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -374,6 +375,21 @@ def test_what_waiting_mends_is_waited_for_and_counted_as_one_kind(tmp_path, mess
         teacher = endpoint_teacher("m", url, 1, retries=2)
         generate_responses(teacher, TASKS[:2], tmp_path / "r.jsonl", PLAIN)
     assert len(counts) == 6
+
+def test_what_passes_inside_of_a_reply_is_outlived_by_all(tmp_path):
+    """The first prompts meet too many requests for good, the others once each."""
+    counts = Counter()
+
+    def reply(body):
+        prompt = body["messages"][0]["content"]
+        counts[prompt] += 1
+        busy = prompt in ("prompt 0", "prompt 1") or counts[prompt] == 1
+        return 200, {"error": {"code": 429, "message": "slow down"}} if busy else completion("The sea.")
+
+    with serving(reply) as url, pytest.raises(GenerationError, match="2 of 40 .*HTTP 429"):
+        generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(read_responses(tmp_path / "r.jsonl")) == 38
+
 
 
 def test_a_judge_gives_no_score_where_a_text_is_refused_and_says_why():

@@ -252,6 +252,17 @@ LASTING = [  # (status, error, what is told): one request has to be enough
     (400, {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}, "does not take 'max_tokens'"),
     (400, {"message": "`temperature` does not support 3"}, "does not take 'temperature'.*mend or drop it"),
     (400, {"message": "Unrecognized request argument supplied: top_k"}, "does not take 'top_k'"),
+    (400, {"message": "foo/bar-large is not a valid model ID"}, "no such model"),
+    (400, {"message": "Invalid model: mistral-smal-latest", "type": "invalid_model"}, "no such model"),
+    (400, {"message": "Invalid model 'sonar-x'. Permitted models are in the manual."}, "no such model"),
+    (400, {"message": "Unable to access model foo/bar. Please visit the list."}, "no such model"),
+    (404, {"message": "The model `omni-moderation-last` does not exist"}, "no such model"),
+    (400, {"message": "For this model, the parameter 'temperature' is not supported."}, "does not take 'temperature'"),
+    (400, {"message": "Error for model x: Unknown parameter: 'temperature'."}, "does not take 'temperature'"),
+    (400, {"message": "max_tokens: 100000 > 8192, which is the maximum allowed"}, "does not take 'max_tokens'"),
+    (400, {"message": "max_tokens=9999 exceeds the limit"}, "does not take 'max_tokens'"),
+    (400, {"message": "Invalid value for 'temperature': 3.0"}, "does not take 'temperature'"),
+    (422, {"message": "temperature: 3.5 should be at most 2"}, "does not take 'temperature'"),
 ]
 
 
@@ -341,6 +352,10 @@ QUOTED = "Give an account of my model of the temperature, not found"
         (403, {"message": f"Flagged as harmful: '{QUOTED}'"}),
         (400, {"message": f"cannot tokenize {QUOTED}"}),
         (400, {"message": "cannot tokenize this; params: temperature=0.9, 'temperature': 0.9"}),
+        (
+            400,
+            {"message": "Bad request. params: max_tokens=9, temperature=0.9. It must not be empty.", "type": "invalid"},
+        ),
         (400, {"message": "Invalid content in messages[1]. Received Model Group=m"}),
     ],
 )
@@ -361,21 +376,6 @@ def test_a_page_in_place_of_an_answer_is_repeated_until_that_is_of_no_use(tmp_pa
     assert len(bodies) <= GIVE_UP + 4
 
 
-@pytest.mark.parametrize(
-    "message", ["Rate limit reached, try again in {} s", "Quota exceeded: see billing. Limit {} per minute"]
-)
-def test_what_waiting_mends_is_waited_for_and_counted_as_one_kind(tmp_path, message):
-    counts = []
-
-    def reply(body):
-        counts.append(1)
-        return 429, {"error": {"message": message.format(len(counts))}}
-
-    with serving(reply) as url, pytest.raises(GenerationError, match="2 x HTTP 429 .too many requests: wait.*it says"):
-        teacher = endpoint_teacher("m", url, 1, retries=2)
-        generate_responses(teacher, TASKS[:2], tmp_path / "r.jsonl", PLAIN)
-    assert len(counts) == 6
-
 def test_what_passes_inside_of_a_reply_is_outlived_by_all(tmp_path):
     """The first prompts meet too many requests for good, the others once each."""
     counts = Counter()
@@ -390,6 +390,21 @@ def test_what_passes_inside_of_a_reply_is_outlived_by_all(tmp_path):
         generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert len(read_responses(tmp_path / "r.jsonl")) == 38
 
+
+@pytest.mark.parametrize(
+    "message", ["Rate limit reached, try again in {} s", "Quota exceeded: see billing. Limit {} per minute"]
+)
+def test_what_waiting_mends_is_waited_for_and_counted_as_one_kind(tmp_path, message):
+    counts = []
+
+    def reply(body):
+        counts.append(1)
+        return 429, {"error": {"message": message.format(len(counts))}}
+
+    with serving(reply) as url, pytest.raises(GenerationError, match="2 x HTTP 429 .too many requests: wait.*it says"):
+        teacher = endpoint_teacher("m", url, 1, retries=2)
+        generate_responses(teacher, TASKS[:2], tmp_path / "r.jsonl", PLAIN)
+    assert len(counts) == 6
 
 
 def test_a_judge_gives_no_score_where_a_text_is_refused_and_says_why():

@@ -92,6 +92,8 @@ def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
         "Here is my thought process:\nhm\n\nHere is my response:\nThe sea.",
         "<thought>hm</thought>\n<reasoning>well</reasoning>\nThe sea.",
         "hm</thought>\nThe sea.",
+        "I should write. </think> The sea.",
+        '<think>No "</think>", hm</think>The sea.',
     ],
 )
 def test_the_thinking_of_each_family_is_cut_off(text):
@@ -102,7 +104,10 @@ def test_the_thinking_of_each_family_is_cut_off(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "The machine printed </think> and stopped.",
+        'The machine printed "</think>" and stopped.',
+        "It ended with `</think>`.",
+        'The machine said "<think>" to me.\nIt was late.\n</think>\nrest',
+        "<thinking out loud> I am the sea, I am the salt.",
         'On the wall: "<think>", in chalk.',
         "He looked up. <reflection>The mirror lies.</reflection> He left.",
         "The sea.\n<thought>\nI am the salt.\n</thought>\nThe end.",
@@ -115,6 +120,24 @@ def test_the_thinking_of_each_family_is_cut_off(text):
 def test_words_of_a_story_are_no_thinking(text):
     assert spoken(text) == text
     assert spoken(f"<think>hm</think>{text}") == text or text.startswith("<answer>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " <think> Okay, the user wants a review",
+        "Okay. <think> Let me plan",
+        "<reasoning>\nThe user wants a review",
+        "<thought>\nThe user",
+        "<scratchpad>\n- plan",
+        '<think depth="2">hm',
+        "Here is my thought process:\n\nThe user wants a review",
+        '<think>No "</think>" before the end',
+    ],
+)
+def test_thinking_without_an_end_is_no_answer(text):
+    with pytest.raises(CutOffError):
+        spoken(text)
 
 
 def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):

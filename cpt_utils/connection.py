@@ -1,13 +1,17 @@
 """The way to an endpoint: a client whose replies are whole in time, and what became of a request."""
 
-import json
 import threading
+from collections.abc import Collection
 from concurrent.futures import Future
+from contextvars import ContextVar
 from importlib import import_module
 
 from cpt_utils import replies
 from cpt_utils.runtime.errors import EndpointError
 from cpt_utils.runtime.keys import scrub
+
+_ASKED: ContextVar[Collection[str]] = ContextVar("asked", default=())
+"""The texts of the conversation that this thread asks about: behind a redirect the request no longer has them."""
 
 
 def address(base_url: str) -> str:
@@ -66,15 +70,20 @@ def _http_client(seconds: float):
 
 
 def _refusal(response, sent=()) -> EndpointError:
-    asked = [str(turn["content"]) for turn in json.loads(response.request.content)["messages"]]
     passes = "retry-after" in response.headers
-    return replies.refusal(response.status_code, response.text, sent, passes, asked)
+    return replies.refusal(response.status_code, response.text, sent, passes, _ASKED.get())
 
 
-def body_of(client, model: str, turns: list[dict], options: dict, sent: list[str]) -> tuple[str, EndpointError | None]:
-    """The body of the reply, or the failure of all attempts that the openai client makes."""
+def body_of(
+    client, model: str, turns: list[dict], options: dict, sent: Collection[str], asked: Collection[str]
+) -> tuple[str, EndpointError | None]:
+    """The body of the reply, or the failure of all attempts that the openai client makes.
+
+    sent, asked: as `replies.refusal` takes them.
+    """
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
+    _ASKED.set(asked)
     try:
         reply = client.chat.completions.with_raw_response.create(model=model, messages=turns, **options)
         return reply.http_response.text, None

@@ -28,9 +28,16 @@ QUOTA = r"insufficient[ _](?:balance|credit|fund)|exceeded[ _](?:your )?current[
 WAITS = r"per[ _-](?:minute|second|hour|day)|(?:try|retry)\b.{0,20}\b(?:in|after)\b|retrydelay"
 KEY = r"\bapi[ _-]?key\b|unauthori[sz]ed|authentication"
 NO_MODEL = (
-    r"model[ _]?not[ _]?found|no such model|"
+    r"model[ _]?not[ _]?(?:found|available|exist)|(?:no such|not a valid|unable to access(?: the)?) model\b|"
+    r"(?:invalid|unknown|unsupported)[ _]model\b(?! (?:output|response|input|repl|param|option|setting))|"
     r"\bmodel\b.{0,100}(?:not (?:found|exist|a valid|supported|available)|not valid|unknown)"
 )
+WRONG = r"\b(?:invalid|illegal|unsupported|unknown|unrecogni[sz]ed|unexpected)(?:[ _][a-z]+){0,3}:? ?"
+TOO = (
+    r"(?:[<>≤≥]=? ?\d|exceed|\b(?:max|min|must|should|not|cannot|invalid|too|at (?:most|least)|between|larger?|less|"
+    r"greater|out of))"
+)
+"""Words of refusal before an option's name, and behind its value."""
 TOO_LONG = r"context[ _](?:length|window|size)|too long|too many (?:input |prompt )?tokens|reduce the length"
 PASSES = {200, 408, 409, 425, 429}
 ECHOES = {"input", "flagged_input", "prompt", "params"}
@@ -67,7 +74,7 @@ def _no_answer(body, text: str) -> EndpointError:
         if re.search(FILTERED, why, re.IGNORECASE):
             return RefusedError(f"a filter refuses this conversation ({OTHER_WORDS}; it says: {_plain(why)})")
         return EndpointError("a reply without any answer in it (run the same call again)")
-    plain = body is None and text.lstrip()[:1] not in ("<", "{", "[") and _plain(text)
+    plain = is_page(text) and text.lstrip()[:1] != "<" and _plain(text)
     why = f"it says: {plain}" if plain else "does base_url end in /v1?"
     return EndpointError(f"a reply that is no chat completion ({why})")
 
@@ -119,21 +126,24 @@ def refusal(
     def told(meaning: str) -> str:
         return f"HTTP {status} ({meaning}; it says: {said})" if said else f"HTTP {status} ({meaning})"
 
-    if status not in (401, 402, 429) and speaks_of(MODERATED) and not speaks_of(ACCOUNT):
+    if status not in (401, 402, 404, 429) and speaks_of(MODERATED) and not speaks_of(ACCOUNT):
         return RefusedError(told(f"a filter refuses this conversation: {OTHER_WORDS}"), status=status)
     waits = passes or speaks_of(WAITS)
     if status == 402 or status < 500 and (speaks_of(SPENT) or speaks_of(QUOTA) and not waits):
         return EndpointError(told("the quota or credit is used up: waiting does not help, paying may"), True, status)
     if status in (401, 403, 407) or status in (200, 400) and speaks_of(KEY):
         return EndpointError(told("the endpoint refuses the key: check OPENAI_API_KEY"), True, status)
-    if status in (404, 405, 410) or status in (200, 400, 422) and speaks_of(NO_MODEL):
-        return EndpointError(told("no such model or address: check model and base_url"), True, status)
+    no_model = EndpointError(told("no such model or address: check model and base_url"), True, status)
+    if status in (404, 405, 410):
+        return no_model
     if status == 429:
         return EndpointError(told("too many requests: wait, or use fewer workers"), status=status)
     if status == 413 or status < 500 and speaks_of(TOO_LONG):
         return EndpointError(told("too long for the model: shorten the text, or lower max_tokens"), status=status)
     if status < 500 and (named := [name for name in sent if speaks_of(_naming(name))]):
         return EndpointError(told(f"the endpoint does not take {named[0]!r} so: mend or drop it"), True, status)
+    if status in (200, 400, 422) and speaks_of(NO_MODEL):
+        return no_model
     if status >= 500:
         return EndpointError(told("a fault of the server"), status=status)
     meaning = "an error in place of an answer" if status == 200 else ""
@@ -148,14 +158,20 @@ def may_pass(error: EndpointError) -> bool:
     return not lasts and (error.status is None or error.status in PASSES or error.status >= 500)
 
 
+def is_page(text: str) -> bool:
+    """Whether a reply is HTML or plain words in place of JSON."""
+    return text.strip()[:1] not in ("", "{", "[") and _parsed(text) is None
+
+
 def _naming(option: str) -> str:
     """A pattern for the name of an option: in quotes, or at large if it is no everyday word.
 
-    With its value behind it, it is only told what was sent.
+    With its value behind it, it is only told what was sent, unless words of refusal stand before or behind.
     """
-    quoted, value = rf"""["'`]{re.escape(option)}["'`]""", r"""(?!["'`]?\s?[:=]\s?-?\d)"""
-    at_large = "_" in option or len(option) > 8
-    return rf"(?:{quoted}|\b{re.escape(option)}\b){value}" if at_large else quoted + value
+    quoted, value = rf"""["'`]{re.escape(option)}["'`]""", r"""["'`]?\s?[:=]\s?-?\d"""
+    named = rf"(?:{quoted}|\b{re.escape(option)}\b)" if "_" in option or len(option) > 8 else quoted
+    refused = rf"""{named}{value}(?:(?!{value}|\. )[^;\n"]){{0,60}}?{TOO}"""
+    return rf"{named}(?!{value})|{WRONG}{named}|{refused}"
 
 
 def _status(error) -> int:

@@ -111,7 +111,7 @@ def endpoint_teacher(
     client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
     _check_options(client, options)
     refused = threading.Event()  # set once the endpoint has refused a schema
-    lasts = threading.Event()  # set while repeated requests have been of no use
+    lasts = threading.Event()  # set while repeated requests have brought nothing but pages
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
         answers = []
@@ -212,7 +212,7 @@ def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.
     sent, asked = [*options, *(options.get("extra_body") or {})], [str(turn["content"]) for turn in turns]
     for pause in PAUSES[: 1 if lasts.is_set() else None]:
         time.sleep(pause)
-        text, failure = connection.body_of(client, model, turns, options, sent)
+        text, failure = connection.body_of(client, model, turns, options, sent, asked)
         if failure:
             break
         try:
@@ -225,5 +225,6 @@ def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.
         if not replies.may_pass(failure):
             break
     else:
-        lasts.set()
+        if replies.is_page(text):  # what answers so is no endpoint
+            lasts.set()
     raise failure

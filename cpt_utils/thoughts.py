@@ -5,25 +5,27 @@ import re
 from cpt_utils.runtime.errors import CutOffError
 
 _TAG = (
-    r"(?P<end>/?)(?:\w{1,12}:)?(?:(?P<sure>think|thinking)|thoughts?|reasoning|reflection|analysis|scratchpad)"
-    r"\b[^<>\[\]◁▷\n]{0,60}[>\]▷]"
+    r"(?P<end>/?)(?:\w{1,12}:)?(?P<name>(?P<sure>think|thinking)|thoughts?|reasoning|reflection|analysis|scratchpad)"
+    r"\b[^\s<>\[\]◁▷]{0,20}(?: [\w:-]{1,20} ?=[^<>\[\]◁▷\n]{0,60})?\s?/?[>\]▷]"
 )
 ANY_TAG = re.compile(rf"[<\[◁]{_TAG}", re.IGNORECASE)
-"""A tag of thinking, in the brackets of several families of models."""
+"""A tag of thinking, in the brackets of several families of models, perhaps with attributes but with no more words."""
 TAG = re.compile(rf"(?:[<◁]|\[(?=/?(?-i:THINK)\])){_TAG}", re.IGNORECASE)
 """The same in a text of any style, where "[thoughts of a sailor]" may be a stage direction."""
 FAMILIES = [
     (re.compile(r"<\|(?:begin_of_thought|START_THINKING)\|>|<\|channel>thought\b"), "<think>"),
     (re.compile(r"<\|(?:end_of_thought|END_THINKING)\|>|<channel\|>"), "</think>"),
     (re.compile(r"<\|(?:begin_of_solution|end_of_solution|(?:START|END)_(?:RESPONSE|TEXT))\|>"), ""),
-    # Granite's headings; harmony's channels where the server has left out their marks, and one without an end.
+    # Granite's headings, and harmony's channels where the server has left out their marks; each also without an end.
     (re.compile(r"\A\s*Here is my thought process:.*?\n\s*Here is my response:", re.DOTALL), ""),
+    (re.compile(r"\A\s*Here is my thought process:(?=\s*\n)"), "<think>"),
     (re.compile(r"\A\s*analysis(?=[A-Z]).*assistantfinal", re.DOTALL), ""),
     (re.compile(r"\A\s*analysis(?=[A-Z])"), "<think>"),
 ]
 """What OpenThinker, Cohere, Gemma and others write, and what it stands for."""
 ANSWER = re.compile(r"\s*<(answer|output|response)>((?:(?!</?\1>).)*)</\1>\s*", re.DOTALL)
 CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})\s{0,3}<\|message\|>")  # the harmony format's tags
+ALONE = re.compile(r"[ \t]*(?:[\r\n]|\Z)")
 ENDED = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 MORE_ROOM = "raise max_tokens or max_new_tokens, or turn thinking off"
 UNANSWERED = f"thinking, and no answer after it ({MORE_ROOM})"
@@ -39,8 +41,8 @@ def cut_off(text: str) -> CutOffError:
 def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
     """The text outside of thinking; None if a thought does not end, as what follows it was never written.
 
-    An end without a beginning ends what a chat template began. Stories have such tags, too: one without its fellow
-    that is set apart within a line is quoted, and "<reflection>" and the like are thinking at the beginning alone.
+    An end without a beginning ends what a chat template began. Stories have such tags, too: one in quotation marks is
+    none, and "<reflection>" and the like are thinking at the beginning alone, unclosed only if alone in their line.
     strict: all tags count, and None, too, where an end without a beginning stands within a line: it may be a trick.
     """
     whole, channels = text, list(CHANNEL.finditer(text))
@@ -50,24 +52,26 @@ def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
         text = ENDED.sub("", text[channels[-1].end() :])
     for pattern, plain in FAMILIES:
         text = pattern.sub(plain, text)
-    said, shown, begun, passed = "", 0, [], 0
+    said, shown, begun, passed = "", 0, [], []
     for found in tag.finditer(text):
-        doubted = not strict and not found["sure"] and not begun
-        if not found["end"]:
-            if doubted and (said + text[shown : found.start()]).strip():
-                passed += 1
-                continue
-            if not begun:
-                said, shown = said + text[shown : found.start()], found.start()
+        name, quoted = found["name"].lower(), not strict and _quoted(found)
+        before = "" if begun else said + text[shown : found.start()]
+        if found["end"]:
+            if quoted or not begun and name in passed:
+                passed = [one for one in passed if one != name]
+            elif begun:
+                begun.pop()
+                shown = shown if begun else found.end()
+            elif strict and text[found.end() :].lstrip(" \t")[:1] not in ("", "\n", "\r"):
+                return None
+            else:
+                said, shown = "", found.end()
+        elif quoted or not (strict or found["sure"]) and before.strip():
+            passed += [] if begun else [name]
+        else:
+            said, shown = (said, shown) if begun else (before, found.start())
             begun.append(found)
-        elif begun:
-            begun.pop()
-            shown = shown if begun else found.end()
-        elif strict and text[found.end() :].lstrip(" \t")[:1] not in ("", "\n", "\r"):
-            return None
-        elif strict or not (doubted and passed or _quoted(found)):
-            said, shown = "", found.end()
-    if begun and strict or any(found["sure"] and not _quoted(found) for found in begun):
+    if begun and (strict or any(found["sure"] for found in begun) or ALONE.match(text, begun[0].end())):
         return None
     said += text[shown:]
     wrapped = ANSWER.fullmatch(said) if len(said) < len(whole) else None
@@ -75,9 +79,10 @@ def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
 
 
 def _quoted(found: re.Match) -> bool:
-    """Whether a tag stands apart within a line, as in: it printed </think> and stopped."""
-    before, after = found.string[: found.start()][-1:], found.string[found.end() :][:1]
-    return before in set(" \t\"'`“‘«(") and after in set(" \t\"'`”’»).,;:!?")
+    """Whether a tag stands in quotation marks behind some words, as in: it printed "</think>" and stopped."""
+    text, (start, end) = found.string, found.span()
+    marks = text[:start][-1:] in set("\"'`“‘«„") and re.match(r"[.,;:!?]?[\"'`”’»“]", text[end : end + 2])
+    return bool(marks and re.search(r"\w", text[:start]))
 
 
 def spoken(text: str) -> str:

@@ -41,7 +41,14 @@ def serving(reply):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with served_by(Handler) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def served_by(handler):
+    """The address of a server on this machine whose requests this class handles."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

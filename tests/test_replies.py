@@ -6,11 +6,13 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replies import completion, serving
+from replies import completion, send_json, served_by, serving
 
 from cpt_utils import teachers
 from cpt_utils.asking import GIVE_UP
@@ -90,6 +92,8 @@ def test_harmonys_channels_are_read_and_a_stage_direction_is_no_thought():
         "Here is my thought process:\nhm\n\nHere is my response:\nThe sea.",
         "<thought>hm</thought>\n<reasoning>well</reasoning>\nThe sea.",
         "hm</thought>\nThe sea.",
+        "I should write. </think> The sea.",
+        '<think>No "</think>", hm</think>The sea.',
     ],
 )
 def test_the_thinking_of_each_family_is_cut_off(text):
@@ -100,7 +104,10 @@ def test_the_thinking_of_each_family_is_cut_off(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "The machine printed </think> and stopped.",
+        'The machine printed "</think>" and stopped.',
+        "It ended with `</think>`.",
+        'The machine said "<think>" to me.\nIt was late.\n</think>\nrest',
+        "<thinking out loud> I am the sea, I am the salt.",
         'On the wall: "<think>", in chalk.',
         "He looked up. <reflection>The mirror lies.</reflection> He left.",
         "The sea.\n<thought>\nI am the salt.\n</thought>\nThe end.",
@@ -113,6 +120,24 @@ def test_the_thinking_of_each_family_is_cut_off(text):
 def test_words_of_a_story_are_no_thinking(text):
     assert spoken(text) == text
     assert spoken(f"<think>hm</think>{text}") == text or text.startswith("<answer>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " <think> Okay, the user wants a review",
+        "Okay. <think> Let me plan",
+        "<reasoning>\nThe user wants a review",
+        "<thought>\nThe user",
+        "<scratchpad>\n- plan",
+        '<think depth="2">hm',
+        "Here is my thought process:\n\nThe user wants a review",
+        '<think>No "</think>" before the end',
+    ],
+)
+def test_thinking_without_an_end_is_no_answer(text):
+    with pytest.raises(CutOffError):
+        spoken(text)
 
 
 def test_thinking_reaches_no_store_whoever_writes_it(tmp_path):
@@ -250,6 +275,17 @@ LASTING = [  # (status, error, what is told): one request has to be enough
     (400, {"message": "Unsupported parameter: 'max_tokens'", "param": "max_tokens"}, "does not take 'max_tokens'"),
     (400, {"message": "`temperature` does not support 3"}, "does not take 'temperature'.*mend or drop it"),
     (400, {"message": "Unrecognized request argument supplied: top_k"}, "does not take 'top_k'"),
+    (400, {"message": "foo/bar-large is not a valid model ID"}, "no such model"),
+    (400, {"message": "Invalid model: mistral-smal-latest", "type": "invalid_model"}, "no such model"),
+    (400, {"message": "Invalid model 'sonar-x'. Permitted models are in the manual."}, "no such model"),
+    (400, {"message": "Unable to access model foo/bar. Please visit the list."}, "no such model"),
+    (404, {"message": "The model `omni-moderation-last` does not exist"}, "no such model"),
+    (400, {"message": "For this model, the parameter 'temperature' is not supported."}, "does not take 'temperature'"),
+    (400, {"message": "Error for model x: Unknown parameter: 'temperature'."}, "does not take 'temperature'"),
+    (400, {"message": "max_tokens: 100000 > 8192, which is the maximum allowed"}, "does not take 'max_tokens'"),
+    (400, {"message": "max_tokens=9999 exceeds the limit"}, "does not take 'max_tokens'"),
+    (400, {"message": "Invalid value for 'temperature': 3.0"}, "does not take 'temperature'"),
+    (422, {"message": "temperature: 3.5 should be at most 2"}, "does not take 'temperature'"),
 ]
 
 
@@ -261,6 +297,28 @@ def test_what_cannot_get_better_ends_the_asking_at_once(tmp_path, status, error,
         with pytest.raises(GenerationError, match=told) as caught:
             generate_responses(endpoint_teacher("m", url, 4, **options), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert len(bodies) <= 4 and f"HTTP {status}" in str(caught.value)
+
+
+def test_a_refused_key_is_told_behind_a_redirect():
+    moved = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            moved.append(self.path)
+            if len(moved) > 1:
+                return send_json(self, 401, {"error": {"message": "Incorrect key"}})
+            self.send_response(308)
+            self.send_header("location", "/moved")
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    with served_by(Handler) as url, pytest.raises(EndpointError, match="refuses the key.*Incorrect key") as caught:
+        endpoint_teacher("m", url, retries=2).answer([TURNS])
+    assert caught.value.fatal and len(moved) == 2
 
 
 def test_a_settings_place_is_told_as_pydantic_servers_tell_it(tmp_path):
@@ -317,6 +375,10 @@ QUOTED = "Give an account of my model of the temperature, not found"
         (403, {"message": f"Flagged as harmful: '{QUOTED}'"}),
         (400, {"message": f"cannot tokenize {QUOTED}"}),
         (400, {"message": "cannot tokenize this; params: temperature=0.9, 'temperature': 0.9"}),
+        (
+            400,
+            {"message": "Bad request. params: max_tokens=9, temperature=0.9. It must not be empty.", "type": "invalid"},
+        ),
         (400, {"message": "Invalid content in messages[1]. Received Model Group=m"}),
     ],
 )
@@ -335,6 +397,21 @@ def test_a_page_in_place_of_an_answer_is_repeated_until_that_is_of_no_use(tmp_pa
         with pytest.raises(GenerationError, match="no chat completion"):
             generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
     assert len(bodies) <= GIVE_UP + 4
+
+
+def test_what_passes_inside_of_a_reply_is_outlived_by_all(tmp_path):
+    """The first prompts meet too many requests for good, the others once each."""
+    counts = Counter()
+
+    def reply(body):
+        prompt = body["messages"][0]["content"]
+        counts[prompt] += 1
+        busy = prompt in ("prompt 0", "prompt 1") or counts[prompt] == 1
+        return 200, {"error": {"code": 429, "message": "slow down"}} if busy else completion("The sea.")
+
+    with serving(reply) as url, pytest.raises(GenerationError, match="2 of 40 .*HTTP 429"):
+        generate_responses(endpoint_teacher("m", url, 1), TASKS, tmp_path / "r.jsonl", PLAIN)
+    assert len(read_responses(tmp_path / "r.jsonl")) == 38
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 
-from benchmarks.measured import RESULTS, result
+from benchmarks.measured import RESULTS, kept_texts, result
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import system_prompt
@@ -39,14 +39,14 @@ def results() -> str:
     """The steerability table: mean and spread of `make seeds` where it was run, else the last run's intervals."""
     seeds = result("seeds") if (RESULTS / "seeds.json").exists() else {"mean": {}}
     if "teacher_overall" in seeds["mean"]:  # those of an older judge stay in their file
-        report = seeds
+        report, rows = seeds, kept_texts("seeds", next(iter(seeds["by_seed"])))
         cell, both = over_seeds(report), report["mean"]["both_directions"]
         how = f"Mean ± standard deviation over {len(report['by_seed'])} training seeds"
     else:
-        report = last_report()
+        report, rows = last_report(), read_jsonl(RUN / "generations.jsonl")
         cell, both = of_one_training(report), report["preference"]["cpt"]["both_directions"]
         how = f"One training (seed {report['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
-    prompts = {row["prompt"] for row in read_jsonl(RUN / "generations.jsonl")}
+    prompts = {row["prompt"] for row in rows}
     lines = [
         f"| on {len(prompts)} held-out prompts | base | tuned | tuned, paraphrased system prompts | recorded teacher |",
         "|---|---|---|---|---|",
@@ -68,7 +68,8 @@ def over_seeds(report: dict) -> Callable[[str, str], str]:
 
     def cell(model: str, metric: str) -> str:
         name = f"{model}_{metric}"
-        return f"{mean[name]:.2f} ± {spread[name]:.2f}"
+        untrained = model == "teacher"  # its texts are recorded
+        return f"{mean[name]:.2f}" if untrained else f"{mean[name]:.2f} ± {spread[name]:.2f}"
 
     return cell
 

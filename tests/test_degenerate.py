@@ -227,8 +227,10 @@ def test_time_grows_with_the_length_only(kind):
 
     for judge in (degeneracy, readable, order_score, lambda text: order_score(f"a{text} b")):
         judge(FOREIGN[0])  # files are read once
-        # Eight times the text in less than three times eight times the time, on any machine; a square would be 64.
-        assert seconds(judge, 200_000) < 24 * max(seconds(judge, 25_000), 0.01)
+        # Eight times the text in less than three times eight times the time, on any machine; a square would be 64,
+        # each time. What else the machine does may spoil a measurement, so one of five is enough.
+        rounds = ((seconds(judge, 200_000), seconds(judge, 25_000)) for _ in range(5))
+        assert any(whole < 24 * max(part, 0.01) for whole, part in rounds)
 
 
 def test_a_language_models_order_gain_decides_where_it_is_at_hand():

@@ -64,7 +64,19 @@ def in_training_order(rows: Dataset, args: DPOConfig, block: int) -> Dataset:
     return rows.select(training_order(len(rows), block, epochs, args.seed))
 
 
-class PairedDPOTrainer(DPOTrainer):
+class CheckedDPOTrainer(DPOTrainer):
+    """TRL's DPOTrainer, which says in one sentence that the settings were made anew after it."""
+
+    def train(self, *args, **kwargs):
+        check_settings(self)
+        return super().train(*args, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        check_settings(self)
+        return super().evaluate(*args, **kwargs)
+
+
+class PairedDPOTrainer(CheckedDPOTrainer):
     """TRL's DPOTrainer with both rows of a mirrored pair in the same step; loss and collator are TRL's.
 
     Rows 2k and 2k+1 of every data set are one mirrored pair, and the batch size is even. For engines
@@ -94,10 +106,6 @@ class PairedDPOTrainer(DPOTrainer):
             pairs = [float(share > 0.75) for share in metrics.get("rewards/accuracies", [])]
             metrics.setdefault("rewards/both_directions", pairs)
         super().log(logs, start_time)
-
-    def evaluate(self, *args, **kwargs):
-        check_settings(self)
-        return super().evaluate(*args, **kwargs)
 
 
 class MirroredDPOTrainer(PairedDPOTrainer):
@@ -176,9 +184,9 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
 
 
 def trainer_for(profile: Profile) -> type[DPOTrainer]:
-    """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or stock TRL."""
+    """The trainer of a profile: packed mirrored rows, mirrored rows without packing, or TRL's."""
     if not profile.mirrored:
-        return DPOTrainer
+        return CheckedDPOTrainer
     return PairedDPOTrainer if machine.engine(profile) == "unsloth" else MirroredDPOTrainer
 
 

@@ -22,7 +22,7 @@ from cpt_utils.models.adapters import prepare_for_lora, save_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime.errors import TrainingError
 from cpt_utils.runtime.profiles import load_profile
-from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer
+from cpt_utils.training import MirroredDPOTrainer, dpo_gradient, dpo_settings, prepare_trainer, trainer_for
 
 SMOKE = load_profile("smoke").replace(seed=1)
 LORA = dict(r=2, lora_alpha=4, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -62,17 +62,17 @@ def tiny(tokenizer):
 
 @pytest.fixture
 def trainer_in(tiny, tokenizer, rows):
-    def build(folder, *stops, **changes):
+    def build(folder, *stops, kind=MirroredDPOTrainer, **changes):
         set_seed(3)
         options = dict(per_device_train_batch_size=2, per_device_eval_batch_size=2, max_steps=STEPS, logging_steps=1)
         options |= dict(output_dir=str(folder), use_cpu=True, bf16=False, learning_rate=1e-2, beta=0.1, seed=3)
         options |= dict(loss_type=["sigmoid", "sft"], loss_weights=[1.0, 0.5], max_length=256, report_to="none")
         options |= dict(save_strategy="steps", save_steps=2, save_total_limit=2, disable_tqdm=True)
-        trainer = MirroredDPOTrainer(
+        trainer = kind(
             copy.deepcopy(tiny),
-            DPOConfig(**options | changes, gradient_checkpointing=False),
-            Dataset.from_list(rows[:8]),
-            tokenizer,
+            args=DPOConfig(**options | changes, gradient_checkpointing=False),
+            train_dataset=Dataset.from_list(rows[:8]),
+            processing_class=tokenizer,
             peft_config=LoraConfig(**LORA),
             callbacks=[Stop(*stops)],
         )
@@ -289,10 +289,11 @@ def test_someones_folder_beside_the_checkpoints_stays(tmp_path):
     assert (tmp_path / "checkpoints" / "thesis").exists()
 
 
-def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path, rows):
-    trainer = trainer_in(tmp_path)
+@pytest.mark.parametrize("mirrored", [True, False])  # False: as on the profile `paper`
+def test_a_trainer_that_is_older_than_the_settings_is_refused_in_one_sentence(trainer_in, tmp_path, rows, mirrored):
+    trainer = trainer_in(tmp_path, kind=trainer_for(SMOKE.replace(mirrored=mirrored)))
     DPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False)  # the settings' cell, run again
-    for use in (train, type(trainer).evaluate, lambda trainer: dpo_gradient(trainer, rows[:1])):
+    for use in (train, type(trainer).train, type(trainer).evaluate, lambda trainer: dpo_gradient(trainer, rows[:1])):
         with pytest.raises(TrainingError, match="made anew after this trainer: run the notebook again from"):
             use(trainer)
 

@@ -12,7 +12,14 @@ from trl import DPOConfig, DPOTrainer
 from cpt_utils.blocks import training_order
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.runtime.profiles import load_profile
-from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, dpo_gradient, in_training_order, prepare_trainer
+from cpt_utils.training import (
+    CheckedDPOTrainer,
+    MirroredDPOTrainer,
+    PairedDPOTrainer,
+    dpo_gradient,
+    in_training_order,
+    prepare_trainer,
+)
 
 
 def tokenized(tokenizer, rows):
@@ -162,7 +169,7 @@ def test_training_learns_the_pairs_in_both_directions(trained, rows):
     assert final["eval_rewards/both_directions"] > 0.8
 
 
-@pytest.mark.parametrize("kind, told", [(DPOTrainer, {"rows"}), (MirroredDPOTrainer, {"rows", "pairs"})])
+@pytest.mark.parametrize("kind, told", [(CheckedDPOTrainer, {"rows"}), (MirroredDPOTrainer, {"rows", "pairs"})])
 def test_every_trainer_of_the_profiles_comes_through_its_evaluation(
     tiny_model, tokenizer, rows, tmp_path, capsys, kind, told
 ):
@@ -171,7 +178,7 @@ def test_every_trainer_of_the_profiles_comes_through_its_evaluation(
         model=tiny_model,
         args=settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1),
         train_dataset=Dataset.from_list(rows[:6]),
-        eval_dataset=Dataset.from_list(rows[6:9] if kind is DPOTrainer else rows[6:12]),
+        eval_dataset=Dataset.from_list(rows[6:9] if kind is CheckedDPOTrainer else rows[6:12]),
         processing_class=tokenizer,
         peft_config=LoraConfig(**LORA),
     )

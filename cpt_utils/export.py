@@ -130,7 +130,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
     """
     folder = Path(folder)
     inside = folder.iterdir() if folder.is_dir() else ()
-    names = sorted(file.name for file in inside if file.is_file() and file.name != folders.MARK)
+    names = sorted(file.name for file in inside if file.is_file() and not file.name.startswith("."))
     if "README.md" not in names or not any(name.endswith(".safetensors") for name in names):
         raise ExportError(f"{files.shown(folder)} has no model card or no weights: save and write_card first.")
     if not really:
@@ -144,7 +144,7 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
             f"{repository} is a public repository: make it private on the Hub, or choose another name; nothing was "
             "uploaded."
         )
-    api.upload_folder(folder_path=str(folder), repo_id=repository, ignore_patterns=[folders.MARK])
+    api.upload_folder(folder_path=str(folder), repo_id=repository, ignore_patterns=[".*"])
     return f"uploaded {', '.join(names)} to {repository} (private)"
 
 

@@ -1,6 +1,7 @@
 """Folders are written beside and swapped in; what the series did not write is never replaced."""
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -191,7 +192,7 @@ def test_a_file_of_someone_elses_is_kept_beside_the_one_that_must_be_written(tmp
     path = tmp_path / "01_x.ipynb"
     for text in ("first", "other"):
         folders.write_beside(path, text)
-    assert capsys.readouterr().out == "" and len(list(tmp_path.iterdir())) == 2
+    assert capsys.readouterr().out == "" and len(list(tmp_path.glob("[!.]*"))) == 1
     path.write_text("mine!")
     folders.write_beside(path, "third")
     (kept,) = tmp_path.glob("01_x-before-*.ipynb")
@@ -249,7 +250,7 @@ def test_files_beside_a_gguf_or_a_launch_stay_too(tmp_path, monkeypatch):
     assert (tmp_path / "m.gguf").read_text() == "q4_k"
 
 
-def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
+def test_hidden_files_are_not_uploaded(tmp_path, peft_model, monkeypatch):
     import huggingface_hub
 
     sent = {}
@@ -260,7 +261,11 @@ def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
     adapters.save_adapter(peft_model, tmp_path / "adapter", "owner/base")
     folders.write_own(tmp_path / "adapter" / "README.md", "card")
     assert folders.MARK not in export.push(tmp_path / "adapter", "me/mine", really=True)
-    assert sent["ignore_patterns"] == [folders.MARK]
+    from huggingface_hub.utils import filter_repo_objects
+
+    left = [file.name for file in (tmp_path / "adapter").iterdir()] + [".ipynb_checkpoints/README-checkpoint.md"]
+    sends = sorted(filter_repo_objects(left, ignore_patterns=sent["ignore_patterns"]))
+    assert sends == ["README.md", "adapter_config.json", "adapter_model.safetensors"]
     assert set(json.loads((tmp_path / "adapter" / folders.MARK).read_text())) == {
         "README.md",
         "adapter_config.json",
@@ -268,13 +273,73 @@ def test_the_mark_is_not_uploaded(tmp_path, peft_model, monkeypatch):
     }
 
 
-def test_what_a_system_leaves_in_a_folder_that_was_looked_at_stops_nothing(tmp_path):
-    with folders.whole_folder(tmp_path / "adapter") as place:
-        (place / "weights").write_text("1")
-    (tmp_path / "adapter" / ".DS_Store").write_bytes(b"view")
-    with folders.whole_folder(tmp_path / "adapter") as place:
-        (place / "weights").write_text("2")
-    assert (tmp_path / "adapter" / "weights").read_text() == "2"
+LITTER = (".DS_Store", "._weights", "Thumbs.db", "Desktop.ini", "__pycache__/card.cpython-311.pyc")
+COPY = ".ipynb_checkpoints/weights-checkpoint.txt"
+
+
+def left_in(folder, name, text):
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("name", [*LITTER, COPY])
+def test_what_a_system_leaves_in_a_folder_that_was_looked_at_stops_nothing(tmp_path, name):
+    write(tmp_path / "adapter", "1", name="weights.txt")
+    left_in(tmp_path / "adapter", name, "1")  # Jupyter's copy is of what the series wrote
+    write(tmp_path / "adapter", "2", name="weights.txt")
+    assert (tmp_path / "adapter" / "weights.txt").read_text() == "2"
+    assert not (tmp_path / "adapter" / name).exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [COPY, ".ipynb_checkpoints/note-checkpoint.txt", "__pycache__/note.txt", "._mine/note.txt", ".DS_Store/note.txt"],
+)
+def test_a_users_work_among_what_a_system_leaves_is_refused_and_stays(tmp_path, name):
+    write(tmp_path / "adapter", "1", name="weights.txt")
+    left_in(tmp_path / "adapter", name, "my words")
+    with pytest.raises(ExportError, match=name.rpartition("/")[2]):
+        write(tmp_path / "adapter", "2", name="weights.txt")
+    assert (tmp_path / "adapter" / name).read_text() == "my words"
+
+
+def test_large_files_are_hashed_once_and_known_by_their_looks(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "LARGE", 3)
+    hashed, sha256 = [], files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: (hashed.append(path.name), sha256(path))[1])
+    folder = tmp_path / "merged"
+    for _ in range(3):
+        write(folder, "weights")
+    assert hashed == ["file"] * 3  # as it is written, and never to be compared
+    shutil.copyfile(folder / "file", tmp_path / "copy")
+    (tmp_path / "copy").replace(folder / "file")  # another time of change, the same bytes
+    write(folder, "weights")
+    (folder / "file").write_text("mine is")  # another time of change, the same length
+    with pytest.raises(ExportError, match="file"):
+        write(folder, "weights")
+    assert (folder / "file").read_text() == "mine is"
+    (folder / folders.MARK).write_text('{"file": []}')
+    assert folders.strangers(folder) == ["file"]
+
+
+MANY = """
+import sys
+from pathlib import Path
+from cpt_utils.runtime import folders
+for number in range(40):
+    folders.write_beside(Path(sys.argv[1]) / f"{sys.argv[2]}-{number}", "text")
+    folders.write_beside(Path(sys.argv[1]) / "shared", f"{sys.argv[2]} {number}")
+"""
+
+
+def test_two_kernels_write_into_one_folder_and_no_mark_is_lost(tmp_path):
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", MANY, tmp_path, name], stdout=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    said = "".join(kernel.communicate(timeout=120)[0] for kernel in kernels)
+    assert "was not written by the series" not in said and [kernel.returncode for kernel in kernels] == [0, 0]
+    assert folders.strangers(tmp_path) == [] and len(list(tmp_path.glob("[!.]*"))) == 81
 
 
 @pytest.mark.parametrize("meet", ["keep", "refuse"])
@@ -288,7 +353,7 @@ def test_what_stands_there_keeps_its_place_where_the_new_text_cannot_be_written(
     monkeypatch.setattr("pathlib.Path.write_text", full)
     with pytest.raises(StoreError if meet == "keep" else (StoreError, ExportError), match="No space left"):
         (folders.write_beside if meet == "keep" else folders.write_own)(path, "new")
-    assert [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"] and path.read_bytes() == b"mine"
+    assert [file.name for file in tmp_path.glob("[!.]*")] == ["rows.jsonl"] and path.read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("name", ["mine", "mine.yaml", "report.json"])

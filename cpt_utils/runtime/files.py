@@ -169,16 +169,16 @@ def _row(line: bytes, number: int, path: Path) -> dict | None:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, name: str = "") -> Iterator[None]:
     """Hold the file for one writer, across processes; others wait, then see what it wrote.
 
-    The system lets go of the lock when its holder dies, however it dies.
+    name: of the lock, where files of a folder share one. The system lets go of it when its holder dies, however it dies.
     """
     from filelock import Timeout
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = locks.lock_at(path.with_name(f".{path.name}.lock"))
+        lock = locks.lock_at(path.with_name(name or f".{path.name}.lock"))
         try:
             lock.acquire(timeout=0.5)  # a short wait is not worth a word
         except Timeout:

@@ -8,14 +8,21 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import ExportError
 
 MARK = ".cpt_utils.json"
-SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
-"""Files of views that macOS and Windows leave in every folder that is looked into."""
+LOCK = ".cpt_utils.lock"
+"""Held while a file is written and marked: a MARK has many writers."""
+SYSTEM = (".ds_store", "._*", "thumbs.db", "ehthumbs.db", "desktop.ini", ".directory", "__pycache__/*.pyc")
+"""Files (in small letters) that systems and Python leave in every folder that is looked into: nobody's work."""
+COPIES = ".ipynb_checkpoints"
+"""Jupyter's folder of copies, as a user last saved each file there: work, unless it is what the series wrote."""
+LARGE = 2**26
+"""From so many bytes on a file's size and time of change speak for it, where both are as marked: a hash takes a CPU
+one to three seconds a GB."""
 
 
 @contextlib.contextmanager
@@ -89,13 +96,13 @@ def write_beside(path: Path, text: str) -> None:
 
 
 def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        same = path.is_file() and path.read_bytes() == text.encode()
-        files.write_whole(path, text, None if same else meet)
-        mark_own(path)
-    except (OSError, ValueError) as error:
-        raise files.unwritable(path, error) from None
+    with files.writing(path, LOCK):  # else another kernel's file would be met before it is marked
+        try:
+            same = path.is_file() and path.read_bytes() == text.encode()
+            files.write_whole(path, text, None if same else meet)
+            _mark(path.parent, path)
+        except (OSError, ValueError) as error:
+            raise files.unwritable(path, error) from None
 
 
 def keep_strange(path: Path) -> None:
@@ -116,15 +123,26 @@ def refuse_strange(path: Path) -> None:
 
 def mark_own(path: Path) -> None:
     """Remember that the series wrote this file."""
-    _mark(path.parent, path)
+    with files.writing(path, LOCK):
+        _mark(path.parent, path)
 
 
 def _mark(folder: Path, *paths: Path) -> None:
-    hashes = {path.relative_to(folder).as_posix(): files.sha256(path) for path in paths if path.is_file()}
-    files.write_whole(folder / MARK, json.dumps(_marked(folder) | hashes, indent=1) + "\n")
+    """Add files to the MARK of a folder that the caller holds."""
+    told = {path.relative_to(folder).as_posix(): _described(path) for path in paths if path.is_file()}
+    files.write_whole(folder / MARK, json.dumps(_marked(folder) | told, indent=1) + "\n")
 
 
-def _marked(folder: Path) -> dict[str, str | int]:
+def _described(path: Path) -> str | list:
+    """What a mark says of a file: its hash; of a LARGE one also its size and time of change."""
+    return [files.sha256(path), *_looks(path)] if path.stat().st_size >= LARGE else files.sha256(path)
+
+
+def _looks(path: Path) -> tuple[int, int]:
+    return path.stat().st_size, path.stat().st_mtime_ns
+
+
+def _marked(folder: Path) -> dict[str, str | int | list]:
     """What the folder's mark says; nothing without a sound one."""
     try:
         told = json.loads((folder / MARK).read_text("utf-8"))
@@ -139,8 +157,22 @@ def strangers(folder: Path) -> list[str]:
         return [folder.name]
     own = _marked(folder)
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    met = {name: path for name, path in found.items() if name != MARK and path.name not in SYSTEM}
-    return sorted(name for name, path in met.items() if not _as_written(path, own.get(name)))
+    met = {name: path for name, path in found.items() if name not in (MARK, LOCK) and not _is_litter(name)}
+    return sorted(name for name, path in met.items() if not _as_written(path, own.get(_copied(name))))
+
+
+def _is_litter(name: str) -> bool:
+    """Whether a system or Python left the file there."""
+    return any(PurePosixPath(name.lower()).match(pattern) for pattern in SYSTEM)
+
+
+def _copied(name: str) -> str:
+    """The name of the file that a file of Jupyter's COPIES is a copy of; any other name as it is."""
+    place, _, copy = name.rpartition("/")
+    stem, suffix = os.path.splitext(copy)
+    if place.rpartition("/")[2] != COPIES or not stem.endswith("-checkpoint"):
+        return name
+    return f"{place.removesuffix(COPIES)}{stem.removesuffix('-checkpoint')}{suffix}"
 
 
 def is_strange(path: Path) -> bool:
@@ -148,8 +180,11 @@ def is_strange(path: Path) -> bool:
     return os.path.lexists(path) and (path.is_dir() or not _as_written(path, _marked(path.parent).get(path.name)))
 
 
-def _as_written(path: Path, told: str | int | None) -> bool:
-    """Whether a file is as the mark says, by its hash, or its size in marks of former versions; folders always are."""
+def _as_written(path: Path, told: str | int | list | None) -> bool:
+    """Whether a file is as the mark says (_described; a size in marks of former versions); folders always are."""
     if path.is_symlink() or not path.is_file():
         return path.is_dir() and not path.is_symlink()
-    return told == (path.stat().st_size if isinstance(told, int) else files.sha256(path))
+    if told is None or isinstance(told, int):
+        return told == path.stat().st_size
+    digest, *looks = told if isinstance(told, list) and told else [told]
+    return looks == [*_looks(path)] or digest == files.sha256(path)

@@ -26,8 +26,10 @@ OTHERS = 3
 """Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
 NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
 """What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
-STATE = {"log_history": list, "stateful_callbacks": dict, "global_step": int, "train_batch_size": int}
-STATE |= {name: (int, float) for name in ("logging_steps", "eval_steps", "save_steps")}
+STATE = {
+    **{"log_history": list, "stateful_callbacks": dict, "global_step": int, "train_batch_size": int},
+    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), (int, float)),
+}
 """What the Trainer reckons with, of its own state, when it goes on."""
 PARTS = {OPTIMIZER_NAME: b"param_groups", SCHEDULER_NAME: b"last_epoch", "rng_state.pth": b"python"}
 """A key of what the Trainer keeps in each of these files."""
@@ -76,9 +78,8 @@ def _unlike_a_state(place: Path) -> str:
             return f"{name} cannot be loaded: it has another form"
     with safe_open(place / SAFETENSORS_WEIGHTS_NAME, "pt") as weights:
         names = set(weights.keys())
-    halves = {name.replace(".lora_A.", ".lora_B.") for name in names} | {
-        name.replace(".lora_B.", ".lora_A.") for name in names
-    }
+    other = {"A": "B", "B": "A"}
+    halves = {re.sub(r"(?<=\.lora_)[AB](?=\.)", lambda half: other[half[0]], name) for name in names}
     return f"{SAFETENSORS_WEIGHTS_NAME} lacks {min(halves - names)}" if halves - names else ""
 
 

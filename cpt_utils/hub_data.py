@@ -8,62 +8,21 @@ from pathlib import Path
 from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.errors import DataError, PairError
-from cpt_utils.runtime.profiles import TABLES
+from cpt_utils.tables import read_table
 
 RESPONSES = "vicgalle/creative-rubrics"
 PREFERENCES = "vicgalle/creative-rubrics-preferences"
-BEGUN = re.compile(r"""\s*(?:array\()?\[?\s*\{\s*["'](role|content|from)["']\s*:""")
+NAMED = r"""["'](?:role|content)["']\s*:|["']from["']\s*:\s*["'](?:human|gpt|system)["']"""
+BEGUN = re.compile(rf"\s*(?:array\()?\[?\s*\{{\s*(?:{NAMED})")
 """How messages begin that a table holds as text."""
 ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
 """Names of roles, also in ShareGPT's tables, whose turns are {from, value}."""
-WRITER = re.compile(r"(?:generat\w*_)?model(?:_?(?:name|id|used))?|generator\w*|generated_by", re.IGNORECASE)
+WRITER = re.compile(
+    r"(?:(?:generat\w*|teacher|writer|source|response|completion)_)?(?:model|llm)(?:_?(?:name|id|used|version|path|slug))?"
+    r"|generator\w*|generated_(?:by|with|using|from)|teacher(?:_name)?",
+    re.IGNORECASE,
+)
 """Columns that name the model."""
-
-
-def read_table(source: "str | Path", split: str = "train") -> list[dict]:
-    """Rows of a Hub data set, or of a local .jsonl, .json, .csv or .parquet file."""
-    from datasets import load_dataset
-
-    path = Path(source).expanduser()
-    if path.suffix.lower() not in TABLES:
-        return _from_hub(str(source), split)
-    if not path.is_file():
-        raise DataError(f"There is no data file {path.name}: check the path.")
-    if odd := sorted(set("[]*?") & set(str(path))):  # the library would look for a pattern
-        raise DataError(f"{path.name} cannot be read, as its path holds {odd[0]!r}: rename the file or its folder.")
-    from datasets.exceptions import DatasetGenerationError
-
-    kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
-    try:
-        return load_dataset(kind, data_files=str(path), split="train").to_list()
-    except KeyError as error:  # datasets before 4.8: rows whose columns differ
-        raise DataError(
-            f"{path.name} cannot be read as {kind}: a row lacks {error}; fill it or drop the row."
-        ) from None
-    except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration):
-        if kind != "parquet" and not _is_utf8(path):
-            raise DataError(f"{path.name} is no text in UTF-8: save it as UTF-8 and load it again.") from None
-        raise DataError(
-            f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
-        ) from None
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        return "\0" not in path.read_text("utf-8")
-    except UnicodeDecodeError:
-        return False
-
-
-def _from_hub(name: str, split: str) -> list[dict]:
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetGenerationError
-
-    try:
-        return load_dataset(name, split=split).to_list()
-    except (OSError, ValueError, DatasetGenerationError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:140]
-    raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")
 
 
 def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
@@ -75,8 +34,8 @@ def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
         text = turn.get("content")
         if not isinstance(text, str) or not text.strip():
             lacking = "the system prompt has no text" if _is_system(turn) else "no text"
-            if value is None or isinstance(value, (int, float)):
-                lacking += f" but {value!r}, as a CSV file has it for such a word (save it as .jsonl then)"
+            if isinstance(value, (int, float)):
+                lacking += f" but the number {value!r} (put it in quotes)"
             raise DataError(f"Row {number}, column {column!r}: {lacking}; fill it or drop the row.")
     if turns[-1].get("role") != role:
         raise DataError(
@@ -94,8 +53,8 @@ def _turn(turn: dict) -> dict:
     return {"role": ROLES.get(who, who) if isinstance(who, str) else who, "content": content}
 
 
-def _is_system(turn) -> bool:
-    return isinstance(turn, dict) and turn.get("role") == "system"
+def _is_system(turn: dict) -> bool:
+    return turn.get("role") == "system"
 
 
 def _read(value, place: str):
@@ -115,7 +74,7 @@ def _read(value, place: str):
         turns = found if isinstance(found, list) else [found]
         if not turns or not all(isinstance(turn, dict) for turn in turns):
             return value
-        known = [turn.get("role", turn.get("from")) in [*ROLES] or {"role", "content"} <= {*turn} for turn in turns]
+        known = [{"role", "content"} <= {*turn} or {"from", "value"} <= {*turn} for turn in turns]
         return turns if any(known) else value  # one that lacks something is told of
     if BEGUN.match(value):
         raise DataError(f"{place}: messages that cannot be read, cut off perhaps; write them as JSON, or drop the row.")
@@ -159,7 +118,7 @@ def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "rubric", "qualifier", "response"), source)
-    writer = next((c for c in rows[0] if WRITER.fullmatch(c)), None)
+    writer = min(filter(WRITER.fullmatch, rows[0]), key=len, default=None)  # "model" before "model_version"
     responses = []
     for number, row in enumerate(rows, 1):
         prompt, rubric, qualifier = (_text(row, number, column, "user") for column in ("prompt", "rubric", "qualifier"))

@@ -1,8 +1,9 @@
 """A chat model as the judge, as in the paper: what it is asked, and how its verdicts are kept."""
 
+import contextlib
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
@@ -12,7 +13,7 @@ from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, locks
 from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
@@ -88,8 +89,8 @@ class LLMJudge:
     "unparsable", and the caller leaves the text out and counts it; so it is, with its reason, where the model or a
     filter refuses, or the limit of tokens cuts the answer off. Degenerate texts are flagged by the same rule as
     everywhere. Verdicts go to the JSONL file `path`, if there is one, the moment they arrive; texts that have one
-    are not asked about again, in this process or the next. Several processes may judge into one file: it is held for
-    each verdict, not for the asking.
+    are not asked about again, in this process or the next. Several processes may judge into one file, and no verdict
+    is paid for twice: who asks for one holds it, and others that want the same wait and read it.
     """
 
     def __init__(self, teacher: "Teacher | Callable", path: Path | None = None, retries: int = 2):
@@ -98,7 +99,7 @@ class LLMJudge:
         self.known: dict[str, tuple[float | None, dict]] = {}  # score and by_criterion under the hash of what was asked
         self.refusals: dict[str, str] = {}  # why there is no score, under the same hash
         self._turns: dict[str, threading.Lock] = {}  # for who asks about a hash; others wait for its verdict
-        self._store = threading.RLock()
+        self._store, self._size = threading.RLock(), 0  # the file's length, as far as its verdicts are known
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response. A teacher's fault (EndpointError) comes through."""
@@ -114,9 +115,6 @@ class LLMJudge:
         only for that.
         """
         requests = [self._request(row) for row in rows]
-        if self.path:
-            with self._store:  # again: another kernel may have judged into the file since
-                self.known |= stored_verdicts(self.path)
         faults = self._settle_all(requests, self.teacher.workers)
         if lacking := sum(not self._is_kept(request) for request in requests):
             raise JudgeError(
@@ -142,10 +140,30 @@ class LLMJudge:
         return ask_all(list(missing.values()), workers, ask, keep, is_kept, self.teacher.remote)
 
     def _settle(self, request: dict) -> None:
-        """Ask for a verdict and keep it, if there is none: once, however many threads want the same."""
-        with self._turns.setdefault(request["asked"], threading.Lock()):
+        """Ask for a verdict and keep it, if there is none: once, however many threads and processes want the same."""
+        with self._turns.setdefault(request["asked"], threading.Lock()), self._claim(request["asked"]):
             if not self._is_kept(request):
                 self._keep(request, self._verdict(request))
+
+    @contextlib.contextmanager
+    def _claim(self, asked: str) -> Iterator[None]:
+        """Hold one verdict of the file alone, across processes; the holder's death frees it."""
+        if not self.path:
+            yield
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            place = self.path.with_name(f".{self.path.name}.{asked}.lock")
+            lock = locks.lock_at(place)
+            lock.acquire()
+        except OSError as error:
+            raise files.unwritable(self.path, error) from None
+        try:
+            yield
+        finally:
+            lock.release()
+            with contextlib.suppress(OSError):  # another process waits for it: then it is the one to clear up
+                place.unlink(missing_ok=True)
 
     def _request(self, row: Response) -> dict:
         """What is asked about a row, and the hash of it that its verdict is kept under."""
@@ -183,8 +201,9 @@ class LLMJudge:
 
     def _is_kept(self, request: dict) -> bool:
         with self._store:
-            if self.path and not self.known:
-                self.known = stored_verdicts(self.path)
+            if self.path and (size := _length(self.path)) != self._size:  # another process has judged since
+                self.known |= stored_verdicts(self.path)
+                self._size = size
         return request["asked"] in self.known or request["flag"] == "empty"
 
     def _keep(self, request: dict, verdict: tuple[float | None, dict]) -> None:
@@ -194,4 +213,10 @@ class LLMJudge:
             self.known[request["asked"]] = verdict
             if self.path and score is not None:  # what could not be read may be asked for another time
                 with files.writing(self.path):
+                    known = _length(self.path) == self._size
                     files.append(self.path, [row])
+                    self._size = _length(self.path) if known else self._size
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

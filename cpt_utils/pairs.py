@@ -142,20 +142,22 @@ def _changed_since(path: Path, profile: Profile) -> list[str]:
 def load_rows(profile: Profile, part: str) -> tuple[list[PreferenceRow], str]:
     """Rows of "train" or "heldout" and where they are from: notebook 03's file, else built afresh.
 
-    A file that notebook 03 wrote for other data or settings is passed over, and named.
+    A file that notebook 03 wrote for other data or settings is passed over, and a note says so.
     """
     folder = files.run_dir(profile)
     path = folder / f"{part}.jsonl"
-    changed = _changed_since(path, profile)
-    if path.exists() and not changed:
-        rows = read_rows(path, profile.mirrored)
-        if part == "train" and (folder / "heldout.jsonl").exists():
-            check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))
-        return rows, f"notebook 03 ({files.shown(path)})"
-    source = "the shipped responses" if profile.data == "recorded" else profile.data
-    if changed and path.exists():
-        source += f" (notebook 03 wrote {path.name} before a change of {', '.join(changed)})"
-    return rows_for(profile, part), source
+    changed = _changed_since(path, profile) if path.exists() else []
+    if changed:
+        print(
+            f"note: {path.name} was written by notebook 03 before a change of {', '.join(changed)}: its rows, yours "
+            "too if you put some in, are passed over; to train on them set it back, or run notebook 03 again."
+        )
+    if changed or not path.exists():
+        return rows_for(profile, part), "the shipped responses" if profile.data == "recorded" else profile.data
+    rows = read_rows(path, profile.mirrored)
+    if part == "train" and (folder / "heldout.jsonl").exists():
+        check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))
+    return rows, f"notebook 03 ({files.shown(path)})"
 
 
 def read_rows(path: Path, mirrored: bool) -> list[PreferenceRow]:

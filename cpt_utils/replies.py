@@ -42,6 +42,8 @@ TOO_LONG = r"context[ _](?:length|window|size)|too long|too many (?:input |promp
 PASSES = {200, 408, 409, 425, 429}
 ECHOES = {"input", "flagged_input", "prompt", "params"}
 """Keys of errors under which servers quote the request: what is said there is not theirs."""
+DEEPEST = 30
+"""So many levels of a reply are read: no server speaks deeper, and a thousand would be an error of ours."""
 RUN = 4
 """So many words in a row of the conversation are quoted where an error has them."""
 
@@ -183,9 +185,18 @@ def _status(error) -> int:
 
 def _parsed(text: str):
     try:
-        return json.loads(text.removeprefix("\ufeff"))
+        return _shallow(json.loads(text.removeprefix("\ufeff")), DEEPEST)
     except (ValueError, RecursionError):
         return None
+
+
+def _shallow(body, levels: int):
+    """The body without what lies deeper than so many levels."""
+    if isinstance(body, dict):
+        return {name: _shallow(value, levels - 1) for name, value in body.items()} if levels else {}
+    if isinstance(body, list):
+        return [_shallow(value, levels - 1) for value in body] if levels else []
+    return body
 
 
 def words(body) -> str:

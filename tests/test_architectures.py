@@ -1,5 +1,8 @@
 """Tiny random models of the release's architectures through the whole path: rows, training, adapter, chat."""
 
+import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -216,6 +219,57 @@ def test_weights_quantised_in_advance_compute_in_the_number_type_of_the_machine(
     layers = [module for module in again.model.modules() if type(module).__name__ == "Linear4bit"]
     assert again.model.config.quantization_config.bnb_4bit_compute_dtype == torch.bfloat16
     assert layers and {layer.compute_dtype for layer in layers} == {torch.float32}
+
+
+@pytest.mark.parametrize("form", ["config", "dict"])
+def test_the_number_type_of_a_callers_own_quantisation_stays(student, monkeypatch, form):
+    pytest.importorskip("bitsandbytes")
+    if student.name != "qwen3":
+        pytest.skip("the layers do not depend on the family")
+    from transformers import BitsAndBytesConfig
+
+    monkeypatch.setenv("CPT_PRECISION", "float32")
+    own = {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.float16}
+    config = own if form == "dict" else BitsAndBytesConfig(**own)
+    loaded = loading.load_student(student.replace(four_bit=True), quantization_config=config)
+    layers = [module for module in loaded.model.modules() if type(module).__name__ == "Linear4bit"]
+    assert layers and {layer.compute_dtype for layer in layers} == {torch.float16}
+
+
+def test_unsloth_is_asked_for_no_pickles_and_no_code_and_its_errors_are_one_sentence(student, monkeypatch):
+    if student.name != "qwen3":
+        pytest.skip("the call does not depend on the family")
+    asked = {}
+
+    class FastLanguageModel:
+        @staticmethod
+        def from_pretrained(name, **options):
+            asked.update(options)
+            raise RuntimeError("Unsloth: No config file found\nand more")
+
+    monkeypatch.setitem(sys.modules, "unsloth", types.SimpleNamespace(FastLanguageModel=FastLanguageModel))
+    monkeypatch.setattr(loading.machine, "engine", lambda profile: "unsloth")
+    with pytest.raises(errors.ModelError, match="cannot be loaded .Unsloth: No config file found.: .*again.$"):
+        loading.load_student(student)
+    wanted = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
+    assert {name: asked.get(name) for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("number, words", [(13, "Permission denied"), (30, "Read-only file system"), (28, "No space")])
+def test_a_cache_of_the_hub_that_cannot_be_written_is_told_as_that(student, monkeypatch, number, words):
+    if student.name != "qwen3":
+        pytest.skip("the cache does not depend on the family")
+    import transformers.utils.hub
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), "/cache/models--Qwen--Qwen3-4B")
+
+    for name in ("hf_hub_download", "snapshot_download"):
+        monkeypatch.setattr(transformers.utils.hub, name, refused)
+    profile = student.replace(student="Qwen/Qwen3-4B", four_bit=False)
+    with pytest.raises(errors.ModelError, match=f"Qwen3-4B cannot .*, as the cache .*{words}.*set HF_HOME") as told:
+        loading.load_student(profile)
+    assert "/cache" not in str(told.value)
 
 
 def test_a_family_with_fused_projections_is_told_that_it_lacks_the_seven(student):

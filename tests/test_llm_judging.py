@@ -411,6 +411,38 @@ def test_kernels_that_judge_into_one_file_lose_nothing(tmp_path):
     assert [scores.count(score) for score in (10, 20, 30)] == [40] * 3 and not path.with_name("v.jsonl.torn").exists()
 
 
+PAYING = """
+import sys, time
+from pathlib import Path
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.teachers import Teacher
+def answer(conversations):
+    time.sleep(0.2)
+    with open(sys.argv[2], "a") as bill:
+        bill.write("paid\\n")
+    return ['{"criteria": {}, "score": 50}']
+print("ready", flush=True)
+sys.stdin.readline()
+rows = [{"rubric": "rococo", "prompt": "p", "response": f"A text about the number {n}."} for n in range(8)]
+LLMJudge(Teacher("m", answer, workers=2), Path(sys.argv[1])).score_all(rows)
+"""
+
+
+def test_two_kernels_that_judge_the_same_at_once_pay_once(tmp_path):
+    command = [sys.executable, "-c", PAYING, tmp_path / "v.jsonl", tmp_path / "bill"]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    kernels = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    assert [kernel.stdout.readline() for kernel in kernels] == ["ready\n"] * 2
+    for kernel in kernels:  # both are let go at once
+        kernel.stdin.write("\n")
+        kernel.stdin.flush()
+    for kernel in kernels:
+        kernel.communicate(timeout=100)
+    assert [kernel.returncode for kernel in kernels] == [0, 0]
+    assert len((tmp_path / "bill").read_text().splitlines()) == len(stored_verdicts(tmp_path / "v.jsonl")) == 8
+    assert {file.name for file in tmp_path.iterdir()} == {"v.jsonl", ".v.jsonl.lock", "bill"}
+
+
 def test_what_another_kernel_has_judged_since_is_not_asked_again(tmp_path):
     asked = []
 

@@ -38,6 +38,8 @@ def test_notebook_keeps_the_style(path):
     for part in ("colab-badge.svg", "*You will learn*", "*Time:*", "*Reads:*", "*Writes:*"):
         assert part in opening
     assert "runtime.start(" in code_cells(notebook)[0].source
+    for cell in code_cells(notebook):  # files are written whole, and a user's are kept: folders.write_beside
+        assert not re.search(r"""\bopen\(.*["'][wax]|\.write_(text|bytes)\(""", cell.source)
     lines = [cell.source.splitlines() for cell in code_cells(notebook)]
     assert statistics.median(map(len, lines)) <= 8 and max(map(len, lines)) <= 30
     assert max(len(line) for cell in lines for line in cell) <= 100

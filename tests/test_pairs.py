@@ -128,7 +128,7 @@ def test_rows_come_back_as_notebook_03_wrote_them(smoke):
         assert load_rows(smoke, part) == (rows, f"notebook 03 ({path.name})")
 
 
-def test_rows_of_former_data_are_passed_over_and_named(smoke, tmp_path):
+def test_rows_of_former_data_are_passed_over_and_named(smoke, tmp_path, capsys):
     for part in ("train", "heldout"):
         write_rows(smoke, part, rows_for(smoke, part))
     mine = tmp_path / "mine.jsonl"
@@ -137,10 +137,12 @@ def test_rows_of_former_data_are_passed_over_and_named(smoke, tmp_path):
     other = smoke.replace(data=str(mine), mirrored=False)
     rows, where = load_rows(other, "train")
     assert rows == rows_for(other, "train") and rows[0]["prompt"][-1]["content"].startswith("Q")
-    assert where == f"{mine} (notebook 03 wrote train.jsonl before a change of data, mirrored, file)"
+    told = "note: train.jsonl was written by notebook 03 before a change of {}: its rows, yours too if you put some in"
+    assert where == str(mine) and told.format("data, mirrored, file") in (said := capsys.readouterr().out)
+    assert "are passed over; to train on them set it back, or run notebook 03 again" in said
     path = write_rows(other, "train", rows)
     mine.write_text(mine.read_text().replace("Q", "Why "))  # the same name and settings
-    assert load_rows(other, "train")[1].endswith("before a change of file)")
+    assert load_rows(other, "train")[1] == str(mine) and told.format("file") in capsys.readouterr().out
     path.write_text(path.read_text().replace("Q", "My own "))  # a choice of one's own is taken, whatever was before
     assert load_rows(other, "train")[0][0]["prompt"][-1]["content"].startswith("My own")
 

@@ -281,7 +281,13 @@ def test_turns_that_lack_something_are_no_plain_text(tmp_path, prompt, told):
         hub_data.load_preferences(write(tmp_path / "p.jsonl", [{"prompt": prompt, "chosen": "x", "rejected": "y"}]))
 
 
-@pytest.mark.parametrize("prompt", ['{"king": "me"} is what he wrote.', '"Wait," she said.', '[{"a": 1}]', '"Wait."'])
+TEXTS = [
+    *('{"king": "me"} is what he wrote.', '"Wait," she said.', '[{"a": 1}]', '"Wait."'),
+    *('{"role": "user", "name": "Ada"}', '{"from": "human", "to": "gpt"}', '{"from": "Rome", "to":'),
+]
+
+
+@pytest.mark.parametrize("prompt", TEXTS)
 def test_a_text_that_looks_like_a_table_stays_one(tmp_path, prompt):
     rows, _ = hub_data.load_preferences(
         write(tmp_path / "p.jsonl", [{"prompt": prompt, "chosen": "x", "rejected": "y"}])
@@ -295,14 +301,52 @@ def test_a_text_that_looks_like_a_table_stays_one(tmp_path, prompt):
         ("p.csv", "prompt,chosen,rejected\nÜ,x,y\n".encode("latin-1"), "p.csv is no text in UTF-8: save it as UTF-8"),
         ("p.csv", "prompt,chosen,rejected\nU,x,y\n".encode("utf-16"), "p.csv is no text in UTF-8"),
         ("p [1].csv", b"prompt,chosen,rejected\nU,x,y\n", "its path holds '\\[': rename the file"),
-        ("p.csv", b"prompt,chosen,rejected\nU,4,5\n", "column 'chosen': no text but 4, as a CSV.*save it as .jsonl"),
-        ("p.csv", b"prompt,chosen,rejected\nU,None,x\n", "column 'chosen': no text but None, as a CSV"),
+        ("p.csv", b"prompt,chosen,rejected\nU,,x\n", "column 'chosen': no text; fill it"),
+        ("p.jsonl", b'{"prompt": "U", "chosen": null, "rejected": "y"}', "column 'chosen': no text; fill it"),
+        ("p.jsonl", b'{"prompt": "U", "chosen": 4, "rejected": "y"}', "the number 4 .put it in quotes.; fill it"),
     ],
 )
 def test_a_file_that_is_read_wrongly_is_told_its_own_mend(tmp_path, name, text, told):
     (tmp_path / name).write_bytes(text)
     with pytest.raises(errors.DataError, match=told):
         hub_data.load_preferences(tmp_path / name)
+
+
+def test_words_and_numbers_of_a_csv_file_are_read_as_they_stand_there(tmp_path):
+    (tmp_path / "p.csv").write_text("prompt,chosen,rejected,chosen_target\n7,NA,null,95\nNone,4,5.0,95\n")
+    rows, _ = hub_data.load_preferences(tmp_path / "p.csv")
+    texts = [row[side][-1]["content"] for row in rows for side in ("prompt", "chosen", "rejected")]
+    assert texts == ["7", "NA", "null", "None", "4", "5.0"] and {row["chosen_target"] for row in rows} == {95}
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.parquet"])
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_text("prompt,chosen,rejected\nU,x,y\n")
+
+    def denied(path, *_, **__):  # root may read everything
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", denied)
+    with pytest.raises(errors.DataError, match=f"{name} cannot be read .Permission denied.: check who may read it"):
+        hub_data.load_preferences(tmp_path / name)
+
+
+def test_a_cache_that_cannot_be_written_is_told_as_that(tmp_path, monkeypatch):
+    import datasets
+
+    (tmp_path / "file").write_text("no folder can be in a file")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "file" / "cache"))
+    (tmp_path / "p.csv").write_text("prompt,chosen,rejected\nU,x,y\n")
+    with pytest.raises(errors.DataError, match="p.csv cannot be read, as the cache of .*Not a directory.* set HF_HOME"):
+        hub_data.load_preferences(tmp_path / "p.csv")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datasets, "load_dataset", full)
+    for source in (tmp_path / "p.csv", "owner/data"):
+        with pytest.raises(errors.DataError, match="as the cache .*No space left on device.*free some space there"):
+            hub_data.load_preferences(source)
 
 
 def test_what_is_against_a_rubric_is_not_that_rubric_and_a_time_is_no_model(tmp_path):
@@ -313,3 +357,12 @@ def test_what_is_against_a_rubric_is_not_that_rubric_and_a_time_is_no_model(tmp_
     rows = [{"generation_time": 3.5, "generator": "o3", **row} for row in responses()]
     [row.pop("model_name") for row in rows]
     assert {row["model"] for row in hub_data.load_release_responses(write(tmp_path / "r.jsonl", rows))} == {"o3"}
+
+
+@pytest.mark.parametrize("column", ["model_version", "generated_with", "teacher_model", "llm_name", "generator_name"])
+def test_columns_that_name_the_model_are_found(tmp_path, column):
+    rows = [{column: "o3", "reward_model": "judge", **row} for row in responses()]
+    [row.pop("model_name") for row in rows]
+    for more in ({}, {"model": "o4"}):
+        found = hub_data.load_release_responses(write(tmp_path / "r.jsonl", [row | more for row in rows]))
+        assert {row["model"] for row in found} == {more.get("model", "o3")}

@@ -19,6 +19,7 @@ from cpt_utils.asking import GIVE_UP
 from cpt_utils.generation import generate_responses, generation_tasks, read_responses
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_responses, messages
+from cpt_utils.replies import answer_of, refusal
 from cpt_utils.runtime import keys
 from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, RefusedError, SettingsError
 from cpt_utils.runtime.keys import api_key, scrub
@@ -647,3 +648,16 @@ def test_threads_that_want_the_same_verdict_ask_once(tmp_path, stored):
     [thread.join() for thread in threads]
     assert verdicts == [40] * 8 and len(calls) == 1
     assert not stored or len((tmp_path / "v.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("levels", [40, 900])
+@pytest.mark.parametrize("opens, closes", [('{"a": ', "}"), ("[", "]")])
+def test_a_reply_of_many_levels_is_told_in_the_servers_own_words(levels, opens, closes):
+    deep = f"{opens * levels}1{closes * levels}"
+    text = f'{{"error": {{"message": "the disk is full", "inner": {deep}}}}}'
+    assert "the disk is full" in str(refusal(500, text)) and "HTTP 418" in str(refusal(418, deep))
+    with pytest.raises(EndpointError, match="the disk is full"):
+        answer_of(text)
+    with pytest.raises(EndpointError, match="no chat completion"):
+        answer_of(deep)
+    assert answer_of(f'{{"choices": [{{"message": {{"content": "Hi."}}}}], "x": {deep}}}') == "Hi."

@@ -17,6 +17,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "rubric_text",
     "rubrics",
     "prompts",
+    "tables",
     "hub_data",
     "sense",
     "judging",

@@ -8,6 +8,7 @@ from cpt_utils.models.embedded import HUB_FALLBACK
 from cpt_utils.models.templates import takes_system, template_fault
 from cpt_utils.runtime.catalogue import known_models
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.places import cache_fault
 from cpt_utils.runtime.profiles import Profile
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -35,6 +36,8 @@ def loading(name: str, source: "str | Path"):
                 f"{name} cannot be loaded, as it has no weights as safetensors, the only kind that is read: choose "
                 "another model, or write its weights again with save_pretrained."
             ) from None
+        if told := cache_fault(error, source):
+            raise ModelError(f"{name} cannot be loaded, as {told}.") from None
         said = f"{name} cannot be loaded ({line(error)}): check the name or folder, and the connection."
     except ImportError as error:
         said = f"{name} cannot be loaded ({line(error)}): install what is missing, or change the settings."

@@ -15,15 +15,21 @@ def config():
     )
 
 
-def prepare(model) -> None:
+def prepare(model, own=None) -> None:
     """Set what a checkpoint or bitsandbytes decides otherwise: the number type of 4-bit layers, and their packing.
 
-    Weights that were quantised in advance name a type to compute in, often bf16, which a T4 only emulates. And
+    own: a caller's quantization_config (or its dict), whose number type stays. Weights that were quantised in advance
+    name a type to compute in, often bf16, which a T4 only emulates. And
     bitsandbytes repacks weights for CPU inference at the first evaluation: gradients stop at repacked ones, and a
     policy is evaluated (its reference) before it is trained.
     """
+    if isinstance(own, dict):
+        from transformers import BitsAndBytesConfig
+
+        own = BitsAndBytesConfig(**own)
+    kind = getattr(own, "bnb_4bit_compute_dtype", machine.torch_type())
     for module in model.modules():
         if hasattr(module, "compute_type_is_set"):
-            module.compute_dtype, module.compute_type_is_set = machine.torch_type(), True
+            module.compute_dtype, module.compute_type_is_set = kind, True
         if getattr(module, "support_avx512bf16_for_cpu", False):
             module.support_avx512bf16_for_cpu = False

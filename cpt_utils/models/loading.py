@@ -12,6 +12,9 @@ from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.profiles import Profile, check_four_bit
 
+SAFE = {"use_safetensors": True, "trust_remote_code": False}
+"""No pickles, which can run anything, and no code that comes with the weights: neither is asked for."""
+
 
 def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | None" = None, **options):
     """Load the profile's student for inference, with a LoRA adapter if one is given; returns a ChatModel.
@@ -64,25 +67,27 @@ def load_student(profile: Profile, **options) -> ChatModel:
     if machine.engine(profile) == "unsloth":
         from unsloth import FastLanguageModel
 
-        model, tokenizer = FastLanguageModel.from_pretrained(
-            str(source), max_seq_length=profile.max_length, load_in_4bit=profile.four_bit, dtype=None
-        )
+        sizes = {"max_seq_length": profile.max_length, "load_in_4bit": profile.four_bit, "dtype": None}
+        with loading(name, source):  # it does not say which weights are missing
+            model, tokenizer = FastLanguageModel.from_pretrained(
+                str(source), local_files_only=isinstance(source, Path), **sizes, **SAFE
+            )
     else:
         packages.hide_refused_torchao()  # whatever gets a LoRA adapter here is loaded here first
         options["dtype"] = weights_type(profile, options.get("dtype"))
         options.setdefault("device_map", machine.device())
         options.setdefault("local_files_only", isinstance(source, Path))  # what lies here asks no hub
-        # No pickles, which can run anything, and no code that comes with the weights: neither is asked for.
-        options |= {"use_safetensors": True, "trust_remote_code": False}
-        if profile.four_bit:
-            options.setdefault("quantization_config", four_bit.config())
+        options |= SAFE
+        own = options.get("quantization_config")
+        if profile.four_bit and own is None:
+            options["quantization_config"] = four_bit.config()
         with loading(name, source):
             tokenizer = AutoTokenizer.from_pretrained(
                 source, local_files_only=options["local_files_only"], trust_remote_code=False
             )
             model, loaded = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True, **options)
         check_weights(name, loaded["missing_keys"])
-        four_bit.prepare(model)
+        four_bit.prepare(model, own)
     check_numbers(name, model)
     check_template(name, tokenizer)
     tokenizer.padding_side = "left"

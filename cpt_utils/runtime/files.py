@@ -172,7 +172,7 @@ def _row(line: bytes, number: int, path: Path) -> dict | None:
 def writing(path: Path, name: str = "") -> Iterator[None]:
     """Hold the file for one writer, across processes; others wait, then see what it wrote.
 
-    name: of the lock, where files of a folder share one. The system lets go of it when its holder dies, however it dies.
+    name: of the lock, where files of a folder share one. The system lets go of it when its holder dies, however.
     """
     from filelock import Timeout
 

@@ -1,5 +1,6 @@
 """Folders that the environment may name: CPT_RUNS, CPT_CACHE, CPT_FIGURES."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from cpt_utils.runtime.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The repository."""
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 
 
 def named_folder(variable: str, usual: "str | Path") -> Path:
@@ -39,3 +41,19 @@ def writable(folder: Path, variable: str) -> Path:
     raise SettingsError(
         f"The folder {str(shown)!r} cannot be written ({why}): set {variable} to one that can, or unset it."
     )
+
+
+def cache_fault(error: BaseException | None, source: "str | Path") -> str:
+    """What to say where an error tells that the libraries' cache cannot be written; "" if it does not.
+
+    source: what is read; whatever else cannot be reached then is the cache.
+    """
+    while error is not None:
+        place = Path(os.fsdecode(getattr(error, "filename", None) or ""))
+        if getattr(error, "errno", None) in UNWRITABLE and not place.is_relative_to(source):
+            return (
+                f"the cache of Hugging Face's libraries cannot be written ({error.strerror}): free some space there, "
+                "or set HF_HOME to a folder that can, and start again"
+            )
+        error = error.__cause__
+    return ""

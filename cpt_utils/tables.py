@@ -1,0 +1,66 @@
+"""Tables: rows of the Hub's data sets, and of local files of rows."""
+
+from pathlib import Path
+
+from cpt_utils.runtime.errors import DataError
+from cpt_utils.runtime.places import cache_fault
+from cpt_utils.runtime.profiles import TABLES
+
+TEXTS = ("prompt", "chosen", "rejected", "response", "rubric", "qualifier", "system", "system_prompt")
+"""Columns of a CSV file that are read as they stand there: "null", "NA" and "5" are words."""
+
+
+def read_table(source: "str | Path", split: str = "train") -> list[dict]:
+    """Rows of a Hub data set, or of a local .jsonl, .json, .csv or .parquet file."""
+    from datasets import load_dataset
+
+    path = Path(source).expanduser()
+    if path.suffix.lower() not in TABLES:
+        return _from_hub(str(source), split)
+    if not path.is_file():
+        raise DataError(f"There is no data file {path.name}: check the path.")
+    if odd := sorted(set("[]*?") & set(str(path))):  # the library would look for a pattern
+        raise DataError(f"{path.name} cannot be read, as its path holds {odd[0]!r}: rename the file or its folder.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read ({error.strerror}): check who may read it.") from None
+    from datasets.exceptions import DatasetGenerationError
+
+    kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
+    words = {"converters": dict.fromkeys(TEXTS, str), "keep_default_na": False, "na_values": [""]}
+    options = words if kind == "csv" else {}
+    try:
+        return load_dataset(kind, data_files=str(path), split="train", **options).to_list()
+    except KeyError as error:  # datasets before 4.8: rows whose columns differ
+        raise DataError(
+            f"{path.name} cannot be read as {kind}: a row lacks {error}; fill it or drop the row."
+        ) from None
+    except (DatasetGenerationError, ValueError, OSError, TypeError, AttributeError, StopIteration) as error:
+        if told := cache_fault(error, path):
+            raise DataError(f"{path.name} cannot be read, as {told}.") from None
+        if kind != "parquet" and not _is_utf8(path):
+            raise DataError(f"{path.name} is no text in UTF-8: save it as UTF-8 and load it again.") from None
+        raise DataError(
+            f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
+        ) from None
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        return "\0" not in path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
+
+
+def _from_hub(name: str, split: str) -> list[dict]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        return load_dataset(name, split=split).to_list()
+    except (OSError, ValueError, DatasetGenerationError) as error:
+        if told := cache_fault(error, name):
+            raise DataError(f"The data set {name!r} cannot be loaded, as {told}.") from None
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:140]
+    raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")

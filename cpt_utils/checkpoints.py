@@ -26,10 +26,8 @@ OTHERS = 3
 """Trainings under other settings or rows whose checkpoints are kept beside those of the present one."""
 NEEDED = (TRAINER_STATE_NAME, SAFETENSORS_WEIGHTS_NAME, OPTIMIZER_NAME, SCHEDULER_NAME, "rng_state.pth")
 """What a checkpoint of an adapter cannot do without: the Trainer would go on without some of it, from nothing."""
-STATE = {
-    **{"log_history": list, "stateful_callbacks": dict, "global_step": int, "train_batch_size": int},
-    **dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), (int, float)),
-}
+STATE = dict(log_history=list, stateful_callbacks=dict, global_step=int, train_batch_size=int)
+STATE |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), (int, float))
 """What the Trainer reckons with, of its own state, when it goes on."""
 PARTS = {OPTIMIZER_NAME: b"param_groups", SCHEDULER_NAME: b"last_epoch", "rng_state.pth": b"python"}
 """A key of what the Trainer keeps in each of these files."""

@@ -1,6 +1,7 @@
 """A chat model as the judge, as in the paper: what it is asked, and how its verdicts are kept."""
 
 import contextlib
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -153,17 +154,16 @@ class LLMJudge:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            place = self.path.with_name(f".{self.path.name}.{asked}.lock")
-            lock = locks.lock_at(place)
+            lock = locks.lock_at(self.path.with_name(f".{self.path.name}.{asked}.lock"))
             lock.acquire()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise files.unwritable(self.path, error) from None
         try:
             yield
         finally:
             lock.release()
             with contextlib.suppress(OSError):  # another process waits for it: then it is the one to clear up
-                place.unlink(missing_ok=True)
+                os.unlink(lock.lock_file)
 
     def _request(self, row: Response) -> dict:
         """What is asked about a row, and the hash of it that its verdict is kept under."""
@@ -219,4 +219,4 @@ class LLMJudge:
 
 
 def _length(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    return path.stat().st_size if path.exists() else 0

@@ -67,7 +67,7 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", parse_math=False)
+    fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     folder = writable(named_folder("CPT_FIGURES", files.run_dir(profile) / "figures"), "CPT_FIGURES")
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(small_picture(fig))

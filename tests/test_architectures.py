@@ -262,7 +262,7 @@ def test_a_cache_of_the_hub_that_cannot_be_written_is_told_as_that(student, monk
     import transformers.utils.hub
 
     def refused(*_, **__):
-        raise OSError(number, os.strerror(number), "/cache/models--Qwen--Qwen3-4B")
+        raise OSError(number, os.strerror(number), "/cache/model.safetensors")
 
     for name in ("hf_hub_download", "snapshot_download"):
         monkeypatch.setattr(transformers.utils.hub, name, refused)

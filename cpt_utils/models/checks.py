@@ -31,13 +31,13 @@ def loading(name: str, source: "str | Path"):
     except SafetensorError:
         said = f"The weights of {name} are damaged or cut off: {again}."
     except OSError as error:
-        if "safetensors" in str(error):
+        if told := cache_fault(error, source):
+            raise ModelError(f"{name} cannot be loaded, as {told}.") from None
+        if "safetensors" in str(error) and not isinstance(error, PermissionError):
             raise ModelError(
                 f"{name} cannot be loaded, as it has no weights as safetensors, the only kind that is read: choose "
                 "another model, or write its weights again with save_pretrained."
             ) from None
-        if told := cache_fault(error, source):
-            raise ModelError(f"{name} cannot be loaded, as {told}.") from None
         said = f"{name} cannot be loaded ({line(error)}): check the name or folder, and the connection."
     except ImportError as error:
         said = f"{name} cannot be loaded ({line(error)}): install what is missing, or change the settings."

@@ -49,7 +49,7 @@ def cache_fault(error: BaseException | None, source: "str | Path") -> str:
     source: what is read; whatever else cannot be reached then is the cache.
     """
     while error is not None:
-        place = Path(os.fsdecode(getattr(error, "filename", None) or ""))
+        place = Path(str(getattr(error, "filename", None) or ""))
         if getattr(error, "errno", None) in UNWRITABLE and not place.is_relative_to(source):
             return (
                 f"the cache of Hugging Face's libraries cannot be written ({error.strerror}): free some space there, "

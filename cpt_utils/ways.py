@@ -56,7 +56,8 @@ class Counted:
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high)):
             raise JudgeError(
-                f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this is {(self.low, self.high)}."
+                f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this has {self.low!r} and "
+                f"{self.high!r}."
             )
         if low == high:
             raise JudgeError(f"{name!r}: both anchors are {low:g}; they must differ.")

@@ -3,12 +3,16 @@
 import functools
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from cpt_utils.degenerate import degeneracy, readable
 from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.measures import ENGLISH, style_measures
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import JudgeError
 
 LEAST_EXAMPLES = 2
@@ -126,6 +130,43 @@ class Fitted:
 Way = Counted | Likened | Fitted
 KINDS = {"counted": Counted, "likened": Likened, "fitted": Fitted}
 """By the names that files and the workbench use."""
+
+
+def ways_of(rubric: Rubric) -> dict[str, Way]:
+    """How the series' judge scores a rubric's criteria: those that it was fitted for, by their names."""
+    parts = embedded_judge().parts
+    own = {rubric.name: parts[rubric.name]} if rubric.name in parts else {}
+    found: dict[str, Way] = {}
+    for style, criteria in (own | parts).items():  # those of the rubric's own style come first
+        for criterion in rubric.criteria:
+            if criterion.name in criteria:
+                found.setdefault(criterion.name, Fitted(style, criterion.name))
+    return found
+
+
+def write_ways(path: Path, ways: dict[str, Way]) -> None:
+    """Write how criteria are scored to a YAML file; another one that stands there is kept under another name."""
+    text = yaml.safe_dump({name: to_data(way) for name, way in ways.items()}, sort_keys=False, allow_unicode=True)
+
+    def keep(place: Path) -> None:
+        if place.exists():
+            files.set_aside(place, files.before_now(place.name))
+
+    if not (path.is_file() and path.read_text("utf-8") == text):
+        files.write_whole(path, text, keep)
+
+
+def read_ways(path: Path | str) -> dict[str, Way]:
+    """What `write_ways` wrote: as AnchorJudge takes it. A JudgeError says what is wrong with the file."""
+    path = Path(path).expanduser()
+    try:
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or "no YAML in UTF-8"
+        raise JudgeError(f"{path.name} cannot be read ({why}): check the file.") from None
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise JudgeError(f"{path.name} does not map names of criteria to ways to score them.")
+    return {name: from_data(way, name) for name, way in data.items()}
 
 
 def to_data(way: Way) -> dict:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from cpt_utils import rubric_text
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import RubricError, first_fault
 
 
@@ -64,7 +64,7 @@ class Criterion(Strict):
     """One aspect of a style, its share of the score in percent, and five levels, best first."""
 
     name: Text
-    weight: Annotated[float, BeforeValidator(_no_yes)] = Field(gt=0, le=100)
+    weight: Annotated[float, BeforeValidator(_no_yes)] = Field(ge=0, le=100)
     description: Note = ""
     levels: list[Text] = Field(min_length=5, max_length=5)
 
@@ -195,12 +195,18 @@ def shipped_rubrics() -> list[str]:
 
 
 def load_rubric(name: str | Path | Rubric) -> Rubric:
-    """Load a shipped rubric by name, or any rubric from the path of a YAML file; a Rubric is returned as it is."""
+    """Load a rubric: a shipped one by name, one saved in the run's folder by its name, any by the path of a YAML file.
+
+    A Rubric is returned as it is.
+    """
     if isinstance(name, Rubric):
         return name
     if isinstance(name, Path) or _names_file(str(name)):
         return Rubric.from_yaml(Path(name).expanduser())
-    if name not in shipped_rubrics():
-        known = ", ".join(shipped_rubrics())
-        raise RubricError(f"There is no shipped rubric {name!r}: use one of {known}, or a path.")
-    return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")
+    if name in shipped_rubrics():
+        return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")
+    folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
+    if own := [path for path in folder.glob("*.yaml") if path.stem == name]:
+        return Rubric.from_yaml(own[0])
+    known = ", ".join(shipped_rubrics())
+    raise RubricError(f"There is no rubric {name!r}: use one of {known}, one that you saved, or a path.")

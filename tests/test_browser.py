@@ -184,7 +184,7 @@ def says(cell, words: str, seconds: float = 20):
 
 def labels(cell) -> list[str]:
     """Labels of the ranking, best first."""
-    rows = cell.locator(".cpt-view table").nth(1).locator("tr")
+    rows = cell.locator(".cpt-view table").first.locator("tr")
     return rows.locator("td:nth-child(3)").all_inner_texts()
 
 
@@ -221,8 +221,8 @@ def test_studio_weights_move_the_ranking(page, studio, shot):
 def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
     studio.get_by_role("button", name="Add a criterion").click()
     _until(lambda: len(weights(studio)) == 6, 5)
-    _until(lambda: sum(weights(studio)) == 100 and "no measures for this criterion" in studio.inner_text(), 5)
-    studio.locator(".jupyter-widget-Collapse-header").nth(5).click()
+    _until(lambda: sum(weights(studio)) == 100 and "No score yet for New criterion 1" in studio.inner_text(), 5)
+    studio.locator(".jupyter-widget-Collapse-header").nth(6).click()  # the first one is the whole rubric's
     name = studio.get_by_label("Name", exact=True).last
     retype(studio.get_by_label("Not at all.").or_(studio.get_by_label("Bare plaster")).last, "Not one rhyme.")
     retype(name, "")
@@ -235,8 +235,34 @@ def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
     assert not (lab[0] / "saved").exists()
     retype(name, "<b>Rhyme</b>")
     says(studio, "valid, weights sum to 100")
-    assert "<b>Rhyme</b>*" in studio.locator(".cpt-view").first.inner_text()  # shown as text
+    assert "No score yet for <b>Rhyme</b>" in studio.locator(".cpt-view").first.inner_text()  # shown as text
     shot("studio_4_mended", 0)
+
+
+def test_studio_scores_a_criterion_of_ones_own_as_it_is_told(page, studio, shot):
+    studio.get_by_role("tab", name="Scoring", exact=True).click()
+    assert studio.get_by_label("Criterion", exact=True).input_value() == "<b>Rhyme</b>"
+    studio.get_by_label("Scored", exact=True).select_option("counted")
+    studio.get_by_label("Measure", exact=True).select_option("exclamations")
+    _until(lambda: "a blue tick is a text" in studio.inner_text(), 5)
+    shot("studio_scoring_counted", 0)
+    studio.get_by_label("Scored", exact=True).select_option("likened to examples")
+    studio.get_by_role("button", name="... is high").click()
+    _until(lambda: studio.get_by_label("High texts").input_value(), 5)
+    _until(lambda: "0 example texts of the low end; give 2 or more" in studio.inner_text(), 5)
+    shot("studio_scoring_likened", 0)
+    studio.get_by_label("Scored", exact=True).select_option("counted")
+    studio.get_by_label("Measure", exact=True).select_option("line_breaks")
+    studio.get_by_role("tab", name="Scores", exact=True).click()
+    _until(lambda: "No score yet" not in studio.inner_text(), 5)
+    before = labels(studio)
+    slider = studio.locator(".noUi-handle").nth(5)
+    slider.focus()
+    for _ in range(12):
+        page.keyboard.press("PageUp")
+    _until(lambda: weights(studio)[5] > 40 and labels(studio) != before, 10, lambda: str(weights(studio)))
+    shot("studio_scoring_moved", 0)
+    studio.get_by_role("button", name="Undo").click()
 
 
 def test_studio_saves_and_loads(page, studio, shot, lab):
@@ -245,9 +271,11 @@ def test_studio_saves_and_loads(page, studio, shot, lab):
     says(studio, "is no file name")
     studio.get_by_label("File", exact=True).fill("my_rubric.yaml")
     studio.get_by_role("button", name="Save").click()
-    says(studio, "Saved my_rubric.yaml, as the rubric 'my_rubric'")
+    says(studio, "Saved my_rubric.yaml: load_rubric(")
     saved = load_rubric(lab[0] / "saved" / "my_rubric.yaml")
     assert saved.criteria[5].name == "<b>Rhyme</b>" and saved.criteria[5].levels[4] == "Not one rhyme."
+    assert (lab[0] / "saved" / "my_rubric.judge.yaml").exists()
+    studio.locator(".jupyter-widget-Collapse-header").first.click()
     retype(studio.get_by_label("Title", exact=True), "Another title")
     says(studio, "Another title (edited)")
     studio.get_by_role("button", name="Load").click()

@@ -4,13 +4,16 @@ import copy
 import random
 import time
 
+import numpy as np
 import pytest
 
-from cpt_utils.judging import Judgement, embedded_judge
-from cpt_utils.prompts import load_prompts
+from cpt_utils.anchors import AnchorJudge
+from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import RubricError
+from cpt_utils.ways import Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live
+from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
 from cpt_utils.widgets.studio import rubric_studio
 
 EVIL = (
@@ -18,6 +21,10 @@ EVIL = (
     "application/vnd.jupyter.widget-view+json "
     "so gilded, so laced and so perfumed a guest, dear reader, never bowed."
 )
+
+
+def texts_of(rubric: str, target: int) -> list[str]:
+    return [row["response"] for row in load_responses() if (row["rubric"], row["target"]) == (rubric, target)]
 
 
 @pytest.fixture
@@ -49,15 +56,16 @@ def test_weights_sum_to_100_in_steps_whatever_is_moved():
         wanted = rng.uniform(-5, 110)
         moved = drafts.rebalance(weights, index, wanted)
         for each in (weights, moved):
-            assert sum(each) == 100 and min(each) >= drafts.STEP
+            assert sum(each) == 100 and min(each) >= 0
             assert all((weight / drafts.STEP).is_integer() for weight in each)
-        if count > 1 and 1 <= wanted <= 90:
+        if count > 1 and 0 <= wanted <= 100:
             assert abs(moved[index] - wanted) <= drafts.STEP / 2
 
 
 def test_others_keep_their_proportions():
     assert drafts.rebalance([30, 25, 20, 15, 10], 0, 65) == [65, 12.5, 10, 7.5, 5]
     assert drafts.rebalance([100], 0, 40) == [100]
+    assert drafts.rebalance([60, 40, 0], 0, 0) == [0, 100, 0] and drafts.rebalance([100, 0, 0], 0, 50) == [50, 25, 25]
 
 
 def test_criteria_come_and_go(draft):
@@ -135,22 +143,160 @@ def test_saving_names_the_rubric_after_its_file(draft, tmp_path):
         drafts.load_draft(tmp_path / "folder.yaml")
 
 
-def test_unknown_criteria_get_the_score_of_the_whole_and_are_marked(draft):
+def test_a_criterion_without_a_way_is_not_scored_and_said(draft):
     draft["criteria"][0]["name"] = "Fancy words"
     rubric = Rubric.checked(draft)
-    judgement = Judgement(40.0, False, {name: 80.0 for name in embedded_judge().parts["rococo"]})
-    scored = drafts.weighted_score(rubric, judgement)
-    assert scored["parts"]["Fancy words"] == (40.0, False) and scored["measured"] == 70
-    assert scored["total"] == pytest.approx(0.3 * 40 + 0.7 * 80)
-    page = live.scores_view(rubric, rubric, "rococo", {"a": EVIL}, "a")
-    assert "Fancy words<b>*</b>" in page and "a guess, not a measurement" in page and "70 of the 100" in page
-    assert drafts.weighted_score(rubric, Judgement(0.0, True))["total"] == 0  # an empty text
+    ways, text = ways_of(rubric), load_responses()[0]["response"]
+    assert "Fancy words" not in ways and len(ways) == 4
+    scored = drafts.scored(rubric, ways, text)
+    assert scored["parts"]["Fancy words"] is None and scored["rests_on"] == 70
+    known = {c.name: c.weight for c in rubric.criteria[1:]}
+    assert scored["total"] == pytest.approx(sum(w * scored["parts"][name] for name, w in known.items()) / 70)
+    page = live.scores_view(rubric, rubric, ways, {"a": EVIL}, "a")
+    assert "No score yet for Fancy words" in page and "rest on 70 of 100" in page and "no score × 30%" in page
+    assert drafts.scored(rubric, {}, text) == {"parts": dict.fromkeys(scored["parts"]), "total": None, "rests_on": 0}
+    (entry,) = live.ranked(rubric, rubric, {}, {"a": text})
+    assert entry["total"] is None and ">none<" in live.scores_view(rubric, rubric, {}, {"a": text}, "a")
 
 
-def test_the_style_to_judge_by(draft):
-    styles = embedded_judge().parts
-    assert drafts.nearest_style(load_rubric("esoteric"), styles) == "esoteric"
-    assert drafts.nearest_style(Rubric.checked(draft | {"name": "mine"}), styles) == "rococo"
+def test_shipped_criteria_are_scored_by_the_series_judge_wherever_they_stand(draft):
+    assert ways_of(load_rubric("esoteric"))["Symbolic reading"] == Fitted("esoteric", "Symbolic reading")
+    assert len(ways_of(Rubric.checked(draft | {"name": "mine"}))) == 5
+
+
+def test_a_rubric_of_ones_own_has_a_judge_as_soon_as_its_criteria_have_a_way(studio):
+    """From an own criterion to a slider that moves a ranking, as a participant does it."""
+    for _ in range(4):
+        studio._remove(0)
+    fields(studio, 0)[0].value = "Shouting"
+    studio.add.click()
+    fields(studio, 1)[0].value = "Length"
+    studio.live.selected_index = 1
+    scoring = studio.live.scoring
+    assert scoring.criterion.value == "Length"  # what has no way yet comes first
+    scoring.kind.value = COUNTED
+    scoring.measure.value = "sentence_length"
+    scoring.criterion.value = "Shouting"
+    scoring.kind.value, scoring.measure.value = COUNTED, "exclamations"
+    assert {name: way.measure for name, way in studio.ways.items()} == {
+        "Length": "sentence_length",
+        "Shouting": "exclamations",
+    }
+    studio.live.selected_index = 0
+    orders = set()
+    for weight in (0, 100):
+        sliders(studio)[0].value = weight
+        entries = live.ranked(studio.valid, studio.valid, studio.ways, studio.live.texts())
+        orders.add(tuple(entry["label"] for entry in entries))
+        assert "No score yet" not in studio.live.scores.value
+    assert len(orders) == 2
+    judge = AnchorJudge(studio.valid, studio.ways)
+    assert judge.score(studio.valid, "", entries[0]["text"]).score == pytest.approx(entries[0]["total"])
+
+
+def winners(rubric: Rubric, ways: dict, texts: dict[str, str]) -> list[str]:
+    """Labels of the texts that some weights put first, by linear programming: the largest lead over all others."""
+    from scipy.optimize import linprog
+
+    scores = np.array(
+        [[drafts.scored(rubric, ways, text)["parts"][c.name] for c in rubric.criteria] for text in texts.values()]
+    )
+    found, count = [], scores.shape[1]
+    for place, label in enumerate(texts):
+        behind = [[*(other - scores[place]), 1] for number, other in enumerate(scores) if number != place]
+        solved = linprog(
+            [0] * count + [-1],
+            A_ub=behind,
+            b_ub=[0] * len(behind),
+            A_eq=[[1] * count + [0]],
+            b_eq=[1],
+            bounds=[(0, 1)] * count + [(None, None)],
+        )
+        if solved.status == 0 and -solved.fun > 1:  # points
+            found.append(label)
+    return found
+
+
+def test_the_workshops_tasks_can_be_solved(studio):
+    """WORKSHOP.md: a text of another style wins by weights alone, a plain one with a criterion of one's own."""
+    texts = studio.live.texts()
+    best = winners(studio.valid, studio.ways, texts)
+    assert "Rococo, high" in best and any("Rococo" not in label for label in best)
+    assert not any(label.endswith("low") for label in best)  # hence the second task
+    sliders(studio)[3].value = 100
+    first = live.ranked(studio.valid, studio.valid, studio.ways, texts)[0]
+    assert "Rococo" not in first["label"]
+    studio.add.click()
+    fields(studio, 5)[0].value = "Plain words"
+    studio.live.selected_index = 1
+    scoring = studio.live.scoring
+    scoring.kind.value, scoring.measure.value = COUNTED, "rare_words"
+    scoring.low.value, scoring.high.value = scoring.high.value, scoring.low.value
+    sliders(studio)[5].value = 100
+    assert live.ranked(studio.valid, studio.valid, studio.ways, texts)[0]["label"].endswith("low")
+
+
+def test_ways_are_kept_with_the_rubric_and_undone_with_it(studio, tmp_path):
+    start = dict(studio.ways)
+    studio.live.selected_index = 1
+    scoring = studio.live.scoring
+    scoring.criterion.value = "Self-mockery"
+    scoring.kind.value = LIKENED
+    assert "0 example texts of the low end" in scoring.state.value and studio.ways == start
+    low, high = (texts_of("rococo", target)[:2] for target in (10, 95))
+    scoring.low_texts.value, scoring.high_texts.value = BREAK.join(low), BREAK.join(high)
+    likened = Likened(tuple(low), tuple(high))
+    assert studio.ways == start | {"Self-mockery": likened}
+    fields(studio, 3)[0].value = "Mockery"  # renamed, and scored as before
+    assert studio.ways["Mockery"] == likened and "Self-mockery" not in studio.ways
+    studio.file.value = "mine"
+    studio.save.click()
+    assert "mine.judge.yaml" not in studio.file.options
+    assert read_ways(tmp_path / "mine.judge.yaml")["Mockery"] == likened
+    studio.undo.click()
+    studio.undo.click()
+    assert studio.ways == start
+    studio.load.click()
+    assert studio.ways["Mockery"] == likened and studio.valid.criteria[3].name == "Mockery"
+    (tmp_path / "mine.judge.yaml").write_text("Mockery: {kind: guessed}")
+    studio.load.click()
+    assert "Not loaded. &#x27;Mockery&#x27;: a way to score it has a kind" in studio.state.value
+    scoring.criterion.value = "Mockery"
+    scoring.kind.value = NONE
+    assert "Mockery" not in studio.ways
+    studio.save.click()
+    assert [path.name for path in tmp_path.glob("mine.judge-before-*")]  # what was written there is kept
+
+
+def test_the_open_text_becomes_an_example(studio):
+    studio.live.selected_index = 1
+    scoring = studio.live.scoring
+    scoring.kind.value = LIKENED
+    scoring.add_high.click()
+    studio.live.picked.value = "Rococo, low"
+    scoring.add_low.click()
+    texts = studio.live.texts()
+    assert scoring.high_texts.value == texts["Rococo, high"] and scoring.low_texts.value == texts["Rococo, low"]
+
+
+def test_principles_and_names_of_levels_can_be_edited(studio):
+    studio.principles.value = "Be brief.\n\n Ask. "
+    studio.levels[4].value = "Bare"
+    assert studio.valid.guiding_principles == ["Be brief.", "Ask."] and studio.valid.levels[4] == "Bare"
+    studio.levels[0].value = " "
+    assert "The name of level 1 is empty" in studio.state.value
+    studio.undo.click()
+    studio.undo.click()
+    assert studio.levels[4].value == "Bare plaster" and studio.principles.value == "Be brief.\nAsk."
+
+
+def test_a_rubric_that_was_saved_in_the_runs_folder_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    mine = rubric_studio("rococo")
+    mine.file.value = "my_style"
+    mine.save.click()
+    assert "load_rubric(&#x27;my_style&#x27;) reads it" in mine.state.value
+    assert load_rubric("my_style") == load_rubric(tmp_path / "embedded" / "my_style.yaml")
 
 
 def test_a_slider_moves_the_ranking_in_under_100_ms(studio):
@@ -191,10 +337,11 @@ def test_undo_and_reset(studio):
 def test_another_rubric_can_be_picked_and_undone(studio):
     studio.title.value = "Mine"
     studio.source.value = "esoteric"
-    assert studio.title.value == "Esoteric" and studio.live.style_of.value == "esoteric"
+    assert studio.title.value == "Esoteric" and set(studio.ways.values()) == set(ways_of(studio.valid).values())
     assert fields(studio, 0)[0].value == "Symbolic reading"
     studio.undo.click()
-    assert studio.title.value == "Mine" and studio.source.value == studio.live.style_of.value == "rococo"
+    assert studio.title.value == "Mine" and studio.source.value == "rococo"
+    assert set(studio.ways) == {criterion["name"] for criterion in studio.draft["criteria"]}
 
 
 def test_undo_back_to_an_invalid_draft_of_another_rubric(studio):
@@ -237,8 +384,7 @@ def test_save_and_load(studio, tmp_path):
     studio.source.value = "creative_chaos"
     studio.load.click()
     assert studio.valid == saved and studio.source.value == "mine.yaml"
-    assert studio.live.style_of.value == "rococo"
-    assert "a guess, not a measurement" in studio.live.scores.value
+    assert "No score yet" not in studio.live.scores.value and studio.ways["Bows"].criterion == "Courtly address"
     kept = copy.deepcopy(studio.draft)
     (tmp_path / "bad.yaml").write_text("title: [")
     for name, words in (
@@ -283,7 +429,7 @@ def test_all_text_is_shown_as_text(studio):
     fields(studio, 0)[3].value = EVIL
     assert studio.live.picked.value == live.OWN
     seen = [studio.state.value, studio.live.scores.value, studio.weights.children[0].children[0].value]
-    for tab, view in ((1, studio.live.table), (2, studio.live.teacher), (3, studio.live.system)):
+    for tab, view in ((2, studio.live.table), (3, studio.live.teacher), (4, studio.live.system)):
         studio.live.selected_index = tab
         seen.append(view.value)
     for page in seen:
@@ -294,13 +440,13 @@ def test_all_text_is_shown_as_text(studio):
 
 
 def test_views_of_prompts(studio):
-    studio.live.selected_index = 3
+    studio.live.selected_index = 4
     studio.live.target.value = 10
     page = studio.live.system.value
     assert "The recorded system prompt:" in page and "bare, plain prose" in page
     studio.title.value = "Mine"
     assert "written before your edits" in studio.live.system.value and "# Mine" in studio.live.system.value
-    studio.live.selected_index = 2
+    studio.live.selected_index = 3
     studio.live.prompt.value = load_prompts()[3]["prompt"]
     page = studio.live.teacher.value
     assert "score 10 out of 100" in page and "The Lighthouse" in page
@@ -329,5 +475,7 @@ def test_on_pages_without_widgets_there_is_a_sentence(studio):
 def test_a_text_that_the_judge_cannot_read_is_shown_as_such():
     german = "Der Regen fiel den ganzen Tag auf die Dächer der Stadt, und niemand ging hinaus, der nicht musste."
     rubric = load_rubric("rococo")
-    page = live.scores_view(rubric, rubric, "rococo", {live.OWN: german}, live.OWN)
-    assert "no score: not English" in page and "degenerate:" not in page
+    page = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: german}, live.OWN)
+    assert "no score × 30%" in page and ">none<" in page and "degenerate:" not in page
+    short = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "Bow low."}, live.OWN)
+    assert "too short to be scored" in short

@@ -2,6 +2,8 @@
 
 import ipywidgets as w
 
+from cpt_utils.rubrics import LEVEL_SCORES
+
 WIDE = {"description_width": "110px"}
 
 
@@ -34,7 +36,7 @@ def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
     """A criterion's name (filled in later), its weight as a slider, and a button to remove it."""
     slider = w.FloatSlider(
         value=weight,
-        min=step,
+        min=0,
         max=100,
         step=step,
         readout_format=".1f",
@@ -44,6 +46,32 @@ def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
     name = w.HTML(layout=w.Layout(flex="0 0 150px"))
     parts = [name, slider, button("✕", "Remove this criterion", on_remove, "36px")]
     return w.HBox(parts, layout=w.Layout(align_items="center"))
+
+
+def rubric_panel(on_type) -> w.Accordion:
+    """Fields for what a rubric says as a whole; `on_type` gets the path of the field, and its text or list of lines."""
+    levels = [field(f"Level {score}") for score in LEVEL_SCORES]
+    texts = [field("Title"), field("Objective", w.Textarea, rows=4), *levels]
+    paths = [("title",), ("objective",), *(("levels", place) for place in range(len(levels)))]
+    for made, path in zip(texts, paths):
+        made.observe(lambda change, path=path: on_type(path, change["new"]), "value")
+    principles = field("Principles", w.Textarea, rows=4, placeholder="one a line")
+    principles.observe(lambda change: on_type(("guiding_principles",), _lines(change["new"])), "value")
+    panel = w.Accordion([w.VBox([*texts[:2], principles, *levels])])
+    panel.set_title(0, "The whole rubric")
+    panel.selected_index = None
+    return panel
+
+
+def fill_rubric_panel(panel: w.Accordion, draft: dict) -> None:
+    """Put a draft's texts into the fields of `rubric_panel`."""
+    texts = [draft["title"], draft["objective"], "\n".join(draft["guiding_principles"]), *draft["levels"]]
+    for made, text in zip(panel.children[0].children, texts):
+        made.value = text
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in map(str.strip, text.splitlines()) if line]
 
 
 def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:

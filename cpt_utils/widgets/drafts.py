@@ -8,10 +8,13 @@ from pathlib import Path
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
+from cpt_utils.ways import Way, read_ways, ways_of, write_ways
 
 STEP = 0.5
-"""Weights move in steps of this many percent, and none goes below one step."""
+"""Weights move in steps of this many percent; 0 is a weight, too."""
 MOST_CRITERIA = 12
+WAYS = ".judge.yaml"
+"""How the file ends that says how a rubric's criteria are scored."""
 PLACEHOLDER_LEVELS = [
     "Everywhere, and unmistakable.",
     "In most places.",
@@ -22,15 +25,10 @@ PLACEHOLDER_LEVELS = [
 
 
 def apportion(shares: list[float], total: float = 100.0) -> list[float]:
-    """Weights proportional to `shares`, in whole steps, none below one step, that sum exactly to `total`."""
-    units = round(total / STEP)
-    if units < len(shares):
-        raise RubricError(f"{len(shares)} criteria do not fit into {total:g} percent: remove some.")
+    """Weights proportional to `shares`, in whole steps, that sum exactly to `total`; equal ones where all are 0."""
     shares = shares if sum(shares) > 0 else [1.0] * len(shares)
-    # Every criterion gets its one step first, so that proportions apply to what is left.
-    exact = [max(share / sum(shares) * units, 1.0) for share in shares]
-    spare = sum(exact) - len(exact)
-    exact = [1 + (x - 1) * (units - len(shares)) / spare if spare else units / len(shares) for x in exact]
+    units = round(total / STEP)
+    exact = [share / sum(shares) * units for share in shares]
     weights = [int(x + 1e-9) for x in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: weights[i] - exact[i])
     for i in by_remainder[: units - sum(weights)]:
@@ -43,7 +41,7 @@ def rebalance(weights: list[float], index: int, value: float) -> list[float]:
     others = [weight for i, weight in enumerate(weights) if i != index]
     if not others:
         return [100.0]
-    value = min(max(round(value / STEP) * STEP, STEP), 100 - STEP * len(others))
+    value = min(max(round(value / STEP) * STEP, 0.0), 100.0)
     rest = apportion(others, 100 - value)
     return [*rest[:index], value, *rest[index:]]
 
@@ -88,6 +86,8 @@ def checked(draft: dict) -> Rubric:
 
     filled(draft["title"], "The title")
     filled(draft["objective"], "The objective")
+    for number, name in enumerate(draft["levels"], 1):
+        filled(name, f"The name of level {number}")
     for number, criterion in enumerate(draft["criteria"], 1):
         filled(criterion["name"], f"The name of criterion {number}")
         for level, text in zip(draft["levels"], criterion["levels"]):
@@ -168,23 +168,31 @@ def load_draft(path: Path) -> Rubric:
     return Rubric.from_yaml(path)
 
 
-def nearest_style(rubric: Rubric, names_by_style: dict[str, list[str]]) -> str:
-    """The shipped rubric whose criteria this one shares most: the style that the judge can score it by."""
-    if rubric.name in names_by_style:
-        return rubric.name
-    own = {criterion.name for criterion in rubric.criteria}
-    return max(names_by_style, key=lambda style: len(own & set(names_by_style[style])))
+def save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> None:
+    """Write how the criteria are scored beside a rubric's file, where the series' judge does not say it anyway."""
+    beside = path.with_suffix(WAYS)
+    mine = {c.name: ways[c.name] for c in rubric.criteria if c.name in ways}
+    if beside.exists() or mine != ways_of(rubric):
+        try:
+            write_ways(beside, mine)
+        except OSError as error:
+            raise RubricError(f"{beside.name} cannot be written ({error.strerror}): check the folder.") from None
 
 
-def weighted_score(rubric: Rubric, judgement) -> dict:
-    """What a judgement (judging.Judgement) makes under a rubric's weights: {total, parts, measured}.
+def load_ways(path: Path, rubric: Rubric) -> dict[str, Way]:
+    """How the criteria of the rubric in a file are scored: as was saved beside it, else by the series' judge."""
+    beside = path.with_suffix(WAYS)
+    return read_ways(beside) if beside.exists() else ways_of(rubric)
 
-    `parts`: name -> (score, whether the judge has measures for this criterion). For a criterion that is
-    new or renamed, the judge's score of the whole style stands in, as nothing better is known offline;
-    `measured` says how much of the weight does not rest on that.
+
+def scored(rubric: Rubric, ways: dict[str, Way], text: str) -> dict:
+    """What a text gets under a rubric's weights: {parts, total, rests_on}.
+
+    `parts`: name -> score, None for a criterion that nobody has said how to score, or that cannot be read. `total` is
+    the mean of the others by their weights, None without any; `rests_on` says how much of the weight has a score.
     """
-    known = judgement.by_criterion
-    whole = judgement.score or 0.0  # None: a text that the judge cannot read
-    parts = {c.name: (known.get(c.name, whole), c.name in known) for c in rubric.criteria}
-    total = sum(c.weight * parts[c.name][0] for c in rubric.criteria) / 100
-    return {"total": total, "parts": parts, "measured": sum(c.weight for c in rubric.criteria if parts[c.name][1])}
+    parts = {c.name: ways[c.name].scores([text])[0] if c.name in ways else None for c in rubric.criteria}
+    known = [c for c in rubric.criteria if parts[c.name] is not None]
+    rests_on = sum(c.weight for c in known)
+    total = sum(c.weight * parts[c.name] for c in known) / rests_on if rests_on else None
+    return {"parts": parts, "total": total, "rests_on": rests_on}

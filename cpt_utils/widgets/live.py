@@ -1,43 +1,26 @@
 """What an edited rubric does, live and without a language model: scores, ranking and prompts."""
 
-import functools
-
 import ipywidgets as w
 
-from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, load_responses, summary_messages, system_prompt, teacher_messages
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.ways import Way, flaw
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import field
+from cpt_utils.widgets.scoring import ScoringView
 
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 OWN = "your text"
 HOW = (
-    "Totals are the criterion scores of the offline judge, weighed by your weights. The judge counts traces "
-    "of style in the text and does not read the rubric: editing a description or a level changes the "
-    "prompts, not these scores. ✗ marks a degenerate text, or one without a score; ▲▼ show how far a text "
-    "moved from its rank at the start."
+    "Totals weigh the scores of the criteria by your weights. A criterion is scored as the tab Scoring says; what is "
+    "written in descriptions and levels changes the prompts, not these scores. ✗ marks a degenerate text; ▲▼ show how "
+    "far a text moved from its rank at the start."
 )
-STAND_IN = (
-    "* The offline judge has no measures for this criterion (it is new or renamed). Its score of the whole "
-    "{style} style stands in: a guess, not a measurement. Measured: {measured:g} of the 100 points of "
-    "weight."
+UNSCORED = (
+    "No score yet for {names}: say in the tab Scoring how to score it. Totals rest on {rests_on:g} of 100 points."
 )
-
-
-@functools.lru_cache(maxsize=2000)
-def judged(style: str, response: str) -> Judgement:
-    """A text's judgement, computed once: a moving slider only weighs it anew."""
-    return embedded_judge().score(style, "", response)
-
-
-def flagged(judgement: Judgement) -> str:
-    """What is wrong with a text, or with scoring it; "" for nothing."""
-    if judgement.degenerate:
-        return f"degenerate: {judgement.reason}"
-    return f"no score: {judgement.reason}" if judgement.score is None else ""
 
 
 def texts_for(prompt: str, own: str = "") -> dict[str, str]:
@@ -50,38 +33,44 @@ def texts_for(prompt: str, own: str = "") -> dict[str, str]:
     return texts | ({OWN: own.strip()} if own.strip() else {})
 
 
-def ranked(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str]) -> list[dict]:
-    """Texts by their total under `rubric`, best first, each with its rank under the rubric at the start."""
+def ranked(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str]) -> list[dict]:
+    """Texts by their total under `rubric`, best first, each with its rank under the rubric at the start.
+
+    `ways`: how each criterion is scored (ways.ways_of). A text without a total comes last.
+    """
     entries = []
     for label, words in texts.items():
-        judgement = judged(style, words)
-        entries.append(
-            {
-                "label": label,
-                "text": words,
-                "own": label == OWN,
-                "flag": flagged(judgement),
-                **drafts.weighted_score(rubric, judgement),
-                "first": drafts.weighted_score(start, judgement)["total"],
-            }
-        )
-    for rank, entry in enumerate(sorted(entries, key=lambda e: -e["first"]), 1):
+        entry = {"label": label, "text": words, "own": label == OWN, "flag": flagged(words)}
+        first = drafts.scored(start, ways, words)["total"]
+        entries.append(entry | drafts.scored(rubric, ways, words) | {"first": first})
+    for rank, entry in enumerate(sorted(entries, key=lambda e: -_number(e["first"])), 1):
         entry["before"] = rank
-    return sorted(entries, key=lambda e: -e["total"])
+    return sorted(entries, key=lambda e: -_number(e["total"]))
 
 
-def scores_view(rubric: Rubric, start: Rubric, style: str, texts: dict[str, str], picked: str) -> str:
-    """Bars per criterion of the picked text, and the ranking of all."""
-    entries = ranked(rubric, start, style, texts)
+def _number(total: float | None) -> float:
+    return -1.0 if total is None else total
+
+
+def flagged(text: str) -> str:
+    """What is wrong with a text; "" for nothing. One of a few words has hardly a style to measure."""
+    reason = flaw(text)
+    return "too short to be scored" if reason == "empty" and any(map(str.isalnum, text)) else reason
+
+
+def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str], picked: str) -> str:
+    """The picked text with its score by criterion, and the ranking of all."""
+    entries = ranked(rubric, start, ways, texts)
     one = next(entry for entry in entries if entry["label"] == picked)
-    stand_in = ""
-    if one["measured"] != 100:
-        stand_in = views.note(STAND_IN.format(style=LABELS[style], measured=one["measured"]))
+    lacking = [criterion.name for criterion in rubric.criteria if criterion.name not in ways]
+    told = UNSCORED.format(names=", ".join(lacking), rests_on=one["rests_on"]) if lacking else ""
     return (
-        views.criterion_bars(rubric, one, one["flag"])
-        + stand_in
-        + "<div style='margin-top:8px'><b>All texts for this prompt</b></div>"
-        + views.ranking(entries)
+        "<div><b>All texts for this prompt</b></div>"
+        + views.ranking(entries, picked)
+        + (views.status(told) if told else "")
+        + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"
+        + views.criterion_bars(rubric, one)
+        + views.whole_text(one["text"])
         + views.note(HOW)
     )
 
@@ -106,14 +95,16 @@ def system_view(rubric: Rubric, target: int) -> str:
 
 
 class LiveViews(w.Tab):
-    """Tabs that show a rubric (`show`): scores of recorded and pasted texts, its table, and its prompts."""
+    """Tabs that show a rubric (`show`): scores of recorded and pasted texts, how they come about, its table, prompts.
 
-    def __init__(self):
-        self.rubric = self.start = None
+    `on_way(name, way)` hears how a criterion shall be scored from now on; None: not at all.
+    """
+
+    def __init__(self, on_way):
+        self.rubric, self.start, self.ways = None, None, {}
         prompts = [prompt["prompt"] for prompt in load_prompts()]
         targets = [(f"{name} ({target})", target) for name, target in TARGETS.items()]
         self.prompt = field("Prompt", w.Dropdown, options=prompts)
-        self.style_of = field("Judged as", w.Dropdown, options=SHIPPED)
         self.own = field(
             "Your text",
             w.Textarea,
@@ -121,45 +112,52 @@ class LiveViews(w.Tab):
             continuous_update=True,
             placeholder="Paste a text here to see how it scores",
         )
-        self.picked = field("Bars for", w.Dropdown, options=list(texts_for(prompts[0])))
+        self.picked = field("Open text", w.Dropdown, options=list(texts_for(prompts[0])))
         self.target = w.ToggleButtons(options=targets, value=TARGETS["high"], style={"button_width": "90px"})
         html = [w.HTML().add_class("cpt-view") for _ in range(4)]
         self.scores, self.table, self.teacher, self.system = html
+        self.scoring = ScoringView(on_way)
         super().__init__(
             [
-                w.VBox([self.prompt, self.style_of, self.own, self.picked, self.scores]),
+                w.VBox([self.prompt, self.picked, self.own, self.scores]),
+                self.scoring,
                 self.table,
                 w.VBox([self.target, self.prompt, self.teacher]),
                 w.VBox([self.target, self.system]),
             ],
             selected_index=0,
         )
-        for place, title in enumerate(("Scores", "Rubric", "Teacher prompt", "System prompt")):
+        for place, title in enumerate(("Scores", "Scoring", "Rubric", "Teacher prompt", "System prompt")):
             self.set_title(place, title)  # not by `titles`, which ipywidgets 7 (Colab's) lacks
         self.own.observe(self._pasted, "value")
-        for each in (self.prompt, self.style_of, self.picked, self.target):
+        for each in (self.prompt, self.picked, self.target):
             each.observe(self._draw, "value")
         self.observe(self._draw, "selected_index")
 
-    def start_with(self, rubric: Rubric) -> None:
-        """Show a rubric that was just opened; the judge scores by the shipped style that is nearest to it."""
-        style = drafts.nearest_style(rubric, embedded_judge().parts)
+    def start_with(self, rubric: Rubric, ways: dict[str, Way]) -> None:
+        """Show a rubric that was just opened."""
         self.rubric = None  # draw once, when all is set
-        self.style_of.value, self.picked.value = style, f"{LABELS[style]}, high"
-        self.show(rubric, rubric)
+        label = f"{LABELS.get(rubric.name, '')}, high"
+        self.picked.value = label if label in self.picked.options else self.picked.options[0]
+        self.show(rubric, rubric, ways)
 
-    def show(self, rubric: Rubric, start: Rubric) -> None:
+    def show(self, rubric: Rubric, start: Rubric, ways: dict[str, Way]) -> None:
         """Show a valid rubric; ranks are compared with those under `start`."""
-        self.rubric, self.start = rubric, start
+        self.rubric, self.start, self.ways = rubric, start, ways
         self._draw()
+
+    def texts(self) -> dict[str, str]:
+        """The texts on view, by label."""
+        return texts_for(self.prompt.value, self.own.value)
 
     def _pasted(self, change: dict) -> None:
         """A text that has just been pasted is the one to show."""
         rubric, self.rubric = self.rubric, None
-        texts = list(texts_for(self.prompt.value, change["new"]))
-        picked = OWN if OWN in texts and not change["old"].strip() else self.picked.value
+        texts, picked = list(self.texts()), self.picked.value
+        if OWN in texts and not change["old"].strip():
+            picked = OWN
         self.picked.options = texts
-        self.picked.value = picked if picked in texts else f"{LABELS[self.style_of.value]}, high"
+        self.picked.value = picked if picked in texts else texts[0]
         self.rubric = rubric
         self._draw()
 
@@ -169,12 +167,12 @@ class LiveViews(w.Tab):
             return
         tab, target = self.selected_index, self.target.value
         if tab == 0:
-            texts = texts_for(self.prompt.value, self.own.value)
-            style, picked = self.style_of.value, self.picked.value
-            self.scores.value = scores_view(self.rubric, self.start, style, texts, picked)
+            self.scores.value = scores_view(self.rubric, self.start, self.ways, self.texts(), self.picked.value)
         elif tab == 1:
-            self.table.value = views.rubric_table(self.rubric)
+            self.scoring.show(self.rubric, self.ways, self.texts(), self.picked.value)
         elif tab == 2:
+            self.table.value = views.rubric_table(self.rubric)
+        elif tab == 3:
             self.teacher.value = teacher_view(self.rubric, self.prompt.value, target)
         else:
             self.system.value = system_view(self.rubric, target)

@@ -8,9 +8,19 @@ import ipywidgets as w
 
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
-from cpt_utils.runtime.errors import RubricError
+from cpt_utils.runtime.errors import JudgeError, RubricError
+from cpt_utils.ways import Way, ways_of
 from cpt_utils.widgets import drafts, views
-from cpt_utils.widgets.controls import button, column, criterion_panel, discard, field, row, weight_row
+from cpt_utils.widgets.controls import (
+    button,
+    column,
+    criterion_panel,
+    discard,
+    fill_rubric_panel,
+    row,
+    rubric_panel,
+    weight_row,
+)
 from cpt_utils.widgets.live import SHIPPED, LiveViews
 
 
@@ -18,13 +28,17 @@ def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | N
     """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
 
     `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
-    run's folder. No language model is used: scores come from the offline judge.
+    run's folder. No language model is used: each criterion is scored by the series' judge, by a style measure, or by
+    example texts, as the tab Scoring says.
     """
     return RubricStudio(load_rubric(rubric), Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
 
 
 class RubricStudio(w.VBox):
-    """The widget behind `rubric_studio`. `draft` is what was typed, `valid` the last valid rubric."""
+    """The widget behind `rubric_studio`. `draft` is what was typed, `valid` the last valid rubric.
+
+    `ways` says how its criteria are scored: AnchorJudge(studio.valid, studio.ways) is that judge, once all have one.
+    """
 
     def __init__(self, rubric: Rubric, folder: Path):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
@@ -32,11 +46,11 @@ class RubricStudio(w.VBox):
         self._build()
         editor = column(
             [
-                self.title,
-                self.objective,
                 w.HTML("<b>Weights</b> (they always sum to 100)"),
                 self.weights,
                 self.add,
+                w.HTML("<b>Words</b>: title, objective, principles, names of the levels"),
+                self.words,
                 w.HTML("<b>Criteria</b>: names, descriptions, levels"),
                 self.criteria,
             ],
@@ -49,7 +63,7 @@ class RubricStudio(w.VBox):
                 row(editor, column([self.live], "440px", "1.3")),
             ]
         )
-        self._open(rubric.model_dump(), rubric.name)
+        self._open(rubric, rubric.name, ways_of(rubric))
         self._list_files()
 
     def __repr__(self) -> str:
@@ -70,14 +84,13 @@ class RubricStudio(w.VBox):
         self.load = button("Load", "Read a rubric from this file", self._load)
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
 
-        self.title, self.objective = field("Title"), field("Objective", w.Textarea, rows=4)
+        self.words = rubric_panel(self._typed)
+        self.title, self.objective, self.principles, *self.levels = self.words.children[0].children
         self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
         add = partial(self._edit, drafts.add_criterion)
         self.add = button("Add a criterion", "A new criterion of average weight", add)
 
-        self.live = LiveViews()
-        self.title.observe(lambda c: self._typed(("title",), c["new"]), "value")
-        self.objective.observe(lambda c: self._typed(("objective",), c["new"]), "value")
+        self.live = LiveViews(self._scored)
         self.source.observe(self._pick_source, "value")
 
     def _fill(self) -> None:
@@ -87,7 +100,7 @@ class RubricStudio(w.VBox):
         draft, shipped = self.draft, self.opened in shipped_rubrics()
         self.source.options = SHIPPED if shipped else [*SHIPPED, (self.opened, self.opened)]
         self.source.value = self.opened
-        self.title.value, self.objective.value = draft["title"], draft["objective"]
+        fill_rubric_panel(self.words, draft)
         rows = [
             weight_row(c["weight"], drafts.STEP, partial(self._weighed, i), partial(self._remove, i))
             for i, c in enumerate(draft["criteria"])
@@ -109,25 +122,30 @@ class RubricStudio(w.VBox):
             line.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
             self.criteria.set_title(i, criterion["name"] or f"criterion {i + 1}")
 
-    def _open(self, data: dict, source: str) -> None:
-        self.draft, self.original, self.opened = copy.deepcopy(data), copy.deepcopy(data), source
-        self.live.start_with(Rubric.checked(data))
+    def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
+        self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
+        self.ways = self.begun = ways
+        self.live.start_with(rubric, ways)
         self._fill()
         self._changed()
 
     def _remember(self, key: str | None = None) -> None:
-        kept = ("draft", "original", "opened")
+        kept = ("draft", "original", "opened", "ways", "begun")
         self.history.remember({name: getattr(self, name) for name in kept}, key)
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
             self._remember()
-            self._open(load_rubric(change["new"]).model_dump(), change["new"])
+            rubric = load_rubric(change["new"])
+            self._open(rubric, rubric.name, ways_of(rubric))
 
-    def _typed(self, path: tuple, value: str) -> None:
+    def _typed(self, path: tuple, value: str | list[str]) -> None:
         if self.quiet:
             return
         self._remember()
+        if path[0] == "criteria" and path[2] == "name":  # a criterion is scored as before, whatever it is called
+            old = self.draft["criteria"][path[1]]["name"]
+            self.ways = {value if name == old else name: way for name, way in self.ways.items()}
         self.draft = copy.deepcopy(self.draft)
         reduce(lambda data, key: data[key], path[:-1], self.draft)[path[-1]] = value
         self._name_rows()
@@ -135,6 +153,12 @@ class RubricStudio(w.VBox):
 
     def _typed_in(self, index: int, path: tuple, value: str) -> None:
         self._typed(("criteria", index, *path), value)
+
+    def _scored(self, name: str, way: Way | None) -> None:
+        """From now on a criterion is scored this way, or not at all."""
+        self._remember(f"way {name}")
+        self.ways = {other: kept for other, kept in self.ways.items() if other != name} | ({name: way} if way else {})
+        self._changed()
 
     def _weighed(self, index: int, value: float) -> None:
         # Browsers send a slider's value back when they first draw it, a little off: that is no move.
@@ -151,23 +175,25 @@ class RubricStudio(w.VBox):
         self.quiet = False
         self._changed()
 
-    def _edit(self, change) -> None:
-        """Apply a function of the draft that may refuse with a RubricError."""
+    def _edit(self, change, ways: dict[str, Way] | None = None) -> None:
+        """Apply a function of the draft that may refuse with a RubricError, and its ways to score, if they change."""
         try:
             draft = change(self.draft)
         except RubricError as error:
             self.state.value = views.status(str(error), "error")
             return
         self._remember()
-        self.draft = copy.deepcopy(draft)
+        self.draft, self.ways = copy.deepcopy(draft), self.ways if ways is None else ways
         self._fill()
         self._changed()
 
     def _remove(self, index: int) -> None:
-        self._edit(lambda draft: drafts.remove_criterion(draft, index))
+        gone = self.draft["criteria"][index]["name"]
+        rest = {name: way for name, way in self.ways.items() if name != gone}
+        self._edit(lambda draft: drafts.remove_criterion(draft, index), rest)
 
     def _reset(self) -> None:
-        self._edit(lambda draft: self.original)
+        self._edit(lambda draft: self.original, self.begun)
 
     def _undo(self) -> None:
         if (state := self.history.back()) is None:
@@ -177,7 +203,7 @@ class RubricStudio(w.VBox):
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
-            self.live.start_with(Rubric.checked(self.original))
+            self.live.start_with(Rubric.checked(self.original), self.begun)
         self._fill()
         self._changed()
 
@@ -186,12 +212,14 @@ class RubricStudio(w.VBox):
             path = drafts.yaml_path(self.folder, self.file.value)
             there = path.exists()
             rubric = drafts.save_draft(self.draft, path, self.known.get(path))
+            drafts.save_ways(path, rubric, self.ways)
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
         self.known[path] = drafts.text_of(path)
         self._list_files()
-        words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}, as the rubric {rubric.name!r}."
+        by = path.stem if self.folder == files.run_dir(profiles.load_profile("auto")) else str(path)
+        words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
         self.state.value = views.status(words, "ok")
 
     def _load(self) -> None:
@@ -199,26 +227,29 @@ class RubricStudio(w.VBox):
             path = drafts.yaml_path(self.folder, self.file.value)
             before = drafts.text_of(path)
             rubric = drafts.load_draft(path)
-        except RubricError as error:
+            ways = drafts.load_ways(path, rubric)
+        except (RubricError, JudgeError) as error:
             self.state.value = views.status(f"Not loaded. {error}", "error")
             return
         self.known[path] = before
         self._remember()
-        self._open(rubric.model_dump(), path.name)
+        self._open(rubric, path.name, ways)
         self.state.value = views.status(f"Loaded {path.name}.", "ok")
 
     def _list_files(self) -> None:
-        self.file.options = sorted(path.name for path in self.folder.glob("*.y*ml"))
+        names = sorted(path.name for path in self.folder.glob("*.y*ml"))
+        self.file.options = [name for name in names if not name.endswith(drafts.WAYS)]
 
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""
-        self.undo.disabled, self.reset.disabled = not self.history.states, self.draft == self.original
+        same = self.draft == self.original and self.ways == self.begun
+        self.undo.disabled, self.reset.disabled = not self.history.states, same
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:
             words = f"{error} Your text is kept; the views show the last valid state."
             self.state.value = views.status(words, "error")
             return
-        edited = " (edited)" if self.draft != self.original else ""
+        edited = "" if same else " (edited)"
         self.state.value = views.status(f"{self.valid.title}{edited}: valid, weights sum to 100.", "ok")
-        self.live.show(self.valid, Rubric.checked(self.original))
+        self.live.show(self.valid, Rubric.checked(self.original), self.ways)

@@ -3,7 +3,7 @@
 import html
 
 from cpt_utils.plotting import NO_FORMULAS
-from cpt_utils.rubrics import LEVEL_SCORES, Rubric
+from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
 CELL = "text-align:left;vertical-align:top;padding:4px 6px;border:1px solid #8886;white-space:normal"
@@ -30,12 +30,11 @@ def status(words: str, kind: str = "info") -> str:
     )
 
 
-def bar(value: float, colour: str = BLUE, hatched: bool = False) -> str:
-    """A horizontal bar for a value of 0-100; hatched for values that are only a stand-in."""
-    fill = f"repeating-linear-gradient(45deg,{colour} 0 4px,transparent 4px 8px)" if hatched else colour
+def bar(value: float, colour: str = BLUE) -> str:
+    """A horizontal bar for a value of 0-100."""
     return (
         "<div style='background:#8883;height:14px;border-radius:2px;overflow:hidden;min-width:60px'>"
-        f"<div style='width:{min(max(value, 0), 100):.1f}%;height:100%;background:{fill}'></div></div>"
+        f"<div style='width:{min(max(value, 0), 100):.1f}%;height:100%;background:{colour}'></div></div>"
     )
 
 
@@ -71,31 +70,35 @@ def conversation(turns: list[dict]) -> str:
     )
 
 
-def criterion_bars(rubric: Rubric, scored: dict, flag: str) -> str:
-    """Bars of one text: a row per criterion, with what it adds to the total (drafts.weighted_score)."""
-    rows = "".join(
-        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(c.name)}"
-        f"{'' if known else '<b>*</b>'}</td>"
-        f"<td style='width:38%'>{bar(score, BLUE if known else GREY, not known)}</td>"
-        f"<td style='{NUMBER}'>{score:.0f} × {c.weight:g}%</td>"
-        f"<td style='{NUMBER}'>= {score * c.weight / 100:.1f}</td>"
-        "</tr>"
-        for c, (score, known) in ((c, scored["parts"][c.name]) for c in rubric.criteria)
-    )
-    flagged = f" <b>✗ {text(flag)}</b>" if flag else ""
+def criterion_bars(rubric: Rubric, entry: dict) -> str:
+    """Bars of one text (live.ranked): a row per criterion, with what it adds to the total."""
+    rows = "".join(_criterion_row(c, entry["parts"][c.name]) for c in rubric.criteria)
+    flagged = f" <b>✗ {text(entry['flag'])}</b>" if entry["flag"] else ""
+    total = "" if entry["total"] is None else f"{entry['total']:.1f}"
     return (
         f"<table style='width:100%;line-height:1.4'>{rows}<tr><td><b>total</b>{flagged}</td>"
-        f"<td>{bar(scored['total'], ORANGE)}</td><td></td>"
-        f"<td style='text-align:right;white-space:nowrap'><b>{scored['total']:.1f}</b></td></tr></table>"
+        f"<td>{bar(entry['total'] or 0, ORANGE)}</td><td></td>"
+        f"<td style='text-align:right;white-space:nowrap'><b>{total or 'none'}</b></td></tr></table>"
     )
 
 
-def ranking(entries: list[dict]) -> str:
-    """Texts by total {label, text, total, own, flag}, best first; `before` is the rank at first weights."""
+def _criterion_row(criterion: Criterion, score: float | None) -> str:
+    scored = score is not None
+    share = f"= {score * criterion.weight / 100:.1f}" if scored else ""
+    return (
+        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(criterion.name)}</td>"
+        f"<td style='width:38%'>{bar(score or 0, BLUE if scored else GREY)}</td>"
+        f"<td style='{NUMBER}'>{f'{score:.0f}' if scored else 'no score'} × {criterion.weight:g}%</td>"
+        f"<td style='{NUMBER}'>{share}</td></tr>"
+    )
+
+
+def ranking(entries: list[dict], opened: str = "") -> str:
+    """Texts by total {label, text, total, own, flag, before}, best first; `before` is the rank at first weights."""
 
     def moved(entry: dict, rank: int) -> str:
         by = entry["before"] - rank
-        if by == 0:
+        if by == 0 or entry["total"] is None:
             return ""
         return f"▲{by}" if by > 0 else f"▼{-by}"
 
@@ -103,11 +106,44 @@ def ranking(entries: list[dict]) -> str:
         f"<tr style='{'outline:2px solid ' + ORANGE if entry['own'] else ''}'>"
         f"<td style='text-align:right;padding-right:6px'>{rank}</td>"
         f"<td style='white-space:nowrap;padding-right:6px'>{moved(entry, rank)}</td>"
-        f"<td style='white-space:nowrap;padding-right:8px'>{text(entry['label'])}</td>"
-        f"<td style='width:24%'>{bar(entry['total'], ORANGE if entry['own'] else BLUE)}</td>"
-        f"<td style='text-align:right;padding:0 8px'>{entry['total']:.1f}{'✗' if entry['flag'] else ''}</td>"
-        "<td style='max-width:0;width:36%;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;"
-        f"font-size:12px;opacity:.8'>{html.escape(' '.join(entry['text'].split())[:120])}</td></tr>"
+        f"<td style='padding-right:8px'>{'<b>' * (entry['label'] == opened)}{text(entry['label'])}"
+        f"{'</b>' * (entry['label'] == opened)}</td>"
+        f"<td style='width:40%'>{bar(entry['total'] or 0, ORANGE if entry['own'] else BLUE)}</td>"
+        f"<td style='{NUMBER}'>{'none' if entry['total'] is None else format(entry['total'], '.1f')}"
+        f"{'✗' if entry['flag'] else ''}</td></tr>"
         for rank, entry in enumerate(entries, 1)
     )
     return f"<table style='width:100%;line-height:1.5;border-collapse:collapse'>{rows}</table>"
+
+
+def whole_text(words: str) -> str:
+    """One text to read, escaped, with its line breaks."""
+    return (
+        "<div style='border:1px solid #8886;padding:6px 10px;margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere;"
+        f"line-height:1.45;max-height:220px;overflow-y:auto'>{html.escape(words)}</div>"
+    )
+
+
+def strip(values: list[float], low: float, high: float) -> str:
+    """Where texts lie on a measure: a tick each, and the two anchors as lines marked 0 and 100."""
+    ends = [*values, low, high]
+    least, most = min(ends), max(ends)
+    width = (most - least) or 1.0
+
+    def place(value: float) -> str:
+        return f"{1 + 92 * (value - least) / width:.1f}%"
+
+    ticks = "".join(
+        f"<div style='position:absolute;left:{place(value)};top:14px;width:2px;height:16px;background:{BLUE};"
+        "opacity:.6'></div>"
+        for value in values
+    )
+    anchors = "".join(
+        f"<div style='position:absolute;left:{place(value)};top:0;height:34px;border-left:2px solid {ORANGE};"
+        f"padding-left:3px;font-size:11px;line-height:12px'>{label}</div>"
+        for label, value in (("0", low), ("100", high))
+    )
+    return (
+        "<div style='position:relative;height:36px;border-bottom:1px solid #8886;margin:4px 0'>"
+        f"{ticks}{anchors}</div>{note(f'{least:.3g} to {most:.3g}; a blue tick is a text of this prompt')}"
+    )

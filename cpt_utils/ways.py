@@ -1,0 +1,194 @@
+"""How one criterion of a rubric is scored: counted, likened to examples, or fitted on graded texts."""
+
+import functools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from cpt_utils.degenerate import degeneracy, readable
+from cpt_utils.judging import Judgement, embedded_judge
+from cpt_utils.measures import ENGLISH, style_measures
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import JudgeError
+
+LEAST_EXAMPLES = 2
+"""At each end: one example alone says as much about its subject as about its style."""
+
+
+@functools.lru_cache(maxsize=4000)
+def measured(text: str) -> dict[str, float]:
+    """A text's style measures, counted once however often a view asks."""
+    return style_measures(text)
+
+
+@functools.lru_cache(maxsize=4000)
+def flaw(text: str) -> str:
+    """Why a text counts as degenerate ("" if it does not), told once."""
+    return degeneracy(text)
+
+
+@functools.lru_cache(maxsize=4000)
+def _reads(text: str) -> bool:
+    return readable(text)
+
+
+@functools.lru_cache(maxsize=4000)
+def _judged(style: str, text: str) -> Judgement:
+    return embedded_judge().score(style, "", text)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A style measure and the two values of it that are worth 0 and 100; the second may be the smaller one."""
+
+    measure: str
+    low: float
+    high: float
+
+    def checked(self, name: str) -> "Counted":
+        """The same with numbers; a JudgeError says what is wrong with it for the criterion `name`."""
+        known = style_measures("")
+        if self.measure not in known:
+            raise JudgeError(f"{name!r}: there is no measure {self.measure!r}, only {', '.join(known)}.")
+        try:
+            low, high = float(self.low), float(self.high)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise JudgeError(
+                f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this has {self.low!r} and "
+                f"{self.high!r}."
+            )
+        if low == high:
+            raise JudgeError(f"{name!r}: both anchors are {low:g}; they must differ.")
+        return Counted(self.measure, low, high)
+
+    def scores(self, texts: list[str]) -> list[float | None]:
+        """0 to 100 for each text; None for one in a language that the measure says nothing about."""
+        return [self._score(text) for text in texts]
+
+    def _score(self, text: str) -> float | None:
+        if self.measure in ENGLISH and not _reads(text):
+            return None
+        return float(np.clip(100 * (measured(text)[self.measure] - self.low) / (self.high - self.low), 0, 100))
+
+
+@dataclass(frozen=True)
+class Likened:
+    """Example texts of both ends, told apart by their sentence embeddings: what lies nearer to which."""
+
+    low: tuple[str, ...]
+    high: tuple[str, ...]
+
+    def checked(self, name: str) -> "Likened":
+        """The same without blank examples and doubles; a JudgeError says what is wrong with it for `name`."""
+        ends = {}
+        for end in ("low", "high"):
+            ends[end] = tuple(dict.fromkeys(text.strip() for text in getattr(self, end) if text.strip()))
+            if len(ends[end]) < LEAST_EXAMPLES:
+                raise JudgeError(
+                    f"{name!r}: {len(ends[end])} example texts of the {end} end; give {LEAST_EXAMPLES} or more."
+                )
+        if both := set(ends["low"]) & set(ends["high"]):
+            raise JudgeError(f"{name!r}: {min(both)[:40]!r} stands at both ends; take it from one of them.")
+        return Likened(**ends)
+
+    def scores(self, texts: list[str]) -> list[float | None]:
+        """0 to 100 for each text: its place on the line from the low examples' mean embedding to the high ones'."""
+        from cpt_utils.models.embedding import embedder
+
+        low, high = (np.mean(embedder()(list(end)), axis=0) for end in (self.low, self.high))
+        way = high - low
+        places = (embedder()(texts) - low) @ way / max(float(way @ way), 1e-9)
+        return [float(place) for place in np.clip(100 * places, 0, 100)]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the series' judge makes of a criterion of a shipped rubric: a regression on graded texts."""
+
+    style: str
+    criterion: str
+
+    def checked(self, name: str) -> "Fitted":
+        """The same; a JudgeError says what is wrong with it for the criterion `name`."""
+        parts = embedded_judge().parts.get(self.style, {})
+        if self.criterion not in parts:
+            known = f"{self.style!r} has {', '.join(parts)}" if parts else f"there is no style {self.style!r}"
+            raise JudgeError(f"{name!r}: the series' judge has no criterion {self.criterion!r}: {known}.")
+        return self
+
+    def scores(self, texts: list[str]) -> list[float | None]:
+        """0 to 100 for each text; None for one that the judge cannot read."""
+        return [_judged(self.style, text).by_criterion.get(self.criterion) for text in texts]
+
+
+Way = Counted | Likened | Fitted
+KINDS = {"counted": Counted, "likened": Likened, "fitted": Fitted}
+"""By the names that files and the workbench use."""
+
+
+def ways_of(rubric: Rubric) -> dict[str, Way]:
+    """How the series' judge scores a rubric's criteria: those that it was fitted for, by their names."""
+    parts = embedded_judge().parts
+    own = {rubric.name: parts[rubric.name]} if rubric.name in parts else {}
+    found: dict[str, Way] = {}
+    for style, criteria in (own | parts).items():  # those of the rubric's own style come first
+        for criterion in rubric.criteria:
+            if criterion.name in criteria:
+                found.setdefault(criterion.name, Fitted(style, criterion.name))
+    return found
+
+
+def write_ways(path: Path, ways: dict[str, Way]) -> None:
+    """Write how criteria are scored to a YAML file; another one that stands there is kept under another name."""
+    text = yaml.safe_dump({name: to_data(way) for name, way in ways.items()}, sort_keys=False, allow_unicode=True)
+
+    def keep(place: Path) -> None:
+        if place.exists():
+            files.set_aside(place, files.before_now(place.name))
+
+    if not (path.is_file() and path.read_text("utf-8") == text):
+        files.write_whole(path, text, keep)
+
+
+def read_ways(path: Path | str) -> dict[str, Way]:
+    """What `write_ways` wrote: as AnchorJudge takes it. A JudgeError says what is wrong with the file."""
+    path = Path(path).expanduser()
+    try:
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or "no YAML in UTF-8"
+        raise JudgeError(f"{path.name} cannot be read ({why}): check the file.") from None
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise JudgeError(f"{path.name} does not map names of criteria to ways to score them.")
+    return {name: from_data(way, name) for name, way in data.items()}
+
+
+def to_data(way: Way) -> dict:
+    """A way as plain data, such as {"kind": "counted", "measure": "commas", "low": 0.0, "high": 9.0}."""
+    (kind,) = [name for name, made in KINDS.items() if isinstance(way, made)]
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(way).items()}
+    return {"kind": kind} | fields
+
+
+def from_data(data: dict, name: str) -> Way:
+    """The way that `to_data` wrote for the criterion `name`; a JudgeError says what is wrong with it."""
+    kind = data.get("kind") if isinstance(data, dict) else None
+    made = KINDS.get(kind) if isinstance(kind, str) else None
+    if made is None:
+        raise JudgeError(f"{name!r}: a way to score it has a kind, one of {', '.join(KINDS)}; this has {kind!r}.")
+    fields = {field: value for field, value in data.items() if field != "kind"}
+    if set(fields) != set(made.__dataclass_fields__):
+        raise JudgeError(f"{name!r}: {kind} needs {', '.join(made.__dataclass_fields__)}, and has {', '.join(fields)}.")
+    if made is Likened and not all(_is_texts(value) for value in fields.values()):
+        raise JudgeError(f"{name!r}: the examples of both ends are lists of texts.")
+    return made(**{field: tuple(v) if isinstance(v, list) else v for field, v in fields.items()}).checked(name)
+
+
+def _is_texts(value) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

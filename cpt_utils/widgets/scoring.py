@@ -1,0 +1,133 @@
+"""The studio's tab Scoring: how each criterion is scored, so that a rubric of one's own can be tried at once."""
+
+import ipywidgets as w
+import numpy as np
+
+from cpt_utils.measures import style_measures
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.ways import Counted, Fitted, Likened, Way, measured, ways_of
+from cpt_utils.widgets import views
+from cpt_utils.widgets.controls import button, field, row
+
+COUNTED, LIKENED, FITTED, NONE = "counted", "likened to examples", "by the series' judge", "not at all"
+BREAK = "\n\n"
+"""Between two examples: a blank line."""
+HOW = {
+    COUNTED: "A style measure is counted; in between the two values the score moves in a straight line.",
+    LIKENED: "A text is likened to your examples of both ends by sentence embeddings; a blank line parts two examples.",
+    FITTED: "A regression on graded texts of the shipped rubric; it knows this criterion by its name.",
+    NONE: "The criterion gets no score, and totals rest on the others.",
+}
+
+
+class ScoringView(w.VBox):
+    """Choose a criterion, and how it is scored; `on_way(name, way)` hears it, with None for not at all."""
+
+    def __init__(self, on_way):
+        self.on_way, self.quiet = on_way, True
+        self.rubric, self.ways, self.texts, self.opened = None, {}, {}, ""
+        self.criterion = field("Criterion", w.Dropdown)
+        self.kind = field("Scored", w.Dropdown, options=[COUNTED, LIKENED, FITTED, NONE])
+        self.measure = field("Measure", w.Dropdown, options=list(style_measures("")))
+        self.low, self.high = field("Worth 0", w.FloatText), field("Worth 100", w.FloatText)
+        self.spread = button("From these texts", "0 and 100 at the ends of what the texts on view have", self._spread)
+        self.strip = w.HTML().add_class("cpt-view")
+        self.low_texts, self.high_texts = (field(f"{end} texts", w.Textarea, rows=4) for end in ("Low", "High"))
+        self.add_low = button("The open text is low", "Add it to the low examples", lambda: self._add(self.low_texts))
+        self.add_high = button("... is high", "Add it to the high examples", lambda: self._add(self.high_texts))
+        self.state = w.HTML().add_class("cpt-told")
+        self.counted = w.VBox([self.measure, row(self.low, self.high), self.spread, self.strip])
+        self.likened = w.VBox([self.low_texts, self.high_texts, row(self.add_low, self.add_high)])
+        super().__init__([self.criterion, self.kind, self.counted, self.likened, self.state])
+        self.criterion.observe(self._fill, "value")
+        self.kind.observe(self._picked_kind, "value")
+        self.measure.observe(self._picked_measure, "value")
+        for each in (self.low, self.high, self.low_texts, self.high_texts):
+            each.observe(self._tell, "value")
+
+    def show(self, rubric: Rubric, ways: dict[str, Way], texts: dict[str, str], opened: str) -> None:
+        """Show how the criteria of a rubric are scored, beside these texts, of which `opened` is open."""
+        self.rubric, self.ways, self.texts, self.opened = rubric, ways, texts, opened
+        names = [criterion.name for criterion in rubric.criteria]
+        self.quiet = True
+        kept = self.criterion.value
+        self.criterion.options = names
+        lacking = [name for name in names if name not in ways]
+        self.criterion.value = kept if kept in names else (lacking or names)[0]
+        self._fill()
+
+    def _fill(self, _change=None) -> None:
+        """Put the way of the criterion into the fields."""
+        if self.rubric is None or self.criterion.value is None:
+            return
+        self.quiet, way = True, self.ways.get(self.criterion.value)
+        known = isinstance(way, Fitted) or self.criterion.value in ways_of(self.rubric)
+        self.kind.options = [COUNTED, LIKENED, *([FITTED] if known else []), NONE]
+        kinds = {Counted: COUNTED, Likened: LIKENED, Fitted: FITTED}
+        self.kind.value = kinds.get(type(way), NONE)
+        if isinstance(way, Counted):
+            self.measure.value, self.low.value, self.high.value = way.measure, way.low, way.high
+        if isinstance(way, Likened):
+            self.low_texts.value, self.high_texts.value = BREAK.join(way.low), BREAK.join(way.high)
+        elif way is None:
+            self.low_texts.value = self.high_texts.value = ""
+        self.quiet = False
+        self._draw()
+
+    def _draw(self) -> None:
+        kind = self.kind.value
+        self.counted.layout.display = None if kind == COUNTED else "none"
+        self.likened.layout.display = None if kind == LIKENED else "none"
+        if kind == COUNTED:
+            self.strip.value = views.strip(self._values(), self.low.value, self.high.value)
+        self.state.value = views.note(HOW[kind])
+
+    def _values(self) -> list[float]:
+        return [measured(text)[self.measure.value] for text in self.texts.values()]
+
+    def _picked_kind(self, _change) -> None:
+        if self.quiet:
+            return
+        if self.kind.value == COUNTED:
+            self._spread()
+        else:
+            self._tell()
+
+    def _picked_measure(self, _change) -> None:
+        if not self.quiet:
+            self._spread()
+
+    def _spread(self) -> None:
+        """Anchors at the ends of what the texts on view have, a few odd ones left out."""
+        low, high = np.percentile(self._values(), [5, 95])
+        self.quiet = True
+        self.low.value, self.high.value = round(float(low), 2), round(float(high) if high > low else low + 1.0, 2)
+        self.quiet = False
+        self._tell()
+
+    def _add(self, examples: w.Textarea) -> None:
+        examples.value = BREAK.join(filter(None, [examples.value.strip(), self.texts[self.opened]]))
+
+    def _tell(self, _change=None) -> None:
+        """Hand on what the fields say, once it holds."""
+        if self.quiet:
+            return
+        name = self.criterion.value
+        try:
+            way = self._way()
+            self.on_way(name, way and way.checked(name))
+        except JudgeError as error:
+            self._draw()
+            self.state.value = views.status(str(error), "error")
+
+    def _way(self) -> Way | None:
+        if self.kind.value == COUNTED:
+            return Counted(self.measure.value, self.low.value, self.high.value)
+        if self.kind.value == LIKENED:
+            ends = (self.low_texts.value, self.high_texts.value)
+            return Likened(*(tuple(part for part in end.split(BREAK) if part.strip()) for end in ends))
+        if self.kind.value == FITTED:
+            way = self.ways.get(self.criterion.value)
+            return way if isinstance(way, Fitted) else ways_of(self.rubric)[self.criterion.value]
+        return None

@@ -1,0 +1,256 @@
+"""Ways to score a criterion, marks of people, and how far they agree: exact small cases, and odd ones."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cpt_utils import agreement, marks, ways
+from cpt_utils.anchors import AnchorJudge
+from cpt_utils.prompts import load_responses
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import JudgeError, StoreError
+from cpt_utils.ways import Counted, Fitted, Likened
+
+RECORDED = load_responses()
+GERMAN = "Der Regen fiel den ganzen Tag auf die Dächer der kleinen Stadt, und niemand ging hinaus, der nicht musste."
+
+
+def texts_of(rubric: str, target: int) -> list[str]:
+    return [row["response"] for row in RECORDED if (row["rubric"], row["target"]) == (rubric, target)]
+
+
+# ---------------------------------------------------------------- ways
+
+
+def test_counting_goes_along_a_line_and_stays_within_bounds():
+    shouts = ["No. No. No.", "No! Yes. No.", "No! No! No!"]
+    rate = [ways.measured(text)["exclamations"] for text in shouts]
+    assert Counted("exclamations", 0, rate[2]).scores(shouts) == pytest.approx([0, 100 / 3, 100])
+    assert Counted("exclamations", rate[2], 0).scores(shouts) == pytest.approx([100, 200 / 3, 0])
+    assert Counted("exclamations", 0, rate[1]).scores(shouts)[2] == 100
+
+
+def test_words_that_are_english_say_nothing_of_other_languages():
+    assert Counted("hedge", 0, 5).scores([GERMAN]) == [None]
+    assert Counted("commas", 0, 10).scores([GERMAN])[0] > 0
+    assert Fitted("rococo", "Winding syntax").scores([GERMAN, "..."]) == [None, None]
+
+
+def test_likening_places_texts_between_examples_of_both_ends():
+    low, high = texts_of("esoteric", 10), texts_of("esoteric", 95)
+    way = Likened(tuple(low[:3]), tuple(high[:3]))
+    scores = [np.mean(way.scores(texts[3:])) for texts in (low, high)]
+    assert scores[0] + 25 < scores[1]
+    assert np.mean(way.scores(low[:3])) < 25 and np.mean(way.scores(high[:3])) > 75
+
+
+def test_fitted_ways_are_the_series_judges_own():
+    judge, text = ways.embedded_judge(), texts_of("rococo", 95)[0]
+    for criterion, score in judge.score("rococo", "", text).by_criterion.items():
+        assert Fitted("rococo", criterion).scores([text]) == [score]
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (Counted("coma", 0, 1), "'Air': there is no measure 'coma', only"),
+        (Counted("commas", 2, 2), "'Air': both anchors are 2; they must differ"),
+        (Counted("commas", "x", 2), "'Air': an anchor is"),
+        (Counted("commas", 0, float("inf")), "'Air': an anchor is"),
+        (Likened(("a",), ("b", "c")), "'Air': 1 example texts of the low end; give 2 or more"),
+        (Likened(("a", " a "), ("b", "c")), "'Air': 1 example texts of the low end"),
+        (Likened(("a", "b"), ("b", "c")), "'Air': 'b' stands at both ends"),
+        (Fitted("rococo", "Haste"), "no criterion 'Haste': 'rococo' has Ornamental diction"),
+        (Fitted("roccoco", "Haste"), "there is no style 'roccoco'"),
+    ],
+)
+def test_a_wrong_way_is_named_by_its_criterion(way, words):
+    with pytest.raises(JudgeError, match=words):
+        way.checked("Air")
+
+
+@pytest.mark.parametrize(
+    "way", [Counted("commas", 0.0, 9.5), Likened(("a", "b"), ("c", "d")), Fitted("rococo", "Winding syntax")]
+)
+def test_ways_go_through_files(way):
+    assert ways.from_data(json.loads(json.dumps(ways.to_data(way))), "Air") == way
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("counted", "has a kind, one of counted, likened, fitted; this has None"),
+        ({"kind": "guessed"}, "this has 'guessed'"),
+        ({"kind": ["counted"]}, "this has"),
+        ({"kind": "counted", "measure": "commas"}, "counted needs measure, low, high, and has measure"),
+        ({"kind": "likened", "low": "ab", "high": "cd"}, "lists of texts"),
+        ({"kind": "likened", "low": [1, 2], "high": ["c", "d"]}, "lists of texts"),
+    ],
+)
+def test_a_broken_file_of_ways_is_told(data, words):
+    with pytest.raises(JudgeError, match=f"'Air'.*{words}"):
+        ways.from_data(data, "Air")
+
+
+def test_a_judge_may_score_each_criterion_another_way():
+    rubric = load_rubric("rococo")
+    names = [criterion.name for criterion in rubric.criteria]
+    likened = Likened(tuple(texts_of("rococo", 10)[:2]), tuple(texts_of("rococo", 95)[:2]))
+    given = {name: Fitted("rococo", name) for name in names}
+    judge = AnchorJudge(rubric, given | {names[0]: likened, names[1]: ("commas", 0, 20)})
+    low, high = (judge.score(rubric, "", texts_of("rococo", target)[4]) for target in (10, 95))
+    assert low.score + 40 < high.score and list(high.by_criterion) == names
+    total = sum(c.weight * high.by_criterion[c.name] for c in rubric.criteria) / 100
+    assert high.score == pytest.approx(total)
+
+
+# ---------------------------------------------------------------- marks
+
+
+def mark(who, response, level, criterion=marks.ALL, **more):
+    return {"who": who, "response": response, "level": level, "criterion": criterion} | more
+
+
+def test_marks_are_kept_at_once_pooled_and_can_be_taken_back(tmp_path):
+    for each in (mark("Ann", "a", "low"), mark("Ann", "a", "high", why="bows"), mark("Ben", "a", "mid")):
+        marks.add_mark(tmp_path, each)
+    marks.add_mark(tmp_path, mark("Ben", "b", "low", "Doubt"))
+    assert marks.read_marks(tmp_path) == [
+        mark("Ann", "a", "high", why="bows"),
+        mark("Ben", "a", "mid"),
+        mark("Ben", "b", "low", "Doubt"),
+    ]
+    marks.add_mark(tmp_path, mark("Ben", "a", ""))
+    found = marks.read_marks(tmp_path)
+    assert [each["who"] for each in marks.about(found)] == ["Ann"]
+    assert len(marks.about(found, "Doubt")) == 1 and marks.by_text(marks.about(found)) == {"a": 95}
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["marks-Ann.jsonl", "marks-Ben.jsonl"]
+
+
+def test_the_half_that_tests_a_judge_is_the_same_for_everybody():
+    texts = [row["response"] for row in RECORDED]
+    share = np.mean([marks.is_test(text) for text in texts])
+    assert 0.4 < share < 0.6 and [marks.is_test(text) for text in texts] == [marks.is_test(text) for text in texts]
+    assert marks.text_key("Schnee \ud83d") == marks.text_key("Schnee ?")
+
+
+@pytest.mark.parametrize("who", ["", "../x", "a/b", ".x", "x" * 50, "a\\b", "\u0000"])
+def test_a_name_that_is_none_is_refused(tmp_path, who):
+    with pytest.raises(StoreError, match="is no name for a file of marks"):
+        marks.add_mark(tmp_path, mark(who, "a", "low"))
+    assert not list(Path(tmp_path).parent.glob("marks*")) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"who": "Ann", "level": "low"}, "marks-Ann.jsonl, row 1: no text in 'response'"),
+        ({"who": "Ann", "response": "a", "level": "huge"}, "row 1: 'huge' is no mark, only low, mid, high"),
+        ({"who": 3, "response": "a", "level": "low"}, "no text in 'who'"),
+    ],
+)
+def test_a_broken_file_of_marks_is_told(tmp_path, row, words):
+    (tmp_path / "marks-Ann.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(StoreError, match=words):
+        marks.read_marks(tmp_path)
+    with pytest.raises(StoreError, match="is no mark"):
+        marks.add_mark(tmp_path, mark("Ann", "a", "maybe"))
+
+
+def test_texts_that_divide_people_come_first():
+    found = [mark("A", "a", "low"), mark("B", "a", "mid"), mark("A", "b", "high"), mark("B", "b", "low")]
+    found += [mark("A", "c", "mid"), mark("B", "c", "mid")]
+    assert [text for text, _ in marks.divided(found)] == ["b", "a"]
+
+
+# ---------------------------------------------------------------- agreement
+
+
+def test_rank_agreement_has_an_interval_and_says_nothing_of_too_little():
+    chance = np.random.default_rng(1)
+    points = [10, 50, 95] * 20
+    near = [point + chance.normal(0, 5) for point in points]
+    found = agreement.rank_agreement(near, points)
+    assert found["n"] == 60 and found["low"] < found["rho"] < found["high"] and found["rho"] > 0.9
+    unrelated = agreement.rank_agreement(list(chance.permutation(near)), points)
+    assert unrelated["low"] < 0 < unrelated["high"]
+    assert agreement.rank_agreement([1, 2, 3], [10, 50, 95])["rho"] is None
+    assert agreement.rank_agreement([5, 5, 5, 5], [10, 50, 95, 95])["rho"] is None
+
+
+def test_kappa_and_confusion_by_hand():
+    scores, points = [5, 40, 90, 90], [10, 50, 95, 10]
+    table = agreement.confusion(scores, points)
+    assert table.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
+    # Quadratic weights: observed disagreement 1 of 4; expected from the margins (2, 1, 1) and (1, 1, 2) of 4.
+    expected = sum(a * b * (i - j) ** 2 / 4 for i, a in enumerate((2, 1, 1)) for j, b in enumerate((1, 1, 2))) / 16
+    assert agreement.kappa(scores, points) == pytest.approx(1 - 0.25 / expected)
+    assert agreement.kappa([90, 95], [95, 95]) is None and agreement.kappa([], []) is None
+
+
+def test_where_judge_and_people_part_most_comes_first():
+    found = agreement.farthest({"a": 20, "b": 90, "c": 50}, {"a": 10, "b": 10, "d": 95})
+    assert found == [("b", 80), ("a", 10)]
+
+
+def test_alpha_by_hand_and_none_without_doubles():
+    same = [mark(who, text, level) for who in "AB" for text, level in zip("abc", ("low", "mid", "high"))]
+    assert agreement.alpha(same) == pytest.approx(1)
+    turned = [mark("A", "a", "low"), mark("B", "a", "high"), mark("A", "b", "high"), mark("B", "b", "low")]
+    # Both pairs lie as far apart as can be, 2 marks of each level: D_o = 4 d, D_e = 8 d / 3.
+    assert agreement.alpha(turned) == pytest.approx(-0.5)
+    near = [mark("A", "a", "low"), mark("B", "a", "mid"), mark("A", "b", "high"), mark("B", "b", "high")]
+    # Counts 1, 1, 2; places of the levels .5, 1.5, 3. D_o = 2 * 1; D_e = 2 (1 + 2 * 6.25 + 2 * 2.25) / 3 = 12.
+    assert agreement.alpha(near) == pytest.approx(1 - 2 / 12)
+    assert agreement.alpha([*near, mark("C", "c", "low")]) == pytest.approx(1 - 2 / 12)  # nobody to agree with
+    assert agreement.alpha([mark("A", "a", "low"), mark("B", "b", "high")]) is None
+    assert agreement.alpha([mark(who, "a", "low") for who in "AB"]) is None and agreement.alpha([]) is None
+    assert agreement.alphas(same, ["Doubt"]) == {"": pytest.approx(1), "Doubt": None}
+
+
+def test_weights_that_made_the_marks_are_found_again():
+    chance = np.random.default_rng(0)
+    table = {name: list(chance.uniform(0, 100, 12)) for name in ("Breath", "Doubt", "Noise")}
+    points = [0.7 * a + 0.3 * b for a, b in zip(table["Breath"], table["Doubt"])]
+    assert agreement.suggest_weights(table, points) == pytest.approx({"Breath": 70, "Doubt": 30, "Noise": 0}, abs=0.01)
+    assert agreement.suggest_weights({name: scores[:3] for name, scores in table.items()}, points[:3]) is None
+    assert agreement.suggest_weights({"Breath": [0.0] * 5}, [10, 50, 95, 10, 50]) is None
+
+
+def test_anchors_come_from_the_measure_that_follows_the_marks():
+    low, high = texts_of("rococo", 10)[:6], texts_of("rococo", 95)[:6]
+    found = agreement.suggest_anchors(low + high, [10] * 6 + [95] * 6)
+    scores = found.checked("Air").scores(texts_of("rococo", 10)[6:12] + texts_of("rococo", 95)[6:12])
+    assert np.mean(scores[:6]) + 40 < np.mean(scores[6:])
+    shorter = agreement.suggest_anchors(low + high, [95] * 6 + [10] * 6, "sentence_length")
+    assert shorter.measure == "sentence_length" and shorter.high < shorter.low
+    assert agreement.suggest_anchors(low[:2] + high[:1], [10, 10, 95]) is None
+    assert agreement.suggest_anchors(low, [10] * 6) is None
+    assert agreement.suggest_anchors(["a b."] * 6, [10, 50, 95] * 2) is None
+
+
+def test_examples_are_the_clearest_texts_of_both_ends():
+    points = {"a": 10, "b": 23, "c": 10, "d": 95, "e": 80, "f": 50}
+    assert agreement.suggest_examples(points, most=2) == Likened(("a", "c"), ("d", "e"))
+    assert agreement.suggest_examples({"a": 10, "d": 95, "e": 95}) is None
+
+
+def test_a_rubric_of_ones_own_is_judged_by_what_was_edited():
+    """What the studio could not do: weights of a rubric without graded texts change a ranking."""
+    data = load_rubric("rococo").model_dump() | {"name": "mine"}
+    data["criteria"] = data["criteria"][:2]
+    texts = [
+        "Stop! Go now! Run to the river! Do not look back!",
+        "The river, which, as ever, ran, winding, to the sea, was wide.",
+    ]
+    ranked = {}
+    for weights in ((90, 10), (10, 90)):
+        for criterion, weight, name in zip(data["criteria"], weights, ("Shouting", "Winding")):
+            criterion |= {"name": name, "weight": weight}
+        rubric = Rubric.checked(data)
+        anchors = {"Shouting": ("exclamations", 0, 50), "Winding": ("commas", 0, 30)}
+        judge = AnchorJudge(rubric, anchors)
+        ranked[weights] = max(texts, key=lambda text, judge=judge: judge.score("mine", "", text).score)
+    assert [ranked[90, 10], ranked[10, 90]] == texts

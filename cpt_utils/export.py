@@ -81,14 +81,19 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
     """Save the student with the adapter merged in, as safetensors with its tokenizer; returns the folder.
 
     Only what the series wrote is replaced. The base is loaded without 4-bit, since merging into rounded weights would
-    lose the adapter.
+    lose the adapter; an ExportError if it was quantised in advance.
     """
-    from cpt_utils.models.loading import load_chat_model
+    from cpt_utils.models.loading import is_quantised, load_chat_model
 
     if folders.resolved(adapter).is_relative_to(folders.resolved(folder)):
         raise ExportError(f"{files.shown(folder)} holds the adapter itself: give the merged weights another folder.")
     with folders.whole_folder(folder) as place:  # first, as it may refuse
         chat_model = load_chat_model(profile.replace(four_bit=False), adapter)
+        if is_quantised(chat_model.model):
+            raise ExportError(
+                f"The weights of {chat_model.name.removesuffix('+cpt')} are quantised, and an adapter merged into them "
+                "would be rounded: set student to the whole model that they were made from."
+            )
         chat_model.model.save_pretrained(place)
         chat_model.tokenizer.save_pretrained(place)
     return folder

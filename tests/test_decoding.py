@@ -1,11 +1,17 @@
 """Our generation gives the tokens of transformers' generate, and samples as top-p says."""
 
+import types
+
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, Gemma2Config, GenerationConfig, MistralConfig, Qwen3Config
 
+from cpt_utils.fast import decoding
 from cpt_utils.fast.decoding import generate
 from cpt_utils.fast.sampling import SHORTLIST, pick
+from cpt_utils.models.conversation import ChatModel, answered
+from cpt_utils.prompts import messages
 
 
 @pytest.fixture
@@ -122,3 +128,95 @@ def test_watch_sees_every_token_and_can_stop(tiny_model, batch):
 
     out = generate(tiny_model.eval(), batch, max_new_tokens=20, ends=[-1], pad_token_id=2, watch=watch)
     assert out.shape == (4, 3) and out.T.tolist() == seen
+
+
+def test_our_loop_is_for_cpus_and_the_library_writes_elsewhere(monkeypatch):
+    assert decoding.loop_for("cpu") is decoding.own_loop
+    assert {decoding.loop_for(device) for device in ("cuda", "mps", "xpu")} == {decoding.library_loop}
+    monkeypatch.setenv("CPT_FAST_PATHS", "off")
+    assert decoding.loop_for("cpu") is decoding.library_loop
+
+
+def family(name, tokenizer):
+    sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
+    sizes |= dict(num_key_value_heads=2, head_dim=8, vocab_size=len(tokenizer), pad_token_id=2, eos_token_id=2)
+    torch.manual_seed(0)
+    config = {"qwen3": Qwen3Config, "mistral": MistralConfig}[name](**sizes)
+    return sharpened(AutoModelForCausalLM.from_config(config))
+
+
+def adapted(model):
+    """The model with a LoRA adapter that changes its texts, beside its weights as on 4-bit ones."""
+    model = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    return model.eval()
+
+
+CONVERSATIONS = [
+    messages("One.", "Be brief."),
+    messages("Tell me more about rain, please, and do not stop before the evening.", "Write as a corrupted film reel."),
+    messages("Why?"),
+]
+
+
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """Takes the way of a GPU on this processor."""
+    choose = decoding.loop_for
+
+    def ask(chat_model, **options):
+        monkeypatch.setattr(decoding, "loop_for", lambda device: choose("cuda"))
+        monkeypatch.setattr(decoding, "own_loop", None)
+        texts = answered(chat_model, CONVERSATIONS, **options)
+        monkeypatch.undo()
+        return texts
+
+    return ask
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["base", "adapter"])
+@pytest.mark.parametrize("name", ["qwen3", "mistral"])
+def test_a_gpus_greedy_texts_are_those_of_our_loop(name, adapter, tokenizer, as_on_a_gpu):
+    model = family(name, tokenizer)
+    base = answered(ChatModel(model, tokenizer, name), CONVERSATIONS, max_new_tokens=40, temperature=0)
+    model = adapted(model) if adapter else model
+    # What comes with a model, here what would change its greedy texts, is not for chat to follow.
+    own = GenerationConfig(no_repeat_ngram_size=2, min_new_tokens=35, eos_token_id=[2, 9], pad_token_id=2, top_k=3)
+    (model.get_base_model() if adapter else model).generation_config = own
+    chat_model = ChatModel(model, tokenizer, name)
+    for penalty in (1.0, 1.2):
+        options = dict(max_new_tokens=40, temperature=0, repetition_penalty=penalty, batch_size=2)
+        ours, library = answered(chat_model, CONVERSATIONS, **options), as_on_a_gpu(chat_model, **options)
+        assert library == ours and len({text for text, _ in ours}) == 3
+    assert model.generation_config is own and (ours != base)
+
+
+@pytest.mark.parametrize("adapter", [False, True], ids=["base", "adapter"])
+def test_unsloths_generate_is_the_one_that_writes_where_it_is_loaded(adapter, tokenizer, as_on_a_gpu):
+    """It puts a method of its own in the place of the model's, and that is what chat calls on a GPU."""
+    inner = family("qwen3", tokenizer)
+    model, plain, calls = adapted(inner) if adapter else inner, inner.generate, []
+
+    def fast_generate(self, *args, **kwargs):
+        calls.append(kwargs["input_ids"].shape)
+        return plain(*args, **kwargs)
+
+    inner.generate = types.MethodType(fast_generate, inner)
+    chat_model = ChatModel(model, tokenizer, "m")
+    ours = answered(chat_model, CONVERSATIONS, max_new_tokens=12, temperature=0)
+    assert not calls
+    assert as_on_a_gpu(chat_model, max_new_tokens=12, temperature=0) == ours and len(calls) == 1
+    assert as_on_a_gpu(chat_model, max_new_tokens=5, temperature=0.7) and len(calls) == 2
+
+
+def test_a_gpus_answers_are_watched_and_stopped_as_ours(tokenizer, as_on_a_gpu):
+    chat_model = ChatModel(family("qwen3", tokenizer), tokenizer, "m")
+    seen = {}
+    for way, ask in (("ours", lambda chat_model, **o: answered(chat_model, CONVERSATIONS, **o)), ("gpu", as_on_a_gpu)):
+        tokens = seen[way] = []
+
+        def watch(newest, tokens=tokens):
+            tokens.append(newest.tolist())
+            return len(tokens) == 4
+
+        ask(chat_model, max_new_tokens=20, temperature=0, watch=watch)
+    assert seen["ours"] == seen["gpu"] and len(seen["gpu"]) == 4

@@ -83,7 +83,7 @@ def test_packed_and_unpacked_have_the_same_losses(small, rows, tmp_path, half, f
 
 
 def answers(chat_model, temperature, **options):
-    """New tokens for two left-padded prompts, from our loop and from the library's."""
+    """New tokens for two left-padded prompts, as chat writes them and from model.generate."""
     texts = ["The pigeons", "Write field notes on the pigeons in a railway station."]
     batch = chat_model.tokenizer(texts, return_tensors="pt", padding=True).to(chat_model.model.device)
     ours = generate(
@@ -97,8 +97,8 @@ def answers(chat_model, temperature, **options):
 
 
 @pytest.mark.parametrize("penalty", [1.0, 1.3])
-def test_our_loop_writes_what_generate_writes(small, penalty):
-    """In float32, where ties are rare, every greedy token is the same."""
+def test_chat_writes_what_generate_writes(small, penalty):
+    """In float32, where ties are rare, every greedy token is the same, in a rehearsal from our own loop."""
     chat_model = loading.load_student(profile_of(small, four_bit=False), dtype=torch.float32)
     with torch.no_grad():
         for weight in chat_model.model.parameters():

@@ -100,7 +100,7 @@ def test_the_answer_does_not_depend_on_who_asks_first(mode):
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this torch has no oneDNN")
     with mode():
-        decoding.loop_works("cpu"), output_layer.head_works(), weights.layout_works(torch.float32)
+        decoding.loop_works(), output_layer.head_works(), weights.layout_works(torch.float32)
         attention.attention_works("packed"), attention.attention_works("one_token")
     assert len(switch.states()) == 5 and set(switch.states().values()) == {""}
 
@@ -116,7 +116,7 @@ def test_asking_draws_nothing_from_the_global_generator():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    assert decoding.loop_works("cpu") and attention.attention_works("packed")
+    assert decoding.loop_works() and attention.attention_works("packed")
     torch.testing.assert_close(torch.rand(3), expected)
 
 

@@ -40,6 +40,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "training",
     "overall",
     "evaluation",
+    "released",
     "shift",
     "bestof",
     "export",

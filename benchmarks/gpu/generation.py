@@ -68,9 +68,14 @@ def questions(tokenizer, count: int):
 
 
 def by_our_loop(model, batch, tokens: int):
-    from cpt_utils.fast.decoding import generate
+    """The CPU's, to know that the library's is the right one on this GPU."""
+    import torch
 
-    return generate(model, batch, max_new_tokens=tokens, ends=[-1], pad_token_id=2)
+    from cpt_utils.fast.decoding import own_loop
+    from cpt_utils.fast.sampling import Sampling
+
+    with torch.inference_mode():
+        return own_loop(model, batch, Sampling(max_new_tokens=tokens, ends=[-1], pad_token_id=2))
 
 
 def by_library(model, batch, tokens: int):

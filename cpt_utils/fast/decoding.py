@@ -1,9 +1,10 @@
-"""Batched generation: the tokens of transformers' generate, with less copying and no work for ended texts."""
+"""Batched generation: on a CPU the tokens of transformers' generate, with less copying and no work for ended texts."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from cpt_utils.fast import switch
 from cpt_utils.fast.attention import attention
@@ -18,29 +19,30 @@ WORTH_A_COPY = 0.9  # share of running rows below which the ended ones are dropp
 def generate(model, batch, *, watch=None, **sampling) -> torch.Tensor:
     """New tokens (rows, up to max_new_tokens) for a left-padded batch, padded behind each end token.
 
-    `sampling`: the fields of Sampling, by their names. Greedy results are those of `model.generate` with the same
-    settings. Sampling draws from torch's global generator. `watch(newest tokens)` is called at every step; True
-    ends the generation.
+    `sampling`: the fields of Sampling, by their names; nothing else counts, whatever comes with the model. Sampling
+    draws from torch's global generator. `watch(newest tokens)` is called at every step; True ends the generation.
     """
-    loop = own_loop if loop_works(model.device.type) else library_loop
-    return loop(model, batch, Sampling(**sampling), watch)
+    return loop_for(model.device.type)(model, batch, Sampling(**sampling), watch)
 
 
-def loop_works(device: str) -> bool:
-    """Whether our loop gives the tokens of transformers' own on this device."""
+def loop_for(device: str):
+    """Our loop on a CPU, `model.generate` elsewhere, which unsloth replaces by its own. Greedy, both write the same."""
+    return own_loop if device == "cpu" and loop_works() else library_loop
+
+
+def loop_works() -> bool:
+    """Whether our loop gives the tokens of transformers' own on this processor."""
 
     def example():
-        model = switch.small_model(device)
-        ids = torch.tensor([[0, 0, 5, 9], [7, 1, 30, 11], [0, 0, 5, 9]], device=device)
+        model = switch.small_model()
+        ids = torch.tensor([[0, 0, 5, 9], [7, 1, 30, 11], [0, 0, 5, 9]])
         batch = {"input_ids": ids, "attention_mask": (ids > 0).long()}
         for penalty in (1.0, 1.3):
             sampling = Sampling(max_new_tokens=12, ends=[2, 40], pad_token_id=0, repetition_penalty=penalty)
             with torch.inference_mode():  # as in generate
-                fast = own_loop(model, batch, sampling)
-                plain = library_loop(model, batch, sampling)
-            yield fast.cpu(), plain.cpu()
+                yield own_loop(model, batch, sampling), library_loop(model, batch, sampling)
 
-    return switch.works(f"generation on {device}", example)
+    return switch.works("generation on cpu", example)
 
 
 class Watch(StoppingCriteria):
@@ -55,23 +57,33 @@ class Watch(StoppingCriteria):
 
 
 def library_loop(model, batch, sampling: Sampling, watch=None) -> torch.Tensor:
-    """As `generate`, by transformers alone."""
-    # None takes away what the model's own settings hold: transformers warns of what goes unused. 0 turns off
-    # its top-k, which is 50 unless said otherwise.
-    drawing = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if sampling.temperature:
+    """As `generate`, by `model.generate` alone."""
+    drawing = {"do_sample": False}
+    if sampling.temperature:  # top_k is 50 unless said otherwise
         drawing = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    whole = model.generate(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        max_new_tokens=sampling.max_new_tokens,
-        eos_token_id=sampling.ends,
-        pad_token_id=sampling.pad_token_id,
-        repetition_penalty=sampling.repetition_penalty,
-        stopping_criteria=StoppingCriteriaList([Watch(watch)] if watch else []),
-        **drawing,
-    )
+    with own_settings_aside(model):
+        whole = model.generate(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            max_new_tokens=sampling.max_new_tokens,
+            eos_token_id=sampling.ends,
+            pad_token_id=sampling.pad_token_id,
+            repetition_penalty=sampling.repetition_penalty,
+            stopping_criteria=StoppingCriteriaList([Watch(watch)] if watch else []),
+            **drawing,
+        )
     return whole[:, batch["input_ids"].shape[1] :]
+
+
+@contextmanager
+def own_settings_aside(model):
+    """Inside, what comes with the model (generation_config.json) says nothing: generate takes the rest from there."""
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model  # under an adapter
+    before, owner.generation_config = owner.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        owner.generation_config = before
 
 
 @dataclass

@@ -88,7 +88,7 @@ def _difference(pairs: Iterable) -> str:
     return ""
 
 
-def small_model(device: str = "cpu", seed: int = 0):
+def small_model(seed: int = 0):
     """A random two-layer Llama with grouped queries, in float32, to try a path on."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
@@ -112,4 +112,4 @@ def small_model(device: str = "cpu", seed: int = 0):
             for weight in model.parameters():
                 if weight.dim() > 1:
                     weight.mul_(8)  # larger weights make its choices vary
-    return model.to(device).eval()
+    return model.eval()

@@ -1,5 +1,6 @@
 """Load chat models: the student of a profile, with an adapter or without, and the release's tuned models."""
 
+import warnings
 from pathlib import Path
 
 from cpt_utils.models import four_bit
@@ -20,15 +21,21 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
     """Load the profile's student for inference, with a LoRA adapter if one is given; returns a ChatModel.
 
     A plain model gets the adapter merged in; a 4-bit one keeps it beside its weights, since merging would
-    round it. `options` go to `from_pretrained`.
+    round it, and so does one that was quantised in advance, whatever the profile says. `options` go to
+    `from_pretrained`.
     """
     profile = profiles.load_profile(profile)
     chat_model = load_student(profile.replace(engine="transformers"), **options)
     if adapter is not None:
         model = with_adapter(chat_model.model, Path(adapter).expanduser(), profile)
-        chat_model.model = (model if profile.four_bit else model.merge_and_unload()).eval()
+        chat_model.model = (model if is_quantised(chat_model.model) else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
     return chat_model
+
+
+def is_quantised(model) -> bool:
+    """Whether the model's weights are rounded to fewer bits."""
+    return getattr(model.config, "quantization_config", None) is not None
 
 
 def load_released(key: str, profile: str | Profile = "t4", **options) -> ChatModel:
@@ -81,7 +88,8 @@ def load_student(profile: Profile, **options) -> ChatModel:
         own = options.get("quantization_config")
         if profile.four_bit and own is None:
             options["quantization_config"] = four_bit.config()
-        with loading(name, source):
+        with loading(name, source), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You passed `quantization_config`")  # weights that have one go by it
             tokenizer = AutoTokenizer.from_pretrained(
                 source, local_files_only=options["local_files_only"], trust_remote_code=False
             )

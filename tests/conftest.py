@@ -1,15 +1,24 @@
 """Shared fixtures. The network is refused in every test: only addresses of this machine may be reached."""
 
 import os
+import re
 import socket
-import sys
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-if "gpu" not in sys.argv:  # `pytest -m gpu` sees the GPU; everything else runs on the CPU everywhere
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 LOCAL = {"127.0.0.1", "::1", "localhost"}
+
+
+def asks_for_gpu(marks: str) -> bool:
+    """Whether an expression of pytest's -m takes the tests marked `gpu`: "gpu and not slow", but not "not gpu"."""
+    return re.search(r"(?<!\bnot )\bgpu\b", marks) is not None
+
+
+def pytest_configure(config):
+    """Tests see the GPU where they are asked for by their mark; everything else runs on the CPU everywhere."""
+    if not asks_for_gpu(config.getoption("markexpr")):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
 @pytest.fixture(autouse=True)

@@ -250,7 +250,16 @@ def test_the_real_series_is_fetched_and_starts(content, tmp_path, where):
     """As committed or changed here, on a fake Colab whose image lacks nothing, and in a plain Python."""
     source = tmp_path / "owner" / "real"
     keep = shutil.ignore_patterns(
-        ".git", ".venv", ".bench", ".lowest", "runs", "__pycache__", "*.egg-info", ".hypothesis", ".pytest_cache"
+        ".git",
+        ".venv",
+        ".bench",
+        ".lowest",
+        ".unsloth",
+        "runs",
+        "__pycache__",
+        "*.egg-info",
+        ".hypothesis",
+        ".pytest_cache",
     )
     shutil.copytree(ROOT, source, ignore=keep)
     git(source, "init", "-q")

@@ -103,7 +103,11 @@ def answered(
     answers = []
     for start in tqdm(range(0, len(prompts), batch_size), desc=progress, disable=progress is None):
         batch = tokenizer(
-            prompts[start : start + batch_size], return_tensors="pt", padding=True, add_special_tokens=False
+            prompts[start : start + batch_size],
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",  # whatever the tokenizer says: unsloth's trainers turn it to the right
+            add_special_tokens=False,
         ).to(model.device)
         new = generate(
             model,

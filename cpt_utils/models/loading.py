@@ -25,7 +25,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
     `from_pretrained`.
     """
     profile = profiles.load_profile(profile)
-    chat_model = load_student(profile.replace(engine="transformers"), **options)
+    chat_model = load_student(profile, **options)
     if adapter is not None:
         model = with_adapter(chat_model.model, Path(adapter).expanduser(), profile)
         chat_model.model = (model if is_quantised(chat_model.model) else model.merge_and_unload()).eval()
@@ -46,7 +46,7 @@ def load_released(key: str, profile: str | Profile = "t4", **options) -> ChatMod
         raise ModelError(
             f"The release has no tuned version of {key!r}: use qwen3-4b, phi4, mistral-nemo-12b or rocinante-12b."
         )
-    chat_model = load_student(profile.replace(student=entry["tuned"], engine="transformers"), **options)
+    chat_model = load_student(profile.replace(student=entry["tuned"]), **options)
     chat_model.name = Path(entry["tuned"]).name
     return chat_model
 
@@ -66,7 +66,11 @@ def load_pair(profile: Profile, released: str | None = None, **options) -> tuple
 
 
 def load_student(profile: Profile, **options) -> ChatModel:
-    """Load the profile's student without an adapter, through its engine (see runtime.engine)."""
+    """Load the profile's student without an adapter, through its engine (see runtime.engine).
+
+    All models of a session come through it: unsloth puts its own forward into transformers' classes when it loads one,
+    and models that transformers loaded stop answering.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_four_bit(profile)
@@ -74,11 +78,13 @@ def load_student(profile: Profile, **options) -> ChatModel:
     if machine.engine(profile) == "unsloth":
         from unsloth import FastLanguageModel
 
-        sizes = {"max_seq_length": profile.max_length, "load_in_4bit": profile.four_bit, "dtype": None}
+        # Left to itself it takes what the GPU can do, and its trainer refuses another type than the weights'.
+        asked = options.pop("dtype", None)
+        options["dtype"] = machine.torch_type() if asked in (None, "auto") else asked
+        options |= {"max_seq_length": profile.max_length, "load_in_4bit": profile.four_bit} | SAFE
+        options.setdefault("local_files_only", isinstance(source, Path))
         with loading(name, source):  # it does not say which weights are missing
-            model, tokenizer = FastLanguageModel.from_pretrained(
-                str(source), local_files_only=isinstance(source, Path), **sizes, **SAFE
-            )
+            model, tokenizer = FastLanguageModel.from_pretrained(str(source), **options)
     else:
         packages.hide_refused_torchao()  # whatever gets a LoRA adapter here is loaded here first
         options["dtype"] = weights_type(profile, options.get("dtype"))

@@ -105,6 +105,9 @@ def _computed(chat_model, rows: list[dict]) -> list[list[float]]:
 
     from cpt_utils.fast.packing import PackedCollator, packed_logps
 
+    if hasattr(chat_model.model, "for_inference"):  # unsloth's, whose attention need not see the masks of packed rows
+        parts = [(row["prompt_ids"], [row[f"{side}_ids"] for side in SIDES]) for row in rows]
+        return [[_log_probs(chat_model.model, prompt, ids).sum().item() for ids in both] for prompt, both in parts]
     batch = PackedCollator(chat_model.tokenizer.pad_token_id)(rows)
     batch = {name: tensor.to(chat_model.model.device) for name, tensor in batch.items()}
     with torch.inference_mode(), machine.autocast(chat_model.model):

@@ -3,7 +3,6 @@
 Only the standard library is imported here: on Colab the setup cell comes before the packages are there.
 """
 
-import importlib
 import logging
 import os
 import platform
@@ -51,7 +50,8 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     unused = machine.use_one_gpu()
     settings = load_profile(profile).replace(seed=seed, **changes)
     random.seed(seed)
-    import_unsloth_first(settings)
+    if engine(settings) == "unsloth":
+        packages.load_unsloth(settings)
     packages.hide_refused_torchao()
     machine.keep_freed_memory()
     cell_order.watch_order()
@@ -69,12 +69,6 @@ def quieten_libraries() -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
-
-
-def import_unsloth_first(profile: "Profile") -> None:
-    """unsloth patches transformers, trl and peft, so it must come before them."""
-    if engine(profile) == "unsloth":
-        importlib.import_module("unsloth")
 
 
 def _one_line(profile: "Profile") -> str:

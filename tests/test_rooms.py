@@ -36,6 +36,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "blocks",
     "pairs",
     "dpo",
+    "pace",
     "checkpoints",
     "training",
     "overall",

@@ -21,6 +21,7 @@ from cpt_utils.commands.workload import KINDS, TIMINGS, pass_flops, recorded, we
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime import files, machine, profiles
 from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.durations import minutes
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.profiles import Profile
 
@@ -76,13 +77,6 @@ def estimate(profile: Profile) -> tuple[dict[str, float], str]:
     run = likeliest(product, number_type)
     rate = f"{product / 1e9:.0f} GFLOPS in {number_type}"
     return seconds_by_notebook(profile, speeds_for(profile, product, run, {}), run), rate
-
-
-def minutes(seconds: float) -> str:
-    """A duration in words, as exact as an estimate is."""
-    if seconds < 50:
-        return "less than a minute"
-    return "about a minute" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
 def record(report_path: Path) -> dict:

@@ -132,6 +132,7 @@ def test_the_neighbour_is_busy_and_ends_with_a_fault_too():
     assert process.poll() is not None
 
 
+@pytest.mark.slow
 def test_both_kinds_of_work_with_the_series_own_environment(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     found = neighbour.in_own_process(tokens=2, repeats=1)

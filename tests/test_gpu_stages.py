@@ -431,29 +431,17 @@ def rehearse(letters):
     return {line["stage"]: line for line in lines}
 
 
-@pytest.fixture(scope="module")
-def rehearsal():
-    return rehearse("A F G")
-
-
-def test_rehearsal_of_limits(rehearsal):
-    assert rehearsal["A"]["outcome"] == "passed"
-    assert rehearsal["A"]["product_tflops"] > 0 and rehearsal["A"]["copy_gb_per_second"] > 0
-
-
-def test_rehearsal_of_generation(rehearsal):
-    assert rehearsal["F"]["outcome"] == "passed", rehearsal["F"]
-    found = rehearsal["F"]["transformers"]
-    assert found["same_tokens_1"] > 0.9 and all(found[f"{way}_{n}"] > 0 for way in ("ours", "generate") for n in (1, 4))
-
-
-def test_rehearsal_of_the_hand_over(rehearsal):
-    assert rehearsal["G"]["outcome"] == "passed", rehearsal["G"]
-    assert len(rehearsal["G"]["losses"]) == 2
+def test_rehearsal_of_limits():
+    limits = rehearse("A")["A"]
+    assert limits["outcome"] == "passed"
+    assert limits["product_tflops"] > 0 and limits["copy_gb_per_second"] > 0
 
 
 @pytest.mark.slow
 def test_rehearsal_of_all_stages():
     told = rehearse("A B C D E F G H")
     assert {letter: line["outcome"] for letter, line in told.items()} == dict.fromkeys("ABCDEFGH", "passed"), told
+    found = told["F"]["transformers"]
+    assert found["same_tokens_1"] > 0.9 and all(found[f"{way}_{n}"] > 0 for way in ("ours", "generate") for n in (1, 4))
+    assert len(told["G"]["losses"]) == 2
     assert told["B"]["passed"] >= 7 and told["C"]["as_it_is"]["engine"] == "transformers"

@@ -94,6 +94,13 @@ def alpha(marks: list[Mark]) -> float | None:
     return float(1 - (together * apart).sum() / expected)
 
 
+def meaning(alpha: float) -> str:
+    """What an alpha says of a room, by the usual limits."""
+    if alpha >= LIMITS["reliable"]:
+        return "reliable"
+    return "tentative" if alpha >= LIMITS["tentative"] else "people do not mean the same"
+
+
 def alphas(marks: list[Mark], criteria: list[str]) -> dict[str, float | None]:
     """`alpha` of the whole texts' marks (under "") and of each criterion's."""
     return {criterion: alpha(about(marks, criterion)) for criterion in ("", *criteria)}
@@ -106,9 +113,9 @@ def suggest_weights(table: dict[str, list[float]], points: list[float]) -> dict[
     """
     from scipy.optimize import nnls
 
-    scores = np.array(list(table.values())).T  # (texts, criteria)
-    if len(points) < max(LEAST, scores.shape[1]):
+    if not table or len(points) < max(LEAST, len(table)):
         return None
+    scores = np.array(list(table.values())).T  # (texts, criteria)
     fitted, _ = nnls(scores, np.array(points, float))
     if not fitted.sum():
         return None

@@ -232,7 +232,7 @@ def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
     studio.get_by_role("button", name="Save").click()
     says(studio, "Not saved. The name of criterion 6 is empty")
     assert studio.get_by_label("Bare plaster").last.input_value() == "Not one rhyme."
-    assert not (lab[0] / "saved").exists()
+    assert not list((lab[0] / "saved").glob("*.yaml"))
     retype(name, "<b>Rhyme</b>")
     says(studio, "valid, weights sum to 100")
     assert "No score yet for <b>Rhyme</b>" in studio.locator(".cpt-view").first.inner_text()  # shown as text
@@ -265,6 +265,25 @@ def test_studio_scores_a_criterion_of_ones_own_as_it_is_told(page, studio, shot)
     studio.get_by_role("button", name="Undo").click()
 
 
+def test_studio_texts_are_marked_unseen(page, studio, shot, lab):
+    studio.get_by_role("tab", name="Marks", exact=True).click()
+    studio.get_by_label("Your name", exact=True).fill("Ann")
+    studio.get_by_label("Your name", exact=True).blur()
+    for number in range(1, 13):
+        level = ("low", "mid", "high")[number % 3]
+        studio.get_by_role("button", name=level, exact=True).click()
+        _until(lambda level=level: f"You: {level}" in studio.inner_text(), 10)
+        if number == 1:
+            shot("studio_marks_first", 0)
+            before = studio.locator(".cpt-view:visible").first.inner_text()
+        if number == 2:
+            assert studio.locator(".cpt-view:visible").first.inner_text() != before
+    _until(lambda: "All texts on view are marked" in studio.inner_text(), 10)
+    assert "Scores against marks" in studio.inner_text() and (lab[0] / "saved" / "marks-Ann.jsonl").exists()
+    shot("studio_marks_all", 0)
+    studio.get_by_role("tab", name="Scores", exact=True).click()
+
+
 def test_studio_saves_and_loads(page, studio, shot, lab):
     studio.get_by_label("File", exact=True).fill("../outside.yaml")
     studio.get_by_role("button", name="Save").click()
@@ -281,10 +300,10 @@ def test_studio_saves_and_loads(page, studio, shot, lab):
     studio.get_by_role("button", name="Load").click()
     says(studio, "Loaded my_rubric.yaml")
     assert studio.get_by_label("Title", exact=True).input_value() == "Rococo" and len(weights(studio)) == 6
-    for tab in ("Rubric", "Teacher prompt", "System prompt"):
+    for tab in ("Rubric", "Teacher", "System"):
         studio.get_by_role("tab", name=tab, exact=True).click()
         _until(lambda: "<b>Rhyme</b>" in studio.locator(".cpt-view:visible").inner_text(), 5)
-        shot(f"studio_5_{tab.split()[0].lower()}", 0)
+        shot(f"studio_5_{tab.lower()}", 0)
     studio.get_by_role("tab", name="Scores").click()
 
 

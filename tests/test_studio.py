@@ -429,7 +429,7 @@ def test_all_text_is_shown_as_text(studio):
     fields(studio, 0)[3].value = EVIL
     assert studio.live.picked.value == live.OWN
     seen = [studio.state.value, studio.live.scores.value, studio.weights.children[0].children[0].value]
-    for tab, view in ((2, studio.live.table), (3, studio.live.teacher), (4, studio.live.system)):
+    for tab, view in ((3, studio.live.table), (4, studio.live.teacher), (5, studio.live.system)):
         studio.live.selected_index = tab
         seen.append(view.value)
     for page in seen:
@@ -440,13 +440,13 @@ def test_all_text_is_shown_as_text(studio):
 
 
 def test_views_of_prompts(studio):
-    studio.live.selected_index = 4
+    studio.live.selected_index = 5
     studio.live.target.value = 10
     page = studio.live.system.value
     assert "The recorded system prompt:" in page and "bare, plain prose" in page
     studio.title.value = "Mine"
     assert "written before your edits" in studio.live.system.value and "# Mine" in studio.live.system.value
-    studio.live.selected_index = 3
+    studio.live.selected_index = 4
     studio.live.prompt.value = load_prompts()[3]["prompt"]
     page = studio.live.teacher.value
     assert "score 10 out of 100" in page and "The Lighthouse" in page

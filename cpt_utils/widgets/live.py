@@ -1,5 +1,7 @@
 """What an edited rubric does, live and without a language model: scores, ranking and prompts."""
 
+from pathlib import Path
+
 import ipywidgets as w
 
 from cpt_utils.plotting import LABELS
@@ -9,6 +11,7 @@ from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.ways import Way, flaw
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import field
+from cpt_utils.widgets.marking import MarksView
 from cpt_utils.widgets.scoring import ScoringView
 
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
@@ -97,10 +100,11 @@ def system_view(rubric: Rubric, target: int) -> str:
 class LiveViews(w.Tab):
     """Tabs that show a rubric (`show`): scores of recorded and pasted texts, how they come about, its table, prompts.
 
-    `on_way(name, way)` hears how a criterion shall be scored from now on; None: not at all.
+    `on_way(name, way)` hears how a criterion shall be scored from now on (None: not at all), `on_weights(weights)` what
+    marks suggest. Marks are kept in `folder`.
     """
 
-    def __init__(self, on_way):
+    def __init__(self, folder: Path, on_weights, on_way):
         self.rubric, self.start, self.ways = None, None, {}
         prompts = [prompt["prompt"] for prompt in load_prompts()]
         targets = [(f"{name} ({target})", target) for name, target in TARGETS.items()]
@@ -116,18 +120,19 @@ class LiveViews(w.Tab):
         self.target = w.ToggleButtons(options=targets, value=TARGETS["high"], style={"button_width": "90px"})
         html = [w.HTML().add_class("cpt-view") for _ in range(4)]
         self.scores, self.table, self.teacher, self.system = html
-        self.scoring = ScoringView(on_way)
+        self.scoring, self.marking = ScoringView(on_way), MarksView(folder, on_weights, on_way)
         super().__init__(
             [
                 w.VBox([self.prompt, self.picked, self.own, self.scores]),
                 self.scoring,
+                self.marking,
                 self.table,
                 w.VBox([self.target, self.prompt, self.teacher]),
                 w.VBox([self.target, self.system]),
             ],
             selected_index=0,
         )
-        for place, title in enumerate(("Scores", "Scoring", "Rubric", "Teacher prompt", "System prompt")):
+        for place, title in enumerate(("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System")):
             self.set_title(place, title)  # not by `titles`, which ipywidgets 7 (Colab's) lacks
         self.own.observe(self._pasted, "value")
         for each in (self.prompt, self.picked, self.target):
@@ -171,8 +176,10 @@ class LiveViews(w.Tab):
         elif tab == 1:
             self.scoring.show(self.rubric, self.ways, self.texts(), self.picked.value)
         elif tab == 2:
-            self.table.value = views.rubric_table(self.rubric)
+            self.marking.show(self.rubric, self.ways, self.texts())
         elif tab == 3:
+            self.table.value = views.rubric_table(self.rubric)
+        elif tab == 4:
             self.teacher.value = teacher_view(self.rubric, self.prompt.value, target)
         else:
             self.system.value = system_view(self.rubric, target)

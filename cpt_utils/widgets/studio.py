@@ -90,7 +90,7 @@ class RubricStudio(w.VBox):
         add = partial(self._edit, drafts.add_criterion)
         self.add = button("Add a criterion", "A new criterion of average weight", add)
 
-        self.live = LiveViews(self._scored)
+        self.live = LiveViews(self.folder, self._reweigh, self._scored)
         self.source.observe(self._pick_source, "value")
 
     def _fill(self) -> None:
@@ -174,6 +174,9 @@ class RubricStudio(w.VBox):
             line.children[1].value = weight
         self.quiet = False
         self._changed()
+
+    def _reweigh(self, weights: list[float]) -> None:
+        self._edit(lambda draft: drafts.with_weights(draft, weights))
 
     def _edit(self, change, ways: dict[str, Way] | None = None) -> None:
         """Apply a function of the draft that may refuse with a RubricError, and its ways to score, if they change."""

@@ -2,7 +2,9 @@
 
 import html
 
+from cpt_utils.agreement import meaning
 from cpt_utils.plotting import NO_FORMULAS
+from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
@@ -146,4 +148,41 @@ def strip(values: list[float], low: float, high: float) -> str:
     return (
         "<div style='position:relative;height:36px;border-bottom:1px solid #8886;margin:4px 0'>"
         f"{ticks}{anchors}</div>{note(f'{least:.3g} to {most:.3g}; a blue tick is a text of this prompt')}"
+    )
+
+
+def agreement(ranks: dict, kappa, confusion, apart: list[tuple], alpha, divided: list[tuple], suggestion: str) -> str:
+    """What marks say of scores (see cpt_utils.agreement), and of each other; the texts of the testing half only."""
+    if ranks["rho"] is None:
+        told = f"{ranks['n']} marked texts of the testing half: four are needed to say how far scores agree with marks."
+        parts = [note(told)]
+    else:
+        known = "" if kappa is None else f"; kappa {kappa:.2f} (by thirds, quadratic)"
+        words = f"rho {ranks['rho']:.2f} [{ranks['low']:.2f}, {ranks['high']:.2f}] on {ranks['n']} texts{known}"
+        parts = [f"<div><b>Scores against marks:</b> {text(words)}</div>", confusion_table(confusion)]
+        parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
+    if alpha is not None:
+        words = f"alpha {alpha:.2f} ({meaning(alpha)}; 0.67 and 0.80 are the usual limits)"
+        parts.append(f"<div><b>People among each other:</b> {text(words)}</div>")
+        for response, given in divided:
+            parts.append(_apart(", ".join(f"{mark['who']}: {mark['level']}" for mark in given), response))
+    if suggestion:
+        parts.append(status(suggestion))
+    return "".join(parts)
+
+
+def _apart(words: str, response: str) -> str:
+    """A folded text with what is said of it."""
+    return f"<details><summary style='cursor:pointer'>{text(words)}</summary>{whole_text(response)}</details>"
+
+
+def confusion_table(counts) -> str:
+    """Counts of texts by level marked (rows) and nearest to (columns)."""
+    heads = "".join(f"<th style='{CELL}'>judged {name}</th>" for name in TARGETS)
+    rows = "".join(
+        f"<tr><th style='{CELL}'>marked {name}</th>{''.join(f'<td style={CELL!r}>{count}</td>' for count in row)}</tr>"
+        for name, row in zip(TARGETS, counts)
+    )
+    return (
+        f"<table style='border-collapse:collapse;font-size:12px;margin:4px 0'><tr><td></td>{heads}</tr>{rows}</table>"
     )

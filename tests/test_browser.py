@@ -258,9 +258,8 @@ def test_studio_scores_a_criterion_of_ones_own_as_it_is_told(page, studio, shot)
     before = labels(studio)
     slider = studio.locator(".noUi-handle").nth(5)
     slider.focus()
-    for _ in range(12):
-        page.keyboard.press("PageUp")
-    _until(lambda: weights(studio)[5] > 40 and labels(studio) != before, 10, lambda: str(weights(studio)))
+    page.keyboard.press("End")
+    _until(lambda: weights(studio)[5] == 100 and labels(studio) != before, 20, lambda: str(weights(studio)))
     shot("studio_scoring_moved", 0)
     studio.get_by_role("button", name="Undo").click()
 

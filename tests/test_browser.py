@@ -241,7 +241,7 @@ def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
 
 def test_studio_scores_a_criterion_of_ones_own_as_it_is_told(page, studio, shot):
     studio.get_by_role("tab", name="Scoring", exact=True).click()
-    assert studio.get_by_label("Criterion", exact=True).input_value() == "<b>Rhyme</b>"
+    _until(lambda: studio.get_by_label("Criterion", exact=True).input_value() == "<b>Rhyme</b>", 10)
     studio.get_by_label("Scored", exact=True).select_option("counted")
     studio.get_by_label("Measure", exact=True).select_option("exclamations")
     _until(lambda: "a blue tick is a text" in studio.inner_text(), 5)

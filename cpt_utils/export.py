@@ -11,6 +11,8 @@ import yaml
 
 from cpt_utils.blocks import training_order
 from cpt_utils.models.loading import hub_name, weights_of
+from cpt_utils.models.modelfile import modelfile, write_tokenizer_plainly
+from cpt_utils.prompts import system_prompt
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
@@ -39,6 +41,10 @@ The licence of the base model applies.
 
 sha256 of adapter_model.safetensors: {digest}
 """
+
+
+SAMPLING = {"temperature": 0.7, "top_p": 0.9}
+"""What Ollama is told, by its names: as in the profiles."""
 
 
 def write_card(folder: Path, profile: Profile, report: dict) -> Path:
@@ -96,6 +102,7 @@ def merge(profile: Profile, adapter: Path, folder: Path) -> Path:
             )
         chat_model.model.save_pretrained(place)
         chat_model.tokenizer.save_pretrained(place)
+        write_tokenizer_plainly(place)
     return folder
 
 
@@ -110,19 +117,32 @@ def converter() -> Path:
     return Path(script)
 
 
-def export_gguf(merged: Path, file: Path, kind: str = "q8_0") -> Path:
-    """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it."""
+def export_gguf(merged: Path, file: Path, kind: str = "q8_0", system: str | None = None) -> Path:
+    """Convert merged weights to a GGUF file with llama.cpp's converter, with a Modelfile for Ollama beside it.
+
+    `system`: the system prompt that Ollama sends, of which the style depends; the series' for a high Rococo if None.
+    """
+    from transformers import AutoTokenizer
+
     file = Path(file)
     for place in (file, file.with_name("Modelfile")):  # before the work
         folders.refuse_strange(place)
     partial = file.with_name(f".{file.stem}.cpt_utils-partial{file.suffix}")
     command = [sys.executable, str(converter()), str(merged), "--outfile", str(partial), "--outtype", kind]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(merged, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError):
+        raise ExportError(f"{files.shown(merged)} has no tokenizer that can be read: merge() writes one.") from None
+    system = system_prompt("rococo", "high") if system is None else system
+    text = modelfile(tokenizer, file.name, system, SAMPLING)
     result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     if result.returncode or not partial.exists():
         partial.unlink(missing_ok=True)
         last = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        if "No module named" in last:
+            last += f" (it is needed by the converter: install it into the folder of {converter().name} or here)"
         raise ExportError(f"The conversion to {file.name} failed: {last}")
-    folders.write_own(file.with_name("Modelfile"), f"FROM ./{file.name}\n")
+    folders.write_own(file.with_name("Modelfile"), text)
     partial.replace(file)
     folders.mark_own(file)
     return file

@@ -1,14 +1,17 @@
 """What is kept: card, merged weights, GGUF through a converter, an upload that needs a clear yes."""
 
+import json
 import stat
 import types
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
 
 from cpt_utils import export
 from cpt_utils.models import adapters, loading
+from cpt_utils.prompts import system_prompt
 from cpt_utils.runtime import errors
 from cpt_utils.runtime.files import sha256
 from cpt_utils.runtime.profiles import load_profile
@@ -59,6 +62,22 @@ def test_merged_weights_answer_as_the_adapter_does(trained):
     torch.testing.assert_close(again.model(ids).logits, peft_model.eval()(ids).logits, rtol=0.05, atol=0.05)
 
 
+def test_an_adapter_is_never_merged_into_rounded_weights(trained, monkeypatch):
+    """A profile in 4 bits gets the whole base for it, by the name that is not quantised in advance."""
+    profile, adapter, _ = trained
+    asked, load = [], loading.load_chat_model
+    monkeypatch.setattr(
+        loading, "load_chat_model", lambda profile, *rest, **o: asked.append(profile) or load(profile, *rest, **o)
+    )
+    merged = export.merge(profile.replace(four_bit=True), adapter, adapter.parent / "merged")
+    assert [one.four_bit for one in asked] == [False]
+    assert loading.weights_of(asked[0].replace(student="qwen3-4b")) == "Qwen/Qwen3-4B"
+    config = json.loads((merged / "config.json").read_text())
+    assert "quantization_config" not in config
+    with safe_open(merged / "model.safetensors", "pt") as weights:
+        assert {weights.get_slice(name).get_dtype() for name in weights.keys()} <= {"F32", "F16", "BF16"}
+
+
 @pytest.mark.parametrize("folder", ["adapter", ".", "adapter/../adapter"])
 def test_merged_weights_never_replace_the_adapter_they_come_from(tmp_path, folder):
     adapter = tmp_path / "adapter"
@@ -68,7 +87,7 @@ def test_merged_weights_never_replace_the_adapter_they_come_from(tmp_path, folde
     assert adapter.is_dir() and [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
 
-def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
+def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch, tokenizer):
     monkeypatch.delenv("LLAMA_CPP", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(errors.ExportError, match="set LLAMA_CPP to its folder"):
@@ -77,8 +96,18 @@ def test_gguf_goes_through_the_converter_that_is_there(tmp_path, monkeypatch):
     script.write_text("import sys\nopen(sys.argv[sys.argv.index('--outfile') + 1], 'w').write(sys.argv[-1])\n")
     script.chmod(script.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("LLAMA_CPP", str(tmp_path))
-    assert export.export_gguf(tmp_path, tmp_path / "m.gguf").read_text() == "q8_0"
-    assert (tmp_path / "Modelfile").read_text() == "FROM ./m.gguf\n"
+    with pytest.raises(errors.ExportError, match=r"has no tokenizer that can be read: merge\(\) writes one"):
+        export.export_gguf(tmp_path, tmp_path / "m.gguf")
+    tokenizer.save_pretrained(tmp_path)
+    assert export.export_gguf(tmp_path, tmp_path / "m.gguf", system="In gold.").read_text() == "q8_0"
+    told = (tmp_path / "Modelfile").read_text()
+    assert told.startswith("FROM ./m.gguf\nTEMPLATE ") and 'SYSTEM """In gold."""' in told
+    assert 'PARAMETER stop "<|im_end|>"' in told and "PARAMETER top_p 0.9" in told
+    export.export_gguf(tmp_path, tmp_path / "m.gguf")
+    assert system_prompt("rococo", "high") in (tmp_path / "Modelfile").read_text()
+    script.write_text("import sentencepiece_that_is_not_there")
+    with pytest.raises(errors.ExportError, match="No module named 'sentencepiece_that_is_not_there' .it is needed by"):
+        export.export_gguf(tmp_path, tmp_path / "n.gguf")
     script.write_text("import sys\nsys.exit('Model Foo is not supported')")
     with pytest.raises(errors.ExportError, match="Foo is not supported"):
         export.export_gguf(tmp_path, tmp_path / "n.gguf")

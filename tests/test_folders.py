@@ -225,9 +225,10 @@ def test_what_cannot_be_written_is_told_in_a_sentence(tmp_path):
             pass
 
 
-def test_files_beside_a_gguf_or_a_launch_stay_too(tmp_path, monkeypatch):
+def test_files_beside_a_gguf_or_a_launch_stay_too(tmp_path, monkeypatch, tokenizer):
     from cpt_utils.runtime.profiles import load_profile
 
+    tokenizer.save_pretrained(tmp_path)
     (tmp_path / "convert_hf_to_gguf.py").write_text(
         "import sys\nopen(sys.argv[sys.argv.index('--outfile') + 1], 'w').write(sys.argv[-1])\n"
     )

@@ -352,8 +352,8 @@ def test_of_several_gpus_one_is_used_unless_a_launcher_shares_them_out(monkeypat
 @pytest.mark.parametrize(
     "gpu, free, told, time",
     [
-        ("Tesla T4, 15 GiB", 14.5, "11 GiB of GPU memory in training, 14 are free", "36 minutes for 900 rows"),
-        ("NVIDIA A100, 40 GiB", 39.0, "11 GiB of GPU memory in training, 39 are free", None),
+        ("Tesla T4, 15 GiB", 14.5, "about 11 of 14 GiB in training", "about 36 minutes for 900 rows, from unsloth"),
+        ("NVIDIA A100, 40 GiB", 39.0, "about 11 of 39 GiB in training", "minutes are told after two steps"),
         ("Tesla T4, 15 GiB", 6.0, "needs about 11 GiB of GPU memory, and 6 are free", None),
     ],
 )

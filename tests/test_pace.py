@@ -14,17 +14,13 @@ from cpt_utils.training import MirroredDPOTrainer, PairedDPOTrainer, prepare_tra
 
 def run(capsys, monkeypatch, step_ends, steps, done=0):
     """What is told of a training whose steps end at these times, and after which step."""
-    now = 0.0
-
-    def tick():
-        return now
-
-    monkeypatch.setattr(pace.time, "perf_counter", tick)
+    clock = [0.0]
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[-1])
     state = types.SimpleNamespace(global_step=done, max_steps=steps, is_world_process_zero=True)
     callback, told = pace.Pace(), {}
     callback.on_train_begin(None, state, None)
     for end in step_ends:
-        now = end  # what the clock shows
+        clock.append(end)
         state.global_step += 1
         callback.on_step_end(None, state, None)
         if said := capsys.readouterr().err.strip():

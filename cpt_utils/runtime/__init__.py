@@ -94,15 +94,18 @@ def tell_of_memory(profile: "Profile") -> None:
         print(f"note: {error}")
         return
     if need and profile.four_bit:
-        told = f"{need:.0f} GiB of GPU memory in training, {free:.0f} are free{_on_a_t4(profile)}"
-        print(f"expected, by a formula: {told}")
+        from cpt_utils.runtime.catalogue import MEMORY_BAND
+
+        told = f"about {need:.0f} of {free:.0f} GiB in training, by a formula (published peaks: within {MEMORY_BAND:.0%})"
+        print(f"expected: {told}{_minutes_to_come(profile)}")
 
 
-def _on_a_t4(profile: "Profile", rows: int = 900) -> str:
+def _minutes_to_come(profile: "Profile", rows: int = 900) -> str:
     """How long a training takes on the GPU that a free Colab session has; the release's data has so many rows."""
     from cpt_utils.runtime.catalogue import T4_SECONDS, find_model
+    from cpt_utils.runtime.durations import minutes
 
     if "T4" not in machine.hardware():
-        return ""
-    minutes = rows * find_model(profile.student)["parameters"] * T4_SECONDS / 60
-    return f"; {minutes:.0f} minutes for {rows} rows, scaled from unsloth's DPO notebook (4.3 s a row of a 7.2 B model)"
+        return "; its minutes are told after two steps of it"
+    told = minutes(rows * find_model(profile.student)["parameters"] * T4_SECONDS)
+    return f", {told} for {rows} rows, from unsloth's DPO notebook on a T4 (4.3 s a row of a 7.2 B model)"

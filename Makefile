@@ -93,7 +93,8 @@ $(UNSLOTH)/.ready: $(PINS)
 	$(UNSLOTH)/bin/python -m pip uninstall --quiet --yes torchvision xformers
 	touch $@
 
-# What else one would do, why mirrored batches, does it generalise, is the judge right; an hour or two, resumable.
+# What else one would do, why mirrored batches, does it generalise, is the judge right; hours, and it goes on where
+# another run, on this machine or another, left off (benchmarks/results/ablation_units.json).
 ablation: $(VENV)/.run-ready
 	$(PY) -m benchmarks.ablation
 

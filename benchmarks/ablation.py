@@ -1,23 +1,20 @@
 """What else would one do, why mirrored batches, does it generalise, is the judge right: `make ablation`.
 
-Runs the measurements of units.py, two at a time, each in its own process; what is done is kept in
-runs/ablation/ and not done again. Then writes benchmarks/results/ablation.json, which notebook 05 draws.
+Runs the measurements of units.py, two at a time, each in its own process. What one came to is kept at once in
+benchmarks/results/ablation_units.json, its texts in ablation.jsonl.xz beside it, and is not measured again, on another
+machine neither: delete both when recipe, data or judge change. Then writes ablation.json, which notebook 05 draws.
 """
 
 import argparse
-import json
 import statistics
-from pathlib import Path
+from functools import cache
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import keep, keep_all_texts, kept_texts, result, side_by_side
+from benchmarks.measured import RESULTS, add, keep, keep_texts, kept_texts, result, side_by_side
 from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
-from cpt_utils.runtime import files
-from cpt_utils.runtime.files import read_jsonl
 
-FOLDER = files.ROOT / "runs" / "ablation"
 TRAINED = ("SFT on the chosen", "DPO, rows shuffled", "DPO, mirrored batches", "DPO mirrored + SFT")
 CURVES = TRAINED[1:3]  # the ways whose curves are compared
 OTHER_ROWS = (2, 12)  # rows a step, besides six
@@ -61,16 +58,8 @@ def units_of_seed(seed: int) -> dict[str, tuple]:
     return planned
 
 
-def path_of(name: str) -> Path:
-    return FOLDER / (name.replace(" ", "_").replace(",", "") + ".json")
-
-
-def texts_of(name: str) -> Path:
-    return path_of(name).with_suffix(".jsonl")
-
-
-def run(name: str) -> None:
-    """Measure a unit and keep what it comes to."""
+def run(name: str) -> dict:
+    """What a unit comes to."""
     from transformers.utils import logging as transformers_logging
 
     from benchmarks.units import UNITS
@@ -78,14 +67,18 @@ def run(name: str) -> None:
     transformers_logging.set_verbosity_error()
     runtime.start("embedded")
     function, *arguments = units()[name]
-    found = UNITS[function](*arguments)
-    files.write_whole(texts_of(name), "".join(json.dumps(row) + "\n" for row in take_texts(found)))
-    files.write_whole(path_of(name), json.dumps(found, indent=1))
+    return UNITS[function](*arguments)
+
+
+@cache
+def all_kept() -> dict[str, dict]:
+    """What the units that were measured came to, by their names."""
+    return result("ablation_units") if (RESULTS / "ablation_units.json").exists() else {}
 
 
 def kept(name: str) -> dict:
     """What a unit came to."""
-    return json.loads(path_of(name).read_text("utf-8"))
+    return all_kept()[name]["found"]
 
 
 def over_seeds(runs: list[dict]) -> dict:
@@ -104,19 +97,20 @@ def flattened(run: dict) -> dict[str, float]:
     for name in METRICS:
         figures[f"second_{name}"] = run["second_judge"][name]
     figures |= run["side_effects"]
-    return figures | {name: run[name] for name in ("seconds", "both_directions") if name in run}
+    return figures | {name: run[name] for name in ("rows", "both_directions") if name in run}
 
 
 def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
     from benchmarks.answers import base_model, scored
-    from benchmarks.trainings import PROMPTS
+    from benchmarks.trainings import PROMPTS, settings
 
+    seen = {"rows": settings().max_steps * settings().rows_per_batch}
     runs, base, measured = [], base_model(), result("seeds")["by_seed"]
     for seed in SEEDS:
         rows = [row for row in kept_texts("seeds", str(seed)) if row["model"] == "cpt" and row["prompt"] in PROMPTS]
         first = [row for row in rows if row["sample"] == 0]  # one try at every task, as the other ways have
-        runs.append(scored(first, base) | {"both_directions": measured[str(seed)]["both_directions"]})
+        runs.append(scored(first, base) | seen | {"both_directions": measured[str(seed)]["both_directions"]})
     return runs
 
 
@@ -126,7 +120,9 @@ def both_directions(run: dict) -> float:
 
 
 def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
-    """Every way's figures over its seeds, from the plainest on."""
+    """Every way's figures over its seeds, from the plainest on; "rows" are those that it was trained on."""
+    from benchmarks.trainings import ROWS, STEPS
+
     untrained = [kept(f"untrained {seed}") for seed in SEEDS]
     methods = {name: over_seeds([run[name] for run in untrained]) for name in ("base", "base, 3 examples")}
     tries = [kept(f"best base {seed}")["picked"] for seed in SEEDS]
@@ -135,7 +131,8 @@ def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
     for way, unit in STEERED.items():
         methods[way] = over_seeds(kept(unit)["runs"])
     for way, runs in trained.items():
-        methods[way] = over_seeds([run | {"both_directions": both_directions(run)} for run in runs])
+        seen = {"rows": STEPS * ROWS}
+        methods[way] = over_seeds([run | seen | {"both_directions": both_directions(run)} for run in runs])
     return methods | {FULL: over_seeds(full_recipe())}
 
 
@@ -178,8 +175,9 @@ def assemble() -> dict:
         "base": methods["base"]["spearman_rho"][0],
     }
     return {
-        "how": f"make ablation; {len(SEEDS)} seeds (full recipe: {len(SEEDS)}); trained ways see {STEPS * ROWS} rows; "
-        "held-out prompts and targets as in notebook 05; side by side, one thread each, so seconds compare ways only",
+        "how": f"make ablation; {len(SEEDS)} seeds; trained ways see {STEPS * ROWS} rows; held-out prompts and targets "
+        "as in notebook 05",
+        "hardware": "; ".join(sorted({unit["hardware"] for unit in all_kept().values()})),
         "methods": methods,
         "curves": all_curves(trained),
         "rates": all_rates(trained),
@@ -204,12 +202,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", help="units whose name begins with this, then stop")
     options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    missing = [n for n in units() if not path_of(n).exists() and n.startswith(options.only or "")]
-    list(side_by_side(run, missing, options.workers))
-    if not options.only:
+    missing = [name for name in units() if name not in all_kept() and name.startswith(options.only or "")]
+    for name, found in side_by_side(run, missing, options.workers):
+        keep_texts("ablation", name, take_texts(found))
+        add("ablation_units", name, found)
+    all_kept.cache_clear()
+    if set(units()) <= set(all_kept()):
         keep("ablation", assemble())
-        keep_all_texts("ablation", {name: read_jsonl(texts_of(name)) for name in units()})
 
 
 if __name__ == "__main__":

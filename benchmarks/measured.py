@@ -26,6 +26,13 @@ def keep(name: str, found: dict) -> None:
     print(f"wrote {files.shown(RESULTS / name)}.json", flush=True)
 
 
+def add(name: str, of: str, found: dict) -> None:
+    """Add what was measured of one thing to benchmarks/results/`name`.json, with this machine's hardware."""
+    there = result(name) if (RESULTS / f"{name}.json").exists() else {}
+    told = {"hardware": machine.hardware(), "versions": files.versions(), "found": files.rounded(found)}
+    files.write_whole(RESULTS / f"{name}.json", json.dumps(there | {of: told}, indent=1) + "\n")
+
+
 def keep_texts(name: str, of: str, rows: list[dict]) -> None:
     """Add rows to benchmarks/results/`name`.jsonl.xz under "of", so that another judge only has to read."""
     with lzma.open(RESULTS / f"{name}.jsonl.xz", "at", encoding="utf-8") as file:

@@ -31,7 +31,7 @@ colab.keep_results(on_drive=True)  # what the setup cell does with DRIVE = True
 profile = runtime.start("smoke", student=student, max_steps=6, save_steps=2, eval_steps=100, max_length=256)
 
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import TrainerCallback, set_seed
 
 from cpt_utils.checkpoints import run_checkpoints, train
 from cpt_utils.models.adapters import lora_config, prepare_for_lora, save_adapter
@@ -54,6 +54,7 @@ data = Dataset.from_list(fit_rows(chat_model.tokenizer, with_reference(chat_mode
 folder = runtime.run_dir(profile)
 checkpoints, _ = run_checkpoints(folder, profile, rows)
 settings = dpo_settings(profile, checkpoints)
+set_seed(profile.seed)  # as notebook 04 does
 model, peft_config = prepare_for_lora(chat_model, lora_config(profile), profile)
 trainer = trainer_for(profile)(model=model, args=settings, train_dataset=data, eval_dataset=data.select(range(8)),
                                processing_class=chat_model.tokenizer, peft_config=peft_config)

@@ -43,6 +43,8 @@ sha256 of adapter_model.safetensors: {digest}
 """
 
 
+MIXED = {"bfloat16": "bf16", "float16": "fp16"}
+"""accelerate's names of number types."""
 SAMPLING = {"temperature": 0.7, "top_p": 0.9}
 """What Ollama is told, by its names: as in the profiles."""
 
@@ -173,14 +175,21 @@ def push(folder: Path, repository: str, really: bool = False) -> str:
     return f"uploaded {', '.join(names)} to {repository} (private)"
 
 
-def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: int = 1) -> str:
+def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: int = 1, sharded: bool = False) -> str:
     """Write `rows.jsonl` and `dpo.yaml` into `folder` and return the command that trains from them.
 
     TRL's command shuffles rows one by one, which would tear mirrored pairs apart. So the shuffling (by
     pairs, for every epoch) is done here, and the file is read in order. Each process takes whole batches of
     two rows, so a pair never straddles two processes; rows per step stay those of the profile.
+
+    Usually every process holds the model. `sharded`: its weights, in 16 bits, are split over all of them, as
+    data/fsdp.yaml says; for a model that no single GPU holds.
     """
     folder = Path(folder)
+    if sharded and (profile.four_bit or processes == 1):
+        raise SettingsError(
+            "A model is split over 2 or more processes, and in 16 bits: set processes and four_bit=False."
+        )
     per_step = profile.rows_per_batch * profile.batches_per_step
     batch, epochs, strategy = 1, profile.epochs, "random"
     if profile.mirrored:
@@ -216,7 +225,7 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
         "learning_rate": profile.learning_rate,
         "lr_scheduler_type": profile.scheduler,
         "warmup_steps": profile.warmup,
-        "optim": profile.optimizer,
+        "optim": "adamw_torch" if sharded else profile.optimizer,  # 8-bit Adam does not take split weights
         "gradient_checkpointing": profile.gradient_checkpointing,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": per_step // (batch * processes),
@@ -227,6 +236,10 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
         "report_to": "none",
     }
     folders.write_own(folder / "dpo.yaml", yaml.safe_dump(config, sort_keys=False))
+    if sharded:
+        split = files.load_data("fsdp.yaml") | {"num_processes": processes, "mixed_precision": MIXED[half]}
+        folders.write_own(folder / "fsdp.yaml", yaml.safe_dump(split, sort_keys=False))
+        return "accelerate launch --config_file fsdp.yaml -m trl.scripts.dpo --config dpo.yaml"
     if processes == 1:
         return "trl dpo --config dpo.yaml"
     return f"accelerate launch --num_processes {processes} -m trl.scripts.dpo --config dpo.yaml"

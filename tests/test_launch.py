@@ -121,6 +121,47 @@ def test_the_paper_profile_is_the_release_train_py(rows, tmp_path, monkeypatch):
     assert {name: config[name] for name in wanted} == wanted
 
 
+@pytest.mark.parametrize("number, mixed", [("bfloat16", "bf16"), ("float16", "fp16")])
+def test_a_model_that_no_gpu_holds_is_split_as_accelerate_reads_it(rows, tmp_path, monkeypatch, number, mixed):
+    """accelerate's own parser takes the file, and its own plugin what the launcher hands on from it."""
+    import yaml
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    from cpt_utils import export
+
+    monkeypatch.setattr(export.machine, "number_type", lambda: number)
+    nemo = load_profile("paper").replace(seed=1, student="mistral-nemo-12b", four_bit=False)
+    command = shlex.split(write_launch(nemo, rows, tmp_path, processes=4, sharded=True))
+    assert command[:4] == ["accelerate", "launch", "--config_file", "fsdp.yaml"]
+    config = load_config_from_file(str(tmp_path / "fsdp.yaml"))
+    assert (config.distributed_type, config.num_processes) == (DistributedType.FSDP, 4)
+    assert config.mixed_precision == mixed and config.fsdp_config["fsdp_version"] == 2
+    training = yaml.safe_load((tmp_path / "dpo.yaml").read_text())
+    assert training["model_name_or_path"] == "mistralai/Mistral-Nemo-Instruct-2407" and not training["load_in_4bit"]
+    assert training["optim"] == "adamw_torch" and training["gradient_accumulation_steps"] == 1
+    assert not (training["gradient_checkpointing"] and config.fsdp_config["fsdp_activation_checkpointing"])
+
+    monkeypatch.chdir(tmp_path)
+    told, *_ = _validate_launch_command(launch_command_parser().parse_args(command[2:]))
+    assert told.use_fsdp and told.training_script == "trl.scripts.dpo"
+    for name, value in prepare_multi_gpu_env(told).items():
+        monkeypatch.setenv(name, value)
+    plugin = FullyShardedDataParallelPlugin()
+    assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True
+    assert type(plugin.cpu_offload).__name__ == "OffloadPolicy"  # not the one that offloads
+    assert "FULL" in str(plugin.state_dict_type) and "transformer_auto_wrap" in str(plugin.auto_wrap_policy)
+
+
+@pytest.mark.parametrize("changes, processes", [({"four_bit": True}, 4), ({"four_bit": False}, 1)])
+def test_what_cannot_be_split_is_told_before_anything_is_written(rows, tmp_path, changes, processes):
+    with pytest.raises(ValueError, match="split over 2 or more processes, and in 16 bits"):
+        write_launch(load_profile("t4").replace(**changes), rows, tmp_path, processes, sharded=True)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("number, half", [("bfloat16", "bfloat16"), ("float32", "bfloat16"), ("float16", "float16")])
 def test_the_number_types_are_those_that_the_gpu_multiplies(rows, tmp_path, monkeypatch, number, half):
     """A T4 gets float16. TRL hands the dtype on to bitsandbytes, which knows no "auto"."""

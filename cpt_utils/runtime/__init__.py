@@ -96,9 +96,7 @@ def tell_of_memory(profile: "Profile") -> None:
     if need and profile.four_bit:
         from cpt_utils.runtime.catalogue import MEMORY_BAND
 
-        told = (
-            f"about {need:.0f} of {free:.0f} GiB in training, by a formula (published peaks: within {MEMORY_BAND:.0%})"
-        )
+        told = f"about {need:.0f} of {free:.0f} GiB in training, by a formula (peaks within {MEMORY_BAND:.0%} of it)"
         print(f"expected: {told}{_minutes_to_come(profile)}")
 
 

@@ -10,7 +10,7 @@ import statistics
 from functools import cache
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import RESULTS, add, keep, keep_texts, kept_texts, result, side_by_side
+from benchmarks.measured import add, keep, keep_texts, kept_texts, result, side_by_side, so_far
 from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
@@ -73,7 +73,7 @@ def run(name: str) -> dict:
 @cache
 def all_kept() -> dict[str, dict]:
     """What the units that were measured came to, by their names."""
-    return result("ablation_units") if (RESULTS / "ablation_units.json").exists() else {}
+    return so_far("ablation_units")
 
 
 def kept(name: str) -> dict:

@@ -5,8 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cpt_utils.evaluation import nearest_target
-from cpt_utils.rows import TARGETS
+from cpt_utils.rows import TARGETS, nearest_target
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 

@@ -18,6 +18,11 @@ def result(name: str) -> dict:
     return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
 
 
+def so_far(name: str) -> dict:
+    """The same, or {} where nothing has been measured yet."""
+    return result(name) if (RESULTS / f"{name}.json").exists() else {}
+
+
 def keep(name: str, found: dict) -> None:
     """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
     told = {"hardware": machine.hardware(), "versions": files.versions()} | files.rounded(found)
@@ -28,9 +33,8 @@ def keep(name: str, found: dict) -> None:
 
 def add(name: str, of: str, found: dict) -> None:
     """Add what was measured of one thing to benchmarks/results/`name`.json, with this machine's hardware."""
-    there = result(name) if (RESULTS / f"{name}.json").exists() else {}
     told = {"hardware": machine.hardware(), "versions": files.versions(), "found": files.rounded(found)}
-    files.write_whole(RESULTS / f"{name}.json", json.dumps(there | {of: told}, indent=1) + "\n")
+    files.write_whole(RESULTS / f"{name}.json", json.dumps(so_far(name) | {of: told}, indent=1) + "\n")
 
 
 def keep_texts(name: str, of: str, rows: list[dict]) -> None:

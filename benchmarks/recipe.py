@@ -8,7 +8,7 @@ subject: four prompts kept aside, two samples, two trials at a time, and the fir
 
 import argparse
 
-from benchmarks.measured import RESULTS, keep, keep_texts, result, side_by_side
+from benchmarks.measured import keep, keep_texts, side_by_side, so_far
 from cpt_utils import runtime
 from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, Response
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="trials whose name begins with this")
     wanted = parser.parse_args().only or ""
-    told = result("recipe") if (RESULTS / "recipe.json").exists() else {}
+    told = so_far("recipe")
     trials = told.get("trials", {})
     missing = [name for name in TRIALS if name not in trials and name.startswith(wanted)]
     for name, (figures, texts) in side_by_side(trial, missing, workers=1):

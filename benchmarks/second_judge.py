@@ -12,12 +12,12 @@ import numpy as np
 from wordfreq import zipf_frequency
 
 from cpt_utils.degenerate import degeneracy
-from cpt_utils.evaluation import nearest_target, quality_of
+from cpt_utils.evaluation import quality_of
 from cpt_utils.judging import Judgement, embedded_judge, judge_rows
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.measures import words_of
 from cpt_utils.prompts import load_responses
-from cpt_utils.rows import TARGETS, Response
+from cpt_utils.rows import TARGETS, Response, nearest_target
 
 
 class NgramJudge:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cpt_utils.marks import LEVELS, Mark, about
 from cpt_utils.measures import style_measures
-from cpt_utils.rows import TARGETS
+from cpt_utils.rows import nearest_target, target_name
 from cpt_utils.ways import LEAST_EXAMPLES, Counted, Likened, measured
 
 LEAST = 4
@@ -20,7 +20,7 @@ RESAMPLES = 1000
 
 def level_of(score: float) -> str:
     """The level whose target a score is nearest to."""
-    return min(LEVELS, key=lambda level: abs(TARGETS[level] - score))
+    return target_name(nearest_target(score))
 
 
 def rank_agreement(scores: list[float], points: list[float]) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from cpt_utils.measures import repetition, words_of
 from cpt_utils.models.logps import perplexity, response_logps
 from cpt_utils.overall import sense_metrics
 from cpt_utils.prompts import messages, system_prompt
-from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task
+from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task, nearest_target
 from cpt_utils.runtime.errors import JudgeError, PairError
 
 
@@ -31,11 +31,6 @@ def answer_tasks(chat_model, tasks: list[Task], judge, samples: int = 1, seed: i
     tasks = [{**task, "sample": sample} for task in tasks for sample in range(samples)]  # one prompt, one prefill
     texts = chat(chat_model, [messages(task["prompt"], task["system"]) for task in tasks], seed=seed, **options)
     return judge_rows(judge, [{**task, "response": text} for task, text in zip(tasks, texts)])
-
-
-def nearest_target(score: float) -> int:
-    """The target a score is nearest to."""
-    return min(TARGETS.values(), key=lambda target: abs(target - score))
 
 
 def rank_metrics(rows: list[Response]) -> dict[str, float]:

@@ -96,3 +96,8 @@ def can_be_answered(roles: list) -> bool:
 def target_name(target: int) -> str:
     """The name of a target ("high" for 95), or the number as text if it has none."""
     return _NAMES.get(target, str(target))
+
+
+def nearest_target(score: float) -> int:
+    """The target a score is nearest to."""
+    return min(TARGETS.values(), key=lambda target: abs(target - score))

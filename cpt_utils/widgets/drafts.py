@@ -186,12 +186,22 @@ def load_ways(path: Path, rubric: Rubric) -> dict[str, Way]:
 
 
 def scored(rubric: Rubric, ways: dict[str, Way], text: str) -> dict:
-    """What a text gets under a rubric's weights: {parts, total, rests_on}.
+    """What a text gets under a rubric's weights, as `weighed` gives it."""
+    return weighed(rubric, by_criterion(ways, text))
+
+
+def by_criterion(ways: dict[str, Way], text: str) -> dict[str, float | None]:
+    """A text's score for each criterion that has a way; None where it cannot be read."""
+    return {name: way.scores([text])[0] for name, way in ways.items()}
+
+
+def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
+    """Scores by criterion under a rubric's weights: {parts, total, rests_on}.
 
     `parts`: name -> score, None for a criterion that nobody has said how to score, or that cannot be read. `total` is
     the mean of the others by their weights, None without any; `rests_on` says how much of the weight has a score.
     """
-    parts = {c.name: ways[c.name].scores([text])[0] if c.name in ways else None for c in rubric.criteria}
+    parts = {criterion.name: scores.get(criterion.name) for criterion in rubric.criteria}
     known = [c for c in rubric.criteria if parts[c.name] is not None]
     rests_on = sum(c.weight for c in known)
     total = sum(c.weight * parts[c.name] for c in known) / rests_on if rests_on else None

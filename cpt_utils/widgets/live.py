@@ -44,8 +44,9 @@ def ranked(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str,
     entries = []
     for label, words in texts.items():
         entry = {"label": label, "text": words, "own": label == OWN, "flag": flagged(words)}
-        first = drafts.scored(start, ways, words)["total"]
-        entries.append(entry | drafts.scored(rubric, ways, words) | {"first": first})
+        scores = drafts.by_criterion(ways, words)
+        first = drafts.weighed(start, scores)["total"]
+        entries.append(entry | drafts.weighed(rubric, scores) | {"first": first})
     for rank, entry in enumerate(sorted(entries, key=lambda e: -_number(e["first"])), 1):
         entry["before"] = rank
     return sorted(entries, key=lambda e: -_number(e["total"]))

@@ -80,7 +80,7 @@ class MarksView(w.VBox):
         self.why.value = ""
         self.last = [*self.last, response] if level else self.last[:-1]
         self._draw()
-        score = self._scores().get(response)
+        score = self._scores([response]).get(response)
         judged = "it has no score" if score is None else f"the rubric's score is {score:.0f}"
         if level:
             self.told.value = views.status(f"You: {level} ({TARGETS[level]}); {judged}.", "ok")
@@ -95,14 +95,18 @@ class MarksView(w.VBox):
 
     def _next(self) -> str | None:
         """The first text on view that this person has not marked yet."""
+        return self._unmarked(self._marks())
+
+    def _unmarked(self, given: list[marks.Mark]) -> str | None:
+        """The first text on view without a mark of this person among those that were given."""
         who = self.who.value.strip()
-        mine = {mark["response"] for mark in self._marks() if mark["who"] == who}
+        mine = {mark["response"] for mark in given if mark["who"] == who}
         return next((text for text in self.texts if text not in mine), None)
 
-    def _scores(self, texts: list[str] | None = None) -> dict[str, float]:
+    def _scores(self, texts: list[str]) -> dict[str, float]:
         """What texts get now, as a whole or by the criterion; without those that have no score."""
         found = {}
-        for text in self.texts if texts is None else texts:
+        for text in texts:
             scored = drafts.scored(self.rubric, self.ways, text)
             score = scored["parts"].get(self.criterion) if self.criterion else scored["total"]
             if score is not None:
@@ -117,7 +121,7 @@ class MarksView(w.VBox):
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
             return
-        who, left = self.who.value.strip(), self._next()
+        who, left = self.who.value.strip(), self._unmarked(given)
         done = sum(mark["who"] == who and mark["response"] in self.texts for mark in given)
         self.told.value = views.note(f"{done} of {len(self.texts)} texts marked. {HOW}")
         self.text.value = views.whole_text(left) if left else views.status("All texts on view are marked.", "ok")

@@ -2,7 +2,7 @@
 
 import html
 
-from cpt_utils.agreement import meaning
+from cpt_utils.agreement import LIMITS, meaning
 from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
@@ -162,7 +162,8 @@ def agreement(ranks: dict, kappa, confusion, apart: list[tuple], alpha, divided:
         parts = [f"<div><b>Scores against marks:</b> {text(words)}</div>", confusion_table(confusion)]
         parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
     if alpha is not None:
-        words = f"alpha {alpha:.2f} ({meaning(alpha)}; 0.67 and 0.80 are the usual limits)"
+        tentative, reliable = LIMITS.values()
+        words = f"alpha {alpha:.2f} ({meaning(alpha)}; {tentative:.2f} and {reliable:.2f} are the usual limits)"
         parts.append(f"<div><b>People among each other:</b> {text(words)}</div>")
         for response, given in divided:
             parts.append(_apart(", ".join(f"{mark['who']}: {mark['level']}" for mark in given), response))

@@ -26,8 +26,10 @@ try: $(VENV)/.run-ready
 check: $(VENV)/.run-ready
 	$(PY) -m cpt_utils check
 
+# Two files of tests at a time, with one thread each: threads that wait in turns would slow each other down.
+WORKERS ?= 2
 test: lint
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Spelling of the code: seconds. `make format` mends what a tool can mend.
 lint: $(VENV)/.test-ready
@@ -40,7 +42,7 @@ format: $(VENV)/.test-ready
 
 # The tests with the lowest version of every range in pyproject.toml, in an environment of its own (.lowest): some
 # 12 minutes. `make test` is the upper end. TOOLS are what tests run with, at their pins.
-TOOLS := pytest ruff bitsandbytes fastapi uvicorn uv jupyterlab playwright hypothesis
+TOOLS := pytest pytest-xdist ruff bitsandbytes fastapi uvicorn uv jupyterlab playwright hypothesis
 LOWEST := .lowest/bin/python
 TORCH := --torch-backend cpu
 lowest: $(VENV)/.test-ready

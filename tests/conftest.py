@@ -21,6 +21,11 @@ def pytest_configure(config):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest file first: `make test` runs two at a time, and at the end would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     connect = socket.socket.connect

@@ -49,12 +49,16 @@ def scored(rows: list[Response], base) -> dict:
     }
 
 
-def by_prompt(scores: list[float], prompts: list[str]) -> list[float]:
-    """Mean, and its standard error over prompts: texts about one prompt resemble each other."""
-    groups: dict[str, list[float]] = {prompt: [] for prompt in sorted(set(prompts))}
+def by_prompt(scores: list[float | None], prompts: list[str]) -> list[float]:
+    """Mean, and its standard error over prompts: texts about one prompt resemble each other.
+
+    Texts without a score, which the judge could not read, are left out.
+    """
+    groups: dict[str, list[float]] = {}
     for score, prompt in zip(scores, prompts, strict=True):
-        groups[prompt].append(score)
-    return mean_and_error([np.mean(group) for group in groups.values()])
+        if score is not None:
+            groups.setdefault(prompt, []).append(score)
+    return mean_and_error([np.mean(groups[prompt]) for prompt in sorted(groups)])
 
 
 def mean_and_error(values: list[float]) -> list[float]:

@@ -32,7 +32,7 @@ class Guidance(UnbatchedClassifierFreeGuidanceLogitsProcessor):
 
 
 def dial(which: str) -> dict:
-    """Score, perplexity and broken texts at each position of the dial, sampled as everywhere else."""
+    """Score, perplexity, and broken and unreadable texts at each position of the dial, sampled as everywhere else."""
     base = base_model()
     chat_model = base if which == "base" else tuned_model()
     judge, measured = embedded_judge(), {}
@@ -45,6 +45,7 @@ def dial(which: str) -> dict:
             "score": by_prompt(scores, [prompt for prompt, _ in cells]),
             "perplexity": perplexity(base, texts),
             "degenerate": float(np.mean([bool(degeneracy(text)) for text in texts])),
+            "unjudged": float(np.mean([score is None for score in scores])),
         }
     return measured
 

@@ -199,3 +199,13 @@ def test_trials_see_neither_held_out_prompts_nor_those_kept_aside():
     hidden = {prompt["prompt"] for prompt in load_prompts(heldout=True)}
     hidden |= {row["prompt"] for row in load_corpus(heldout=True)}
     assert not hidden & {*kept_aside(), *(row["prompt"] for row in hands())}
+
+
+def test_a_text_that_the_judge_cannot_read_has_no_part_in_a_mean_and_is_far_from_every_target():
+    from benchmarks.answers import by_prompt
+    from benchmarks.units import MISS, miss
+
+    mean, error = by_prompt([10.0, None, 30.0, 50.0, None], ["a", "a", "b", "b", "c"])
+    assert mean == pytest.approx(25) and error == pytest.approx(15)
+    assert miss({"score": None, "degenerate": False, "target": 10}) == MISS
+    assert miss({"score": 30.0, "degenerate": False, "target": 10}) == 20

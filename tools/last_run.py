@@ -1,4 +1,4 @@
-"""What `make seeds` brings to the README, its table and example texts; and the shipped adapter, of the last `make run`."""
+"""What `make seeds` brings to the README, its table and example texts; the shipped adapter, of the last `make run`."""
 
 import html
 import json

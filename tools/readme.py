@@ -8,9 +8,12 @@ from tools.last_run import RUN, example, results, ship_adapter
 from tools.overview import minutes, models
 from tools.rivals import speed, ways
 from tools.standing import paper, where
+from tools.workshop import answers, half_day, ninety, waiting
 
 PARTS = {
     "README.md": (minutes, example, results, paper, ways, models, where, gpu, speed),
+    "notebooks/WORKSHOP.md": (waiting, ninety, half_day),
+    "notebooks/LEADER.md": (answers,),
 }
 """By page: functions without arguments; each fills the part that bears its name."""
 

@@ -152,7 +152,7 @@ def arrow(axis, start, end) -> None:
 def main(target: Path = TARGET) -> None:
     full, few = io.BytesIO(), {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
     draw().savefig(full, facecolor="white")
-    Image.open(full).convert("RGB").quantize(32, **few).save(target, "PNG", optimize=True)
+    Image.open(full).convert("RGB").quantize(96, **few).save(target, "PNG", optimize=True)
     print("wrote", target.name)
 
 

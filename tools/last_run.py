@@ -20,8 +20,9 @@ METRICS = (  # accuracy, τ and ρ stand beside the paper's (standing.paper)
     ("**overall** (0 to 2)", "overall"),
     ("follows the style that was asked for (0 to 2)", "follows"),
     ("keeps to its prompt: share of texts, guessing 0.04", "topic"),
-    ("word order, nats a word", "order_gain"),
+    ("words in an order: what shuffling them would cost, nats a word", "order_gain"),
 )
+TOGETHER = "\N{NO-BREAK SPACE}"
 MODELS = ("base", "cpt", "cpt_paraphrased", "teacher")
 
 
@@ -44,8 +45,8 @@ def results() -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("torch", "transformers", "trl"))
     told = (
-        f"Mean ± standard deviation over {len(report['by_seed'])} trainings. Preferences right in both directions: "
-        f"{report['mean']['both_directions']:.3f}. {report['hardware']}; {versions}."
+        f"Mean ± standard deviation over {len(report['by_seed'])} trainings. Held-out pairs that are right under both "
+        f"system prompts: {report['mean']['both_directions']:.0%}. {report['hardware']}; {versions}."
     )
     return "\n".join([*lines, "", told])
 
@@ -62,7 +63,7 @@ def over_seeds(report: dict) -> Callable[[str, str], str]:
     def cell(model: str, metric: str) -> str:
         name = f"{model}_{metric}"
         untrained = model == "teacher"  # its texts are recorded
-        return f"{mean[name]:.2f}" if untrained else f"{mean[name]:.2f} ± {spread[name]:.2f}"
+        return f"{mean[name]:.2f}" if untrained else f"{mean[name]:.2f}{TOGETHER}±{TOGETHER}{spread[name]:.2f}"
 
     return cell
 

@@ -150,7 +150,7 @@ def arrow(axis, start, end) -> None:
 
 
 def main(target: Path = TARGET) -> None:
-    full, few = io.BytesIO(), {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
+    full, few = io.BytesIO(), {"method": Image.Quantize.MEDIANCUT, "dither": Image.Dither.NONE}
     draw().savefig(full, facecolor="white")
     Image.open(full).convert("RGB").quantize(96, **few).save(target, "PNG", optimize=True)
     print("wrote", target.name)

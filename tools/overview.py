@@ -41,7 +41,8 @@ def minutes() -> str:
     for number, (name, what) in NOTEBOOKS.items():
         spent = [run["seconds"][number] for run in runs if number in run["seconds"]]
         path = f"notebooks/{number}_{name}.ipynb"
-        link = f"[{number} · {name.replace('_', ' ')}]({path})"
+        title = name.replace("_", " ").capitalize().replace("Dpo", "DPO")
+        link = f"[{number} · {title}]({path})"
         lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent)} | {colab(path)} |")
     machines = " and ".join(f"{run['instruction_set']} ({run['number_type']})" for run in runs)
     lines += ["", f"Times are those of two recorded runs on two CPU cores with {machines}; `make check` says yours."]
@@ -61,7 +62,8 @@ def span(seconds: list[float]) -> str:
         return "less than 04"  # 06: python -m cpt_utils run --only 06
     fast, slow = duration(min(seconds)), duration(max(seconds))
     unit = fast.split()[1]
-    return f"{fast.removesuffix(f' {unit}') if slow.endswith(unit) else fast} to {slow}"
+    told = f"{fast.removesuffix(f' {unit}') if slow.endswith(unit) else fast} to {slow}"
+    return told.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme stamp clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme stamp site slides clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -42,7 +42,7 @@ format: $(VENV)/.test-ready
 
 # The tests with the lowest version of every range in pyproject.toml, in an environment of its own (.lowest): some
 # 12 minutes. `make test` is the upper end. TOOLS are what tests run with, at their pins.
-TOOLS := pytest pytest-xdist ruff bitsandbytes fastapi uvicorn uv jupyterlab playwright hypothesis
+TOOLS := pytest pytest-xdist ruff bitsandbytes fastapi uvicorn uv jupyterlab playwright hypothesis nbconvert latex2mathml
 LOWEST := .lowest/bin/python
 TORCH := --torch-backend cpu
 lowest: $(VENV)/.test-ready
@@ -139,6 +139,20 @@ gguf: $(VENV)/.test-ready
 readme: $(VENV)/.run-ready
 	$(PY) -m tools.readme
 
+# The executed notebooks, README and the workshop's pages as a site to read, in site/: no network is asked.
+site: $(VENV)/.site-ready
+	$(PY) -m tools.pages
+
+# Slides from the notebooks, in site/slides/, and the site around them. reveal.js is fetched once; then no network.
+REVEAL := .slides/node_modules/reveal.js
+slides: $(VENV)/.site-ready $(REVEAL)
+	$(PY) -m tools.slides
+	$(PY) -m tools.pages
+
+$(REVEAL):
+	@command -v npm >/dev/null || { echo "make slides fetches reveal.js with npm, which is not here: install Node.js."; exit 1; }
+	npm install --silent --no-save --prefix .slides reveal.js@5.2.1
+
 # Point badges and setup cells at another copy of the series: make stamp REPOSITORY=https://github.com/you/yours
 stamp: $(VENV)/.run-ready
 	$(PY) -m tools.stamp $(REPOSITORY)
@@ -164,9 +178,13 @@ $(VENV)/.gpu-ready: $(VENV)/.test-ready
 	$(PIP) -c constraints.txt -e '.[gpu]'
 	touch $@
 
+$(VENV)/.site-ready: $(VENV)/.run-ready
+	$(PIP) -c constraints.txt -e '.[site]'
+	touch $@
+
 $(VENV)/.lab-ready: $(VENV)/.run-ready
 	$(PIP) -c constraints.txt -e '.[lab]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) .bench .lowest .gguf $(UNSLOTH) runs
+	rm -rf $(VENV) .bench .lowest .gguf .slides $(UNSLOTH) runs site

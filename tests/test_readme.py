@@ -1,19 +1,60 @@
 """The README's tables are what the committed results and data say; those of a run's own files need that run."""
 
+import re
+
 import pytest
 
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.files import ROOT
 from cpt_utils.runtime.profiles import load_profile
-from tools import last_run, readme, rivals
+from tools import last_run, method_figure, readme, rivals, standing
 
-FROM_COMMITTED_FILES = [make for make in readme.PARTS if make.__name__ not in ("results", "example")]
+PARTS = [(page, make) for page, parts in readme.PARTS.items() for make in parts]
 
 
-@pytest.mark.parametrize("make", FROM_COMMITTED_FILES)
-def test_readme_shows_what_the_committed_files_hold(make):
-    text = (ROOT / "README.md").read_text("utf-8")
+@pytest.mark.parametrize(("page", "make"), PARTS, ids=lambda value: getattr(value, "__name__", value))
+def test_pages_show_what_the_committed_files_hold(page, make):
+    text = (ROOT / page).read_text("utf-8")
     assert readme.filled(text, make) == text, "make readme"
+
+
+def test_every_link_of_a_page_leads_to_a_file_or_a_heading():
+    for page in readme.PARTS:
+        text = (ROOT / page).read_text("utf-8")
+        headings = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", text, re.M)}
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            if target != "figures/workbench.png":
+                name, _, anchor = target.partition("#")
+                assert (ROOT / page).parent.joinpath(name).exists() if name else anchor in headings, (page, target)
+
+
+def test_the_first_screen_says_what_for_whom_and_where_to_start():
+    text = (ROOT / "README.md").read_text("utf-8")
+    order = ["**For whom:**", "figures/method.png", "figures/workbench.png", "## Start here", "## Run it"]
+    order += ["## The notebooks", "## What came out", "## Profiles, models, hardware"]
+    assert (places := [text.index(part) for part in order]) == sorted(places)
+    start = text.split("## Start here")[1].split("##")[0]
+    assert all(f"**{who}**" in start for who in ("try it", "teach it", "use it for your model"))
+    assert sum(path.name in text for path in (ROOT / "notebooks").glob("*.ipynb")) == text.count("| [0") >= 6
+
+
+def test_the_picture_of_the_method_is_the_one_that_is_drawn(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    method_figure.main(tmp_path / "method.png")
+    drawn, committed = (
+        np.asarray(Image.open(path).convert("L"), float)
+        for path in (tmp_path / "method.png", ROOT / "figures" / "method.png")
+    )
+    assert drawn.shape == committed.shape and np.abs(drawn - committed).mean() < 2, "python -m tools.method_figure"
+
+
+def test_the_table_of_what_was_run_takes_machines_from_the_results():
+    told = standing.where()
+    for fact in standing.facts()["ran"]:
+        assert standing.machine_of(fact) in told and str(fact["when"]).startswith("20")
+    assert any(fact.get("file") == "seeds" for fact in standing.facts()["ran"])
 
 
 def test_a_part_that_stands_twice_is_a_fault():

@@ -1,32 +1,28 @@
-"""What the last `make run` brings: the README's steerability table and example texts, and the shipped adapter."""
+"""What `make seeds` brings to the README, its table and example texts; the shipped adapter, of the last `make run`."""
 
 import html
 import json
 import shutil
 from collections.abc import Callable
 
-from benchmarks.measured import RESULTS, kept_texts, result
+from benchmarks.measured import kept_texts, result
 from cpt_utils.export import write_card
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, profiles
-from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.folders import MARK
 
 RUN = files.ROOT / "runs" / "embedded"
 MOST_WORDS = 55
 """An example is cut after so many."""
-METRICS = (
+METRICS = (  # accuracy, τ and ρ stand beside the paper's (standing.paper)
     ("**overall** (0 to 2)", "overall"),
-    ("style: follows (0 to 2)", "follows"),
-    ("own prompt is the nearest of 26 (guessing: 0.04)", "topic"),
-    ("order gain, nats a word", "order_gain"),
-    ("accuracy (guessing: 0.33)", "accuracy"),
-    ("Kendall's τ", "kendall_tau"),
-    ("Spearman's ρ", "spearman_rho"),
-    ("degenerate texts", "degenerate_rate"),
+    ("follows the style that was asked for (0 to 2)", "follows"),
+    ("keeps to its prompt: share of texts, guessing 0.04", "topic"),
+    ("words in an order: what shuffling them would cost, nats a word", "order_gain"),
 )
+TOGETHER = "\N{NO-BREAK SPACE}"
 MODELS = ("base", "cpt", "cpt_paraphrased", "teacher")
 
 
@@ -36,16 +32,9 @@ def last_report() -> dict:
 
 
 def results() -> str:
-    """The steerability table: mean and spread of `make seeds` where it was run, else the last run's intervals."""
-    seeds = result("seeds") if (RESULTS / "seeds.json").exists() else {"mean": {}}
-    if "teacher_overall" in seeds["mean"]:  # those of an older judge stay in their file
-        report, rows = seeds, kept_texts("seeds", next(iter(seeds["by_seed"])))
-        cell, both = over_seeds(report), report["mean"]["both_directions"]
-        how = f"Mean ± standard deviation over {len(report['by_seed'])} training seeds"
-    else:
-        report, rows = last_report(), read_jsonl(RUN / "generations.jsonl")
-        cell, both = of_one_training(report), report["preference"]["cpt"]["both_directions"]
-        how = f"One training (seed {report['seed']}); in brackets 95% intervals from a bootstrap over the prompts"
+    """The table of what came out: mean and spread over the trainings of `make seeds`."""
+    report, rows = result("seeds"), texts()
+    cell = over_seeds(report)
     prompts = {row["prompt"] for row in rows}
     lines = [
         f"| on {len(prompts)} held-out prompts | base | tuned | tuned, paraphrased system prompts | recorded teacher |",
@@ -55,11 +44,16 @@ def results() -> str:
         cells = [cell(model, metric) for model in MODELS]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("torch", "transformers", "trl"))
-    lines += [
-        "",
-        f"{how}. Preferences right in both directions: {both:.3f}. Hardware: {report['hardware']}; {versions}.",
-    ]
-    return "\n".join(lines)
+    told = (
+        f"Mean ± standard deviation over {len(report['by_seed'])} trainings. Held-out pairs that are right under both "
+        f"system prompts: {report['mean']['both_directions']:.0%}. {report['hardware']}; {versions}."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def texts() -> list[dict]:
+    """What the base and the first seed's training wrote on the held-out prompts, with scores."""
+    return kept_texts("seeds", next(iter(result("seeds")["by_seed"])))
 
 
 def over_seeds(report: dict) -> Callable[[str, str], str]:
@@ -69,28 +63,14 @@ def over_seeds(report: dict) -> Callable[[str, str], str]:
     def cell(model: str, metric: str) -> str:
         name = f"{model}_{metric}"
         untrained = model == "teacher"  # its texts are recorded
-        return f"{mean[name]:.2f}" if untrained else f"{mean[name]:.2f} ± {spread[name]:.2f}"
-
-    return cell
-
-
-def of_one_training(report: dict) -> Callable[[str, str], str]:
-    """What a cell (model, metric) of the table shows of one training."""
-
-    def cell(model: str, metric: str) -> str:
-        measured = report["steerability"][model]
-        shown = f"{measured[metric]:.2f}"
-        if metric in measured["ci95"]:
-            low, high = measured["ci95"][metric]
-            shown += f" [{low:.2f}, {high:.2f}]"
-        return shown
+        return f"{mean[name]:.2f}" if untrained else f"{mean[name]:.2f}{TOGETHER}±{TOGETHER}{spread[name]:.2f}"
 
     return cell
 
 
 def example() -> str:
     """The first texts of both models for the prompt and style in the middle, low against high, in their own words."""
-    rows = read_jsonl(RUN / "generations.jsonl")
+    rows = texts()
     prompt, rubric = middle(rows)
     lines = [f"> {prompt}", "", "| system prompt | before | after |", "|---|---|---|"]
     for name in ("low", "high"):

@@ -3,6 +3,7 @@
 from cpt_utils.commands.workload import recorded
 from cpt_utils.runtime import profiles
 from cpt_utils.runtime.catalogue import known_models, training_memory
+from tools.stamp import repository
 
 NOTEBOOKS = {  # number: (name, what happens)
     "01": ("rubric_design", "a style as a rubric; system prompts; a judge that works offline, and how it is fooled"),
@@ -23,21 +24,49 @@ NOTEBOOKS = {  # number: (name, what happens)
 }
 
 
+NEEDS = {  # beside Python and the packages
+    "01": "any CPU",
+    "02": "any CPU; an API key only for teachers elsewhere",
+    "03": "any CPU",
+    "04": "any CPU; a GPU for larger models",
+    "05": "any CPU; trained by you or as shipped",
+    "06": "any CPU",
+}
+
+
 def minutes() -> str:
-    """What happens in each notebook, and how long it took in each recorded run."""
+    """Each notebook: what happens, what it needs, how long it took in the recorded runs, and a start on Colab."""
     runs = recorded()["runs"]
-    columns = [f"{run['instruction_set']}, {run['product'] / 1e9:.0f} GFLOPS in {run['number_type']}" for run in runs]
-    lines = [f"| notebook | what happens | {' | '.join(columns)} |", "|---|---|" + "---|" * len(runs)]
+    lines = ["| notebook | what happens | needs | time | |", "|---|---|---|---|---|"]
     for number, (name, what) in NOTEBOOKS.items():
-        spent = [duration(run["seconds"].get(number)) for run in runs]
-        link = f"[{number} · {name.replace('_', ' ')}](notebooks/{number}_{name}.ipynb)"
-        lines.append(f"| {link} | {what} | {' | '.join(spent)} |")
+        spent = [run["seconds"][number] for run in runs if number in run["seconds"]]
+        path = f"notebooks/{number}_{name}.ipynb"
+        title = name.replace("_", " ").capitalize().replace("Dpo", "DPO")
+        link = f"[{number} · {title}]({path})"
+        lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent)} | {colab(path)} |")
+    machines = " and ".join(f"{run['instruction_set']} ({run['number_type']})" for run in runs)
+    lines += ["", f"Times are those of two recorded runs on two CPU cores with {machines}; `make check` says yours."]
     return "\n".join(lines)
 
 
-def duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "by itself"  # 06: python -m cpt_utils run --only 06
+def colab(path: str) -> str:
+    """A badge that opens a notebook on Colab."""
+    badge = "https://colab.research.google.com/assets/colab-badge.svg"
+    address = f"https://colab.research.google.com/github/{repository()}/blob/main/{path}"
+    return f"[![Open in Colab]({badge})]({address})"
+
+
+def span(seconds: list[float]) -> str:
+    """From the fastest to the slowest run, in few words."""
+    if not seconds:
+        return "less than 04"  # 06: python -m cpt_utils run --only 06
+    fast, slow = duration(min(seconds)), duration(max(seconds))
+    unit = fast.split()[1]
+    told = f"{fast.removesuffix(f' {unit}') if slow.endswith(unit) else fast} to {slow}"
+    return told.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"

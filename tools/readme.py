@@ -1,19 +1,25 @@
-"""After `make run` (and `make seeds`): ship the adapter and fill the marked parts of README.md (`make readme`)."""
+"""Fill the marked parts of README.md and of the workshop's pages, and ship the last run's adapter (`make readme`)."""
 
 from collections.abc import Callable
 
 from benchmarks.gpu.table import gpu
 from cpt_utils.runtime import files
-from tools.last_run import example, results, ship_adapter
+from tools.last_run import RUN, example, results, ship_adapter
 from tools.overview import minutes, models
 from tools.rivals import speed, ways
+from tools.standing import paper, where
+from tools.workshop import answers, half_day, ninety, waiting
 
-PARTS = (results, ways, speed, gpu, example, minutes, models)
-"""Functions without arguments; each fills the part that bears its name."""
+PARTS = {
+    "README.md": (minutes, example, results, paper, ways, models, where, gpu, speed),
+    "notebooks/WORKSHOP.md": (waiting, ninety, half_day),
+    "notebooks/LEADER.md": (answers,),
+}
+"""By page: functions without arguments; each fills the part that bears its name."""
 
 
 def filled(text: str, make: Callable[[], str]) -> str:
-    """The README's text with the part that bears the function's name made anew."""
+    """A page's text with the part that bears the function's name made anew."""
     opening, closing = f"<!-- {make.__name__} -->", f"<!-- /{make.__name__} -->"
     assert text.count(opening) == text.count(closing) == 1, make.__name__
     before, rest = text.split(opening)
@@ -22,12 +28,16 @@ def filled(text: str, make: Callable[[], str]) -> str:
 
 
 def main() -> None:
-    path = files.ROOT / "README.md"
-    text = path.read_text("utf-8")
-    for make in PARTS:
-        text = filled(text, make)
-    ship_adapter()
-    path.write_text(text, "utf-8")
+    for page, parts in PARTS.items():
+        path = files.ROOT / page
+        text = path.read_text("utf-8")
+        for make in parts:
+            text = filled(text, make)
+        path.write_text(text, "utf-8")
+    if (RUN / "report.json").exists():
+        ship_adapter()
+    else:
+        print("The shipped adapter stays as it is: runs/embedded/ holds no whole run.")
 
 
 if __name__ == "__main__":

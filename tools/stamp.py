@@ -23,7 +23,7 @@ def stamp(address: str, root: Path = ROOT) -> list[str]:
     match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", address)
     if not match:
         raise SetupError(f"{address!r} is no address of the form https://github.com/owner/name.")
-    present = re.compile(rf"(github(?:\.com)?/){re.escape(repository(root))}(?![\w.-])")
+    present = re.compile(rf"(github(?:\.com)?/|/gh/|codespaces\.new/){re.escape(repository(root))}(?![\w.-])")
     changed = []
     for path in [root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))]:
         text = path.read_text("utf-8")

@@ -1,0 +1,139 @@
+"""The workshop can happen: minutes add up, what runs meanwhile is done in time, and groups' files are collected."""
+
+import itertools
+import json
+import re
+
+import pytest
+
+from cpt_utils import marks
+from cpt_utils.commands.workload import recorded
+from cpt_utils.prompts import load_responses
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import SetupError
+from cpt_utils.runtime.files import ROOT
+from cpt_utils.ways import ways_of
+from cpt_utils.widgets import drafts
+from tools import collect, workshop
+
+PLANS = workshop.plans()
+MARGIN = 1.2  # of a room's machine over the slowest recorded one
+OPENING = 4  # minutes until all have opened a notebook and begun to run it
+WORKSHOP = (ROOT / "notebooks" / "WORKSHOP.md").read_text("utf-8")
+
+
+def waits(plan: dict) -> dict[str, int]:
+    """{notebook: minutes from the stop that starts it to the stop that needs it}."""
+    clock, begun, found = 0, {}, {}
+    for stop in plan["stops"]:
+        if stop.get("needs") in begun:
+            found[stop["needs"]] = clock - begun[stop["needs"]]
+        clock += stop["minutes"]
+        if "starts" in stop:
+            begun[stop["starts"]] = clock - stop["minutes"] + OPENING
+    return found
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_minutes_add_up(name):
+    plan, known = PLANS[name], workshop.exercises()
+    assert sum(stop["minutes"] for stop in plan["stops"]) == plan["minutes"]
+    assert any(stop["what"] == "Break" for stop in plan["stops"])
+    for stop in plan["stops"]:
+        exercises = sum(known[check]["minutes"] for check in stop.get("exercises", []))
+        runs = sum(workshop.seconds(number) for number in stop.get("runs", [])) / 60
+        assert stop["talk"] + exercises + runs <= stop["minutes"] + 0.5, stop["what"]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_what_runs_meanwhile_is_done_when_it_is_needed(name):
+    found = waits(PLANS[name])
+    started = {stop["starts"] for stop in PLANS[name]["stops"] if "starts" in stop}
+    assert set(found) == started >= {"04", "05"}
+    for number, minutes in found.items():
+        assert workshop.seconds(number) * MARGIN <= minutes * 60, number
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_no_exercise_stands_where_its_kernel_trains(name):
+    """While a notebook runs from its first cell to its last, no exercise of it is asked."""
+    busy, known = set(), workshop.exercises()
+    for stop in PLANS[name]["stops"]:
+        busy -= {stop.get("needs")}
+        for check in stop.get("exercises", []):
+            assert known[check]["notebook"][:2] not in busy | {stop.get("starts")}, check
+        busy |= {stop.get("starts")} - {None}
+
+
+def test_a_machine_called_slow_is_one_that_would_not_be_done():
+    limit = int(re.search(r"notebook 04 more than (\d+) minutes", WORKSHOP)[1])
+    assert limit <= min(waits(plan)["04"] for plan in PLANS.values())
+
+
+def test_commands_for_windows_are_the_readmes_with_jupyterlab():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    lines = re.findall(r"python -m pip install .*", readme.split("Without `make`")[1])[:2]
+    assert [line.strip().replace("[run,lab]", "[run]") for line in re.findall(r"python -m pip .*", WORKSHOP)] == lines
+
+
+def test_every_exercise_has_an_answer_in_the_leaders_sheet():
+    sheet = (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")
+    known = workshop.exercises()
+    assert len(known) >= 12
+    for told in known.values():
+        assert f"**{told['title']}**" in sheet and told["solution"] in sheet
+
+
+def test_the_recorded_minutes_are_told():
+    for run in recorded()["runs"]:
+        assert run["hardware"] in WORKSHOP
+
+
+def test_two_texts_change_places_when_one_weight_does():
+    rubric = load_rubric("rococo")
+    rows = [row["response"] for row in load_responses() if row["rubric"] == "rococo" and row["target"] == 50][:6]
+    first = drafts.weights_of(rubric.model_dump())
+
+    def total(text: str, weights: list[float]) -> float:
+        weighed = Rubric.checked(drafts.with_weights(rubric.model_dump(), weights))
+        return drafts.scored(weighed, ways_of(rubric), text)["total"]
+
+    moved = [drafts.rebalance(first, place, 80) for place in range(len(first))]
+    assert any(
+        (total(one, first) - total(other, first)) * (total(one, weights) - total(other, weights)) < 0
+        for (one, other), weights in itertools.product(itertools.combinations(rows, 2), moved)
+    )
+
+
+# ---- what the groups bring
+
+
+def report(base: float, after: float, capstone: bool) -> dict:
+    measured = {"base": {"overall": base}, "tuned" if capstone else "cpt": {"overall": after, "accuracy": 0.5}}
+    if capstone:
+        return {"capstone": {"rubric": "night_diary", "steerability": measured}, "steerability": {}}
+    return {"steerability": measured}
+
+
+def test_a_line_for_each_group_and_what_people_agree_on(tmp_path, capsys):
+    for group, told in (("owls", report(0.5, 1.25, True)), ("larks", report(0.9, 1.5, False))):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / "report.json").write_text(json.dumps(told))
+        for who in ("ann", "bob"):
+            for text, level in (("one", "low"), ("two", "high")):
+                mark = {"who": f"{who} of {group}", "response": text, "level": level, "criterion": ""}
+                marks.add_mark(tmp_path / group, mark)
+    assert collect.main([str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"owls +night_diary +0\.50 -> 1\.25 +- -> 0\.50", printed)
+    assert re.search(r"larks +the four rubrics +0\.90 -> 1\.50", printed)
+    assert "4 people marked 2 texts; alpha 1.00: reliable" in printed
+
+
+def test_an_empty_folder_and_a_broken_report_are_told(tmp_path, capsys):
+    with pytest.raises(SetupError, match="copy each group's runs/embedded/"):
+        collect.groups(tmp_path)
+    (tmp_path / "owls").mkdir()
+    (tmp_path / "owls" / "report.json").write_text("{")
+    assert collect.main([str(tmp_path)]) == 1 and "owls/report.json is no report" in capsys.readouterr().err
+    assert collect.main([]) == 2

@@ -5,7 +5,7 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, training_memory
@@ -39,6 +39,18 @@ def _profile_name(name: str | None) -> str | None:
     return name
 
 
+def _rubric_names(names: Any) -> Any:
+    if isinstance(names, str):
+        raise ValueError(f"is the text {names[:50]!r}; write a list, [{names[:50]!r}]")
+    return names
+
+
+def _rubric_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
+        raise ValueError(f"{name[:50]!r} is no rubric's name: small letters, digits and '_', such as my_style")
+    return name
+
+
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:
     if fixed := sorted({"name", "base", "capstone"} & set(settings)):
         raise ValueError(f"notebook 06 keeps {fixed[0]!r}; delete it")
@@ -46,6 +58,7 @@ def _changes(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 Place = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
+Rubrics = Annotated[list[Annotated[str, AfterValidator(_rubric_name)]], Field(min_length=1)]
 
 
 class Strict(BaseModel):
@@ -105,6 +118,8 @@ class Profile(Strict):
     """Both rows of a pair in the same step."""
     squares: bool
     """Recorded responses only: training rows are mirrored over the user prompt as well (blocks.mirrored_squares)."""
+    rubrics: Annotated[Rubrics | None, BeforeValidator(_rubric_names)] = None
+    """Names of the rubrics whose texts take the place of `data`, one's own among them; null: `data` as it is."""
     lora: Lora
     beta: Positive
     loss: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(min_length=1)
@@ -157,6 +172,17 @@ class Profile(Strict):
     def for_capstone(self) -> "Profile":
         """The profile with the settings of notebook 06."""
         return self.replace(**self.capstone.settings)
+
+    def for_rubrics(self, names: list[str] | None) -> "Profile":
+        """The profile for these rubrics: the settings of few texts (capstone) and a folder of its own.
+
+        None is the profile as it is. A SettingsError if it was for rubrics before: what it was then is not known here.
+        """
+        if names is not None:
+            return self.for_capstone().replace(rubrics=names)
+        if self.rubrics:
+            raise SettingsError("RUBRICS went back to None: run the setup cell again first, then this one.")
+        return self
 
 
 def check_profile(settings: dict) -> Profile:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from cpt_utils.judging import FOREIGN
-from cpt_utils.plotting import BASE, LABELS, TUNED, figure, label_of
+from cpt_utils.plotting import BASE, LABELS, TUNED, figure
 from cpt_utils.rows import Response
 
 TEACHER = "#E69F00"
@@ -83,7 +83,7 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
             s=60,
             marker=marks.get(target, "o"),
             color=colours[rubric],
-            label=label_of(rubric) if target == "95" else None,
+            label=rubric.replace("_", " ").title() if target == "95" else None,
         )
     reach = max(1.05, *(values["miscalibration"] + 0.05 for values in shift.values()))
     axis.set(xlim=(0, reach), ylim=(0, 1.05))

@@ -58,7 +58,7 @@ def settle_wordings(profile: Profile, base, by_hand: dict[str, dict]) -> dict[st
     if strange := sorted(set(by_hand) - set(own)):
         raise SettingsError(f"System prompts are given for {strange[0]!r}, which is not among RUBRICS: add it there.")
     if not own:
-        print("Only shipped rubrics are asked for: they have their system prompts and texts.")
+        print("No rubric of your own is asked for: the shipped ones have their system prompts and texts.")
     found = {}
     for name, rubric in own.items():
         path, whose = wordings_file(name), "as the file has them"

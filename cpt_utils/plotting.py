@@ -86,11 +86,6 @@ def small_picture(fig):
     return Image(data=small.getvalue(), format="png")
 
 
-def label_of(rubric: str) -> str:
-    """A rubric's name as figures show it."""
-    return LABELS.get(rubric, rubric.replace("_", " ").title())
-
-
 def scores_by_target(axis, rows: list[Response], title: str, legend: bool = False) -> None:
     """Judged scores of rows {rubric, target, score}, one dot each, against the three targets (bars)."""
     rng = np.random.default_rng(0)
@@ -105,7 +100,8 @@ def scores_by_target(axis, rows: list[Response], title: str, legend: bool = Fals
             axis.scatter(x, y, s=14, alpha=0.65, color=COLOURS[name], linewidths=0, label=label)
             axis.hlines(target, place + shift - 0.11, place + shift + 0.11, color="black", linewidth=1.5)
     axis.set(xticks=range(len(rubrics)), ylim=(-5, 105), title=title, ylabel="judged score")
-    axis.set_xticklabels([label_of(name).replace(" ", "\n") for name in rubrics])
+    names = [LABELS.get(name, name.replace("_", " ").title()) for name in rubrics]
+    axis.set_xticklabels([name.replace(" ", "\n") for name in names])
     if legend:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, handletextpad=0.1)
 

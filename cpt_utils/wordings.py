@@ -40,6 +40,10 @@ def checked(words: dict, where: str) -> dict[str, Wording]:
             raise PromptError(f"{place}: paraphrase: is missing; say the same in other words (notebook 05 asks so).")
         if bool(said.task) != bool(said.example):
             raise PromptError(f"{place}: task and example: one of them is missing; write both, or none.")
+        if same := [other for other in read if read[other].prompt == said.prompt]:
+            raise PromptError(
+                f"{place}: prompt: is the same as for {same[0]}; the two have to ask for different styles."
+            )
         read[target] = said
     return read
 

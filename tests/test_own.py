@@ -108,7 +108,7 @@ def prepared(folder, mine, monkeypatch):
 # ---------------------------------------------------------------- the setting
 
 
-def test_none_leaves_everything_as_it_is(folder):
+def test_none_leaves_everything_as_it_is(folder, capsys):
     profile = load_profile("smoke")
     assert profile.for_rubrics(None) is profile and files.run_dir(profile) == folder
     assert styles.load_texts(profile, heldout=True) == load_responses(heldout=True)
@@ -118,6 +118,8 @@ def test_none_leaves_everything_as_it_is(folder):
     told = json.loads(path.with_suffix(pairs.ORIGIN).read_text())
     assert set(told) == {"data", "seed", "mirrored", "squares", "train_prompts", "heldout_prompts", "file"}
     assert own.settle_wordings(profile, None, {}) == own.write_texts(profile, None) == {}
+    shown = (files.ROOT / "notebooks" / "02_synthetic_generation.ipynb").read_text("utf-8")
+    assert capsys.readouterr().out.strip() in shown
 
 
 def test_a_run_of_rubrics_has_a_folder_of_its_own_and_settings_for_few_texts(folder, mine):
@@ -201,6 +203,7 @@ def test_a_teacher_writes_the_system_prompts_that_nobody_gave_once(folder, mine,
         ({"low": {}, "high": {}}, "and has low, high"),
         (WORDS | {"low": {"paraphrase": "x"}}, "low: prompt: is missing"),
         (WORDS | {"low": {"prompt": "x"}}, "low: paraphrase: is missing"),
+        (WORDS | {"high": WORDS["mid"]}, "high: prompt: is the same as for mid"),
         (WORDS | {"low": "x"}, "low: is no group of keys"),
         (WORDS | {"low": WORDS["low"] | {"tone": "x"}}, "low: tone: there is no such key"),
         (WORDS | {"low": WORDS["low"] | {"example": "x"}}, "low: task and example: one of them is missing"),

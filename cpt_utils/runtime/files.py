@@ -32,12 +32,9 @@ def versions() -> dict[str, str]:
 
 
 def run_dir(profile: "Profile") -> Path:
-    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created.
-
-    A run of rubrics of one's own has one inside it, so that neither replaces what the other wrote.
-    """
-    folder = named_folder("CPT_RUNS", "runs") / profile.name
-    return writable(folder / "rubrics" / "+".join(profile.rubrics) if profile.rubrics else folder, "CPT_RUNS")
+    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created; RUBRICS have one inside it."""
+    inside = f"rubrics/{'+'.join(profile.rubrics)}" if profile.rubrics else ""
+    return writable(named_folder("CPT_RUNS", "runs") / profile.name / inside, "CPT_RUNS")
 
 
 def shown(path: Path) -> str:

@@ -11,7 +11,7 @@ from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, training_memory
 from cpt_utils.runtime.errors import ModelError, SettingsError, first_fault
 from cpt_utils.runtime.files import load_data
-from cpt_utils.runtime.words import HIGHEST_SEED, nearest, unknown_word
+from cpt_utils.runtime.words import HIGHEST_SEED, listed, nearest, rubric_names, unknown_word
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -39,18 +39,6 @@ def _profile_name(name: str | None) -> str | None:
     return name
 
 
-def _rubric_names(names: Any) -> Any:
-    if isinstance(names, str):
-        raise ValueError(f"is the text {names[:50]!r}; write a list, [{names[:50]!r}]")
-    return names
-
-
-def _rubric_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
-        raise ValueError(f"{name[:50]!r} is no rubric's name: small letters, digits and '_', such as my_style")
-    return name
-
-
 def _changes(settings: dict[str, Any]) -> dict[str, Any]:
     if fixed := sorted({"name", "base", "capstone"} & set(settings)):
         raise ValueError(f"notebook 06 keeps {fixed[0]!r}; delete it")
@@ -58,7 +46,7 @@ def _changes(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 Place = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
-Rubrics = Annotated[list[Annotated[str, AfterValidator(_rubric_name)]], Field(min_length=1)]
+Rubrics = Annotated[list[str], Field(min_length=1), AfterValidator(rubric_names)]
 
 
 class Strict(BaseModel):
@@ -118,7 +106,7 @@ class Profile(Strict):
     """Both rows of a pair in the same step."""
     squares: bool
     """Recorded responses only: training rows are mirrored over the user prompt as well (blocks.mirrored_squares)."""
-    rubrics: Annotated[Rubrics | None, BeforeValidator(_rubric_names)] = None
+    rubrics: Annotated[Rubrics | None, BeforeValidator(listed)] = None
     """Names of the rubrics whose texts take the place of `data`, one's own among them; null: `data` as it is."""
     lora: Lora
     beta: Positive
@@ -174,10 +162,7 @@ class Profile(Strict):
         return self.replace(**self.capstone.settings)
 
     def for_rubrics(self, names: list[str] | None) -> "Profile":
-        """The profile for these rubrics: the settings of few texts (capstone) and a folder of its own.
-
-        None is the profile as it is. A SettingsError if it was for rubrics before: what it was then is not known here.
-        """
+        """The profile for these rubrics, with the settings of few texts (capstone); None: the profile as it is."""
         if names is not None:
             return self.for_capstone().replace(rubrics=names)
         if self.rubrics:

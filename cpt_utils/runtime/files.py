@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 
 def run_dir(profile: "Profile") -> Path:
-    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created; RUBRICS have one inside it."""
+    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created; that of RUBRICS inside."""
     inside = f"rubrics/{'+'.join(profile.rubrics)}" if profile.rubrics else ""
     return writable(named_folder("CPT_RUNS", "runs") / profile.name / inside, "CPT_RUNS")
 

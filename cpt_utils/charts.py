@@ -1,5 +1,7 @@
 """Figures about judges and about what a tuned model does beside its style."""
 
+import itertools
+
 import numpy as np
 
 from cpt_utils.judging import FOREIGN
@@ -8,6 +10,8 @@ from cpt_utils.rows import Response
 
 TEACHER = "#E69F00"
 RUBRIC_COLOURS = {"chaos_cinema": "#0072B2", "rococo": "#D55E00", "esoteric": "#CC79A7", "creative_chaos": "#009E73"}
+SPARE_COLOURS = ("#56B4E9", "#E69F00", "#000000")
+"""Of rubrics of one's own."""
 
 
 def confusion_and_length(rows: list[Response], scores: dict[str, list[float]]):
@@ -68,6 +72,9 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
     """Miscalibration and orthogonality (shift.style_shift) of each rubric and target."""
     fig, axis = figure(width=9, height=3.6)
     marks = {"10": "v", "50": "o", "95": "^"}
+    rubrics = dict.fromkeys(cell.rsplit(" ", 1)[0] for cell in shift)
+    colours = dict(zip((name for name in rubrics if name not in RUBRIC_COLOURS), itertools.cycle(SPARE_COLOURS)))
+    colours |= RUBRIC_COLOURS
     for cell, values in shift.items():
         rubric, target = cell.rsplit(" ", 1)
         axis.scatter(
@@ -75,8 +82,8 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
             values["orthogonality"],
             s=60,
             marker=marks.get(target, "o"),
-            color=RUBRIC_COLOURS[rubric],
-            label=LABELS[rubric] if target == "95" else None,
+            color=colours[rubric],
+            label=rubric.replace("_", " ").title() if target == "95" else None,
         )
     reach = max(1.05, *(values["miscalibration"] + 0.05 for values in shift.values()))
     axis.set(xlim=(0, reach), ylim=(0, 1.05))

@@ -6,11 +6,12 @@ from itertools import combinations
 from pathlib import Path
 
 from cpt_utils.blocks import mirrored_squares
-from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
+from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.runtime import files, folders
 from cpt_utils.runtime.errors import PairError
 from cpt_utils.runtime.profiles import Profile
+from cpt_utils.styles import asked_prompts, load_texts, origin
 
 COLUMNS = ("prompt", "rubric", "target", "response")
 TEXTS = ("prompt", "rubric", "response")
@@ -93,16 +94,15 @@ def split_by_prompt(
 
 
 def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
-    """Rows of "train" or "heldout" for a profile's data: the recorded responses, or preferences of the Hub.
+    """Rows of "train" or "heldout" for a profile: of recorded responses, the Hub, or texts of notebook 02.
 
     Where the profile is `mirrored`, rows without a mirror are left out; where it has `squares`, the training rows
     of recorded responses make some (blocks.mirrored_squares).
     """
     heldout = part == "heldout"
-    if profile.data == "recorded":
-        limit = profile.heldout_prompts if heldout else profile.train_prompts  # null: all of them
-        prompts = [p["prompt"] for p in load_prompts(heldout)][:limit]
-        rows = build_mirrored_pairs([r for r in load_responses(heldout) if r["prompt"] in prompts])
+    if profile.rubrics or profile.data == "recorded":
+        prompts = asked_prompts(profile, heldout)
+        rows = build_mirrored_pairs([r for r in load_texts(profile, heldout) if r["prompt"] in prompts])
         return mirrored_squares(rows, profile.seed) if profile.squares and not heldout else rows
     from cpt_utils.hub_data import load_preferences
 
@@ -125,7 +125,8 @@ def _origin(profile: Profile) -> dict:
     """What decides the rows of a profile (rows_for)."""
     names = ("data", "seed", "mirrored", "squares", "train_prompts", "heldout_prompts")
     data = Path(profile.data)
-    return {name: getattr(profile, name) for name in names} | {"file": files.sha256(data) if data.is_file() else None}
+    told = {name: getattr(profile, name) for name in names} | {"file": files.sha256(data) if data.is_file() else None}
+    return told | origin(profile)
 
 
 def _changed_since(path: Path, profile: Profile) -> list[str]:
@@ -153,7 +154,8 @@ def load_rows(profile: Profile, part: str) -> tuple[list[PreferenceRow], str]:
             "too if you put some in, are passed over; to train on them set it back, or run notebook 03 again."
         )
     if changed or not path.exists():
-        return rows_for(profile, part), "the shipped responses" if profile.data == "recorded" else profile.data
+        recorded = "the shipped responses" if profile.data == "recorded" else profile.data
+        return rows_for(profile, part), f"texts of {', '.join(profile.rubrics)}" if profile.rubrics else recorded
     rows = read_rows(path, profile.mirrored)
     if part == "train" and (folder / "heldout.jsonl").exists():
         check_leaks(rows, prompts_of(read_rows(folder / "heldout.jsonl", profile.mirrored)))

@@ -1,9 +1,10 @@
 """The shipped prompts, system prompts and recorded responses, and the words that we send to teachers."""
 
 from cpt_utils.rows import TARGETS, Response, target_name, target_of
-from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.rubrics import Rubric, load_rubric, rubric_file, shipped_rubrics
 from cpt_utils.runtime.errors import PairError, PromptError
 from cpt_utils.runtime.files import load_data
+from cpt_utils.wordings import load_wordings
 
 
 def load_prompts(heldout: bool | None = None) -> list[dict]:
@@ -31,9 +32,17 @@ def graded_texts() -> list[Response]:
 
 
 def system_prompt(rubric: str, target: int | str, paraphrase: bool = False) -> str:
-    """The short system prompt s for a shipped rubric and target, 95 or "high"; paraphrases serve evaluation only."""
+    """The short system prompt s for a rubric and target, 95 or "high"; paraphrases serve evaluation only.
+
+    Those of a rubric of one's own lie beside its file (wordings).
+    """
+    own = isinstance(rubric, str) and rubric not in shipped_rubrics() and rubric_file(rubric)
     try:
-        wordings = load_data("system_prompts.yaml")[rubric][target_name(target_of(target))]
+        name = target_name(target_of(target))
+        if own:
+            said = load_wordings(rubric)[name]
+            return said.paraphrase if paraphrase else said.prompt
+        wordings = load_data("system_prompts.yaml")[rubric][name]
         return wordings["paraphrase" if paraphrase else "prompt"]
     except (KeyError, TypeError, PairError):
         raise PromptError(

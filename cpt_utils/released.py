@@ -18,6 +18,7 @@ from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.errors import DataError, ModelError, RubricError, SettingsError
 from cpt_utils.runtime.profiles import Profile, load_profile
+from cpt_utils.styles import offline_judge
 from cpt_utils.teachers import endpoint_teacher
 
 METRICS = {"accuracy": "accuracy", "kendall_tau": "Kendall's tau", "spearman_rho": "Spearman's rho"}
@@ -37,16 +38,16 @@ def usual_judges(profile: Profile) -> dict:
     """Judges by name, the first of which counts: a chat model where CPT_ENDPOINT has one, then the offline judge.
 
     The chat model (CPT_MODEL) is asked at temperature 0, and its verdicts are kept in the run's folder. The embedded
-    student is judged offline.
+    student is judged offline. Rubrics of one's own may have no offline judge: the chat model reads them alone.
     """
-    offline, url = {OFFLINE: embedded_judge()}, os.environ.get("CPT_ENDPOINT", "").strip()
+    url = os.environ.get("CPT_ENDPOINT", "").strip()
     if not url or profile.student == "embedded":
-        return offline
+        return {OFFLINE: offline_judge(profile)}
     model = os.environ.get("CPT_MODEL", "").strip()
     if not model:
         raise SettingsError("CPT_ENDPOINT is set and CPT_MODEL is not: name the model that judges, or unset both.")
     judge = LLMJudge(endpoint_teacher(model, url, temperature=0), files.run_dir(profile) / "verdicts.jsonl")
-    return {f"{model} as judge": judge} | offline
+    return {f"{model} as judge": judge} | ({} if profile.rubrics else {OFFLINE: offline_judge(profile)})
 
 
 @functools.cache

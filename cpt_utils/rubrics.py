@@ -194,6 +194,12 @@ def shipped_rubrics() -> list[str]:
     return ["chaos_cinema", "rococo", "esoteric", "creative_chaos"]
 
 
+def rubric_file(name: str) -> Path | None:
+    """The YAML file of a rubric that was saved in the run's folder under this name; None if there is none."""
+    folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
+    return next((path for path in folder.glob("*.yaml") if path.stem == name), None)
+
+
 def load_rubric(name: str | Path | Rubric) -> Rubric:
     """Load a rubric: a shipped one by name, one saved in the run's folder by its name, any by the path of a YAML file.
 
@@ -205,8 +211,7 @@ def load_rubric(name: str | Path | Rubric) -> Rubric:
         return Rubric.from_yaml(Path(name).expanduser())
     if name in shipped_rubrics():
         return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")
-    folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
-    if own := [path for path in folder.glob("*.yaml") if path.stem == name]:
-        return Rubric.from_yaml(own[0])
+    if own := rubric_file(str(name)):
+        return Rubric.from_yaml(own)
     known = ", ".join(shipped_rubrics())
     raise RubricError(f"There is no rubric {name!r}: use one of {known}, one that you saved, or a path.")

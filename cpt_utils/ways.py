@@ -17,6 +17,8 @@ from cpt_utils.runtime.errors import JudgeError
 
 LEAST_EXAMPLES = 2
 """At each end: one example alone says as much about its subject as about its style."""
+WAYS = ".judge.yaml"
+"""How the file ends, beside a rubric's, that says how its criteria are scored."""
 
 
 @functools.lru_cache(maxsize=4000)
@@ -167,6 +169,12 @@ def read_ways(path: Path | str) -> dict[str, Way]:
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise JudgeError(f"{path.name} does not map names of criteria to ways to score them.")
     return {name: from_data(way, name) for name, way in data.items()}
+
+
+def load_ways(path: Path, rubric: Rubric) -> dict[str, Way]:
+    """How the criteria of the rubric in a file are scored: as was saved beside it, else by the series' judge."""
+    beside = path.with_suffix(WAYS)
+    return read_ways(beside) if beside.exists() else ways_of(rubric)
 
 
 def to_data(way: Way) -> dict:

@@ -273,6 +273,50 @@ def test_every_cell_can_be_run_twice(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_rubric_of_ones_own_goes_through_notebooks_02_to_05(tmp_path, monkeypatch):
+    """Notebook 06's example as somebody saves it in the studio; the shipped recipe's run is not touched."""
+    from nbclient import NotebookClient
+
+    from cpt_utils.rubrics import Rubric
+    from cpt_utils.ways import WAYS, Counted, write_ways
+    from cpt_utils.wordings import checked, save_wordings
+
+    for name, value in {"CPT_PROFILE": "smoke", "CPT_RUNS": str(tmp_path), "MPLBACKEND": "agg"}.items():
+        monkeypatch.setenv(name, value)
+    made = {}
+    for cell in code_cells(nbformat.read(NOTEBOOKS[5], as_version=4)):
+        if cell.source.startswith(("NIGHT_DIARY =", "EXAMPLES =")) or "\nSYSTEM = {" in cell.source:
+            exec(cell.source, made)
+    folder = tmp_path / "smoke"
+    folder.mkdir()
+    rubric = Rubric.from_yaml(made["NIGHT_DIARY"])
+    rubric.to_yaml(folder / "night_diary.yaml")
+    ways = [("sentence_length", 20, 5), ("first_person", 0, 14), ("questions", 0, 5)]
+    write_ways(folder / f"night_diary{WAYS}", {c.name: Counted(*way) for c, way in zip(rubric.criteria, ways)})
+    words = {
+        name: {"prompt": said, "paraphrase": f"Please: {said}", "task": "Write about the garden.", "example": example}
+        for (name, said), example in zip(made["SYSTEM"].items(), made["EXAMPLES"].values(), strict=True)
+    }
+    save_wordings("night_diary", checked(words, "the words"))
+    for path in NOTEBOOKS[1:5]:
+        notebook = nbformat.read(path, as_version=4)
+        asked = [cell for cell in code_cells(notebook) if "RUBRICS = None" in cell.source]
+        assert len(asked) == 1, path.name
+        asked[0].source = asked[0].source.replace("RUBRICS = None", 'RUBRICS = ["night_diary"]')
+        NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
+    mine = folder / "rubrics" / "night_diary"
+    for name in ("texts.jsonl", "train.jsonl", "heldout.jsonl"):
+        assert {json.loads(row)["rubric"] for row in (mine / name).read_text("utf-8").splitlines()} == {"night_diary"}
+    rows = [json.loads(row) for row in (mine / "generations.jsonl").read_text("utf-8").splitlines()]
+    assert {row["rubric"] for row in rows} == {"night_diary"} and {row["model"] for row in rows} == {"base", "cpt"}
+    report = json.loads((mine / "report.json").read_text())
+    assert set(report["steerability"]["cpt_paraphrased"]["by_rubric"]) == {"night_diary"}
+    assert (mine / "adapter" / "adapter_model.safetensors").exists() and (mine / "figures" / "05_tokens.png").exists()
+    assert not {"train.jsonl", "adapter", "generations.jsonl", "checkpoints"} & {path.name for path in folder.iterdir()}
+    assert set(json.loads((folder / "report.json").read_text())) & {"training", "steerability"} == set()
+
+
+@pytest.mark.slow
 def test_a_skipped_cell_and_an_interrupt_leave_the_kernel_usable(tmp_path, monkeypatch):
     """Notebook 04 without its trainer cell, then with it; then its training interrupted, and started again."""
     from jupyter_client.manager import start_new_kernel

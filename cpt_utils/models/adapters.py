@@ -113,13 +113,17 @@ def check_whole(adapted, folder: Path) -> None:
 
 
 def find_adapter(profile: Profile) -> tuple[Path, str]:
-    """The adapter that notebook 04 trained for this profile, else the shipped one, and which it is."""
+    """The adapter that notebook 04 trained for this profile, else the shipped one, and which it is.
+
+    The shipped one knows the shipped rubrics only.
+    """
     trained = files.run_dir(profile) / "adapter"
     if (trained / "adapter_config.json").exists():
         return trained, f"trained by notebook 04 ({files.shown(trained)})"
-    if profile.student == "embedded" and (SHIPPED_ADAPTER / "adapter_config.json").exists():
+    if profile.student == "embedded" and not profile.rubrics and (SHIPPED_ADAPTER / "adapter_config.json").exists():
         return SHIPPED_ADAPTER, "shipped with the series"
-    raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04 first.")
+    same = f" with RUBRICS = {profile.rubrics}" if profile.rubrics else ""
+    raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04{same} first.")
 
 
 def save_adapter(peft_model, folder: Path, base_model: str) -> int:

@@ -32,8 +32,9 @@ def versions() -> dict[str, str]:
 
 
 def run_dir(profile: "Profile") -> Path:
-    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created."""
-    return writable(named_folder("CPT_RUNS", "runs") / profile.name, "CPT_RUNS")
+    """The folder of this profile's run (CPT_RUNS, else runs/ in the repository), created; that of RUBRICS inside."""
+    inside = f"rubrics/{'+'.join(profile.rubrics)}" if profile.rubrics else ""
+    return writable(named_folder("CPT_RUNS", "runs") / profile.name / inside, "CPT_RUNS")
 
 
 def shown(path: Path) -> str:

@@ -5,13 +5,13 @@ import os
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.catalogue import find_model, training_memory
 from cpt_utils.runtime.errors import ModelError, SettingsError, first_fault
 from cpt_utils.runtime.files import load_data
-from cpt_utils.runtime.words import HIGHEST_SEED, nearest, unknown_word
+from cpt_utils.runtime.words import HIGHEST_SEED, listed, nearest, rubric_names, unknown_word
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -46,6 +46,7 @@ def _changes(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 Place = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
+Rubrics = Annotated[list[str], Field(min_length=1), AfterValidator(rubric_names)]
 
 
 class Strict(BaseModel):
@@ -105,6 +106,8 @@ class Profile(Strict):
     """Both rows of a pair in the same step."""
     squares: bool
     """Recorded responses only: training rows are mirrored over the user prompt as well (blocks.mirrored_squares)."""
+    rubrics: Annotated[Rubrics | None, BeforeValidator(listed)] = None
+    """Names of the rubrics whose texts take the place of `data`, one's own among them; null: `data` as it is."""
     lora: Lora
     beta: Positive
     loss: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(min_length=1)
@@ -157,6 +160,14 @@ class Profile(Strict):
     def for_capstone(self) -> "Profile":
         """The profile with the settings of notebook 06."""
         return self.replace(**self.capstone.settings)
+
+    def for_rubrics(self, names: list[str] | None) -> "Profile":
+        """The profile for these rubrics, with the settings of few texts (capstone); None: the profile as it is."""
+        if names is not None:
+            return self.for_capstone().replace(rubrics=names)
+        if self.rubrics:
+            raise SettingsError("RUBRICS went back to None: run the setup cell again first, then this one.")
+        return self
 
 
 def check_profile(settings: dict) -> Profile:

@@ -97,3 +97,18 @@ def unknown_word(profile: "Profile") -> str | None:
 
 def _words(value: "str | Iterable[str]") -> list[str]:
     return [value] if isinstance(value, str) else list(value)
+
+
+def listed(names):
+    """What may be a list of rubrics' names; a ValueError for a single text, whose letters would count as names."""
+    if isinstance(names, str):
+        raise ValueError(f"is the text {names[:50]!r}; write a list, [{names[:50]!r}]")
+    return names
+
+
+def rubric_names(names: list[str]) -> list[str]:
+    """The names, which name files and folders too; a ValueError for one that no rubric can have."""
+    for name in names:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
+            raise ValueError(f"{name[:50]!r} is no rubric's name: small letters, digits and '_', such as my_style")
+    return names

@@ -8,13 +8,11 @@ from pathlib import Path
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
-from cpt_utils.ways import Way, read_ways, ways_of, write_ways
+from cpt_utils.ways import WAYS, Way, ways_of, write_ways
 
 STEP = 0.5
 """Weights move in steps of this many percent; 0 is a weight, too."""
 MOST_CRITERIA = 12
-WAYS = ".judge.yaml"
-"""How the file ends that says how a rubric's criteria are scored."""
 PLACEHOLDER_LEVELS = [
     "Everywhere, and unmistakable.",
     "In most places.",
@@ -177,12 +175,6 @@ def save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> None:
             write_ways(beside, mine)
         except OSError as error:
             raise RubricError(f"{beside.name} cannot be written ({error.strerror}): check the folder.") from None
-
-
-def load_ways(path: Path, rubric: Rubric) -> dict[str, Way]:
-    """How the criteria of the rubric in a file are scored: as was saved beside it, else by the series' judge."""
-    beside = path.with_suffix(WAYS)
-    return read_ways(beside) if beside.exists() else ways_of(rubric)
 
 
 def scored(rubric: Rubric, ways: dict[str, Way], text: str) -> dict:

@@ -9,7 +9,7 @@ import ipywidgets as w
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
-from cpt_utils.ways import Way, ways_of
+from cpt_utils.ways import WAYS, Way, load_ways, ways_of
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import (
     button,
@@ -22,6 +22,7 @@ from cpt_utils.widgets.controls import (
     weight_row,
 )
 from cpt_utils.widgets.live import SHIPPED, LiveViews
+from cpt_utils.wordings import WORDINGS
 
 
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
@@ -230,7 +231,7 @@ class RubricStudio(w.VBox):
             path = drafts.yaml_path(self.folder, self.file.value)
             before = drafts.text_of(path)
             rubric = drafts.load_draft(path)
-            ways = drafts.load_ways(path, rubric)
+            ways = load_ways(path, rubric)
         except (RubricError, JudgeError) as error:
             self.state.value = views.status(f"Not loaded. {error}", "error")
             return
@@ -241,7 +242,7 @@ class RubricStudio(w.VBox):
 
     def _list_files(self) -> None:
         names = sorted(path.name for path in self.folder.glob("*.y*ml"))
-        self.file.options = [name for name in names if not name.endswith(drafts.WAYS)]
+        self.file.options = [name for name in names if not name.endswith((WAYS, WORDINGS))]
 
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""

@@ -39,6 +39,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "pace",
     "checkpoints",
     "training",
+    "experiment",
     "overall",
     "evaluation",
     "released",
@@ -47,6 +48,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "export",
     "plotting",
     "charts",
+    "diagrams",
     "curves",
 ]
 MAY_IMPORT = {  # room: rooms, or single modules of rooms

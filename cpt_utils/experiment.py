@@ -22,19 +22,21 @@ from cpt_utils.training import PairedDPOTrainer, cast_once, pair_logps
 STEPS, TRAIN_PAIRS, HELD_PAIRS, TOKENS = 16, 12, 6, 16
 
 
-def short_pairs(tokenizer, rows: list[PreferenceRow], pairs: int) -> list[dict]:
-    """Tokens (logps.row_tokens) of the first pairs mirrored over a low and a high system prompt, two rows each.
+def short_pairs(tokenizer, rows: list[PreferenceRow], rubric: str, pairs: int) -> list[dict]:
+    """Tokens (logps.row_tokens) of a rubric's first pairs mirrored over a low and a high system prompt, two rows each.
 
-    They are of the first row's rubric; of each text only the first TOKENS are kept.
+    Of each text only the first TOKENS are kept.
     """
     ends, found = {TARGETS["low"], TARGETS["high"], None}, []  # None: rows of the release name no target
     for one, other in zip(rows[::2], rows[1::2]):
         mirrored = one["chosen"] == other["rejected"] and one["prompt"][-1] == other["prompt"][-1]
         far = {one["chosen_target"], one["rejected_target"]} <= ends
-        if mirrored and far and one["rubric"] == rows[0]["rubric"]:
+        if mirrored and far and one["rubric"] == rubric:
             found += [one, other]
     if not found:
-        raise PairError("No pair of these rows is mirrored over two system prompts: run notebook 03 again.")
+        raise PairError(
+            f"No pair of {rubric!r} is mirrored over a low and a high system prompt: run notebook 03 again."
+        )
     tokens = [row_tokens(tokenizer, row) for row in found[: 2 * pairs]]
     return [row | {f"{side}_ids": row[f"{side}_ids"][:TOKENS] for side in SIDES} for row in tokens]
 

@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid
 
 from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06
 from cpt_utils.exercises.warm_ups import WARM_UPS
+from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
 CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06")}  # by the notebook's number
@@ -57,6 +58,23 @@ def test_every_check_is_used_once_in_its_notebook():
     assert used == sorted((number, name) for number, checks in CHECKS.items() for name in checks)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")), ids=lambda path: path.stem)
+def test_no_other_cell_needs_what_an_exercise_defines(path):
+    """Exercises stand in the middle: they may be left out, or hold a wrong answer."""
+    made_by, needed = {}, []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        bound, exercise = bound_names(cell.source), bool(CALL.search(cell.source))
+        nodes = ast.walk(ast.parse(cell.source))
+        loaded = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        if not exercise:
+            needed += [name for name in loaded - bound if made_by.get(name)]
+        imported = bound_names("\n".join(re.findall(r"^(?:from|import) .+", cell.source, re.MULTILINE)))
+        made_by |= {name: exercise for name in bound - {"_"} if not (exercise and name in imported & set(made_by))}
+    assert not needed
+
+
 @pytest.mark.parametrize(("name", "starter"), [(n, s) for _, n, _, s, _ in EXERCISES], ids=NAMES)
 def test_starter_is_not_solved_and_does_not_raise(name, starter, capsys):
     exec(starter, {})
@@ -87,8 +105,8 @@ def test_solution_is_correct(name, task, starter, text, capsys):
     imports = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
     namespace = {}
     exec("\n".join([*imports, SOLUTION.search(text)[1], ast.unparse(body[-1])]), namespace)
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "Warm-up: right." and second.startswith("Correct: ") and namespace["_"] is True
+    *_, first, last = capsys.readouterr().out.splitlines()  # a solution may print, too
+    assert first == "Warm-up: right." and last.startswith("Correct: ") and namespace["_"] is True
 
 
 @pytest.mark.parametrize("name", NAMES)

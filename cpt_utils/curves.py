@@ -31,12 +31,17 @@ class LiveCurves(TrainerCallback):
             self.shown.update(picture)
 
 
+def dpo_losses(log: list[dict]) -> list[float]:
+    """The DPO loss of each line of a Trainer's log_history; where it is the only loss, it has no name of its own."""
+    return [line.get("loss/sigmoid", line["loss"]) for line in log if "loss" in line]
+
+
 def training_curves(log: list[dict], steps: int):
     """DPO loss, implicit rewards and shares of right preferences in a Trainer's log_history, over `steps` in all."""
-    lines = [{"loss/sigmoid": line["loss"], **line} for line in log if "loss" in line]
+    lines = [line for line in log if "loss" in line]
     x = [line["step"] for line in lines]
     fig, axes = figure(1, 3, width=12, height=3)
-    axes[0].plot(x, [line["loss/sigmoid"] for line in lines], "o-", markersize=3, color=TUNED)
+    axes[0].plot(x, dpo_losses(log), "o-", markersize=3, color=TUNED)
     axes[0].axhline(math.log(2), color="black", linestyle="--", linewidth=1)
     axes[0].set(title="DPO loss (dashed: ln 2)", ylim=(0, None))
     for side, mark, colour in (("chosen", "o", TUNED), ("rejected", "s", BASE)):

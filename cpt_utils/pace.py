@@ -1,12 +1,15 @@
-"""How long a training will take here, said once its first two steps are done."""
+"""What is said while a training runs: how long it will take here, its last loss, and each evaluation."""
 
+import math
 import sys
 import time
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.durations import minutes
+from cpt_utils.runtime.errors import TrainingError
 
 
 class Pace(TrainerCallback):
@@ -25,3 +28,35 @@ class Pace(TrainerCallback):
             whole = minutes(self.last - self.began + step * left)
             told = f"{whole} for {left + 2} steps on this machine, by the first two; evaluations come on top"
             tqdm.write(told, file=sys.stderr)  # the stream of the bar
+
+
+class ShortLog(TrainerCallback):
+    """A progress bar with the last loss, and one line for each evaluation; `model.unfinished` until all is trained."""
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        model.unfinished = True
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training")
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and not math.isfinite(logs.get("loss", 0.0)):
+            raise TrainingError(
+                f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 "
+                "instead of fp16; the last checkpoint is kept."
+            )
+        if logs and "loss/sigmoid" in logs:
+            self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        machine.release_memory()
+        names = {"accuracies": "held-out rows right", "both_directions": "both directions"}
+        found = {told: metrics.get(f"eval_rewards/{name}") for name, told in names.items()}
+        if line := ", ".join(f"{told} {share:.2f}" for told, share in found.items() if share is not None):
+            # the stream of the bar, so that neither cuts into the other
+            tqdm.write(f"step {state.global_step}: {line}", file=sys.stderr)
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        del model.unfinished
+        self.bar.close()

@@ -1,14 +1,12 @@
 """DPO on mirrored pairs: both rows of a pair in one step."""
 
-import math
-import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from datasets import Dataset
 from peft.helpers import disable_input_dtype_casting
-from tqdm import tqdm
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.blocks import training_order
@@ -18,42 +16,10 @@ from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.pace import Pace
+from cpt_utils.pace import Pace, ShortLog
 from cpt_utils.runtime import machine
-from cpt_utils.runtime.errors import SettingsError, TrainingError
+from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.profiles import Profile
-
-
-class ShortLog(TrainerCallback):
-    """A progress bar with the last loss, and one line for each evaluation; `model.unfinished` until all is trained."""
-
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
-        model.unfinished = True
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="training")
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self.bar.update()
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if logs and not math.isfinite(logs.get("loss", 0.0)):
-            raise TrainingError(
-                f"The loss is {logs['loss']} at step {state.global_step}: lower learning_rate, or train in bf16 "
-                "instead of fp16; the last checkpoint is kept."
-            )
-        if logs and "loss/sigmoid" in logs:
-            self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
-
-    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        machine.release_memory()
-        names = {"accuracies": "held-out rows right", "both_directions": "both directions"}
-        found = {told: metrics.get(f"eval_rewards/{name}") for name, told in names.items()}
-        if line := ", ".join(f"{told} {share:.2f}" for told, share in found.items() if share is not None):
-            # the stream of the bar, so that neither cuts into the other
-            tqdm.write(f"step {state.global_step}: {line}", file=sys.stderr)
-
-    def on_train_end(self, args, state, control, model=None, **kwargs):
-        del model.unfinished
-        self.bar.close()
 
 
 def in_training_order(rows: Dataset, args: DPOConfig, block: int) -> Dataset:
@@ -127,10 +93,7 @@ class MirroredDPOTrainer(PairedDPOTrainer):
         super().__init__(model, args, train_dataset, processing_class, data_collator=collator, **kwargs)
 
     def train(self, *args, **kwargs):
-        if not self.args.bf16:
-            return super().train(*args, **kwargs)
-        # PEFT would cast every input up to the adapter's float32, and autocast down again.
-        with cast_weights(self.model, torch.bfloat16), disable_input_dtype_casting(self.model):
+        with cast_once(self.model, self.args):
             return super().train(*args, **kwargs)
 
     def compute_ref_log_probs(self, model, inputs):
@@ -166,6 +129,17 @@ class MirroredDPOTrainer(PairedDPOTrainer):
         if self.model.training:
             self.tokens_seen += self.accelerator.gather(num_tokens.reshape(1)).sum().item()
             batches["num_tokens"] = [self.tokens_seen]
+
+
+@contextmanager
+def cast_once(model, args: DPOConfig):
+    """Inside, frozen weights have the number type to which autocast would cast them at every product."""
+    if not args.bf16:
+        yield
+        return
+    # PEFT would cast every input up to the adapter's float32, and autocast down again.
+    with cast_weights(model, torch.bfloat16), disable_input_dtype_casting(model):
+        yield
 
 
 def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
@@ -223,6 +197,15 @@ def dpo_settings(profile: Profile, folder: Path) -> DPOConfig:
         report_to="none",
         disable_tqdm=True,  # ShortLog shows a bar of its own
     )
+
+
+def held_out_shares(trainer: DPOTrainer) -> dict[str, float | None]:
+    """Shares of held-out rows and pairs preferred rightly now: from the log where it ends in them, else measured."""
+    evaluations = [line for line in trainer.state.log_history if "eval_rewards/accuracies" in line]
+    if not evaluations or evaluations[-1]["step"] != trainer.state.global_step:
+        evaluations = [trainer.evaluate()]
+    names = {"accuracy": "accuracies", "both_directions": "both_directions"}
+    return {name: evaluations[-1].get(f"eval_rewards/{logged}") for name, logged in names.items()}
 
 
 def dpo_gradient(trainer: PairedDPOTrainer, rows: list[dict]) -> torch.Tensor:

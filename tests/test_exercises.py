@@ -11,38 +11,41 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch.nn.functional import logsigmoid
 
-from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb05, nb06
+from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06
+from cpt_utils.exercises.warm_ups import WARM_UPS
+from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
-CHECKS = {  # by the notebook's number
-    f"{number:02}": {name: value for name, value in vars(module).items() if name.startswith("check_")}
-    for number, module in enumerate((nb01, nb02, nb03, nb04, nb05, nb06), 1)
-}
+CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06")}  # by the notebook's number
+for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06):
+    own = {name: value for name, value in vars(module).items() if name.startswith("check_")}
+    CHECKS[re.search(r"nb(\d\d)", module.__name__)[1]] |= own
 
 CALL = re.compile(r"^_ = (check_\w+)\(", re.MULTILINE)
 SOLUTION = re.compile(r"<summary>Solution</summary>\n\n```python\n(.*?)\n```\n\n</details>", re.DOTALL)
+OPEN = re.compile(r"<summary>One answer to the open question</summary>\n\n(.+?)\n\n</details>", re.DOTALL)
 TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n")
 
 
-def found() -> list[tuple[str, str, str, str]]:
-    """(notebook, check, starter, text behind it) of every exercise in the notebooks."""
-    triples = []
+def found() -> list[tuple[str, str, str, str, str]]:
+    """(notebook, check, task, starter, help) of every exercise in the notebooks."""
+    exercises = []
     for path in sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
                 assert TITLE.match(before.source), before.source[:80]
-                triples.append((path.stem, match[1], cell.source, after.source))
-    return triples
+                exercises.append((path.stem, match[1], before.source, cell.source, after.source))
+    return exercises
 
 
 EXERCISES = found()
-NAMES = [name for _, name, _, _ in EXERCISES]
+NAMES = [name for _, name, *_ in EXERCISES]
 
 
-def check(name, *answers):
+def check(name, *answers, **first):
     (known,) = (checks[name] for checks in CHECKS.values() if name in checks)
-    return known(*answers)
+    return known(*answers, **first)
 
 
 @pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06"])
@@ -55,23 +58,83 @@ def test_every_check_is_used_once_in_its_notebook():
     assert used == sorted((number, name) for number, checks in CHECKS.items() for name in checks)
 
 
-@pytest.mark.parametrize(("name", "starter"), [(n, s) for _, n, s, _ in EXERCISES], ids=NAMES)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")), ids=lambda path: path.stem)
+def test_no_other_cell_needs_what_an_exercise_defines(path):
+    """Exercises stand in the middle: they may be left out, or hold a wrong answer."""
+    made_by, needed = {}, []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        bound, exercise = bound_names(cell.source), bool(CALL.search(cell.source))
+        nodes = ast.walk(ast.parse(cell.source))
+        loaded = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+        if not exercise:
+            needed += [name for name in loaded - bound if made_by.get(name)]
+        imported = bound_names("\n".join(re.findall(r"^(?:from|import) .+", cell.source, re.MULTILINE)))
+        made_by |= {name: exercise for name in bound - {"_"} if not (exercise and name in imported & set(made_by))}
+    assert not needed
+
+
+@pytest.mark.parametrize(("name", "starter"), [(n, s) for _, n, _, s, _ in EXERCISES], ids=NAMES)
 def test_starter_is_not_solved_and_does_not_raise(name, starter, capsys):
     exec(starter, {})
-    printed = capsys.readouterr().out
-    assert printed.startswith("Not solved yet: ") and printed.count("\n") == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "Warm-up: not answered yet." and second.startswith("Not solved yet: ")
     assert len(starter.splitlines()) <= 30 and max(map(len, starter.splitlines())) <= 100
 
 
-@pytest.mark.parametrize(("name", "starter", "text"), [e[1:] for e in EXERCISES], ids=NAMES)
-def test_solution_is_correct(name, starter, text, capsys):
-    assert text.startswith("<details><summary>Hint</summary>\n\n") and text.count("</details>") == 2
+def tasks():
+    """(check, task, starter, help) of every exercise."""
+    return [(name, task, starter, text) for _, name, task, starter, text in EXERCISES]
+
+
+@pytest.mark.parametrize(("name", "task", "starter", "text"), tasks(), ids=NAMES)
+def test_an_exercise_has_three_grades_and_a_stub_that_says_what_it_takes(name, task, starter, text):
+    places = [task.index(f"**{grade}.**") for grade in ("Warm-up", "Task", "Open question")]
+    assert places == sorted(places) and len(OPEN.search(text)[1].split()) >= 15
+    for function in ast.walk(ast.parse(starter)):
+        if isinstance(function, ast.FunctionDef):
+            assert ast.get_docstring(function) and function.returns, f"{name}: docstring and types"
+            assert all(argument.annotation for argument in function.args.args), f"{name}: types of the arguments"
+
+
+@pytest.mark.parametrize(("name", "task", "starter", "text"), tasks(), ids=NAMES)
+def test_solution_is_correct(name, task, starter, text, capsys):
+    assert text.startswith("<details><summary>Hint</summary>\n\n") and text.count("</details>") == 3
     body = ast.parse(starter).body
     imports = [ast.unparse(node) for node in body if isinstance(node, (ast.Import, ast.ImportFrom))]
     namespace = {}
     exec("\n".join([*imports, SOLUTION.search(text)[1], ast.unparse(body[-1])]), namespace)
-    printed = capsys.readouterr().out
-    assert printed.splitlines()[-1].startswith("Correct: ") and namespace["_"] is True
+    *_, first, last = capsys.readouterr().out.splitlines()  # a solution may print, too
+    assert first == "Warm-up: right." and last.startswith("Correct: ") and namespace["_"] is True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_likely_answer_to_a_warm_up_has_its_own_words(name, capsys):
+    right, slips = WARM_UPS[name]
+    for answer, words in [(right, "right."), *slips.items()]:
+        assert check(name, ..., warm_up=answer) is False
+        assert capsys.readouterr().out.splitlines()[0] == f"Warm-up: {words}"
+    check(name, ..., warm_up=-987)
+    assert capsys.readouterr().out.startswith("Warm-up: -987 is not it.")
+
+
+def test_warm_ups_that_can_be_run_are_right():
+    from cpt_utils.judging import embedded_judge
+    from cpt_utils.measures import repetition
+
+    phrase = "The silken rain, " * 10
+    assert embedded_judge().score("rococo", "", phrase).reason == WARM_UPS["check_fool_the_judge"][0]
+    assert repetition(phrase, 3) > 0.5
+    scores = (95, 70, 90, 10, 20)
+    assert np.dot(scores, (30, 25, 20, 15, 10)) / 100 == WARM_UPS["check_weights"][0]
+    assert spearmanr([50, 40, 30], [10, 50, 95])[0] == pytest.approx(WARM_UPS["check_length_shortcuts"][0])
+    policy, reference = torch.tensor([[-1.0, -2.0]]), torch.tensor([[-2.0, -2.5]])
+    assert 0.1 * (policy - reference).sum() == pytest.approx(WARM_UPS["check_implicit_reward"][0])
+    assert margin(-8.0, -9.5, -9.0, -8.8, 0.1) == pytest.approx(WARM_UPS["check_dpo_loss"][0])
+    assert hand_gradients(0.0, 0.0, 0.1)[0][0] == WARM_UPS["check_mirrored_gradients"][0]
+    choices = [min(pair) for pair in ((1, 3), (1, 5), (3, 5))]
+    assert np.mean(choices) == WARM_UPS["check_best_of_n"][0]
 
 
 # --------------------------------------------------------------- planned mistakes: (check, answers, message)
@@ -195,6 +258,10 @@ def margin(c, r, rc, rr, beta):
     return beta * ((c - rc) - (r - rr))
 
 
+def b_outside(*row):
+    return row[4] * -logsigmoid(margin(*row[:4], 1)).mean()
+
+
 def hand_gradients(a, b, beta, sign=-1.0, front=None, other=(-1, 1)):
     front = beta if front is None else front
     slopes = [(p, q, sign * front / (1 + np.exp(beta * (p * a + q * b)))) for p, q in ((1, 1), other)]
@@ -286,7 +353,11 @@ MISTAKES = [
         [lambda texts, limit: case_sensitive([t.lower() for t in texts], limit)],
         "would be right",
     ),
-    ("check_count_rows", [lambda p, r, k: p * r * k * (k - 1) // 2], "pairs are counted"),
+    ("check_count_rows", [lambda p, r, k: p * r * k * (k - 1) // 2], "The mirror is forgotten"),
+    ("check_count_rows", [lambda p, r, k: p * r * k], "The pairs are forgotten"),
+    ("check_count_rows", [lambda p, r, k: p * r * k * 2], "five give ten"),
+    ("check_count_rows", [lambda p, r, k: k * (k - 1)], "Prompts and rubrics are missing"),
+    ("check_count_rows", [lambda p, r, k: r * k * (k - 1)], "prompts are missing"),
     ("check_count_rows", [lambda p, r, k: p * r * k**2], "paired with itself"),
     ("check_count_rows", [lambda p, r, k: p * r * 2 * (k - 1)], "only neighbouring"),
     ("check_count_rows", [lambda p, r, k: p * k * (k - 1)], "rubrics are missing"),
@@ -318,13 +389,50 @@ MISTAKES = [
     ("check_loss_predictions", [LOSS | {"start, beta 0.5": 5 * LN2}], "cannot change the first loss"),
     ("check_loss_predictions", [LOSS | {"ignores s": LN2}], "average the losses"),
     ("check_loss_predictions", [LOSS | {"follows s": 2.1269}], "both margins are +2"),
+    ("check_loss_predictions", [LOSS | {"follows s": 0.5981}], "beta is applied twice"),
+    ("check_loss_predictions", [LOSS | {"ignores s": 0.6981}], "beta is applied twice"),
+    ("check_loss_predictions", [LOSS | {"follows s": 2}], "its loss is log(1 + exp(-2))"),
+    ("check_loss_predictions", [LOSS | {"ignores s": 2}], "2 is the margin"),
+    ("check_loss_predictions", [LOSS | {"ignores s": 7}], "7 is not it. Put the margins +2 and -2"),
+    ("check_loss_predictions", [LOSS | {"follows s": 7}], "7 is not it. Put the margin +2"),
+    ("check_loss_predictions", [LOSS | {"start": 7}], "7 is not it. Before the first step"),
+    ("check_loss_predictions", [LOSS | {"start, beta 0.5": 0.4741}], "Beta is not a margin"),
     ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).sum(1) / m.sum(1)], "averaged"),
-    ("check_implicit_reward", [lambda p, r, m, b: b * (p - r).sum(1)], "mask"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).mean(1)], ".mean is taken"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p - r).sum(1)], "mask is forgotten"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p * m - r).sum(1)], "mask is on the policy only"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p - r * m).sum(1)], "mask is on the reference only"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p / r * m).sum(1)], "DIFFERENCE of logarithms"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * (p * m).sum(1) / (r * m).sum(1)], "DIFFERENCE of logarithms"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).sum(1).exp()], "leave .exp() away"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).sum(0)], "wrong axis"),
+    ("check_implicit_reward", [lambda p, r, m, b: b * ((p - r) * m).sum()], "sum over rows as well"),
     ("check_implicit_reward", [lambda p, r, m, b: ((p - r) * m).sum(1)], "beta is forgotten"),
     ("check_implicit_reward", [lambda p, r, m, b: b * ((r - p) * m).sum(1)], "sign"),
     ("check_implicit_reward", [lambda p, r, m, b: b * (p * m).sum(1)], "reference is forgotten"),
     ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(margin(r, c, rr, rc, b)).mean()], "swapped"),
     ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(b * (c - r)).mean()], "reference is forgotten"),
+    (
+        "check_dpo_loss",
+        [lambda c, r, rc, rr, b: -logsigmoid(b * (c - rc) - (r - rr)).mean()],
+        "Beta is on the chosen side only",
+    ),
+    (
+        "check_dpo_loss",
+        [lambda c, r, rc, rr, b: -logsigmoid(c - rc - b * (r - rr)).mean()],
+        "Beta is on the rejected side only",
+    ),
+    ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(b * (c - rc - r)).mean()], "for the rejected response"),
+    ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(b * (c - r + rr)).mean()], "for the chosen response"),
+    ("check_dpo_loss", [lambda c, r, rc, rr, b: -logsigmoid(b * (c / rc - r / rr)).mean()], "divided"),
+    (
+        "check_dpo_loss",
+        [lambda c, r, rc, rr, b: -logsigmoid(b * ((c / rc).log() - (-r / rr).log())).mean()],
+        "logarithms already",
+    ),
+    ("check_dpo_loss", [lambda *a: b_outside(*a)], "beta stands outside"),
+    ("check_dpo_loss", [lambda *a: -margin(*a).mean()], "margin alone"),
+    ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a).mean())], "mean is taken before"),
     ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a[:4], 1)).mean()], "beta is forgotten"),
     ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a)).sum()], "rows are summed"),
     ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a))], "one loss per row"),
@@ -336,6 +444,11 @@ MISTAKES = [
     ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, sign=1.0)], "climbing"),
     ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, 1.0)], "beta is forgotten"),
     ("check_mirrored_gradients", [lambda a, b, beta: hand_gradients(a, b, beta, front=1.0)], "missing in front"),
+    ("check_mirrored_gradients", [lambda a, b, beta: [[beta, beta], [-beta, beta]]], "gradient of the margins"),
+    ("check_mirrored_gradients", [lambda a, b, beta: [[-beta, -beta], [beta, -beta]]], "negative margins"),
+    ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(1, 1))], "same row twice"),
+    ("check_mirrored_gradients", [lambda *w: hand_gradients(*w)[::-1]], "in the wrong order"),
+    ("check_mirrored_gradients", [lambda *w: np.sum(hand_gradients(*w), 0)], "sum of the two rows"),
     ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(1, -1))], "Row 2 is not mirrored"),
     ("check_mirrored_gradients", [lambda *w: hand_gradients(*w, other=(-1, -1))], "a AND b cancel"),
     ("check_accuracy", [lambda rows: np.mean([near(r["score"]) == r["target"] for r in rows])], "lucky score"),
@@ -373,6 +486,12 @@ MISTAKES = [
     ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
     ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),
     ("check_best_of_n", [lambda d, n: 10 / n], "would be right"),
+    ("check_best_of_n", [lambda d, n: np.mean([min(random.sample(d, n)) for _ in range(50)])], "draws at random"),
+    (
+        "check_best_of_n",
+        [lambda d, n, rng=random.Random: np.mean([min(s(d, n)) for s in [rng(1).sample] for _ in range(400)])],
+        "as random draws would be",
+    ),
     ("check_anchor_score", [lambda v, low, high: 100 * (v - low) / (high - low)], "leaves 0 to 100"),
     ("check_anchor_score", [lambda v, low, high: min(1, max(0, (v - low) / (high - low)))], "multiply by 100"),
     ("check_anchor_score", [lambda v, low, high: min(100, 100 * v / high)], "divided by the high anchor"),

@@ -41,6 +41,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "pace",
     "checkpoints",
     "training",
+    "experiment",
     "overall",
     "evaluation",
     "released",
@@ -50,6 +51,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "export",
     "plotting",
     "charts",
+    "diagrams",
     "curves",
 ]
 MAY_IMPORT = {  # room: rooms, or single modules of rooms

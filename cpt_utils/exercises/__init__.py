@@ -1,1 +1,1 @@
-"""Checks of the exercises, one module for each notebook."""
+"""Checks of the exercises, by notebook; each answers in one line and names the likely slip."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.errors import Mistake
 
 _short = reprlib.Repr()
@@ -18,12 +19,14 @@ def exercise(todo: str, lesson: str) -> Callable:
     """Make a check of a function that raises Mistake: one line printed, True or False returned, no error.
 
     `todo` says what is missing while there is no answer; `lesson`, what the right one shows. A check may
-    return a lesson of its own.
+    return a lesson of its own. The participant's answer to the warm-up, passed by name, gets a line of its own.
     """
 
     def decorate(check: Callable) -> Callable:
         @functools.wraps(check)
-        def checked(*answers) -> bool:
+        def checked(*answers, **first) -> bool:
+            if "warm_up" in first:
+                print(f"Warm-up: {said_of_warm_up(first['warm_up'], *WARM_UPS[check.__name__])}")
             try:
                 if any(unsolved(answer) for answer in answers):
                     raise NotImplementedError
@@ -42,6 +45,16 @@ def exercise(todo: str, lesson: str) -> Callable:
         return checked
 
     return decorate
+
+
+def said_of_warm_up(answer, right, slips: dict) -> str:
+    """What the check says of an answer to the warm-up; two decimals are enough."""
+    if unsolved(answer):
+        return "not answered yet."
+    for known, words in ({right: "right."} | slips).items():
+        if same(answer, known, tolerance=0.004):
+            return words
+    return f"{shown(answer)} is not it."
 
 
 def unsolved(answer) -> bool:

@@ -107,9 +107,13 @@ def check_count_rows(count_rows):
     def right(prompts, rubrics, targets):
         return prompts * rubrics * targets * (targets - 1)
 
-    def counts_pairs(prompts, rubrics, targets):
-        """It looks as if pairs are counted: each gives two rows."""
+    def forgets_the_mirror(prompts, rubrics, targets):
+        """The mirror is forgotten: every pair gives two rows, one for each of its system prompts."""
         return prompts * rubrics * math.comb(targets, 2)
+
+    def forgets_the_pairs(prompts, rubrics, targets):
+        """The pairs are forgotten: those are the responses, and a row needs two of them."""
+        return prompts * rubrics * targets
 
     def pairs_a_target_with_itself(prompts, rubrics, targets):
         """It looks as if a target is paired with itself: its partner has to be one of the k - 1 others."""
@@ -139,7 +143,8 @@ def check_count_rows(count_rows):
     for prompts, rubrics, targets in ((1, 1, 3), (1, 1, 2), (20, 4, 3), (10, 2, 5), (6, 3, 1)):
         cases[f"{prompts} prompts, {rubrics} rubrics, {targets} targets"] = (prompts, rubrics, targets)
     slips = [
-        counts_pairs,
+        forgets_the_mirror,
+        forgets_the_pairs,
         pairs_a_target_with_itself,
         pairs_neighbours,
         doubles_targets,

@@ -1,8 +1,4 @@
-"""Checks of the exercises in notebook 04: the DPO loss."""
-
-import math
-
-import numpy as np
+"""Checks of the exercises in notebook 04: the implicit reward and the DPO loss."""
 
 from cpt_utils.exercises.checking import call, compare, exercise, same
 from cpt_utils.runtime.errors import Mistake
@@ -24,6 +20,34 @@ def check_implicit_reward(reward):
     def averages_tokens(policy, reference, mask, beta):
         """It looks as if tokens are averaged: sum them, as probabilities of tokens multiply."""
         return right(policy, reference, mask, beta) / mask.sum(1)
+
+    def averages_all_columns(policy, reference, mask, beta):
+        """It looks as if .mean is taken where .sum is meant: probabilities of tokens multiply, so logarithms add."""
+        return beta * ((policy - reference) * mask).mean(1)
+
+    def masks_the_policy_only(policy, reference, mask, beta):
+        """The mask is on the policy only: the reference keeps its prompt and padding tokens. Mask the difference."""
+        return beta * (policy * mask - reference).sum(1)
+
+    def masks_the_reference_only(policy, reference, mask, beta):
+        """The mask is on the reference only: the policy keeps its prompt and padding tokens. Mask the difference."""
+        return beta * (policy - reference * mask).sum(1)
+
+    def divides_logarithms(policy, reference, mask, beta):
+        """It looks as if policy is divided by reference: a ratio of probabilities is the DIFFERENCE of logarithms."""
+        return beta * (policy / reference * mask).sum(1)
+
+    def divides_sums(policy, reference, mask, beta):
+        """It looks as if policy is divided by reference: a ratio of probabilities is the DIFFERENCE of logarithms."""
+        return beta * (policy * mask).sum(1) / (reference * mask).sum(1)
+
+    def divides_probabilities(policy, reference, mask, beta):
+        """That is a ratio of probabilities, which needs its logarithm: leave .exp() away."""
+        return beta * (((policy - reference) * mask).sum(1)).exp()
+
+    def sums_the_wrong_axis(policy, reference, mask, beta):
+        """You sum along the wrong axis: .sum(0) adds rows up and leaves one number a token; use .sum(1)."""
+        return beta * ((policy - reference) * mask).sum(0)
 
     def forgets_the_mask(policy, reference, mask, beta):
         """It looks as if the mask is forgotten: prompt and padding tokens must not count."""
@@ -47,6 +71,13 @@ def check_implicit_reward(reward):
 
     slips = [
         averages_tokens,
+        averages_all_columns,
+        masks_the_policy_only,
+        masks_the_reference_only,
+        divides_logarithms,
+        divides_sums,
+        divides_probabilities,
+        sums_the_wrong_axis,
         forgets_the_mask,
         forgets_beta,
         subtracts_the_policy,
@@ -76,6 +107,30 @@ def check_dpo_loss(dpo_loss):
     def forgets_the_reference(chosen, rejected, ref_chosen, ref_rejected, beta):
         """It looks as if the reference is forgotten: subtract its log-probabilities first."""
         return loss(chosen, rejected, 0, 0, beta)
+
+    def forgets_one_reference(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """The reference is forgotten for the rejected response: both rewards are changes against it."""
+        return loss(chosen, rejected, ref_chosen, 0, beta)
+
+    def forgets_the_other_reference(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """The reference is forgotten for the chosen response: both rewards are changes against it."""
+        return loss(chosen, rejected, 0, ref_rejected, beta)
+
+    def scales_the_chosen_side(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """Beta is on the chosen side only: it multiplies both rewards."""
+        return -logsigmoid(beta * (chosen - ref_chosen) - (rejected - ref_rejected)).mean()
+
+    def scales_the_rejected_side(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """Beta is on the rejected side only: it multiplies both rewards."""
+        return -logsigmoid((chosen - ref_chosen) - beta * (rejected - ref_rejected)).mean()
+
+    def divides_logarithms(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """It looks as if log-probabilities are divided: the logarithm of a ratio is their DIFFERENCE."""
+        return -logsigmoid(beta * (chosen / ref_chosen - rejected / ref_rejected)).mean()
+
+    def takes_logarithms_again(chosen, rejected, ref_chosen, ref_rejected, beta):
+        """The result is nan: the four numbers are logarithms already, below 0, and a second log of them is none."""
+        return chosen.log().mean()
 
     def adds_the_reference(chosen, rejected, ref_chosen, ref_rejected, beta):
         """It looks as if the reference is added: subtract it."""
@@ -123,6 +178,12 @@ def check_dpo_loss(dpo_loss):
     slips = [
         swaps_the_sides,
         forgets_the_reference,
+        forgets_one_reference,
+        forgets_the_other_reference,
+        scales_the_chosen_side,
+        scales_the_rejected_side,
+        divides_logarithms,
+        takes_logarithms_again,
         adds_the_reference,
         forgets_beta,
         multiplies_the_loss,
@@ -142,103 +203,3 @@ def check_dpo_loss(dpo_loss):
         raise Mistake("Right, but a margin of -2990 overflows: use logsigmoid, not log(sigmoid).")
     if not getattr(got, "requires_grad", False):
         raise Mistake("The value is right but has no gradient: return a tensor, without .item() or float().")
-
-
-@exercise("fill in each number.", "ln 2 is the loss of not knowing; ignoring s costs more than that.")
-def check_loss_predictions(predictions: dict):
-    """Four DPO losses, predicted: before the first step, for another beta, ignoring s, following s."""
-
-    def soft(margin):
-        return math.log1p(math.exp(-margin))
-
-    right = {
-        "start": soft(0),
-        "start, beta 0.5": soft(0),
-        "ignores s": (soft(2) + soft(-2)) / 2,
-        "follows s": soft(2),
-    }
-    if set(predictions) != set(right):
-        raise Mistake(f"Keep the four keys as they are: {', '.join(right)}.")
-    known = {
-        ("start", 0.0): "Every margin is 0, but that is not yet the loss: put 0 into -log sigmoid.",
-        ("start", 0.5): "0.5 is sigmoid(0), a probability: the loss is minus its natural logarithm.",
-        ("start", 1.0): "That is the logarithm to base 2: use the natural one, math.log.",
-        ("start", -soft(0)): "The loss is minus the logarithm, so it is positive.",
-        ("ignores s", soft(0)): "It looks as if you average the margins: average the losses of 2 and of -2.",
-        ("ignores s", soft(2)): "That is row 1 alone: its mirrored row has the margin -2. Average both.",
-        ("ignores s", soft(2) + soft(-2)): "That is the sum of the two losses: take their mean.",
-        ("follows s", soft(-2)): "The sign is wrong: both rows are right, so both margins are +2.",
-        ("follows s", 0.0): "Being right never costs exactly 0: the margin is 2, not infinite.",
-    }
-    for name, wanted in right.items():
-        got = float(predictions[name])
-        if abs(got - wanted) > 0.006:
-            why = f"{got:g} is not it. Work out both margins first."
-            if name == "start, beta 0.5":
-                why = "Beta multiplies a margin of 0, so it cannot change the first loss."
-            for (key, value), text in known.items():
-                why = text if key == name and abs(got - value) < 0.006 else why
-            raise Mistake(f"{name!r}: {why}")
-
-
-@exercise(
-    "return two gradients from gradients(a, b, beta).",
-    "at a = 0 the pair's a-parts cancel and its b-parts add; elsewhere their sum pulls a back to 0.",
-)
-def check_mirrored_gradients(gradients):
-    """gradients(a, b, beta): ((da, db), (da, db)) of the losses of a mirrored pair in a two-weight model."""
-
-    def pair(a, b, beta, one=(1, 1), other=(-1, 1)):
-        """-log sigmoid(beta (p a + q b)) has the gradient -beta sigmoid(-margin) (p, q)."""
-
-        def slope(p, q):
-            return -beta / (1 + math.exp(beta * (p * a + q * b)))
-
-        return [[slope(p, q) * p, slope(p, q) * q] for p, q in (one, other)]
-
-    def climbs(*weights):
-        """The signs are those of climbing: the gradient of a loss points to where the loss grows."""
-        return (-np.array(pair(*weights))).tolist()
-
-    def forgets_beta(a, b, beta):
-        """It looks as if beta is forgotten: it is in both margins, and by the chain rule in front, too."""
-        return pair(a, b, 1.0)
-
-    def forgets_the_chain_rule(a, b, beta):
-        """It looks as if beta is missing in front: the chain rule multiplies by the margin's own slope."""
-        return (np.array(pair(a, b, beta)) / beta).tolist()
-
-    def keeps_the_text(*weights):
-        """Row 2 is not mirrored: under s2 text B is chosen, so its margin is minus (a - b)."""
-        return pair(*weights, other=(1, -1))
-
-    def keeps_the_system_prompt(*weights):
-        """It looks as if both rows are under s1, so a AND b cancel and nothing is learnt: row 2 is under s2."""
-        return pair(*weights, other=(-1, -1))
-
-    def repeats_the_row(*weights):
-        """That is the same row twice: row 2 has the margin beta * (b - a)."""
-        return pair(*weights, other=(1, 1))
-
-    def sums_the_rows(*weights):
-        """You return the sum of the two rows: return both, so that the cancelling can be seen."""
-        return np.array(pair(*weights)).sum(0).tolist()
-
-    def swaps_the_rows(*weights):
-        """The two rows are in the wrong order: row 1 is under s1."""
-        return pair(*weights)[::-1]
-
-    cases = {}
-    for a, b, beta in ((0.0, 0.0, 0.1), (2.0, 0.5, 0.5), (-1.0, 3.0, 1.0)):
-        cases[f"a={a}, b={b}, beta={beta}"] = (a, b, beta)
-    slips = [
-        climbs,
-        forgets_beta,
-        forgets_the_chain_rule,
-        keeps_the_text,
-        keeps_the_system_prompt,
-        repeats_the_row,
-        sums_the_rows,
-        swaps_the_rows,
-    ]
-    compare(gradients, cases, pair, slips)

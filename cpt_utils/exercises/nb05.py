@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cpt_utils.exercises.checking import call, compare, exercise
+from cpt_utils.exercises.checking import call, compare, exercise, same
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime.errors import Mistake
 
@@ -216,6 +216,14 @@ def check_best_of_n(best_of):
         return expected(distances, n) * math.comb(len(distances), n)
 
     distances = [20.0, 5.0, 40.0, 1.0, 9.0]
+    draws = [call(best_of, distances, 2) for _ in range(4)]
+    if any(not same(draw, draws[0]) for draw in draws):
+        raise Mistake(
+            "Called again, your function gives another number, so it draws at random: go through all choices, with "
+            "itertools.combinations."
+        )
+    if all(_near_but_wrong(call(best_of, distances, n), expected(distances, n)) for n in (2, 3)):
+        raise Mistake("Near, but not exact, as random draws would be: go through all choices (itertools.combinations).")
     cases = {f"distances {distances} and n={n}": (distances, n) for n in (2, 3, 1, 5)}
     slips = [
         takes_the_first,
@@ -227,3 +235,7 @@ def check_best_of_n(best_of):
         sums_choices,
     ]
     compare(best_of, cases, expected, slips)
+
+
+def _near_but_wrong(got: float, right: float) -> bool:
+    return not same(got, right) and abs(float(got) - right) < 0.1 * right

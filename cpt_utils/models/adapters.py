@@ -130,7 +130,7 @@ def save_adapter(peft_model, folder: Path, base_model: str) -> int:
     """Save a LoRA adapter as bf16 safetensors under `folder`, whole or not at all; returns its bytes.
 
     Only what the series wrote is replaced (folders.whole_folder). `base_model` goes into the adapter's config, so that
-    no local path does. A TrainingError unless the training came to its end (training.ShortLog).
+    no local path does. A TrainingError unless the training came to its end (pace.ShortLog).
     """
     import torch
 

@@ -10,19 +10,23 @@ from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.ways import Way, ways_of
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import drafts, keys, views
+from cpt_utils.widgets.autosave import DraftKeeper, draft_file
 from cpt_utils.widgets.controls import (
     button,
     column,
     criterion_panel,
     discard,
     fill_rubric_panel,
+    name_row,
     row,
     rubric_panel,
+    show_one,
     weight_row,
 )
 from cpt_utils.widgets.live import SHIPPED, LiveViews
 
+WORDS = "words"
 
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
     """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
@@ -44,25 +48,28 @@ class RubricStudio(w.VBox):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: dict[Path, bytes | None] = {}  # files as this studio loaded or saved them: those it may replace
         self._build()
+        self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         editor = column(
             [
                 w.HTML("<b>Weights</b> (they always sum to 100)"),
                 self.weights,
-                self.add,
-                w.HTML("<b>Words</b>: title, objective, principles, names of the levels"),
+                row(self.add, self.edit_words),
                 self.words,
-                w.HTML("<b>Criteria</b>: names, descriptions, levels"),
                 self.criteria,
             ],
-            "380px",
+            "320px",
         )
         super().__init__(
             [
+                keys.dead_notice(),
+                self.keeper,
                 row(self.source, self.undo, self.reset, self.file, self.save, self.load),
                 self.state,
-                row(editor, column([self.live], "440px", "1.3")),
+                row(editor, column([self.live], "400px", "1.3")),
+                keys.key_guard(self._undo),
             ]
         )
+        self.add_class(keys.KEYS)
         self._open(rubric, rubric.name, ways_of(rubric))
         self._list_files()
 
@@ -85,10 +92,12 @@ class RubricStudio(w.VBox):
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
 
         self.words = rubric_panel(self._typed)
-        self.title, self.objective, self.principles, *self.levels = self.words.children[0].children
-        self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
+        self.title, self.objective, self.principles, *self.levels = self.words.children
+        self.weights, self.criteria, self.shown = w.VBox(), w.VBox(), None
         add = partial(self._edit, drafts.add_criterion)
         self.add = button("Add a criterion", "A new criterion of average weight", add)
+        words = "Edit title, objective, principles and the names of the levels"
+        self.edit_words = button("Edit the rubric's words", words, partial(self._show, WORDS))
 
         self.live = LiveViews(self.folder, self._reweigh, self._scored)
         self.source.observe(self._pick_source, "value")
@@ -102,25 +111,30 @@ class RubricStudio(w.VBox):
         self.source.value = self.opened
         fill_rubric_panel(self.words, draft)
         rows = [
-            weight_row(c["weight"], drafts.STEP, partial(self._weighed, i), partial(self._remove, i))
+            weight_row(
+                c["weight"], drafts.STEP, partial(self._weighed, i), partial(self._show, i), partial(self._remove, i)
+            )
             for i, c in enumerate(draft["criteria"])
         ]
         panels = [
             criterion_panel(c, draft["levels"], partial(self._typed_in, i)) for i, c in enumerate(draft["criteria"])
         ]
-        index = self.criteria.selected_index
-        self.criteria.selected_index = None
         self.weights.children, self.criteria.children = rows, panels
-        self.criteria.selected_index = index if index is not None and index < len(panels) else None
+        show_one(self.criteria, self.shown)
         self._name_rows()
         for box in old:
             discard(box)
         self.quiet = False
 
     def _name_rows(self) -> None:
-        for i, (line, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"])):
-            line.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
-            self.criteria.set_title(i, criterion["name"] or f"criterion {i + 1}")
+        for i, (line, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"]), 1):
+            name_row(line, criterion["name"] or f"criterion {i}")
+
+    def _show(self, what) -> None:
+        """Open the fields of a criterion (its index) or of the whole rubric (WORDS); once more closes them."""
+        self.shown = None if self.shown == what else what
+        self.words.layout.display = None if self.shown == WORDS else "none"
+        show_one(self.criteria, self.shown)
 
     def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
@@ -130,8 +144,10 @@ class RubricStudio(w.VBox):
         self._changed()
 
     def _remember(self, key: str | None = None) -> None:
-        kept = ("draft", "original", "opened", "ways", "begun")
-        self.history.remember({name: getattr(self, name) for name in kept}, key)
+        self.history.remember(self._state(), key)
+
+    def _state(self) -> dict:
+        return {name: getattr(self, name) for name in ("draft", "original", "opened", "ways", "begun")}
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
@@ -202,6 +218,14 @@ class RubricStudio(w.VBox):
         if (state := self.history.back()) is None:
             self.state.value = views.status("There is nothing to undo.")
             return
+        self._restore(state)
+
+    def _resume(self, state: dict) -> None:
+        """Go on with a draft that was kept."""
+        self._remember()
+        self._restore(state)
+
+    def _restore(self, state: dict) -> None:
         reopened = state["opened"] != self.opened
         for name, value in state.items():
             setattr(self, name, value)
@@ -247,6 +271,7 @@ class RubricStudio(w.VBox):
         """The draft changed: check it, say so, and show it if it is valid."""
         same = self.draft == self.original and self.ways == self.begun
         self.undo.disabled, self.reset.disabled = not self.history.states, same
+        self.keeper.keep(self._state(), not same)
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:

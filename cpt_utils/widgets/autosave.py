@@ -81,7 +81,9 @@ class DraftKeeper(w.VBox):
         self.ours = False  # whether what stands in the file is this studio's
         self.told = w.HTML(layout=w.Layout(width="98%"))
         self.go_on = button("Go on with it", "Open the draft that was kept", self._go_on)
-        self.anew = button("Begin anew", "Leave the draft; it stays in the run's folder under another name", self._set_aside)
+        self.anew = button(
+            "Begin anew", "Leave the draft; it stays in the run's folder under another name", self._set_aside
+        )
         self.choice = row(self.go_on, self.anew)
         super().__init__([self.told, self.choice])
         self._offer()

@@ -136,6 +136,9 @@ class RubricStudio(w.VBox):
             line.children[1].value = weight
         self.quiet = False
         self._changed()
+        if abs(value - weights[index]) > 1e-6:
+            told = f"{value:g} became {weights[index]:g}: weights move in steps of {drafts.STEP:g} and sum to 100."
+            self.state.value = views.status(told)
 
     def _reweigh(self, weights: list[float]) -> None:
         self._edit(lambda draft: drafts.with_weights(draft, weights))

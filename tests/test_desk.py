@@ -192,8 +192,8 @@ def test_answers_go_to_the_bench(desk, tmp_path):
     desk.orders[0].text.value = "Talk like a pirate."
     run(desk)
     desk.send[0].click()
-    first, *_, last = rows = read_jsonl(tmp_path / runs.BENCH)
-    assert len(rows) == 3 - desk.send[1].disabled
+    first, last = rows = read_jsonl(tmp_path / runs.BENCH)
+    assert len(rows) == 2
     assert first["prompt"] == "Hello" and first["response"] == texts(done)[1]
     assert (first["rubric"], first["target"]) == ("rococo", 95) and "rubric" not in last
     assert last["system"] == "Talk like a pirate." and "Sent to the bench" in desk.state.value

@@ -229,7 +229,7 @@ class SteeringDesk(w.VBox):
         return runs.by_style(self.judge, style, target, run["prompt"], side["text"])
 
     def _to_bench(self, i: int) -> None:
-        if self.latest is None or i >= len(self.latest["sides"]):
+        if self.send[i].disabled:  # as a browser sees to it
             return
         try:
             self._say(runs.send_to_bench(self.folder, self.latest, self.latest["sides"][i]), "ok")

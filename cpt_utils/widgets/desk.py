@@ -18,7 +18,7 @@ from cpt_utils.widgets import keys, runs, views
 from cpt_utils.widgets.controls import button, column, field, row
 from cpt_utils.widgets.orders import Order
 
-MODELS, ORDERS, DIAL = "two models, one order", "an order for each", "a dial between two orders"
+MODELS, ORDERS, DIAL = "two models, one order", "an order for each", "a dial: first order 0, second 1"
 ITS_OWN = "the order's style"
 LIMITS = {"Temperature": (0.0, 1.5), "Seed": (0, 2**31 - 1), "Most tokens": (1, 4096)}
 
@@ -79,14 +79,17 @@ class SteeringDesk(w.VBox):
 
     def _build(self, profile: Profile, prompt: str) -> None:
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
-        self.orders = (Order("System prompt", ("rococo", "high")), Order("Second", ("rococo", "low")))
+        self.orders = (
+            Order("System prompt", "Fill in", ("rococo", "high")),
+            Order("Second prompt", "Fill in second", ("rococo", "low")),
+        )
         self.compare = field("Compare", w.Dropdown, options=[MODELS, ORDERS, DIAL])
         labels = [(f"{name} · {model.name}", name) for name, model in self.models.items()]
         self.sides = [
             field(side, w.Dropdown, options=labels, value=name) for side, name in (("Left", "base"), ("Right", "tuned"))
         ]
         self.dial = field("Dial", w.FloatSlider, value=0.5, min=-0.5, max=1.5, step=0.25)
-        judged = [ITS_OWN, *((label, name) for name, label in LABELS.items()), *self.own]
+        judged = [(ITS_OWN, ITS_OWN), *((label, name) for name, label in LABELS.items()), *((n, n) for n in self.own)]
         self.judged = field("Judged by", w.Dropdown, options=judged)
         start = (self.sampling["temperature"], profile.seed, profile.max_new_tokens)
         kinds = (w.FloatText, w.IntText, w.IntText)
@@ -99,7 +102,7 @@ class SteeringDesk(w.VBox):
         self.answers = [w.HTML(runs.paper("")).add_class(f"cpt-{side}") for side in ("left", "right")]
         self.verdicts = [w.HTML() for _ in self.sides]
         tip = "Keep this answer among the texts of the rubric studio"
-        self.send = [button("Send to the bench", tip, partial(self._to_bench, i)) for i in (0, 1)]
+        self.send = [button("Send to the bench", tip, partial(self._to_bench, i), "160px") for i in (0, 1)]
         for send in self.send:
             send.disabled = True
         self.past = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-past")

@@ -17,7 +17,7 @@ class Order(w.VBox):
     `style` and `target` are those of the prompt that was filled in, None once it has other words.
     """
 
-    def __init__(self, name: str, start: tuple[str, str]):
+    def __init__(self, name: str, choice: str, start: tuple[str, str]):
         styles = shipped_rubrics()
         self.shipped = {
             f"{LABELS[style]}, {target}": (system_prompt(style, target), style, number)
@@ -27,8 +27,8 @@ class Order(w.VBox):
         first = f"{LABELS[start[0]]}, {start[1]}"
         self.typed: dict[str, str] = {}  # own orders by the words of the choice, newest last
         self.quiet = False
-        self.pick = field(f"{name} from", w.Dropdown, options=[OWN, *self.shipped], value=first)
-        self.text = field(name, w.Textarea, rows=4, continuous_update=True, value=self.shipped[first][0])
+        self.pick = field(choice, w.Dropdown, options=[OWN, *self.shipped], value=first)
+        self.text = field(name, w.Textarea, rows=5, continuous_update=True, value=self.shipped[first][0])
         super().__init__([self.text, self.pick])
         self.pick.observe(self._fill, "value")
         self.text.observe(self._type, "value")

@@ -2,25 +2,16 @@
 
 import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from cpt_utils.rubrics import load_rubric
-from cpt_utils.runtime.files import ROOT
+from tools import lab as browser_lab
+from tools.lab import until as _until
 
 pytestmark = pytest.mark.browser
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 CELLS = [
     """\
 from cpt_utils import rubric_studio
@@ -38,111 +29,24 @@ EVIL = (
 )
 
 
-def chromium() -> str:
-    names = (
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    )
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and os.environ.get("CPT_NO_BROWSER"):
-        pytest.skip("CPT_NO_BROWSER is set")
-    assert found, "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
-    return found
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on this machine only, on a free port, with a small notebook: its folder and address."""
-    chromium()  # say what is missing before anything is started
-    home = tmp_path_factory.mktemp("lab")
-    root, settings = home / "root", home / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    quiet = '{"fetchNews": "false", "checkForUpdates": false}'
-    (settings / "notification.jupyterlab-settings").write_text(quiet)
-    root.mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "widgets.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    jupyter = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = (
-        os.environ
-        | jupyter
-        | {
-            "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-            "PYTHONPATH": path,
-            "CPT_RUNS": str(home / "runs"),
-            "IPYTHONDIR": str(home / "ipython"),
-            "OMP_NUM_THREADS": "1",  # the browser needs the other core
-        }
-    )
-    with open(home / "lab.log", "wb") as log:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "jupyterlab",
-                "--no-browser",
-                "--allow-root",
-                "--ServerApp.ip=127.0.0.1",
-                f"--ServerApp.port={port}",
-                "--ServerApp.port_retries=0",
-                "--IdentityProvider.token=",
-                f"--ServerApp.root_dir={root}",
-                "--LabApp.expose_app_in_browser=True",
-                "--LabApp.extension_manager=readonly",
-            ],
-            cwd=root,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _until(lambda: _answers(address + "/api"), 60, lambda: (home / "lab.log").read_text()[-2000:])
+    """JupyterLab with a small notebook: its folder and address."""
+    if browser_lab.chromium() is None and os.environ.get("CPT_NO_BROWSER"):
+        pytest.skip("CPT_NO_BROWSER is set")
+    need = "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
+    assert browser_lab.chromium(), need  # before anything is started
+    with browser_lab.started(tmp_path_factory.mktemp("lab"), CELLS) as (root, address):
         yield root, address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
-    except OSError:
-        return False
-
-
-def _until(true, seconds: float, say=lambda: ""):
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds} s. {say()}"
-        time.sleep(0.1)
-    return value
 
 
 @pytest.fixture(scope="module")
 def page(lab):
     """The notebook, opened and run to its end."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1500})
-        page.set_default_timeout(20_000)
-        page.goto(f"{lab[1]}/lab/tree/widgets.ipynb")
-        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel")
-        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
-        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    with browser_lab.opened(lab[1], 1440, 1500) as page:
+        browser_lab.command(page, "notebook:run-all-cells")
         _until(lambda: _there(page, "Add a criterion") and _there(page, "Generate"), 120)
         yield page
-        browser.close()
 
 
 def _there(page, label: str) -> bool:

@@ -412,7 +412,7 @@ def test_a_cell_that_runs_again_offers_the_draft(page, studio):
     page.set_viewport_size({"width": 1440, "height": 1500})
     studio.get_by_role("slider").first.focus()
     page.keyboard.press("Home")
-    _until(lambda: weights(studio)[0] == 0, 10)
+    _until(lambda: weights(studio)[0] == 0, 10, lambda: str(weights(studio)))
     kept = weights(studio)
     time.sleep(1)
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")

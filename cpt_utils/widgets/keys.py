@@ -39,9 +39,11 @@ def _guard_class() -> type | None:
 
 GONE = ".cpt-keys.jupyter-widgets-disconnected"
 """A root of class KEYS whose kernel has ended: Jupyter sets the other class."""
-DEAD = (
+LOOK = (
     f"<style>.cpt-dead{{display:none}}{GONE} .cpt-dead{{display:block}}{GONE} .cpt-state{{display:none}}"
     f"{GONE}>:not(.cpt-notice){{opacity:.4;pointer-events:none}}"
+    # JupyterLab writes the names of tabs that are not in front in a grey that is hard to read.
+    ".cpt-keys .lm-TabBar-tab{color:var(--jp-ui-font-color1,inherit)}"
     f"{GONE}::before,{GONE} .jupyter-widgets-disconnected::before{{content:none}}</style>"
     "<div class='cpt-dead' role='alert' style='border-left:4px solid #D55E00;padding:2px 8px;line-height:1.4'>"
     "<b>✗</b> The kernel that this belongs to has ended: nothing here answers any more. Run the cell again.</div>"
@@ -50,4 +52,4 @@ DEAD = (
 
 def dead_notice() -> w.HTML:
     """A line, among the children of a widget of class KEYS, that shows once its kernel is gone; the others fade."""
-    return w.HTML(DEAD, layout=w.Layout(width="98%", margin="0")).add_class("cpt-notice")
+    return w.HTML(LOOK, layout=w.Layout(width="98%", margin="0")).add_class("cpt-notice")

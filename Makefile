@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme stamp site slides clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme pictures stamp site slides clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -185,6 +185,10 @@ $(VENV)/.site-ready: $(VENV)/.run-ready
 $(VENV)/.lab-ready: $(VENV)/.run-ready
 	$(PIP) -c constraints.txt -e '.[lab]'
 	touch $@
+
+# Pictures of the rubric studio and the steering desk in a browser, for the README and notebook 01.
+pictures: $(VENV)/.test-ready
+	$(PY) -m tools.pictures
 
 clean:
 	rm -rf $(VENV) .bench .lowest .gguf .slides $(UNSLOTH) runs site

@@ -45,21 +45,29 @@ def order_gains(chat_model, texts: list[str], folder: Path | None = None) -> np.
     Costs two passes over the text. What the package or `folder` knows, under hashes of the weights and the text, is
     taken from there; what had to be computed is kept in `folder`.
     """
-    from cpt_utils.models.logps import text_logps, weights_hash
+    from cpt_utils.models.logps import weights_hash
 
     model_key = weights_hash(chat_model.model)
     known = kept.known_numbers(FILE, folder, model_key)
     keys = [files.json_hash(text, 16, ascii=True) for text in texts]
     missing = {key: text for key, text in zip(keys, texts) if key not in known and len(text.split()) > 1}
     if missing:
-        words = np.array([len(text.split()) for text in missing.values()])
-        sound, _ = text_logps(chat_model, list(missing.values()))
-        mixed, _ = text_logps(chat_model, [shuffled(text) for text in missing.values()])
-        new = {key: round(float(gain), 4) for key, gain in zip(missing, (sound - mixed) / words)}
+        gains = measured_gains(chat_model, list(missing.values()))
+        new = {key: round(float(gain), 4) for key, gain in zip(missing, gains)}
         known |= new
         if folder:
             kept.keep_numbers(folder / FILE, model_key, new)
     return np.array([known.get(key, np.nan) for key in keys])
+
+
+def measured_gains(chat_model, texts: list[str]) -> np.ndarray:
+    """`order_gains` of texts of 2 words or more, with nothing looked up or kept: for one text at a time."""
+    from cpt_utils.models.logps import text_logps
+
+    words = np.array([len(text.split()) for text in texts])
+    sound, _ = text_logps(chat_model, texts)
+    mixed, _ = text_logps(chat_model, [shuffled(text) for text in texts])
+    return (sound - mixed) / words
 
 
 def copied(texts: list[str], sources: list[str], length: int = 5) -> float:

@@ -1,25 +1,17 @@
 """The studio and the desk in a real JupyterLab, driven by headless Chromium. Screenshots: CPT_SCREENSHOTS."""
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
+import re
 import time
-import urllib.request
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from cpt_utils.rubrics import load_rubric
-from cpt_utils.runtime.files import ROOT
+from tools import lab as browser_lab
+from tools.lab import until as _until
 
 pytestmark = pytest.mark.browser
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 CELLS = [
     """\
 from cpt_utils import rubric_studio
@@ -37,111 +29,24 @@ EVIL = (
 )
 
 
-def chromium() -> str:
-    names = (
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    )
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None and os.environ.get("CPT_NO_BROWSER"):
-        pytest.skip("CPT_NO_BROWSER is set")
-    assert found, "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
-    return found
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """JupyterLab on this machine only, on a free port, with a small notebook: its folder and address."""
-    chromium()  # say what is missing before anything is started
-    home = tmp_path_factory.mktemp("lab")
-    root, settings = home / "root", home / "settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True)
-    quiet = '{"fetchNews": "false", "checkForUpdates": false}'
-    (settings / "notification.jupyterlab-settings").write_text(quiet)
-    root.mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), root / "widgets.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    jupyter = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    environment = (
-        os.environ
-        | jupyter
-        | {
-            "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-            "PYTHONPATH": path,
-            "CPT_RUNS": str(home / "runs"),
-            "IPYTHONDIR": str(home / "ipython"),
-            "OMP_NUM_THREADS": "1",  # the browser needs the other core
-        }
-    )
-    with open(home / "lab.log", "wb") as log:
-        server = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "jupyterlab",
-                "--no-browser",
-                "--allow-root",
-                "--ServerApp.ip=127.0.0.1",
-                f"--ServerApp.port={port}",
-                "--ServerApp.port_retries=0",
-                "--IdentityProvider.token=",
-                f"--ServerApp.root_dir={root}",
-                "--LabApp.expose_app_in_browser=True",
-                "--LabApp.extension_manager=readonly",
-            ],
-            cwd=root,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _until(lambda: _answers(address + "/api"), 60, lambda: (home / "lab.log").read_text()[-2000:])
+    """JupyterLab with a small notebook: its folder and address."""
+    if browser_lab.chromium() is None and os.environ.get("CPT_NO_BROWSER"):
+        pytest.skip("CPT_NO_BROWSER is set")
+    need = "The browser tests need Chromium: apt-get install chromium (or skip: CPT_NO_BROWSER=1)."
+    assert browser_lab.chromium(), need  # before anything is started
+    with browser_lab.started(tmp_path_factory.mktemp("lab"), CELLS) as (root, address):
         yield root, address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
-    except OSError:
-        return False
-
-
-def _until(true, seconds: float, say=lambda: ""):
-    deadline = time.monotonic() + seconds
-    while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds} s. {say()}"
-        time.sleep(0.1)
-    return value
 
 
 @pytest.fixture(scope="module")
 def page(lab):
     """The notebook, opened and run to its end."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1500})
-        page.set_default_timeout(20_000)
-        page.goto(f"{lab[1]}/lab/tree/widgets.ipynb")
-        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel")
-        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
-        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    with browser_lab.opened(lab[1], 1440, 1500) as page:
+        browser_lab.command(page, "notebook:run-all-cells")
         _until(lambda: _there(page, "Add a criterion") and _there(page, "Generate"), 120)
         yield page
-        browser.close()
 
 
 def _there(page, label: str) -> bool:
@@ -152,14 +57,20 @@ def _there(page, label: str) -> bool:
 
 
 @pytest.fixture
-def shot(page, tmp_path):
-    """Take a screenshot of one notebook cell."""
+def picture(tmp_path):
+    """Where to put a picture of this name."""
     folder = Path(os.environ.get("CPT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
+    return lambda name: folder / f"{name}.png"
+
+
+@pytest.fixture
+def shot(page, picture):
+    """Take a screenshot of one notebook cell."""
 
     def take(name: str, cell: int) -> None:
         time.sleep(0.3)
-        page.locator(".jp-CodeCell").nth(cell).screenshot(path=folder / f"{name}.png")
+        page.locator(".jp-CodeCell").nth(cell).screenshot(path=picture(name))
 
     return take
 
@@ -222,14 +133,14 @@ def test_studio_invalid_edits_are_kept_and_mended(page, studio, shot, lab):
     studio.get_by_role("button", name="Add a criterion").click()
     _until(lambda: len(weights(studio)) == 6, 5)
     _until(lambda: sum(weights(studio)) == 100 and "No score yet for New criterion 1" in studio.inner_text(), 5)
-    studio.locator(".jupyter-widget-Collapse-header").nth(6).click()  # the first one is the whole rubric's
+    studio.get_by_role("button", name="Edit New criterion 1").click()
     name = studio.get_by_label("Name", exact=True).last
-    retype(studio.get_by_label("Not at all.").or_(studio.get_by_label("Bare plaster")).last, "Not one rhyme.")
+    retype(studio.get_by_label("Bare plaster").last, "Not one rhyme.")
     retype(name, "")
     says(studio, "The name of criterion 6 is empty")
     shot("studio_3_invalid", 0)
     assert len(labels(studio)) == 12  # the last valid state
-    studio.get_by_role("button", name="Save").click()
+    studio.get_by_role("button", name="Save", exact=True).click()
     says(studio, "Not saved. The name of criterion 6 is empty")
     assert studio.get_by_label("Bare plaster").last.input_value() == "Not one rhyme."
     assert not list((lab[0] / "saved").glob("*.yaml"))
@@ -293,7 +204,7 @@ def test_studio_saves_and_loads(page, studio, shot, lab):
     saved = load_rubric(lab[0] / "saved" / "my_rubric.yaml")
     assert saved.criteria[5].name == "<b>Rhyme</b>" and saved.criteria[5].levels[4] == "Not one rhyme."
     assert (lab[0] / "saved" / "my_rubric.judge.yaml").exists()
-    studio.locator(".jupyter-widget-Collapse-header").first.click()
+    studio.get_by_role("button", name="Edit the rubric's words").click()
     retype(studio.get_by_label("Title", exact=True), "Another title")
     says(studio, "Another title (edited)")
     studio.get_by_role("button", name="Load").click()
@@ -324,9 +235,9 @@ def test_desk_streams_stops_and_goes_on(page, desk, shot):
     desk.get_by_label("Most tokens").fill("400")
     desk.get_by_label("Most tokens").blur()
     go.click()
-    first = _until(lambda: answer("base"), 60, lambda: state(desk))
-    assert go.is_disabled() and halt.is_enabled() and not answer("tuned")
-    later = _until(lambda: len(answer("base")) > len(first) + 20 and answer("base"), 60)
+    first = _until(lambda: answer("left"), 60, lambda: state(desk))
+    assert go.is_disabled() and halt.is_enabled() and not answer("right")
+    later = _until(lambda: len(answer("left")) > len(first) + 20 and answer("left"), 60)
     shot("desk_1_streaming", 1)
     assert later.startswith(first[:-1])
     halt.click()
@@ -334,18 +245,154 @@ def test_desk_streams_stops_and_goes_on(page, desk, shot):
     assert go.is_enabled() and halt.is_disabled()
 
     desk.get_by_label("Most tokens").fill("12")
-    desk.get_by_label("Rubric").select_option("Rococo")
+    desk.get_by_label("Fill in", exact=True).select_option("Esoteric, low")
     go.click()
     says(desk, "Done after", 120)
-    assert answer("base") and answer("base") == answer("tuned")  # two copies, one seed
+    assert answer("left") and answer("left") == answer("right")  # two copies, one seed
+    assert "target 10 · ✂ cut at 12 tokens" in desk.inner_text() and "order gain" in desk.inner_text()
     past = desk.locator(".cpt-past")
-    assert past.locator("details").count() == 2 and "Rococo" in desk.inner_text()
+    assert past.locator("details").count() == 2 and "Esoteric: " in past.inner_text()
     past.locator("summary").first.click()
     shot("desk_2_done", 1)
     assert "<script>alert(1)</script>" in past.inner_text() and not past.locator("script").count()
     desk.get_by_label("Prompt", exact=True).fill("  ")
     go.click()
     says(desk, "The prompt is empty")
+
+
+def test_desk_takes_an_order_of_ones_own_and_hands_on_an_answer(page, desk, shot, lab):
+    go = desk.get_by_role("button", name="Generate")
+    desk.get_by_label("Prompt", exact=True).fill("Describe the sea.")
+    desk.get_by_label("System prompt", exact=True).fill("Talk like a pirate.")
+    _until(lambda: desk.get_by_label("Fill in", exact=True).input_value() == "your own words", 10)
+    desk.get_by_label("Compare", exact=True).select_option("a dial: first order 0, second 1")
+    dial = desk.get_by_role("slider", name="Dial")
+    dial.focus()
+    for key in ("ArrowRight", "x", "b"):  # the letters would cut the cell, and add one below
+        page.keyboard.press(key)
+    _until(lambda: "0.75" in desk.inner_text(), 5)
+    desk.get_by_label("Most tokens").fill("99999")
+    desk.get_by_label("Most tokens").blur()
+    says(desk, "99999 became 4096")
+    desk.get_by_label("Most tokens").fill("12")
+    desk.get_by_label("Most tokens").blur()
+    go.click()
+    says(desk, "Done after", 120)
+    assert "not judged: the order is your own" in desk.inner_text()
+    desk.get_by_role("button", name="Send to the bench").last.click()
+    says(desk, "Sent to the bench")
+    shot("desk_3_own_order", 1)
+    (folder,) = {path.parent for path in (lab[0].parent / "runs").rglob("bench.jsonl")}
+    assert "Talk like a pirate." in (folder / "desk.jsonl").read_text()
+    assert page.locator(".jp-CodeCell").count() == len(CELLS)
+
+
+NAMED = ("button", "slider", "textbox", "combobox", "spinbutton", "tab", "checkbox", "radio", "searchbox", "listbox")
+
+
+def nameless(cell) -> list[str]:
+    """Controls of a cell's output that the accessibility tree has no name for, or none with a letter in it."""
+    lines = cell.locator(".cpt-keys").aria_snapshot().splitlines()
+    controls = [line.strip().removeprefix("- ").lstrip("'") for line in lines]
+    controls = [line for line in controls if re.match(rf"({'|'.join(NAMED)})\b", line)]
+    assert len(controls) > 10
+    return [line for line in controls if not re.match(r'\w+ "[^"]*[^\W\d_][^"]*"', line)]
+
+
+def test_every_control_has_a_name(page, studio, desk):
+    for tab in ("Scoring", "Marks", "Rubric", "Teacher", "System", "Scores"):
+        studio.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(300)
+        assert nameless(studio) == []
+    assert nameless(desk) == []
+
+
+def test_keys_stay_in_the_studio_and_ctrl_z_undoes(page, studio):
+    cells, before = page.locator(".jp-CodeCell").count(), weights(studio)
+    studio.get_by_role("slider", name="Weight of Winding syntax").focus()
+    for key in ("b", "x", "a", "d", "d", "ArrowUp"):
+        page.keyboard.press(key)
+    _until(lambda: weights(studio) != before, 5)
+    page.keyboard.press("Control+z")
+    _until(lambda: weights(studio) == before, 5)
+    page.keyboard.press("b")  # the slider was drawn anew, and has the focus again
+    page.keyboard.press("ArrowDown")
+    _until(lambda: weights(studio) != before, 5)
+    page.keyboard.press("Control+z")
+    _until(lambda: weights(studio) == before, 5)
+    assert page.locator(".jp-CodeCell").count() == cells
+    title = studio.get_by_label("Title", exact=True)
+    if not title.is_visible():
+        studio.get_by_role("button", name="Edit the rubric's words").press("Enter")
+    kept = title.input_value()
+    title.press("End")
+    title.press_sequentially("bx")
+    page.keyboard.press("Control+z")
+    _until(lambda: title.input_value() == kept, 5)  # its own typing comes first
+    title.press("End")
+    title.press_sequentially("bx")
+    page.keyboard.press("Tab")
+    says(studio, f"{kept}bx")
+    page.keyboard.press("Control+z")
+    _until(lambda: title.input_value() == kept, 5)
+
+
+def test_small_screen(page, studio, picture):
+    """At 1024 x 700, sliders and ranking stand side by side, and no field is cut."""
+    page.set_viewport_size({"width": 1024, "height": 700})
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    for theme in ("Light", "Dark"):
+        page.evaluate("t => jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${t}`})", theme)
+        page.wait_for_timeout(1000)
+        studio.get_by_role("slider").first.scroll_into_view_if_needed()
+        slider = studio.get_by_role("slider").first.bounding_box()
+        ranking = studio.locator(".cpt-view table").first.bounding_box()
+        assert ranking["x"] > slider["x"] + slider["width"] and abs(ranking["y"] - slider["y"]) < 350
+        assert cut_off(page) == [] and faint(page) == []
+        page.screenshot(path=picture(f"small_{theme.lower()}"))
+    page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+
+
+def cut_off(page) -> list[str]:
+    """Fields and buttons that reach out of their cell, or whose words do not fit."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.cpt-keys')].flatMap((root) => {
+          const right = root.getBoundingClientRect().right + 1;
+          const shown = [...root.querySelectorAll('input, textarea, select, button, .widget-readout')]
+            .filter((one) => one.offsetParent);
+          return shown.filter((one) => one.getBoundingClientRect().right > right
+            || (one.tagName === 'BUTTON' && one.scrollWidth > one.clientWidth + 1)).map((one) => one.outerHTML);
+        })"""
+    )
+
+
+def faint(page) -> list[str]:
+    """Texts of less contrast than 4.5 to 1 against what lies behind them (disabled and empty ones may)."""
+    return page.evaluate(
+        """() => {
+          const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+          const light = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+            .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+          const over = ([r, g, b, a = 1], [x, y, z]) => [r * a + x * (1 - a), g * a + y * (1 - a), b * a + z * (1 - a)];
+          const behind = (one) => {
+            if (!one) return [255, 255, 255];
+            const colour = parts(getComputedStyle(one).backgroundColor);
+            return colour[3] === undefined ? colour : over(colour, behind(one.parentElement));
+          };
+          const opacity = (one) => (one ? Number(getComputedStyle(one).opacity) * opacity(one.parentElement) : 1);
+          const found = [];
+          for (const one of document.querySelectorAll('.cpt-keys *')) {
+            const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+            if (!own || !one.offsetParent || one.closest('[disabled], style, option')) continue;
+            const back = behind(one), [r, g, b, a = 1] = parts(getComputedStyle(one).color);
+            const front = over([r, g, b, a * opacity(one)], back);
+            const [low, high] = [light(front), light(back)].sort((x, y) => x - y);
+            if ((high + 0.05) / (low + 0.05) < 4.5) found.push(one.outerHTML.slice(0, 200));
+          }
+          return found;
+        }"""
+    )
 
 
 def test_narrow_page(page, shot):
@@ -360,3 +407,28 @@ def test_narrow_page(page, shot):
     for cell in page.locator(".jp-CodeCell").all():
         output = cell.locator(".jp-OutputArea-output").last
         assert output.evaluate("node => node.scrollWidth - node.clientWidth") <= 2
+
+
+def test_a_cell_that_runs_again_offers_the_draft(page, studio):
+    page.set_viewport_size({"width": 1440, "height": 1500})
+    studio.get_by_role("slider").first.focus()
+    page.keyboard.press("Home")
+    _until(lambda: weights(studio)[0] == 0 and sum(weights(studio)) == 100, 10, lambda: str(weights(studio)))
+    kept = weights(studio)
+    time.sleep(1)
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    _until(lambda: studio.get_by_role("button", name="Go on with it").count(), 120)
+    assert weights(studio) == [30, 25, 20, 15, 10]
+    studio.get_by_role("button", name="Go on with it").click()
+    _until(lambda: weights(studio) == kept, 10, lambda: f"{weights(studio)}, {kept}")
+
+
+def test_a_dead_studio_says_so(page, studio, desk, shot):
+    _until(lambda: _there(page, "Generate"), 120)
+    for cell in (studio, desk):
+        assert not cell.locator(".cpt-dead").is_visible() and cell.locator(".cpt-state").is_visible()
+    page.evaluate("window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart()")
+    for cell in (studio, desk):
+        _until(lambda cell=cell: cell.locator(".cpt-dead").is_visible(), 60)
+        assert not cell.locator(".cpt-state").is_visible()
+    shot("dead_studio", 0)

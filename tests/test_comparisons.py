@@ -92,7 +92,7 @@ def test_a_ranking_depends_on_the_judge_only_beyond_the_spread_of_seeds():
 
 
 def test_guidance_at_one_leaves_the_logits_as_they_are_and_keeps_their_scale(tiny_model):
-    from benchmarks.guidance import Guidance
+    from cpt_utils.models.guidance import Guidance
 
     ids, low = torch.tensor([[3, 4, 5]]), torch.tensor([[3, 9]])
     with torch.no_grad():

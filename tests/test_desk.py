@@ -15,8 +15,13 @@ from cpt_utils.models.logps import token_log_ratios
 from cpt_utils.models.streaming import stream_chat
 from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_figure
 from cpt_utils.prompts import messages, system_prompt
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
-from cpt_utils.widgets.desk import OWN_WORDS, steering_desk
+from cpt_utils.ways import Counted, write_ways
+from cpt_utils.widgets import runs
+from cpt_utils.widgets.desk import DIAL, ORDERS, steering_desk
+from cpt_utils.widgets.orders import OWN
 
 EVIL = "<script>alert(1)</script> <b>bold</b> application/vnd.jupyter.widget-view+json"
 
@@ -38,32 +43,176 @@ def two(tiny_model, tokenizer):
     return ChatModel(tiny_model.eval(), tokenizer, "tiny"), ChatModel(moved.eval(), tokenizer, EVIL)
 
 
-@pytest.fixture
-def desk(two):
-    desk = steering_desk(*two, Judge(), load_profile("smoke").replace(seed=3), prompt="Hello", every=0)
-    desk.tokens.value = 12
+def opened(two, folder, **options):
+    profile = load_profile("smoke").replace(seed=3)
+    desk = steering_desk(*two, Judge(), profile, prompt="Hello", every=0, folder=folder, **options)
+    desk.numbers["Most tokens"].value = 12
     return desk
 
 
+@pytest.fixture
+def desk(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "sense_of", lambda base, prompt, text: f"sense of {prompt}")
+    return opened(two, tmp_path)
+
+
+def run(desk):
+    desk.generate()
+    desk.wait(120)
+    return desk.runs[0] if desk.runs else None
+
+
+def texts(done: dict) -> list[str]:
+    return [side["text"] for side in done["sides"]]
+
+
 def test_a_run_shows_texts_scores_and_history(desk, two):
-    desk.generate()
-    desk.wait(60)
+    first = run(desk)
     assert "Done after" in desk.state.value and not desk.go.disabled and desk.halt.disabled
-    asked = [messages("Hello", system_prompt("chaos_cinema", "high"))]
+    asked = [messages("Hello", system_prompt("rococo", "high"))]
     sampling = load_profile("smoke").sampling.model_dump(exclude={"batch_size"})
-    for name, model in zip(("base", "tuned"), two):
+    for i, model in enumerate(two):
         (text,) = chat(model, asked, max_new_tokens=12, seed=3, **sampling)
-        assert desk.runs[0]["texts"][name] == text  # what the notebook's own call gives
-        assert "61 of 100, target 95" in desk.verdicts[name].value
-        assert "degenerate: repetition" in desk.verdicts[name].value
-    desk.seed.value = 4
-    desk.generate()
-    desk.wait(60)
-    desk.seed.value = 3
-    desk.generate()
-    desk.wait(60)
-    third, second, first = (run["texts"] for run in desk.runs)
-    assert first == third != second and desk.past.value.count("<details") == 3
+        assert texts(first)[i] == text  # what the notebook's own call gives
+        assert "Rococo: 61 of 100, target 95" in desk.verdicts[i].value
+        assert "degenerate: repetition" in desk.verdicts[i].value and "sense of Hello" in desk.verdicts[i].value
+    desk.numbers["Seed"].value = 4
+    second = run(desk)
+    desk.numbers["Seed"].value = 3
+    third = run(desk)
+    assert texts(first) == texts(third) != texts(second) and desk.past.value.count("<details") == 3
+
+
+def test_a_text_that_the_limit_cut_is_marked(desk, monkeypatch):
+    first = run(desk)
+    assert [side["cut"] for side in first["sides"]] == [True, True] and "cut at 12 tokens" in desk.verdicts[0].value
+    monkeypatch.setattr(streaming, "answered", lambda *a, **k: [("It ends here.", True)])
+    second = run(desk)
+    assert [side["cut"] for side in second["sides"]] == [False, False] and "cut at" not in desk.verdicts[0].value
+
+
+def test_runs_are_kept_in_a_file_and_shown_again(desk, two, tmp_path):
+    desk.orders[0].text.value = "Talk like a pirate, " + EVIL
+    first = run(desk)
+    with open(tmp_path / runs.FILE, "a") as file:
+        file.write('{"prompt": 3}\n{"prompt": "x", "options": {}, "sides": [{"text": 1}]}\n')
+    again = opened(two, tmp_path)
+    assert again.runs == [first] and "pirate" in again.past.value and "<script" not in again.past.value
+    (label,) = [label for label in again.orders[0].pick.options if "pirate" in label]
+    again.orders[0].pick.value = label  # an order of one's own is kept, too
+    assert again.orders[0].system == desk.orders[0].system and again.orders[0].style is None
+
+
+def test_a_file_that_cannot_be_written_is_told_and_costs_no_run(desk, tmp_path):
+    (tmp_path / runs.FILE).mkdir()
+    assert texts(run(desk))[0] and "This run is not kept" in desk.state.value and not desk.go.disabled
+
+
+def test_an_order_of_ones_own_is_typed_at_once_and_judged_by_no_style(desk):
+    order = desk.orders[0]
+    order.text.value = "Talk like a pirate."
+    assert order.pick.value == OWN and not order.text.disabled
+    done = run(desk)
+    for side, verdict in zip(done["sides"], desk.verdicts):
+        assert side["systems"] == ["Talk like a pirate."] and side["style"] is side["target"] is None
+        assert "not judged: the order is your own" in verdict.value and "61" not in verdict.value
+    order.pick.value = "Esoteric, low"
+    assert order.system == system_prompt("esoteric", "low") and (order.style, order.target) == ("esoteric", 10)
+    (mine,) = [label for label in order.pick.options if "pirate" in label]
+    order.pick.value = mine
+    assert order.system == "Talk like a pirate."
+    order.text.value = system_prompt("rococo", "mid")  # in the words of a shipped one
+    assert order.pick.value == "Rococo, mid" and order.target == 50
+
+
+def test_what_is_typed_is_kept_before_it_is_replaced(desk):
+    order = desk.orders[1]
+    order.text.value = "Half a thought"
+    order.pick.value = "Rococo, low"
+    assert [label for label in order.pick.options if "Half a thought" in label]
+
+
+def test_a_style_can_judge_an_order_of_ones_own(desk):
+    desk.orders[0].text.value = "Be brief."
+    desk.judged.value = "esoteric"
+    run(desk)
+    assert "Esoteric: 61 of 100" in desk.verdicts[0].value and "target" not in desk.verdicts[0].value
+
+
+def test_a_rubric_of_ones_own_judges_as_its_file_says(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "sense_of", lambda *a: "")
+    monkeypatch.setattr(streaming, "answered", lambda *a, **k: [("Stop! " * 3 + "and go on.", True)])
+    mine = load_rubric("rococo").model_dump() | {"name": "shouting", "title": EVIL[:20]}
+    mine["criteria"] = [mine["criteria"][0] | {"name": "Shouting", "weight": 100}]
+    Rubric.checked(mine).to_yaml(tmp_path / "shouting.yaml")
+    (tmp_path / "broken.yaml").write_text("title: [")
+    write_ways(tmp_path / "shouting.judge.yaml", {"Shouting": Counted("exclamations", 0, 1000)})
+    desk = opened(two, tmp_path)
+    (label,) = desk.own
+    desk.judged.value = label
+    done = run(desk)
+    assert ": 5 of 100" in done["sides"][0]["verdict"] and "&lt;script&gt;" in desk.verdicts[0].value
+    (tmp_path / "shouting.judge.yaml").unlink()
+    desk = opened(two, tmp_path)
+    desk.judged.value = label
+    assert "no criterion has a score" in run(desk)["sides"][0]["verdict"]
+
+
+def test_each_side_can_have_its_model_and_its_order(two, tmp_path, desk):
+    desk = opened(two, tmp_path, others={"capstone": two[1]})
+    desk.compare.value = ORDERS
+    desk.sides[0].value, desk.sides[1].value = "capstone", "base"
+    desk.orders[1].text.value = "A long order for the base."
+    assert "capstone" in desk.heads[0].value
+    left, right = run(desk)["sides"]
+    assert (left["model"], left["style"], left["target"]) == ("capstone", "rococo", 95)
+    assert (right["model"], right["systems"], right["style"]) == ("base", ["A long order for the base."], None)
+
+
+def test_the_dial_ends_at_the_two_orders(desk, two):
+    desk.compare.value, desk.numbers["Temperature"].value = DIAL, 0
+    found = {}
+    for place in (0, 0.5, 1):
+        desk.dial.value = place
+        done = run(desk)
+        assert "Done" in desk.state.value and done["dial"] == place
+        found[place] = texts(done)
+        assert [side["target"] for side in done["sides"]] == [None, None] and done["sides"][0]["style"] == "rococo"
+    for place, target in ((0, "high"), (1, "low")):
+        asked = [messages("Hello", system_prompt("rococo", target))]
+        sampling = load_profile("smoke").sampling.model_dump(exclude={"batch_size"}) | {"temperature": 0}
+        assert found[place] == [chat(model, asked, max_new_tokens=12, seed=3, **sampling)[0] for model in two]
+
+
+def test_answers_go_to_the_bench(desk, tmp_path):
+    assert desk.send[0].disabled
+    done = run(desk)
+    desk.send[1].click()
+    desk.send[1].click()
+    desk.orders[0].text.value = "Talk like a pirate."
+    run(desk)
+    desk.send[0].click()
+    first, last = rows = read_jsonl(tmp_path / runs.BENCH)
+    assert len(rows) == 2
+    assert first["prompt"] == "Hello" and first["response"] == texts(done)[1]
+    assert (first["rubric"], first["target"]) == ("rococo", 95) and "rubric" not in last
+    assert last["system"] == "Talk like a pirate." and "Sent to the bench" in desk.state.value
+
+
+def test_numbers_out_of_range_are_changed_and_told(desk):
+    for name, value, words in (
+        ("Most tokens", 9999, "Most tokens goes from 1 to 4096: 9999 became 4096"),
+        ("Temperature", 3.0, "Temperature goes from 0 to 1.5: 3 became 1.5"),
+        ("Seed", -1, "-1 became 0"),
+    ):
+        desk.numbers[name].value = value
+        assert words in desk.state.value
+
+
+def test_topic_and_order_gain_are_told(two):
+    words = runs.sense_of(two[0], "Describe the sea.", "The sea is wide and the waves are long and grey.")
+    assert words.startswith("topic: your prompt is the nearest of 26; order gain ")
+    assert "too short" in runs.sense_of(two[0], "Describe the sea.", "Sea")
 
 
 def test_text_grows_while_it_is_generated(two):
@@ -74,24 +223,22 @@ def test_text_grows_while_it_is_generated(two):
 
 
 def test_stop_ends_the_run_at_once_and_leaves_the_desk_usable(desk):
-    desk.tokens.value = 900
+    desk.numbers["Most tokens"].value = 900
     desk.generate()
     assert desk.go.disabled and not desk.halt.disabled
     first = desk.thread
     desk.generate()  # nothing happens: one run at a time
     assert desk.thread is first
-    while "min-height" in desk.answers["base"].value and desk.answers["base"].value.endswith("'></div>"):
+    while "min-height" in desk.answers[0].value and desk.answers[0].value.endswith("'></div>"):
         time.sleep(0.01)
     stopped = time.monotonic()
     desk.halt.click()
     desk.wait(20)
     assert time.monotonic() - stopped < 3 and not desk.thread.is_alive()
     assert "Stopped after" in desk.state.value and not desk.go.disabled
-    assert list(desk.runs[0]["texts"]) == ["base"]
-    assert desk.runs[0]["verdicts"] == {"base": "stopped, not judged"}
-    desk.tokens.value = 3
-    desk.generate()
-    desk.wait(60)
+    assert [side["verdict"] for side in desk.runs[0]["sides"]] == ["stopped, not judged"]
+    desk.numbers["Most tokens"].value = 3
+    run(desk)
     assert "Done after" in desk.state.value and len(desk.runs) == 2
 
 
@@ -102,10 +249,9 @@ def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
         raise RuntimeError("<b>out of memory</b>")
 
     monkeypatch.setattr(model, "forward", fail)
-    desk.generate()
-    desk.wait(60)
+    run(desk)
     assert "RuntimeError" in desk.state.value and "&lt;b&gt;out of memory" in desk.state.value
-    assert not desk.go.disabled and list(desk.runs[0]["texts"]) == ["base"]
+    assert not desk.go.disabled and len(desk.runs[0]["sides"]) == 1
 
 
 def test_what_is_asked_is_checked(desk):
@@ -115,28 +261,11 @@ def test_what_is_asked_is_checked(desk):
         assert words in desk.state.value and desk.thread is None
 
 
-def test_system_prompt_follows_rubric_and_target_until_own_words(desk):
-    desk.rubric.value, desk.target.value = "esoteric", 10
-    assert desk.system.value == system_prompt("esoteric", "low") and desk.system.disabled
-    desk.target.value = OWN_WORDS
-    assert not desk.system.disabled
-    desk.system.value = EVIL
-    desk.rubric.value = "rococo"
-    assert desk.system.value == EVIL
-    desk.prompt.value = EVIL
-    desk.tokens.value = 2
-    desk.generate()
-    desk.wait(60)
-    assert desk.runs[0]["system"] == EVIL and "target" not in desk.verdicts["base"].value
-
-
 def test_all_text_is_shown_as_text(desk, monkeypatch):
-    monkeypatch.setattr(streaming, "chat", lambda *a, **k: [EVIL])
+    monkeypatch.setattr(streaming, "answered", lambda *a, **k: [(EVIL, True)])
     desk.prompt.value = EVIL
-    desk.generate()
-    desk.wait(60)
-    heads = [child.children[0].value for child in desk.children[3].children]
-    for page in (desk.answers["tuned"].value, desk.past.value, heads[1]):
+    run(desk)
+    for page in (desk.answers[1].value, desk.past.value, desk.heads[1].value):
         assert "&lt;script&gt;" in page and "<script" not in page and "<b>bold" not in page
         assert "widget-view+json" in page
 

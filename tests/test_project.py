@@ -48,6 +48,7 @@ def test_environment_yml_names_the_series_packages_and_no_other_versions():
     named = {Requirement(line).name for line in pip if not line.startswith("-")}
     for name in (
         "jupyterlab",
+        "anywidget",
         "torch",
         "transformers",
         "trl",

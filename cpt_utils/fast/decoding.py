@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache, GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from cpt_utils.fast import switch
 from cpt_utils.fast.attention import attention
@@ -56,8 +56,8 @@ class Watch(StoppingCriteria):
         return torch.full_like(newest, bool(self.watch(newest)), dtype=torch.bool)
 
 
-def library_loop(model, batch, sampling: Sampling, watch=None) -> torch.Tensor:
-    """As `generate`, by `model.generate` alone."""
+def library_loop(model, batch, sampling: Sampling, watch=None, processors=()) -> torch.Tensor:
+    """As `generate`, by `model.generate` alone. `processors` change the logits, after the penalty."""
     drawing = {"do_sample": False}
     if sampling.temperature:  # top_k is 50 unless said otherwise
         drawing = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
@@ -69,6 +69,7 @@ def library_loop(model, batch, sampling: Sampling, watch=None) -> torch.Tensor:
             eos_token_id=sampling.ends,
             pad_token_id=sampling.pad_token_id,
             repetition_penalty=sampling.repetition_penalty,
+            logits_processor=LogitsProcessorList(processors),
             stopping_criteria=StoppingCriteriaList([Watch(watch)] if watch else []),
             **drawing,
         )

@@ -95,33 +95,47 @@ def answered(
 
     from cpt_utils.fast.decoding import generate
 
-    model, tokenizer = chat_model.model, chat_model.tokenizer
-    prompts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
-    ends = model.generation_config.eos_token_id
-    ends = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])} - {None}
+    ends, answers = end_tokens(chat_model), []
     torch.manual_seed(seed)
-    answers = []
-    for start in tqdm(range(0, len(prompts), batch_size), desc=progress, disable=progress is None):
-        batch = tokenizer(
-            prompts[start : start + batch_size],
-            return_tensors="pt",
-            padding=True,
-            padding_side="left",  # whatever the tokenizer says: unsloth's trainers turn it to the right
-            add_special_tokens=False,
-        ).to(model.device)
+    for start in tqdm(range(0, len(conversations), batch_size), desc=progress, disable=progress is None):
         new = generate(
-            model,
-            batch,
+            chat_model.model,
+            waiting(chat_model, conversations[start : start + batch_size]),
             max_new_tokens=max_new_tokens,
-            ends=sorted(ends),
-            pad_token_id=tokenizer.pad_token_id,
+            ends=ends,
+            pad_token_id=chat_model.tokenizer.pad_token_id,
             temperature=temperature,
             top_p=top_p,
             repetition_penalty=repetition_penalty,
             watch=watch,
         )
-        rows = new.tolist()
-        said = [list(takewhile(lambda token: token not in ends, row)) for row in rows]
-        texts = tokenizer.batch_decode(said, skip_special_tokens=True)
-        answers += [(text.strip(), not ends.isdisjoint(row)) for text, row in zip(texts, rows)]
+        answers += read(chat_model, new, ends)
     return answers
+
+
+def end_tokens(chat_model: ChatModel) -> list[int]:
+    """The tokens that end an answer."""
+    tokenizer, ends = chat_model.tokenizer, chat_model.model.generation_config.eos_token_id
+    named = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])}
+    return sorted(named - {None})
+
+
+def waiting(chat_model: ChatModel, conversations: list[list[dict]]):
+    """Conversations up to their answers as a batch of tokens: ids and mask, (rows, longest)."""
+    tokenizer = chat_model.tokenizer
+    prompts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
+    return tokenizer(
+        prompts,
+        return_tensors="pt",
+        padding=True,
+        padding_side="left",  # whatever the tokenizer says: unsloth's trainers turn it to the right
+        add_special_tokens=False,
+    ).to(chat_model.model.device)
+
+
+def read(chat_model: ChatModel, new, ends: list[int]) -> list[tuple[str, bool]]:
+    """New tokens (rows, up to the limit) as texts, and whether each came to its end."""
+    rows = new.tolist()
+    said = [list(takewhile(lambda token: token not in ends, row)) for row in rows]
+    texts = chat_model.tokenizer.batch_decode(said, skip_special_tokens=True)
+    return [(text.strip(), not set(ends).isdisjoint(row)) for text, row in zip(texts, rows)]

@@ -2,8 +2,9 @@
 
 import threading
 import time
+from functools import partial
 
-from cpt_utils.models.conversation import ChatModel, chat
+from cpt_utils.models.conversation import ChatModel, answered
 
 LONGEST = 8000
 """Characters that a prompt and its system prompt may have together."""
@@ -19,8 +20,25 @@ def fault(prompt: str, system: str) -> str:
     return ""
 
 
-def stream_chat(chat_model: ChatModel, turns: list[dict], show, stop: threading.Event, every=0.0, **options):
+def stream_chat(chat_model: ChatModel, turns: list[dict], show, stop: threading.Event, every=0.0, **options) -> str:
     """conversation.chat for one conversation: `show` gets the text so far as it grows, `stop` ends it early."""
+    return stream_answer(chat_model, turns, show, stop, every, **options)[0]
+
+
+def stream_answer(chat_model, turns, show, stop, every=0.0, **options) -> tuple[str, bool]:
+    """`stream_chat` that also says whether the text came to its end."""
+    return _streamed(partial(answered, chat_model, [turns]), chat_model, show, stop, every, options)
+
+
+def stream_dial(chat_model, first, second, position: float, show, stop, every=0.0, **options) -> tuple[str, bool]:
+    """`stream_answer` for an answer between those to two conversations (guidance.guided)."""
+    from cpt_utils.models.guidance import guided
+
+    ask = partial(guided, chat_model, [first], [second], position)
+    return _streamed(ask, chat_model, show, stop, every, options)
+
+
+def _streamed(ask, chat_model: ChatModel, show, stop: threading.Event, every: float, options: dict):
     tokens: list[int] = []
     shown = 0.0
 
@@ -32,6 +50,6 @@ def stream_chat(chat_model: ChatModel, turns: list[dict], show, stop: threading.
             show(chat_model.tokenizer.decode(tokens, skip_special_tokens=True))
         return stop.is_set()
 
-    (text,) = chat(chat_model, [turns], watch=watch, **options)
+    ((text, ended),) = ask(watch=watch, **options)
     show(text)
-    return text
+    return text, ended

@@ -1,5 +1,7 @@
 """The few widget forms that the studio and the desk share, from core ipywidgets only."""
 
+import html
+
 import ipywidgets as w
 
 from cpt_utils.rubrics import LEVEL_SCORES
@@ -32,23 +34,44 @@ def field(name: str, kind: type = w.Text, **options):
     return kind(description=name, layout=w.Layout(width="98%"), style=dict(WIDE), **options)
 
 
-def weight_row(weight: float, step: float, on_move, on_remove) -> w.HBox:
-    """A criterion's name (filled in later), its weight as a slider, and a button to remove it."""
+def icon(name: str, act) -> w.Button:
+    """A small button with a sign of Font Awesome; its tooltip, set later, is all that names it."""
+    made = w.Button(icon=name, layout=w.Layout(width="34px", flex="0 0 34px"))
+    made.on_click(lambda _: act())
+    return made
+
+
+def weight_row(weight: float, step: float, on_move, on_edit, on_remove) -> w.HBox:
+    """A criterion's name (see name_row), its weight as a slider, and buttons to edit and to remove it."""
     slider = w.FloatSlider(
         value=weight,
         min=0,
         max=100,
         step=step,
         readout_format=".1f",
-        layout=w.Layout(flex="1 1 auto", min_width="120px"),
+        layout=w.Layout(flex="1 1 auto", min_width="100px"),
     )
     slider.observe(lambda change: on_move(change["new"]), "value")
-    name = w.HTML(layout=w.Layout(flex="0 0 150px"))
-    parts = [name, slider, button("✕", "Remove this criterion", on_remove, "36px")]
-    return w.HBox(parts, layout=w.Layout(align_items="center"))
+    name = w.HTML(layout=w.Layout(flex="0 1 150px", min_width="90px"))
+    parts = [name, slider, icon("pencil", on_edit), icon("times", on_remove)]
+    return w.HBox(parts, layout=w.Layout(align_items="center")).add_class("cpt-row")
 
 
-def rubric_panel(on_type) -> w.Accordion:
+def name_row(line: w.HBox, name: str) -> None:
+    """Name a `weight_row`, also for those who do not see it."""
+    shown = html.escape(name, quote=True)
+    line.children[0].value = f"<div data-name='Weight of {shown}' style='line-height:1.3'>{shown}</div>"
+    for made, verb in zip(line.children[2:], ("Edit", "Remove")):
+        made.tooltip = f"{verb} {name}"
+
+
+def show_one(panels: w.Box, index: int | None) -> None:
+    """Of some panels show one, or none."""
+    for place, panel in enumerate(panels.children):
+        panel.layout.display = None if place == index else "none"
+
+
+def rubric_panel(on_type) -> w.VBox:
     """Fields for what a rubric says as a whole; `on_type` gets the path of the field, and its text or list of lines."""
     levels = [field(f"Level {score}") for score in LEVEL_SCORES]
     texts = [field("Title"), field("Objective", w.Textarea, rows=4), *levels]
@@ -57,16 +80,13 @@ def rubric_panel(on_type) -> w.Accordion:
         made.observe(lambda change, path=path: on_type(path, change["new"]), "value")
     principles = field("Principles", w.Textarea, rows=4, placeholder="one a line")
     principles.observe(lambda change: on_type(("guiding_principles",), _lines(change["new"])), "value")
-    panel = w.Accordion([w.VBox([*texts[:2], principles, *levels])])
-    panel.set_title(0, "The whole rubric")
-    panel.selected_index = None
-    return panel
+    return w.VBox([*texts[:2], principles, *levels], layout=w.Layout(display="none"))
 
 
-def fill_rubric_panel(panel: w.Accordion, draft: dict) -> None:
+def fill_rubric_panel(panel: w.VBox, draft: dict) -> None:
     """Put a draft's texts into the fields of `rubric_panel`."""
     texts = [draft["title"], draft["objective"], "\n".join(draft["guiding_principles"]), *draft["levels"]]
-    for made, text in zip(panel.children[0].children, texts):
+    for made, text in zip(panel.children, texts):
         made.value = text
 
 
@@ -78,7 +98,7 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     """Fields for a criterion's texts; `on_type` gets the path of the field within it, and the text."""
 
     def watched(label: str, kind: type, text: str, *path) -> w.Widget:
-        made = field(label, kind, value=text, rows=2, tooltip=label)
+        made = field(label, kind, value=text, rows=3, tooltip=label)
         made.style.description_width = "150px"  # names of levels are longer than those of other fields
         made.observe(lambda change: on_type(path, change["new"]), "value")
         return made

@@ -1,24 +1,26 @@
-"""The steering desk: one prompt, one system prompt, the base and the tuned model side by side, live."""
+"""The steering desk: one prompt, two answers side by side, live: of two models, under two orders, or in between."""
 
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import ipywidgets as w
 
 from cpt_utils.models.conversation import ChatModel
-from cpt_utils.models.streaming import fault, stream_chat
+from cpt_utils.models.streaming import fault, stream_answer, stream_dial
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import load_prompts, messages, system_prompt
-from cpt_utils.rows import TARGETS, target_name
-from cpt_utils.rubrics import shipped_rubrics
+from cpt_utils.prompts import load_prompts, messages
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import CptError
 from cpt_utils.runtime.profiles import Profile, load_profile
-from cpt_utils.widgets import views
+from cpt_utils.widgets import keys, runs, views
 from cpt_utils.widgets.controls import button, column, field, row
+from cpt_utils.widgets.orders import Order
 
-OWN_WORDS = "own words"
-KEPT = 30
-"""Earlier runs shown below the desk; older ones go."""
+MODELS, ORDERS, DIAL = "two models, one order", "an order for each", "a dial: first order 0, second 1"
+ITS_OWN = "the order's style"
+LIMITS = {"Temperature": (0.0, 1.5), "Seed": (0, 2**31 - 1), "Most tokens": (1, 4096)}
 
 
 def steering_desk(
@@ -28,184 +30,224 @@ def steering_desk(
     profile: str | Profile = "auto",
     prompt: str | None = None,
     every: float = 0.1,
+    others: dict[str, ChatModel] | None = None,
+    folder: Path | str | None = None,
 ) -> "SteeringDesk":
     """Widgets to ask two models the same thing; shown when it is the last line of a cell.
 
     Sampling settings start as the profile's. `judge` is anything with FittedJudge's `score`, by default the
-    offline judge. `every`: seconds between two updates of a growing answer.
+    offline judge. `every`: seconds between two updates of a growing answer. `others`: more models to choose from, by
+    name, such as the capstone's. Runs are kept in `folder`, by default the run's folder, whose rubrics can judge, too.
     """
     profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
-    return SteeringDesk(base, tuned, judge, profile, prompt, every)
+    models = {"base": base, "tuned": tuned} | (others or {})
+    return SteeringDesk(models, judge, profile, prompt, every, Path(folder) if folder else files.run_dir(profile))
 
 
 class SteeringDesk(w.VBox):
     """The widget behind `steering_desk`. `runs` are the finished runs, newest first."""
 
-    def __init__(self, base, tuned, judge, profile: Profile, prompt: str, every: float):
-        self.models, self.judge, self.every = {"base": base, "tuned": tuned}, judge, every
+    def __init__(self, models: dict, judge, profile: Profile, prompt: str, every: float, folder: Path):
+        self.models, self.judge, self.every, self.folder = models, judge, every, folder
         self.sampling = profile.sampling.model_dump(exclude={"batch_size"})
-        self.runs: list[dict] = []
+        self.runs, self.own = runs.read_runs(folder), runs.own_rubrics(folder)
+        self.latest: dict | None = None
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
+        answers = [column([self.heads[i], self.answers[i], self.verdicts[i], self.send[i]], "300px") for i in (0, 1)]
+        settings = [self.compare, *self.sides, self.dial, self.judged, *self.numbers.values()]
         super().__init__(
             [
-                row(
-                    column([self.prompt, self.system], "440px", "1.4"),
-                    column([self.rubric, self.target, self.temperature, self.seed, self.tokens], "340px"),
-                ),
+                keys.dead_notice(),
+                row(column([self.prompt, *self.orders], "340px", "1.4"), column(settings, "280px")),
                 row(self.go, self.halt),
                 self.state,
-                row(
-                    *(
-                        column(
-                            [
-                                w.HTML(f"<b>{views.text(name)}</b> · {views.text(model.name)}"),
-                                self.answers[name],
-                                self.verdicts[name],
-                            ],
-                            "340px",
-                        )
-                        for name, model in self.models.items()
-                    )
-                ),
+                row(*answers),
                 w.HTML("<b>Earlier runs</b>"),
                 self.past,
+                keys.key_guard(),
             ]
         )
-        self._fill_system()
+        self.add_class(keys.KEYS)
+        self._arrange()
+        self._show_past()
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
         return "The steering desk opens here when you run this cell."
 
     def _build(self, profile: Profile, prompt: str) -> None:
-        targets = [*((f"{name} ({target})", target) for name, target in TARGETS.items()), (OWN_WORDS, OWN_WORDS)]
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
-        self.system = field("System prompt", w.Textarea, rows=4, continuous_update=True)
-        self.rubric = field("Rubric", w.Dropdown, options=[(LABELS[n], n) for n in shipped_rubrics()])
-        self.target = field("Target", w.Dropdown, options=targets, value=TARGETS["high"])
-        self.temperature = field(
-            "Temperature", w.FloatSlider, value=self.sampling["temperature"], min=0, max=1.5, step=0.05
+        self.orders = (
+            Order("System prompt", "Fill in", ("rococo", "high")),
+            Order("Second prompt", "Fill in second", ("rococo", "low")),
         )
-        self.seed = field("Seed", w.BoundedIntText, value=profile.seed, min=0, max=2**31 - 1)
-        self.tokens = field("Most tokens", w.BoundedIntText, value=profile.max_new_tokens, min=1, max=1000)
-        self.go = button("Generate", "Ask both models", self.generate)
+        self.compare = field("Compare", w.Dropdown, options=[MODELS, ORDERS, DIAL])
+        labels = [(f"{name} · {model.name}", name) for name, model in self.models.items()]
+        self.sides = [
+            field(side, w.Dropdown, options=labels, value=name) for side, name in (("Left", "base"), ("Right", "tuned"))
+        ]
+        self.dial = field("Dial", w.FloatSlider, value=0.5, min=-0.5, max=1.5, step=0.25)
+        judged = [(ITS_OWN, ITS_OWN), *((label, name) for name, label in LABELS.items()), *((n, n) for n in self.own)]
+        self.judged = field("Judged by", w.Dropdown, options=judged)
+        start = (self.sampling["temperature"], profile.seed, profile.max_new_tokens)
+        kinds = (w.FloatText, w.IntText, w.IntText)
+        self.numbers = {name: field(name, kind, value=value) for name, kind, value in zip(LIMITS, kinds, start)}
+        self.go = button("Generate", "Ask both sides", self.generate)
         self.halt = button("Stop", "End the generation now", self.stop.set)
         self.halt.disabled = True
         self.state = w.HTML(views.status("Ready."), layout=w.Layout(width="98%")).add_class("cpt-state")
-        self.answers = {name: w.HTML(_paper("")).add_class(f"cpt-{name}") for name in self.models}
-        self.verdicts = {name: w.HTML() for name in self.models}
+        self.heads = [w.HTML() for _ in self.sides]
+        self.answers = [w.HTML(runs.paper("")).add_class(f"cpt-{side}") for side in ("left", "right")]
+        self.verdicts = [w.HTML() for _ in self.sides]
+        tip = "Keep this answer among the texts of the rubric studio"
+        self.send = [button("Send to the bench", tip, partial(self._to_bench, i), "160px") for i in (0, 1)]
+        for send in self.send:
+            send.disabled = True
         self.past = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-past")
-        for each in (self.rubric, self.target):
-            each.observe(self._fill_system, "value")
+        for each in (self.compare, *self.sides):
+            each.observe(self._arrange, "value")
+        for name, number in self.numbers.items():
+            number.observe(partial(self._within, name), "value")
 
-    def _fill_system(self, _change=None) -> None:
-        own = self.target.value == OWN_WORDS
-        self.system.disabled = not own
-        if not own:
-            self.system.value = system_prompt(self.rubric.value, self.target.value)
+    def _arrange(self, _change=None) -> None:
+        """Show what the comparison needs, and head the two answers."""
+        self.orders[1].layout.display = "none" if self.compare.value == MODELS else None
+        self.dial.layout.display = None if self.compare.value == DIAL else "none"
+        for head, side in zip(self.heads, self.sides):
+            head.value = f"<b>{views.text(side.value)}</b> · {views.text(self.models[side.value].name)}"
+
+    def _within(self, name: str, change: dict) -> None:
+        """Bring a number within its limits, and say so."""
+        low, high = LIMITS[name]
+        value = min(max(change["new"], low), high)
+        if value != change["new"]:
+            self._say(f"{name} goes from {low:g} to {high:g}: {change['new']:g} became {value:g}.")
+            self.numbers[name].value = value
 
     def generate(self) -> None:
         """Start a run with what the controls say; a run in progress is left alone."""
         if self.thread is not None and self.thread.is_alive():
             return
-        prompt, system = self.prompt.value.strip(), self.system.value.strip()
-        if wrong := fault(prompt, system):
-            self._say(wrong, "error")
-            return
-        options = self.sampling | {
-            "temperature": self.temperature.value,
-            "seed": self.seed.value,
-            "max_new_tokens": self.tokens.value,
-        }
-        run = {
-            "prompt": prompt,
-            "system": system,
-            "rubric": self.rubric.value,
-            "target": self.target.value,
-            "options": options,
-            "texts": {},
-            "verdicts": {},
-        }
+        prompt = self.prompt.value.strip()
+        asked = self._asked()
+        for side in asked:
+            if wrong := fault(prompt, max(side["systems"], key=len)):
+                self._say(wrong, "error")
+                return
+        names = ("temperature", "seed", "max_new_tokens")
+        options = self.sampling | {name: number.value for name, number in zip(names, self.numbers.values())}
+        compare, judged = self.compare.value, self.judged.value
+        run = {"prompt": prompt, "compare": compare, "judged_by": judged, "options": options, "sides": []}
+        run |= {"dial": self.dial.value} if compare == DIAL else {}
         self.stop.clear()
+        self.latest = None
         self.go.disabled, self.halt.disabled = True, False
-        for name in self.models:
-            self.answers[name].value, self.verdicts[name].value = _paper(""), ""
+        for i in (0, 1):
+            self.answers[i].value, self.verdicts[i].value, self.send[i].disabled = runs.paper(""), "", True
         # In a thread, so that the kernel stays free to hear the Stop button.
-        self.thread = threading.Thread(target=self._work, args=(run,), daemon=True)
+        self.thread = threading.Thread(target=self._work, args=(run, asked), daemon=True)
         self.thread.start()
+
+    def _asked(self) -> list[dict]:
+        """What each side is asked: {model, name, systems, style, target}."""
+        first, second = self.orders
+        orders = {MODELS: ([first], [first]), ORDERS: ([first], [second]), DIAL: ([first, second],) * 2}
+        asked = []
+        for side, mine in zip(self.sides, orders[self.compare.value]):
+            styles = {order.style for order in mine}
+            told = {"style": mine[0].style, "target": mine[0].target} if len(styles) == 1 else {}
+            if len(mine) > 1:  # in between there is no target
+                told |= {"target": None}
+            systems = [order.system for order in mine]
+            named = {"model": side.value, "name": self.models[side.value].name, "systems": systems}
+            asked.append(named | {"style": None, "target": None} | told)
+        return asked
 
     def wait(self, seconds: float | None = None) -> None:
         """Block until the run in progress is over."""
         if self.thread is not None:
             self.thread.join(seconds)
 
-    def _work(self, run: dict) -> None:
+    def _work(self, run: dict, asked: list[dict]) -> None:
         started = time.monotonic()
         try:
             # One after the other: they share the random generator, and the seed decides the text.
-            for name, model in self.models.items():
+            for i, side in enumerate(asked):
                 if self.stop.is_set():
                     break
-                self._say(f"The {name} model writes ...")
-                turns = messages(run["prompt"], run["system"] or None)
-                show = partial(self._write, name)
-                run["texts"][name] = stream_chat(model, turns, show, self.stop, self.every, **run["options"])
-                verdict = "stopped, not judged" if self.stop.is_set() else self._judge(run, name)
-                run["verdicts"][name] = verdict
-                self.verdicts[name].value = views.note(verdict)
+                self._say(f"The {side['model']} model writes ...")
+                text, ended = self._answer(run, side, partial(self._write, i))
+                whole = ended or self.stop.is_set()
+                cut = "" if whole else f" · ✂ cut at {run['options']['max_new_tokens']} tokens"
+                run["sides"].append(side | {"text": text, "cut": not whole, "verdict": "not judged"})
+                told = "stopped, not judged" if self.stop.is_set() else self._judge(run, run["sides"][-1])
+                run["sides"][-1]["verdict"] = told + cut
+                self.verdicts[i].value = views.note(told + cut)
+                if not self.stop.is_set() and text:
+                    sense = runs.sense_of(self.models["base"], run["prompt"], text)
+                    run["sides"][-1]["sense"] = sense
+                    self.verdicts[i].value = views.note(told + cut) + views.note(sense)
             end = "Stopped" if self.stop.is_set() else "Done"
             self._say(f"{end} after {time.monotonic() - started:.1f} s.", "ok")
         except Exception as error:  # whatever it was, the desk must stay usable
             self._say(f"The run failed ({type(error).__name__}): {error}"[:500], "error")
         finally:
-            if run["texts"]:
-                self.runs = [run, *self.runs][:KEPT]
-                self.past.value = "".join(map(_record, self.runs))
-            self.go.disabled, self.halt.disabled = False, True
+            self._finish(run)
 
-    def _judge(self, run: dict, name: str) -> str:
+    def _answer(self, run: dict, side: dict, show) -> tuple[str, bool]:
+        """The side's text, and whether it came to its end."""
+        turns = [messages(run["prompt"], system or None) for system in side["systems"]]
+        model, rest = self.models[side["model"]], (show, self.stop, self.every)
+        if "dial" in run:
+            return stream_dial(model, *turns, run["dial"], *rest, **run["options"])
+        return stream_answer(model, *turns, *rest, **run["options"])
+
+    def _finish(self, run: dict) -> None:
+        """Keep what there is of a run, and be ready for the next one."""
+        if run["sides"]:
+            self.runs, self.latest = [run, *self.runs][: runs.KEPT], run
+            self._show_past()
+            for send, side in zip(self.send, run["sides"]):
+                send.disabled = not side["text"]
+            try:
+                runs.keep_run(self.folder, run)
+            except CptError as error:
+                self._say(f"This run is not kept: {error}", "error")
+        self.go.disabled, self.halt.disabled = False, True
+
+    def _judge(self, run: dict, side: dict) -> str:
+        if run["judged_by"] in self.own:
+            rubric, ways = self.own[run["judged_by"]]
+            return runs.by_rubric(rubric, ways, side["text"])
+        style = side["style"] if run["judged_by"] == ITS_OWN else run["judged_by"]
+        if style is None:
+            return runs.by_nothing(side["text"])
         if self.judge is None:
             from cpt_utils.judging import embedded_judge
 
             self.judge = embedded_judge()
-        judged = self.judge.score(run["rubric"], run["prompt"], run["texts"][name])
-        score = f"no score ({judged.reason})" if judged.score is None else f"{judged.score:.0f} of 100"
-        aim = "" if run["target"] == OWN_WORDS else f", target {run['target']}"
-        flag = f" · ✗ degenerate: {judged.reason or 'yes'}" if judged.degenerate else ""
-        return f"{LABELS[run['rubric']]}: {score}{aim}{flag}"
+        target = side["target"] if style == side["style"] else None
+        return runs.by_style(self.judge, style, target, run["prompt"], side["text"])
 
-    def _write(self, name: str, text: str) -> None:
-        self.answers[name].value = _paper(text)
+    def _to_bench(self, i: int) -> None:
+        if self.send[i].disabled:  # as a browser sees to it
+            return
+        try:
+            self._say(runs.send_to_bench(self.folder, self.latest, self.latest["sides"][i]), "ok")
+            self.send[i].disabled = True
+        except CptError as error:
+            self._say(f"Not sent. {error}", "error")
+
+    def _show_past(self) -> None:
+        self.past.value = "".join(map(runs.record, self.runs))
+        orders = [system for run in reversed(self.runs) for side in run["sides"] for system in side["systems"]]
+        for order in self.orders:
+            order.offer(orders)
+
+    def _write(self, i: int, text: str) -> None:
+        self.answers[i].value = runs.paper(text)
 
     def _say(self, words: str, kind: str = "info") -> None:
         self.state.value = views.status(words, kind)
-
-
-def _paper(text: str, least: int = 120) -> str:
-    """An answer as it grows: escaped, with its line breaks, on a field of a least height in pixels."""
-    return (
-        f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;white-space:pre-wrap;"
-        f"overflow-wrap:anywhere;line-height:1.45'>{views.html.escape(text)}</div>"
-    )
-
-
-def _record(run: dict) -> str:
-    """One earlier run, folded; all of it escaped."""
-    options = ", ".join(f"{name} {value}" for name, value in run["options"].items())
-    style = f"{LABELS[run['rubric']]}, {target_name(run['target'])}"
-    head = " | ".join(f"{name} {run['verdicts'].get(name, 'failed')}" for name in run["texts"])
-    texts = "".join(
-        f"<div style='flex:1 1 320px'><b>{views.text(name)}</b>{_paper(text, 0)}</div>"
-        for name, text in run["texts"].items()
-    )
-    return (
-        "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'>"
-        "<summary style='cursor:pointer'>"
-        f"{views.text(style)} · {views.text(run['prompt'][:90])}"
-        f"<br><span style='opacity:.8'>{views.text(head)}</span></summary>"
-        f"{views.note('System prompt: ' + (run['system'] or 'none'))}{views.note(options)}"
-        f"{views.note('Prompt: ' + run['prompt'])}"
-        f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{texts}</div></details>"
-    )

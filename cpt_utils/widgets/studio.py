@@ -9,20 +9,12 @@ import ipywidgets as w
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
-from cpt_utils.ways import WAYS, Way, load_ways, ways_of
-from cpt_utils.widgets import drafts, views
-from cpt_utils.widgets.controls import (
-    button,
-    column,
-    criterion_panel,
-    discard,
-    fill_rubric_panel,
-    row,
-    rubric_panel,
-    weight_row,
-)
+from cpt_utils.ways import Way, ways_of
+from cpt_utils.widgets import drafts, filing, keys, views
+from cpt_utils.widgets.autosave import DraftKeeper, draft_file
+from cpt_utils.widgets.controls import button, column, row
+from cpt_utils.widgets.editor import Editor
 from cpt_utils.widgets.live import SHIPPED, LiveViews
-from cpt_utils.wordings import WORDINGS
 
 
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
@@ -43,29 +35,22 @@ class RubricStudio(w.VBox):
 
     def __init__(self, rubric: Rubric, folder: Path):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
-        self.known: dict[Path, bytes | None] = {}  # files as this studio loaded or saved them: those it may replace
+        self.known: filing.Known = {}
         self._build()
-        editor = column(
-            [
-                w.HTML("<b>Weights</b> (they always sum to 100)"),
-                self.weights,
-                self.add,
-                w.HTML("<b>Words</b>: title, objective, principles, names of the levels"),
-                self.words,
-                w.HTML("<b>Criteria</b>: names, descriptions, levels"),
-                self.criteria,
-            ],
-            "380px",
-        )
+        self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         super().__init__(
             [
+                keys.dead_notice(),
+                self.keeper,
                 row(self.source, self.undo, self.reset, self.file, self.save, self.load),
                 self.state,
-                row(editor, column([self.live], "440px", "1.3")),
+                row(column([self.editor], "320px"), column([self.live], "400px", "1.3")),
+                keys.key_guard(self._undo),
             ]
         )
+        self.add_class(keys.KEYS)
         self._open(rubric, rubric.name, ways_of(rubric))
-        self._list_files()
+        self.file.options = filing.names(folder)
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
@@ -85,43 +70,20 @@ class RubricStudio(w.VBox):
         self.load = button("Load", "Read a rubric from this file", self._load)
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
 
-        self.words = rubric_panel(self._typed)
-        self.title, self.objective, self.principles, *self.levels = self.words.children[0].children
-        self.weights, self.criteria = w.VBox(), w.Accordion(selected_index=None)
-        add = partial(self._edit, drafts.add_criterion)
-        self.add = button("Add a criterion", "A new criterion of average weight", add)
-
+        self.editor = Editor(self._typed, self._weighed, self._remove, partial(self._edit, drafts.add_criterion))
+        self.weights, self.criteria, self.add = self.editor.weights, self.editor.criteria, self.editor.add
+        self.title, self.objective, self.principles, *self.levels = self.editor.words.children
         self.live = LiveViews(self.folder, self._reweigh, self._scored)
         self.source.observe(self._pick_source, "value")
 
     def _fill(self) -> None:
         """Put the draft into the fields: after anything but typing."""
         self.quiet = True
-        old = [*self.weights.children, *self.criteria.children]
-        draft, shipped = self.draft, self.opened in shipped_rubrics()
+        shipped = self.opened in shipped_rubrics()
         self.source.options = SHIPPED if shipped else [*SHIPPED, (self.opened, self.opened)]
         self.source.value = self.opened
-        fill_rubric_panel(self.words, draft)
-        rows = [
-            weight_row(c["weight"], drafts.STEP, partial(self._weighed, i), partial(self._remove, i))
-            for i, c in enumerate(draft["criteria"])
-        ]
-        panels = [
-            criterion_panel(c, draft["levels"], partial(self._typed_in, i)) for i, c in enumerate(draft["criteria"])
-        ]
-        index = self.criteria.selected_index
-        self.criteria.selected_index = None
-        self.weights.children, self.criteria.children = rows, panels
-        self.criteria.selected_index = index if index is not None and index < len(panels) else None
-        self._name_rows()
-        for box in old:
-            discard(box)
+        self.editor.fill(self.draft)
         self.quiet = False
-
-    def _name_rows(self) -> None:
-        for i, (line, criterion) in enumerate(zip(self.weights.children, self.draft["criteria"])):
-            line.children[0].value = f"<div style='line-height:1.3'>{views.text(criterion['name'])}</div>"
-            self.criteria.set_title(i, criterion["name"] or f"criterion {i + 1}")
 
     def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
@@ -131,8 +93,10 @@ class RubricStudio(w.VBox):
         self._changed()
 
     def _remember(self, key: str | None = None) -> None:
-        kept = ("draft", "original", "opened", "ways", "begun")
-        self.history.remember({name: getattr(self, name) for name in kept}, key)
+        self.history.remember(self._state(), key)
+
+    def _state(self) -> dict:
+        return {name: getattr(self, name) for name in ("draft", "original", "opened", "ways", "begun")}
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
@@ -149,11 +113,8 @@ class RubricStudio(w.VBox):
             self.ways = {value if name == old else name: way for name, way in self.ways.items()}
         self.draft = copy.deepcopy(self.draft)
         reduce(lambda data, key: data[key], path[:-1], self.draft)[path[-1]] = value
-        self._name_rows()
+        self.editor.name_rows(self.draft)
         self._changed()
-
-    def _typed_in(self, index: int, path: tuple, value: str) -> None:
-        self._typed(("criteria", index, *path), value)
 
     def _scored(self, name: str, way: Way | None) -> None:
         """From now on a criterion is scored this way, or not at all."""
@@ -175,6 +136,9 @@ class RubricStudio(w.VBox):
             line.children[1].value = weight
         self.quiet = False
         self._changed()
+        if abs(value - weights[index]) > 1e-6:
+            told = f"{value:g} became {weights[index]:g}: weights move in steps of {drafts.STEP:g} and sum to 100."
+            self.state.value = views.status(told)
 
     def _reweigh(self, weights: list[float]) -> None:
         self._edit(lambda draft: drafts.with_weights(draft, weights))
@@ -203,6 +167,14 @@ class RubricStudio(w.VBox):
         if (state := self.history.back()) is None:
             self.state.value = views.status("There is nothing to undo.")
             return
+        self._restore(state)
+
+    def _resume(self, state: dict) -> None:
+        """Go on with a draft that was kept."""
+        self._remember()
+        self._restore(state)
+
+    def _restore(self, state: dict) -> None:
         reopened = state["opened"] != self.opened
         for name, value in state.items():
             setattr(self, name, value)
@@ -213,41 +185,28 @@ class RubricStudio(w.VBox):
 
     def _save(self) -> None:
         try:
-            path = drafts.yaml_path(self.folder, self.file.value)
-            there = path.exists()
-            rubric = drafts.save_draft(self.draft, path, self.known.get(path))
-            drafts.save_ways(path, rubric, self.ways)
+            words = filing.save(self.folder, self.file.value, self.draft, self.ways, self.known)
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
-        self.known[path] = drafts.text_of(path)
-        self._list_files()
-        by = path.stem if self.folder == files.run_dir(profiles.load_profile("auto")) else str(path)
-        words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
+        self.file.options = filing.names(self.folder)
         self.state.value = views.status(words, "ok")
 
     def _load(self) -> None:
         try:
-            path = drafts.yaml_path(self.folder, self.file.value)
-            before = drafts.text_of(path)
-            rubric = drafts.load_draft(path)
-            ways = load_ways(path, rubric)
+            rubric, ways, name = filing.load(self.folder, self.file.value, self.known)
         except (RubricError, JudgeError) as error:
             self.state.value = views.status(f"Not loaded. {error}", "error")
             return
-        self.known[path] = before
         self._remember()
-        self._open(rubric, path.name, ways)
-        self.state.value = views.status(f"Loaded {path.name}.", "ok")
-
-    def _list_files(self) -> None:
-        names = sorted(path.name for path in self.folder.glob("*.y*ml"))
-        self.file.options = [name for name in names if not name.endswith((WAYS, WORDINGS))]
+        self._open(rubric, name, ways)
+        self.state.value = views.status(f"Loaded {name}.", "ok")
 
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""
         same = self.draft == self.original and self.ways == self.begun
         self.undo.disabled, self.reset.disabled = not self.history.states, same
+        self.keeper.keep(self._state(), not same)
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:

@@ -1,0 +1,76 @@
+// Keys and names inside a studio or a desk, of which `el` is a part: its root is the ancestor of class "cpt-keys".
+// Letters and arrows stay inside, where JupyterLab would take them for commands; Ctrl+Z goes to the kernel as "undo"
+// unless a field has typing of its own to take back; what has no accessible name gets one.
+const FOCUSABLE = "button, input, textarea, select, [tabindex='0'], [contenteditable='true']";
+const words = (field) => field.value ?? field.textContent;
+const named = (part) => part.getAttribute("aria-label") || part.labels?.[0]?.textContent || part.title || words(part);
+
+function giveNames(root) {
+  for (const sign of root.querySelectorAll("button[title]")) { // a picture has no words of its own
+    if (!/\p{L}/u.test(sign.textContent) && sign.ariaLabel !== sign.title) sign.ariaLabel = sign.title;
+  }
+  for (const part of root.querySelectorAll("[role='slider'], .widget-readout")) {
+    const told = part.closest(".cpt-row")?.querySelector("[data-name]")?.dataset.name;
+    const name = told ?? part.closest(".widget-slider")?.querySelector("label")?.textContent;
+    if (name && part.getAttribute("aria-label") !== name) part.setAttribute("aria-label", name);
+    if (part.isContentEditable && !part.hasAttribute("role")) part.setAttribute("role", "textbox");
+  }
+}
+
+function guard(root, undo) {
+  let last = null, name = "", before = "";
+  const onFocus = ({ target }) => {
+    if (target !== root) [last, name, before] = [target, named(target), words(target)];
+  };
+  const onKey = (event) => {
+    if (!root.contains(event.target)) return;
+    const held = event.ctrlKey || event.metaKey;
+    const back = held && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "z";
+    const plain = !held && !event.altKey && !(event.shiftKey && event.key === "Enter");
+    root.toggleAttribute("data-lm-suppress-shortcuts", back || plain); // Lumino looks for it; others shall run a cell
+    const types = event.target.matches("input, textarea, [contenteditable='true']");
+    if (back && !(types && words(event.target) !== before)) {
+      event.preventDefault();
+      undo();
+    }
+  };
+  const onBubble = (event) => {
+    if (root.hasAttribute("data-lm-suppress-shortcuts")) event.stopPropagation();
+  };
+  const onChange = () => {
+    giveNames(root);
+    if (last && !last.isConnected && [root, document.body].includes(document.activeElement)) {
+      const again = [...root.querySelectorAll(FOCUSABLE)].find((one) => one.offsetParent && named(one) === name);
+      (again ?? root).focus({ preventScroll: true }); // what had the focus is drawn anew
+    }
+  };
+  root.tabIndex = -1;
+  root.addEventListener("focusin", onFocus);
+  root.addEventListener("keydown", onBubble);
+  window.addEventListener("keydown", onKey, true); // before the page's own, which listens on the document
+  const changes = new MutationObserver(onChange);
+  changes.observe(root, { childList: true, subtree: true });
+  giveNames(root);
+  return () => {
+    changes.disconnect();
+    window.removeEventListener("keydown", onKey, true);
+    root.removeEventListener("focusin", onFocus);
+    root.removeEventListener("keydown", onBubble);
+  };
+}
+
+export default {
+  render({ model, el }) {
+    let end = () => {}, frame = 0;
+    const begin = () => {
+      const root = el.closest(".cpt-keys");
+      if (root) end = guard(root, () => model.send({ undo: true }));
+      else frame = requestAnimationFrame(begin); // it is drawn first and put into the page then
+    };
+    begin();
+    return () => {
+      cancelAnimationFrame(frame);
+      end();
+    };
+  },
+};

@@ -1,0 +1,145 @@
+"""The draft of a studio, kept in a file while it is edited, so that a cell that runs again can go on with it."""
+
+import json
+import re
+import threading
+import time
+from pathlib import Path
+
+import ipywidgets as w
+
+from cpt_utils.rubrics import LEVEL_SCORES, Rubric
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import CptError, RubricError
+from cpt_utils.ways import from_data, to_data
+from cpt_utils.widgets import views
+from cpt_utils.widgets.controls import button, row
+
+PAUSE = 0.3
+"""Seconds without a change before a draft is written: a moving slider makes many."""
+TEXTS = ("name", "title", "objective", "scoring_notes")
+
+
+def draft_file(folder: Path, name: str) -> Path:
+    """Where the draft of a studio that opens with the rubric `name` is kept."""
+    return folder / f"studio-{re.sub(r'[^a-z0-9_]', '_', name)}.json"
+
+
+def packed(state: dict) -> str:
+    """A studio's state (draft, original, opened, ways, begun) as JSON."""
+    ways = {part: {name: to_data(way) for name, way in state[part].items()} for part in ("ways", "begun")}
+    return json.dumps(state | ways, ensure_ascii=False, indent=1)
+
+
+def unpacked(text: str) -> dict:
+    """What `packed` made: a draft may be wrong for a while, all else is checked; a RubricError says it is no draft."""
+    try:
+        kept = json.loads(text)
+        original = Rubric.checked(kept["original"]).model_dump()
+        for part in ("ways", "begun"):
+            kept[part] = {name: from_data(way, name) for name, way in kept[part].items()}
+        if not _is_draft(kept["draft"]) or not isinstance(kept["opened"], str):
+            raise RubricError("it has other keys")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CptError) as error:
+        raise RubricError(f"no draft of the studio ({error})") from None
+    return {part: kept[part] for part in ("draft", "opened", "ways", "begun")} | {"original": original}
+
+
+def _is_draft(data) -> bool:
+    """Whether data has a rubric's form, whatever its texts say."""
+
+    def texts(value, count=None) -> bool:
+        return isinstance(value, list) and all(isinstance(x, str) for x in value) and count in (None, len(value))
+
+    def criterion(one) -> bool:
+        return (
+            set(one) == {"name", "weight", "description", "levels"}
+            and isinstance(one["name"], str)
+            and isinstance(one["description"], str)
+            and isinstance(one["weight"], (int, float))
+            and texts(one["levels"], len(LEVEL_SCORES))
+        )
+
+    return (
+        set(data) == {*TEXTS, "guiding_principles", "levels", "criteria"}
+        and all(isinstance(data[name], str) for name in TEXTS)
+        and texts(data["guiding_principles"])
+        and texts(data["levels"], len(LEVEL_SCORES))
+        and bool(data["criteria"])
+        and all(map(criterion, data["criteria"]))
+    )
+
+
+class DraftKeeper(w.VBox):
+    """Keeps a studio's state in a file, and offers what was left there: `on_resume(state)` hears that it is taken.
+
+    What is not taken is set aside under another name as soon as something is edited.
+    """
+
+    def __init__(self, path: Path, on_resume):
+        self.path, self.on_resume, self.timer = path, on_resume, None
+        self.ours = False  # whether what stands in the file is this studio's
+        self.told = w.HTML(layout=w.Layout(width="98%"))
+        self.go_on = button("Go on with it", "Open the draft that was kept", self._go_on)
+        self.anew = button(
+            "Begin anew", "Leave the draft; it stays in the run's folder under another name", self._set_aside
+        )
+        self.choice = row(self.go_on, self.anew)
+        super().__init__([self.told, self.choice])
+        self._offer()
+
+    def _offer(self) -> None:
+        self.choice.layout.display = "none"
+        try:
+            self.found = unpacked(self.path.read_text("utf-8"))
+            when = time.strftime("%d %b, %H:%M", time.localtime(self.path.stat().st_mtime))
+        except (OSError, ValueError):  # none there, or of no use
+            return
+        title = self.found["draft"]["title"] or "no title yet"
+        self.told.value = views.status(f"Your last draft here ({title}, {when}) is kept: go on with it, or begin anew.")
+        self.choice.layout.display = None
+
+    def _go_on(self) -> None:
+        self.ours = True
+        self._say("")
+        self.on_resume(self.found)
+
+    def _set_aside(self) -> None:
+        self.ours = True
+        words = ""
+        if self.path.exists():
+            kept = files.set_aside(self.path, files.before_now(self.path.name))
+            words = f"The former draft is kept as {files.shown(kept)}."
+        self._say(words)
+
+    def _say(self, words: str) -> None:
+        self.told.value = views.note(words) if words else ""
+        self.choice.layout.display = "none"
+
+    def keep(self, state: dict, edited: bool) -> None:
+        """Write the state soon; one that is not edited needs no file."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if not edited and not self.ours:  # it was just opened, and what lies there may be on offer
+            return
+        text = packed(state) if edited else ""
+        self.timer = threading.Timer(PAUSE, self._write, [text])
+        self.timer.daemon = True
+        self.timer.start()
+
+    def flush(self) -> None:
+        """Wait until what was to be kept is."""
+        if self.timer is not None:
+            self.timer.join(10 * PAUSE)
+
+    def _write(self, text: str) -> None:
+        try:
+            if not self.ours:
+                self._set_aside()
+            if text:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                files.write_whole(self.path, text)
+            else:
+                self.path.unlink(missing_ok=True)
+        except OSError as error:
+            self._say(f"Your draft is not kept ({error.strerror}): save it as a file, or mend the run's folder.")

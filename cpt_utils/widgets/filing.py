@@ -1,0 +1,39 @@
+"""A studio's files: a rubric and how its criteria are scored, by the name that was typed."""
+
+from pathlib import Path
+
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import files, profiles
+from cpt_utils.ways import WAYS, Way, load_ways
+from cpt_utils.widgets import drafts
+from cpt_utils.wordings import WORDINGS
+
+Known = dict[Path, bytes | None]
+"""Files as a studio loaded or saved them: those that it may replace."""
+
+
+def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
+    """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
+    path = drafts.yaml_path(folder, name)
+    there = path.exists()
+    rubric = drafts.save_draft(draft, path, known.get(path))
+    drafts.save_ways(path, rubric, ways)
+    known[path] = drafts.text_of(path)
+    by = path.stem if folder == files.run_dir(profiles.load_profile("auto")) else str(path)
+    return f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
+
+
+def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way], str]:
+    """A rubric, its ways and the name of its file. A RubricError or a JudgeError says what is wrong with them."""
+    path = drafts.yaml_path(folder, name)
+    before = drafts.text_of(path)
+    rubric = drafts.load_draft(path)
+    ways = load_ways(path, rubric)
+    known[path] = before
+    return rubric, ways, path.name
+
+
+def names(folder: Path) -> list[str]:
+    """Of the rubrics in a folder."""
+    found = sorted(path.name for path in folder.glob("*.y*ml"))
+    return [name for name in found if not name.endswith((WAYS, WORDINGS))]

@@ -1,0 +1,144 @@
+"""What the steering desk says of an answer, and the files that keep runs and answers."""
+
+from pathlib import Path
+
+from cpt_utils.plotting import LABELS
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import CptError, StoreError
+from cpt_utils.sense import OTHERS, measured_gains, topic_ranks
+from cpt_utils.ways import WAYS, flaw, load_ways
+from cpt_utils.widgets import drafts, views
+from cpt_utils.wordings import WORDINGS
+
+FILE, BENCH = "desk.jsonl", "bench.jsonl"
+"""In a run's folder: the desk's runs, and texts for the studio's bench."""
+KEPT = 30
+"""Runs shown below the desk, newest first; the file keeps all."""
+
+
+def own_rubrics(folder: Path) -> dict[str, tuple[Rubric, dict]]:
+    """By what to call it, each rubric that lies in a run's folder or its capstone, with the ways to score it."""
+    found = {}
+    for path in sorted([*folder.glob("*.y*ml"), *folder.glob("capstone/*.y*ml")]):
+        if not path.name.endswith((WAYS, WORDINGS)):
+            try:
+                rubric = Rubric.from_yaml(path)
+                found[f"{rubric.title} ({path.name})"] = rubric, load_ways(path, rubric)
+            except CptError:  # no rubric, or one that is being mended
+                continue
+    return found
+
+
+def by_style(judge, style: str, target: int | None, prompt: str, text: str) -> str:
+    """A judge's score of a text for a shipped style, in words."""
+    judged = judge.score(style, prompt, text)
+    score = f"no score ({judged.reason})" if judged.score is None else f"{judged.score:.0f} of 100"
+    aim = "" if target is None else f", target {target}"
+    return f"{LABELS[style]}: {score}{aim}{_flag(judged.reason or 'yes') if judged.degenerate else ''}"
+
+
+def by_rubric(rubric: Rubric, ways: dict, text: str) -> str:
+    """A text's score under a rubric of one's own, in words."""
+    scored = drafts.scored(rubric, ways, text)
+    if scored["total"] is None:
+        return f"{rubric.title}: no criterion has a score; the studio's tab Scoring says how one gets it"
+    part = f" (from {scored['rests_on']:g} of 100 points)" if scored["rests_on"] < 100 else ""
+    return f"{rubric.title}: {scored['total']:.0f} of 100{part}{_flag(flaw(text))}"
+
+
+def by_nothing(text: str) -> str:
+    """What can be said of a text without a style to judge by."""
+    return f"not judged: the order is your own{_flag(flaw(text))}"
+
+
+def _flag(reason: str) -> str:
+    return f" · ✗ degenerate: {reason}" if reason else ""
+
+
+def sense_of(base, prompt: str, text: str) -> str:
+    """Topic and order gain of a text (see sense.py) under a base model that is loaded, in words."""
+    if len(text.split()) < 2:
+        return "too short to say whether it makes sense"
+    rank = topic_ranks([{"prompt": prompt, "response": text}])[0]
+    gain = measured_gains(base, [text])[0]
+    nearest = "the nearest" if rank == 1 else f"number {rank} by nearness"
+    return f"topic: your prompt is {nearest} of {OTHERS + 1}; order gain {gain:.1f} nats a word"
+
+
+def keep_run(folder: Path, run: dict) -> None:
+    """Add a run to the folder's file."""
+    _append(folder / FILE, run)
+
+
+def send_to_bench(folder: Path, run: dict, side: dict) -> str:
+    """Add an answer to the texts of the studio's bench; what to say of it."""
+    row = {"prompt": run["prompt"], "response": side["text"], "rubric": side["style"], "target": side["target"]}
+    row = {name: value for name, value in row.items() if value is not None}
+    _append(folder / BENCH, row | {"model": side["name"], "system": " | ".join(side["systems"])})
+    return f"Sent to the bench: {files.shown(folder / BENCH)}, which the rubric studio reads."
+
+
+def _append(path: Path, row: dict) -> None:
+    with files.writing(path):
+        files.append(path, [_encodable(row)])
+
+
+def _encodable(value):
+    if isinstance(value, dict):
+        return {name: _encodable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_encodable(part) for part in value]
+    return files.encodable(value) if isinstance(value, str) else value
+
+
+def read_runs(folder: Path) -> list[dict]:
+    """The last runs of the folder's file, newest first; what is none is passed over."""
+    try:
+        rows = files.read_jsonl(folder / FILE)
+    except StoreError:
+        return []
+    return [row for row in reversed(rows) if _is_run(row)][:KEPT]
+
+
+def _is_run(row: dict) -> bool:
+    sides = row.get("sides")
+    return (
+        isinstance(row.get("prompt"), str)
+        and isinstance(row.get("options"), dict)
+        and isinstance(sides, list)
+        and all(
+            isinstance(side, dict)
+            and all(isinstance(side.get(name), str) for name in ("model", "name", "text", "verdict"))
+            and isinstance(side.get("systems"), list)
+            and all(isinstance(system, str) for system in side["systems"])
+            for side in sides
+        )
+    )
+
+
+def record(run: dict) -> str:
+    """One earlier run, folded; all of it escaped."""
+    options = ", ".join(f"{name} {value}" for name, value in run["options"].items())
+    heads = "<br>".join(views.text(f"{side['model']}: {side['verdict']}") for side in run["sides"])
+    texts = "".join(
+        f"<div style='flex:1 1 320px'><b>{views.text(side['model'])}</b>"
+        f"{views.note('System prompt: ' + (' | '.join(filter(None, side['systems'])) or 'none'))}"
+        f"{paper(side['text'], 0)}</div>"
+        for side in run["sides"]
+    )
+    return (
+        "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'>"
+        f"<summary style='cursor:pointer'>{views.text(run['prompt'][:90])}"
+        f"<br><span style='opacity:.8'>{heads}</span></summary>"
+        f"{views.note(options)}{views.note('Prompt: ' + run['prompt'])}"
+        f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{texts}</div></details>"
+    )
+
+
+def paper(text: str, least: int = 120) -> str:
+    """An answer as it grows: escaped, with its line breaks, on a field of a least height in pixels."""
+    return (
+        f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;white-space:pre-wrap;"
+        f"overflow-wrap:anywhere;line-height:1.45'>{views.html.escape(text)}</div>"
+    )

@@ -1,0 +1,187 @@
+"""The studio's shell without a browser: a draft that outlives its cell, names, and what anywidget adds."""
+
+import json
+import sys
+
+import pytest
+
+from cpt_utils.rubrics import load_rubric
+from cpt_utils.runtime.errors import RubricError
+from cpt_utils.ways import Counted, ways_of
+from cpt_utils.widgets import autosave, keys
+from cpt_utils.widgets.studio import rubric_studio
+
+EVIL = "<script>alert(1)</script>"
+
+
+def opened(folder):
+    return rubric_studio("rococo", folder)
+
+
+def sliders(studio):
+    return [row.children[1] for row in studio.weights.children]
+
+
+def fields(studio, number):
+    return studio.criteria.children[number].children
+
+
+def kept(folder):
+    return folder / "studio-rococo.json"
+
+
+def offers(studio) -> bool:
+    return studio.keeper.choice.layout.display != "none"
+
+
+@pytest.fixture
+def left(tmp_path):
+    """A studio's draft, as it was when its kernel ended: renamed, weighed, scored in another way, and not yet valid."""
+    studio = opened(tmp_path)
+    fields(studio, 0)[0].value = EVIL
+    sliders(studio)[0].value = 70
+    studio._scored(EVIL, Counted("commas", 0.0, 9.0))
+    fields(studio, 1)[0].value = ""
+    studio.keeper.flush()
+    return studio
+
+
+def test_a_draft_is_kept_and_can_be_gone_on_with(left, tmp_path):
+    again = opened(tmp_path)
+    again.keeper.flush()
+    assert offers(again) and "Rococo" in again.keeper.told.value and again.undo.disabled
+    assert again.draft == load_rubric("rococo").model_dump()
+    again.keeper.go_on.click()
+    assert not offers(again) and again.draft == left.draft and again.ways == left.ways
+    assert "The name of criterion 2 is empty" in again.state.value and fields(again, 1)[0].value == ""
+    assert [slider.value for slider in sliders(again)] == [slider.value for slider in sliders(left)]
+    fields(again, 1)[0].value = "Winding syntax"
+    again.keeper.flush()
+    assert json.loads(kept(tmp_path).read_text("utf-8"))["draft"]["criteria"][1]["name"] == "Winding syntax"
+    again.undo.click()
+    again.undo.click()
+    assert again.draft == load_rubric("rococo").model_dump()  # back before it went on
+
+
+def test_a_draft_that_is_left_is_set_aside(left, tmp_path):
+    words = kept(tmp_path).read_text("utf-8")
+    again = opened(tmp_path)
+    again.keeper.anew.click()
+    (aside,) = tmp_path.glob("studio-rococo-before-*.json")
+    assert aside.read_text("utf-8") == words and not kept(tmp_path).exists() and not offers(again)
+    assert aside.name in again.keeper.told.value
+
+
+def test_to_edit_is_to_begin_anew(left, tmp_path):
+    words = kept(tmp_path).read_text("utf-8")
+    again = opened(tmp_path)
+    sliders(again)[2].value = 50
+    again.keeper.flush()
+    (aside,) = tmp_path.glob("studio-rococo-before-*.json")
+    assert aside.read_text("utf-8") == words and not offers(again)
+    assert json.loads(kept(tmp_path).read_text("utf-8"))["draft"]["criteria"][2]["weight"] == 50
+
+
+def test_what_was_not_edited_leaves_no_draft(tmp_path):
+    studio = opened(tmp_path)
+    studio.keeper.flush()
+    assert not list(tmp_path.iterdir())
+    sliders(studio)[0].value = 70
+    studio.keeper.flush()
+    assert kept(tmp_path).exists()
+    studio.undo.click()
+    studio.keeper.flush()
+    assert not list(tmp_path.iterdir()) and not offers(opened(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"draft": 3}', '{"original": {}}', "null", "[" * 5000],
+)
+def test_a_file_that_is_no_draft_is_not_offered_nor_lost(tmp_path, text):
+    kept(tmp_path).write_text(text, "utf-8")
+    studio = opened(tmp_path)
+    assert not offers(studio)
+    sliders(studio)[0].value = 70
+    studio.keeper.flush()
+    (aside,) = tmp_path.glob("studio-rococo-before-*.json")
+    assert aside.read_text("utf-8") == text
+
+
+def test_a_draft_has_a_rubrics_form_whatever_it_says():
+    rubric = load_rubric("rococo")
+    ways = ways_of(rubric)
+    state = {"draft": rubric.model_dump(), "original": rubric.model_dump(), "opened": "rococo"}
+    state |= {"ways": ways, "begun": ways}
+    assert autosave.unpacked(autosave.packed(state)) == state
+    for part, value in (
+        ("title", 3),
+        ("levels", ["a"]),
+        ("criteria", []),
+        ("criteria", [{"name": "x"}]),
+        ("criteria", "abc"),
+        ("more", 1),
+    ):
+        broken = state | {"draft": state["draft"] | {part: value}}
+        with pytest.raises(RubricError, match="no draft of the studio"):
+            autosave.unpacked(autosave.packed(broken))
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    studio = opened(tmp_path / "file")
+    sliders(studio)[0].value = 70
+    studio.keeper.flush()
+    assert "Your draft is not kept" in studio.keeper.told.value and "valid" in studio.state.value
+
+
+def test_a_weight_between_steps_is_changed_and_told(tmp_path):
+    studio = opened(tmp_path)
+    sliders(studio)[0].value = 33.3
+    assert sliders(studio)[0].value == 33.5 and "33.3 became 33.5" in studio.state.value
+    sliders(studio)[0].value = 0
+    assert sliders(studio)[0].value == 0 and "became" not in studio.state.value
+
+
+def test_pencils_open_one_criterion_and_follow_its_name(tmp_path):
+    studio = opened(tmp_path)
+
+    def shown():
+        return [panel.layout.display != "none" for panel in (studio.editor.words, *studio.criteria.children)]
+
+    assert not any(shown())
+    pencil = studio.weights.children[1].children[2]
+    assert pencil.tooltip == "Edit Winding syntax"
+    pencil.click()
+    assert shown() == [False, False, True, False, False, False]
+    fields(studio, 1)[0].value = EVIL
+    assert pencil.tooltip == f"Edit {EVIL}" and EVIL not in studio.weights.children[1].children[0].value
+    studio.editor.edit_words.click()
+    assert shown() == [True] + [False] * 5
+    studio.editor.edit_words.click()
+    assert not any(shown())
+
+
+def test_without_anywidget_the_studio_works_and_has_no_keys(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    keys._guard_class.cache_clear()
+    try:
+        studio = opened(tmp_path)
+        assert studio.children[-1].layout.display == "none" and "valid" in studio.state.value
+    finally:
+        keys._guard_class.cache_clear()
+
+
+def test_ctrl_z_undoes(tmp_path):
+    pytest.importorskip("anywidget")
+    studio = opened(tmp_path)
+    studio.title.value = "Mine"
+    guard = studio.children[-1]
+    guard._handle_custom_msg({"undo": True}, [])
+    assert studio.title.value == "Rococo"
+    guard._handle_custom_msg({"other": 1}, [])
+
+
+def test_on_colab_its_own_widgets_stay(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    assert keys.key_guard().layout.display == "none"

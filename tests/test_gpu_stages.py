@@ -13,7 +13,8 @@ import zipfile
 import psutil
 import pytest
 
-from benchmarks.gpu import memory, parts, processes, runner, stage, stages, table, wheels
+from benchmarks import measured
+from benchmarks.gpu import memory, parts, processes, runner, series, stage, stages, table, wheels
 from cpt_utils.runtime.files import ROOT
 from tools import readme
 
@@ -209,17 +210,17 @@ def test_measured_peaks_are_held_against_estimate_and_ceiling(tmp_path, engine, 
 
 @pytest.mark.parametrize("gpu, trained", [(14.6, ["ours_1024", "stock_1024"]), (80.0, ["paper_2048"])])
 def test_the_paper_is_not_tried_on_a_gpu_that_is_too_small_for_it(tmp_path, monkeypatch, gpu, trained):
-    measured = []
+    trainings = []
     monkeypatch.setattr(memory.students, "random_student", lambda folder, name: "qwen3-4b")
     monkeypatch.setattr(memory, "runtime", types.SimpleNamespace(start=lambda name, **engine: profile))
     profile = memory.profiles.load_profile("t4")
     monkeypatch.setattr(memory, "total_gib", lambda: gpu)
     monkeypatch.setattr(memory, "stock", dict)
-    monkeypatch.setattr(memory, "measure", lambda stage, name, *rest, **options: measured.append(name))
+    monkeypatch.setattr(memory, "measure", lambda stage, name, *rest, **options: trainings.append(name))
     monkeypatch.setattr(memory, "check", lambda stage: None)
     here = stage.Stage("D", "transformers", False, tmp_path, time.time() + 10)
     memory.run_part(here)
-    assert set(trained) <= set(measured) and ("paper_2048" in measured) == (gpu >= memory.PAPER)
+    assert set(trained) <= set(trainings) and ("paper_2048" in trainings) == (gpu >= memory.PAPER)
     assert ("too_small_for_paper" in here.found) == (gpu < memory.PAPER)
 
 
@@ -229,6 +230,25 @@ def test_a_rehearsal_compares_no_memory_and_says_so(tmp_path):
     here = stage.Stage("D", "transformers", True, tmp_path, time.time() + 10, found)
     memory.check(here)
     assert json.loads((tmp_path / "D-transformers.json").read_text())["compared"].startswith("nothing")
+
+
+# ---- the embedded series on another machine
+
+
+def run_like(figures, width, both):
+    tuned = dict(figures, ci95={name: [value - width, value + width] for name, value in figures.items()})
+    return {"steerability": {"cpt": tuned}, "preference": {"cpt": {"both_directions": both}}}
+
+
+def test_a_run_is_held_against_the_three_seeds():
+    mean = measured.result("seeds")["mean"]
+    figures = {name: mean[f"cpt_{name}"] for name in ("overall", "accuracy", "kendall_tau", "spearman_rho")}
+    assert series.too_low(run_like(figures, 0.02, mean["both_directions"])) == []
+    lower = {name: value - 0.1 for name, value in figures.items()}
+    assert series.too_low(run_like(lower, 0.2, mean["both_directions"])) == [], "few prompts, wide intervals"
+    told = series.too_low(run_like(lower, 0.02, mean["both_directions"] - 0.1))
+    assert [line.split()[0] for line in told] == [*figures, "both_directions"]
+    assert told[0] == f"overall reaches {lower['overall'] + 0.02:.2f}, not {mean['cpt_overall']:.2f}"
 
 
 # ---- wheels in parts

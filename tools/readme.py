@@ -5,10 +5,10 @@ from collections.abc import Callable
 from benchmarks.gpu.table import gpu
 from cpt_utils.runtime import files
 from tools.last_run import example, results, ship_adapter
-from tools.overview import minutes, models
+from tools.overview import minutes, models, serving
 from tools.rivals import speed, ways
 
-PARTS = (results, ways, speed, gpu, example, minutes, models)
+PARTS = (results, ways, speed, gpu, example, minutes, models, serving)
 """Functions without arguments; each fills the part that bears its name."""
 
 

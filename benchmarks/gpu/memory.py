@@ -1,6 +1,6 @@
 """Stage D: peak memory and speed of the training of a 4-billion model, inside what a T4 has.
 
-Every row is cut at max_length, the worst case that registry.training_memory estimates. A T4 is emulated by a
+Every row is cut at max_length, the worst case that catalogue.training_memory estimates. A T4 is emulated by a
 ceiling for PyTorch's allocator, and by float16. Beside the series' own trainer: TRL's with its best public settings
 for memory (gradient checkpointing, 8-bit Adam, precomputed reference, Liger's chunked loss).
 """

@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps gpu gpu-wheels gguf readme pictures stamp site slides clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation recipe judges logps serving gpu gpu-wheels gguf readme pictures stamp site slides clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -111,6 +111,11 @@ judges: $(VENV)/.run-ready
 # The log-probabilities that are shipped: again when responses, system prompts or the embedded model change.
 logps: $(VENV)/.run-ready
 	$(PY) -m benchmarks.logps
+
+# How many requests at a time are worth it: a small server on this machine, asked by 1 to 16 workers; some 3 minutes,
+# and it goes on where it was stopped.
+serving: $(VENV)/.test-ready
+	$(PY) -m benchmarks.serving
 
 # What only a GPU can show, stage by stage (STAGES="B D"); DRY=1 rehearses on a processor with tiny models.
 # Where .gpu/ holds parts of make gpu-wheels, PYTHON brings its torch, and no network is needed.

@@ -225,7 +225,7 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
         "learning_rate": profile.learning_rate,
         "lr_scheduler_type": profile.scheduler,
         "warmup_steps": profile.warmup,
-        "optim": "adamw_torch" if sharded else profile.optimizer,  # 8-bit Adam does not take split weights
+        "optim": "adamw_torch" if sharded else profile.optimizer,  # bitsandbytes' takes no split weights
         "gradient_checkpointing": profile.gradient_checkpointing,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": per_step // (batch * processes),

@@ -116,7 +116,11 @@ def load_release_responses(source: "str | Path" = RESPONSES, split: str = "train
     The release names a target in free text, in a column `qualifier` (rows.target_of); `rubric` becomes one of our
     names where it is one of the release's four. A column such as "model" or "generator" (WRITER) names the model.
     """
-    rows = read_table(source, split)
+    return release_responses(read_table(source, split), source)
+
+
+def release_responses(rows: list[dict], source: "str | Path") -> list[Response]:
+    """The same of a table's rows, in their order; `source` names the table in what is said of them."""
     _need(rows, ("prompt", "rubric", "qualifier", "response"), source)
     writer = min(filter(WRITER.fullmatch, rows[0]), key=len, default=None)  # "model" before "model_version"
     responses = []

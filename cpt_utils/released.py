@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cpt_utils.evaluation import judge_quality, macro_metrics, steerability
-from cpt_utils.hub_data import PREFERENCES, RESPONSES, load_preferences, load_release_responses, read_table
+from cpt_utils.hub_data import PREFERENCES, RESPONSES, load_preferences, release_responses
 from cpt_utils.judging import FOREIGN, embedded_judge, judge_rows
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_corpus, load_prompts, messages, system_prompt
@@ -19,6 +19,7 @@ from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.errors import DataError, ModelError, RubricError, SettingsError
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.styles import offline_judge
+from cpt_utils.tables import read_table
 from cpt_utils.teachers import endpoint_teacher
 
 METRICS = {"accuracy": "accuracy", "kendall_tau": "Kendall's tau", "spearman_rho": "Spearman's rho"}
@@ -79,7 +80,8 @@ def release_orders(responses: "str | Path" = RESPONSES, preferences: "str | Path
     Its preferences have no targets, and its responses no system prompts: a chosen text stands in both. Where rubric
     and target have several wordings, the most frequent one counts.
     """
-    graded = load_release_responses(responses)
+    table = read_table(responses)
+    graded = release_responses(table, responses)
     order_of = {row["response"]: (row["rubric"], row["target"]) for row in graded if row["rubric"] in shipped_rubrics()}
     wordings: dict[tuple[str, int], Counter] = {}
     for row in load_preferences(preferences)[0]:
@@ -92,7 +94,7 @@ def release_orders(responses: "str | Path" = RESPONSES, preferences: "str | Path
             "both data sets of one release, or take series_orders()."
         )
     systems = {order: wordings[order].most_common(1)[0][0] for order in sorted(wordings)}
-    texts = {row["rubric"]: str(raw["rubric"]) for row, raw in zip(graded, read_table(responses), strict=True)}
+    texts = {row["rubric"]: str(raw["rubric"]) for row, raw in zip(graded, table, strict=True)}
     try:
         rubrics = {name: Rubric.from_text(texts[name], name) for name, _ in systems}
         told = "the release's system prompts and rubrics"
@@ -138,6 +140,7 @@ def compare_released(
             judged = _judged(judge, answers, orders.rubrics if isinstance(judge, LLMJudge) else {})
             found[which][name] = steerability(judged, seed=profile.seed)
     print(beside_the_paper(key, {name: (found["base"][name], found["tuned"][name]) for name in judges}), end="")
+    print(files.load_data("paper.yaml")["apart"])
     if OFFLINE in judges:
         print(offline_validity())
     return found

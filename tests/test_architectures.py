@@ -357,3 +357,25 @@ def test_released_models_load_in_one_call(monkeypatch):
 @pytest.mark.parametrize("name", ["phi4", "unsloth/phi-4", "microsoft/phi-4", "unsloth/phi-4-unsloth-bnb-4bit"])
 def test_a_model_is_known_by_each_of_its_names(name):
     assert catalogue.find_model(name)["key"] == "phi4" and checks._known(name) == "phi4"
+
+
+@pytest.mark.parametrize("name, free, fits", [("t4", 17.5, True), ("t4", 14.6, False), ("embedded", 40.0, False)])
+def test_base_and_tuned_model_are_held_at_once_only_where_both_fit(monkeypatch, name, free, fits):
+    """Notebook 05 with RELEASED: Mistral-Nemo twice is too much for a T4, which is said before the download."""
+    loaded = []
+
+    def load(profile, **options):
+        loaded.append(profile.student)
+        return conversation.ChatModel(0, 0, "")
+
+    monkeypatch.setattr(loading, "load_student", load)
+    monkeypatch.setattr(loading.machine, "free_memory_gib", lambda: free)
+    profile = load_profile(name)
+    if fits:
+        *_, which = loading.load_pair(profile, "mistral-nemo-12b")
+        assert which == "the release's configurable-preference-mistral-nemo-12b" and len(loaded) == 2
+        return
+    with pytest.raises(errors.ModelError, match=r"compare_released\('mistral-nemo-12b'\) holds one at a time") as told:
+        loading.load_pair(profile, "mistral-nemo-12b")
+    assert not loaded and f"{free:.0f} are free" in str(told.value)
+    assert ("four_bit" in str(told.value)) == (not profile.four_bit)

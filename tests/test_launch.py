@@ -155,6 +155,27 @@ def test_a_model_that_no_gpu_holds_is_split_as_accelerate_reads_it(rows, tmp_pat
     assert "FULL" in str(plugin.state_dict_type) and "transformer_auto_wrap" in str(plugin.auto_wrap_policy)
 
 
+SPLIT_STEP = """
+import bitsandbytes, torch
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+
+distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+weight = torch.nn.Parameter(distribute_tensor(torch.ones(256, 64), init_device_mesh("cpu", (1,)), [Shard(0)]))
+optimizer = bitsandbytes.optim.AdamW8bit([weight])
+weight.sum().backward()
+optimizer.step()
+"""
+
+
+def test_8_bit_adam_takes_no_split_weights():
+    """Once it does, write_launch can leave the profile's optimizer as it is (bitsandbytes' issues 89 and 1633)."""
+    pytest.importorskip("bitsandbytes")
+    done = subprocess.run([sys.executable, "-c", SPLIT_STEP], capture_output=True, text=True, timeout=400)
+    assert done.returncode and "mixed torch.Tensor and DTensor" in done.stderr, done.stderr[-500:]
+
+
 @pytest.mark.parametrize("changes, processes", [({"four_bit": True}, 4), ({"four_bit": False}, 1)])
 def test_what_cannot_be_split_is_told_before_anything_is_written(rows, tmp_path, changes, processes):
     with pytest.raises(ValueError, match="split over 2 or more processes, and in 16 bits"):

@@ -14,6 +14,7 @@ import time
 import nbformat
 import pytest
 
+from benchmarks.gpu.series import too_low
 from cpt_utils.commands import series
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.files import ROOT
@@ -214,11 +215,9 @@ def test_the_capstone_leaves_its_own_folder_and_section(smoke_run):
 
 @pytest.mark.slow
 def test_full_run_meets_the_bars():
-    """Reads the report of the last `make run` and holds it against the bars of the series."""
+    """Reads the report of the last `make run` and holds it against the three seeds of `make seeds`."""
     report = json.loads((ROOT / "runs" / "embedded" / "report.json").read_text())
-    assert report["preference"]["cpt"]["both_directions"] >= 0.95
-    cpt = report["steerability"]["cpt"]
-    assert cpt["spearman_rho"] >= 0.90 and cpt["accuracy"] >= 0.80
+    assert too_low(report) == []
     minutes = 9 if report["hardware"].endswith("bfloat16") else 40
     assert report["seconds"]["total"] <= minutes * 60
 

@@ -6,7 +6,7 @@ import pytest
 from replies import completion, serving
 from test_rubrics import release_text
 
-from cpt_utils import released
+from cpt_utils import hub_data, released, tables
 from cpt_utils.evaluation import steerability
 from cpt_utils.judging import embedded_judge
 from cpt_utils.llm_judging import LLMJudge
@@ -128,7 +128,7 @@ def test_one_call_compares_a_released_model_with_its_base(models, judged_by_a_se
     paper, here = (line for line in said.splitlines() if "->" in line and not line.startswith("here, the offline"))
     assert paper.split() == "the paper (Claude 3.5 Sonnet) 0.63 -> 0.77 0.78 -> 0.82 0.90 -> 0.93".split()
     assert here.startswith("here, judge-70b as judge") and "0.33 -> 1.00" in here
-    assert said.endswith("how valid it is\n")
+    assert said.endswith("how valid it is\n") and "sampling that the paper was measured with are not in" in said
 
 
 def test_a_second_call_asks_neither_the_models_nor_the_judge(models, judged_by_a_server):
@@ -191,6 +191,20 @@ def test_the_releases_system_prompts_are_found_by_the_texts_that_they_asked_for(
     }
     assert found.rubrics["rococo"].criteria[0].levels == load_rubric("rococo").criteria[0].levels
     assert found.told == "the release's system prompts and rubrics"
+
+
+def test_each_of_the_releases_tables_is_read_once(tmp_path, monkeypatch):
+    read = []
+
+    def counted(source, *split):
+        read.append(str(source))
+        return tables.read_table(source, *split)
+
+    for module in (released, hub_data):
+        monkeypatch.setattr(module, "read_table", counted)
+    sources = release_files(tmp_path)
+    released.release_orders(*sources)
+    assert read == [str(source) for source in sources]
 
 
 def test_a_rubric_that_is_a_name_only_is_judged_by_the_series_and_said(tmp_path):

@@ -1,5 +1,6 @@
-"""The README's tables of the notebooks (from data/timings.json) and of the models (from data/models.yaml)."""
+"""The README's tables of the notebooks (data/timings.json), of the models (data/models.yaml), of `make serving`."""
 
+from benchmarks.measured import result
 from cpt_utils.commands.workload import recorded
 from cpt_utils.runtime import profiles
 from cpt_utils.runtime.catalogue import known_models, training_memory
@@ -90,3 +91,27 @@ def count(parameters: int) -> str:
     if parameters < 1e9:
         return f"{parameters / 1e6:.0f} M"
     return f"{parameters / 1e9:.1f} B"
+
+
+def serving() -> str:
+    """What more requests at a time bring, as multiples of one at a time."""
+    measured = {int(workers): told for workers, told in result("serving").items()}
+    at_a_time = sorted(measured)
+
+    def gains(figure: str) -> str:
+        alone = measured[at_a_time[0]]["found"][figure]
+        return " | ".join(f"{measured[workers]['found'][figure] / alone:.1f}" for workers in at_a_time)
+
+    first = measured[at_a_time[0]]
+    requests, tokens = (first["found"][name] for name in ("requests", "tokens"))
+    lines = [
+        f"| requests at a time | {' | '.join(map(str, at_a_time))} |",
+        "|---" * (len(at_a_time) + 1) + "|",
+        f"| tokens a second, against one at a time | {gains('tokens_per_second')} |",
+        f"| the same by the processor's time, which neighbours hardly change | {gains('tokens_per_computed_second')} |",
+        "",
+        "Measured by `make serving` against `transformers serve` with continuous batching, the embedded model on one "
+        f"thread, {requests} requests of {tokens // requests} tokens: {first['hardware'].split(',')[0]}, transformers "
+        f"{first['versions']['transformers']}.",
+    ]
+    return "\n".join(lines)

@@ -6,13 +6,11 @@ from benchmarks.gpu import students
 from benchmarks.gpu.limits import synchronize
 from benchmarks.gpu.stage import Stage, check_parts, has
 from benchmarks.gpu.stages import shape_of
-from cpt_utils.runtime.catalogue import linear_shapes, parameters
+from cpt_utils.runtime.catalogue import weight_bytes
 
 
 def run(stage: Stage) -> None:
-    shape = shape_of(stage.sizes["student"])
-    linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
-    stage.keep(bytes_per_step=0.53 * linear + 2 * (parameters(shape) - linear))  # each weight is read once
+    stage.keep(bytes_per_step=weight_bytes(shape_of(stage.sizes["student"]), four_bit=True))  # each is read once
     stage.run_part("transformers", 0.65 if has("unsloth") else 1.0)
     if has("unsloth"):
         stage.run_part("unsloth")

@@ -1,6 +1,6 @@
 """Stage D: peak memory and speed of the training of a 4-billion model, inside what a T4 has.
 
-Every row is cut at max_length, the worst case that registry.training_memory estimates. A T4 is emulated by a
+Every row is cut at max_length, the worst case that catalogue.training_memory estimates. A T4 is emulated by a
 ceiling for PyTorch's allocator, and by float16. Beside the series' own trainer: TRL's with its best public settings
 for memory (gradient checkpointing, 8-bit Adam, precomputed reference, Liger's chunked loss).
 """
@@ -14,13 +14,12 @@ from benchmarks.gpu.stages import shape_of
 from benchmarks.gpu.unsloth_path import optimizer
 from cpt_utils import runtime
 from cpt_utils.runtime import profiles
-from cpt_utils.runtime.catalogue import training_memory
+from cpt_utils.runtime.catalogue import MEMORY_BAND, training_memory
 from cpt_utils.runtime.profiles import Profile
 
 T4 = 14.6  # GiB that PyTorch sees on one
 T4_PEAK = 14.0  # GiB that the tensors of a training may take there, beside CUDA's own and fragments
 PAPER = 24.0  # GiB, the least that the profile `paper` asks for
-ROOM = 0.4  # how far the driver's peak may be from the estimate, as a share of the estimate
 
 
 def run(stage: Stage) -> None:
@@ -39,12 +38,11 @@ def run_part(stage: Stage) -> None:
         measure(stage, f"ours_{length}", t4.replace(max_length=length), T4)
         if stage.part == "transformers":
             measure(stage, f"stock_{length}", t4.replace(max_length=length), T4, **stock())
-    measure(
-        stage,
-        f"paper_{paper}",
-        profiles.load_profile("paper").replace(seed=42, max_length=paper, **engine),
-        PAPER,
-    )
+    if stage.dry or total_gib() >= PAPER:
+        profile = profiles.load_profile("paper").replace(seed=42, max_length=paper, **engine)
+        measure(stage, f"paper_{paper}", profile, PAPER)
+    else:
+        stage.keep(too_small_for_paper=total_gib())
     check(stage)
 
 
@@ -63,8 +61,10 @@ def measure(stage: Stage, name: str, profile: Profile, ceiling: float, **changes
     os.environ["CPT_PRECISION"] = "float32" if stage.dry else number_type  # a processor cannot train in float16
     profile = profile.replace(max_steps=stage.sizes["memory_steps"])
     start_peak(ceiling - stage.found["context_gib"])
+    estimate = training_memory(shape_of(stage.sizes["student"]), profile)
     found = {
-        "estimate_gib": training_memory(shape_of(stage.sizes["student"]), profile)["total"],
+        "estimate_gib": estimate["total"],
+        "least_gib": estimate["total"] - estimate["logits"],
         "ceiling_gib": ceiling,
         "liger": changes.get("use_liger_kernel", False),
     }
@@ -114,13 +114,19 @@ def used_gib() -> float:
     return (total - free) / 2**30
 
 
+def total_gib() -> float:
+    """Memory of the GPU."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory / 2**30
+
+
 def start_peak(ceiling_gib: float) -> None:
     """Let PyTorch have that much of the GPU, and count its peak from now on."""
     import torch
 
     if torch.cuda.is_available():
-        total = torch.cuda.get_device_properties(0).total_memory / 2**30
-        torch.cuda.set_per_process_memory_fraction(min(1.0, ceiling_gib / total))
+        torch.cuda.set_per_process_memory_fraction(min(1.0, ceiling_gib / total_gib()))
         torch.cuda.reset_peak_memory_stats()
 
 
@@ -149,17 +155,22 @@ def check(stage: Stage) -> None:
 
 
 def faults_of(name: str, found: dict, engine: str) -> list[str]:
-    """What is wrong with one training's outcome and peaks; unsloth may take less than the estimate."""
+    """What is wrong with one training's outcome and peaks.
+
+    The estimate counts the logits of the whole vocabulary, which the packed trainer never holds: at the lower end it
+    goes without them. unsloth, which also moves activations to the processor, may take less.
+    """
     if "failure" in found:
         return [f"{name}: {found['failure']}"]
     if "driver_gib" not in found:
         return []
-    peak, estimate, ceiling = found["driver_gib"], found["estimate_gib"], found["ceiling_gib"]
+    peak, ceiling = found["driver_gib"], found["ceiling_gib"]
+    lowest, highest = found["least_gib"] / (1 + MEMORY_BAND), found["estimate_gib"] / (1 - MEMORY_BAND)
     wrong = []
     if peak > ceiling:
         wrong.append(f"{name} took {peak:.1f} GiB of {ceiling}")
     if ceiling == T4 and found["tensors_gib"] >= T4_PEAK:
         wrong.append(f"{name}: its tensors took {found['tensors_gib']:.1f} GiB, and a T4 has room for {T4_PEAK}")
-    if peak > (1 + ROOM) * estimate or engine == "transformers" and peak < (1 - ROOM) * estimate:
-        wrong.append(f"{name} took {peak:.1f} GiB, not within {ROOM:.0%} of the estimate, {estimate:.1f}")
+    if peak > highest or engine == "transformers" and peak < lowest:
+        wrong.append(f"{name} took {peak:.1f} GiB, and by the estimate it takes {lowest:.1f} to {highest:.1f}")
     return wrong

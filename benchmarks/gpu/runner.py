@@ -9,7 +9,7 @@ from benchmarks.gpu import processes, stages
 from cpt_utils.runtime import files
 
 RESULTS = files.ROOT / "benchmarks" / "results" / "gpu.json"
-PREPARATION = 120  # seconds
+PREPARATION = 120  # seconds, times the patience
 
 
 def work_folder(dry: bool) -> Path:
@@ -30,9 +30,9 @@ def merge(path: Path, hardware: str, letter: str, told: dict) -> None:
     files.write_whole(path, json.dumps(files.rounded(known), indent=1) + "\n")
 
 
-def prepare(dry: bool, folder: Path) -> dict:
+def prepare(dry: bool, folder: Path, patience: float) -> dict:
     """The hardware's name and the versions, when the models that the stages need are there (prepare.py)."""
-    told = processes.run("prepare", "", dry, folder, PREPARATION * (stages.REHEARSAL_PATIENCE if dry else 1))
+    told = processes.run("prepare", "", dry, folder, PREPARATION * patience)
     if "error" in told:
         raise SystemExit(
             f"The machine cannot be made ready ({told['error']}): see {files.shown(folder / 'prepare.log')}."
@@ -54,7 +54,7 @@ def main() -> int:
     patience = float(os.environ.get("PATIENCE") or (stages.REHEARSAL_PATIENCE if dry else 1))
     folder = work_folder(dry)
     folder.mkdir(parents=True, exist_ok=True)
-    machine = prepare(dry, folder)
+    machine = prepare(dry, folder, patience)
     print(
         json.dumps({name: machine[name] for name in ("hardware", "versions", "embedded_model", "seconds")}), flush=True
     )

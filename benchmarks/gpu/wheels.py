@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.gpu.parts import FOLDER, HELD, split
 from benchmarks.gpu.resolver import ResolverError, resolve
-from cpt_utils.runtime.packages import ROOT, WEIGHTS_ONLY, plain, project
+from cpt_utils.runtime.packages import WEIGHTS_ONLY, pins, plain, project
 
 PRESENT = ["torch", "transformers", "pyarrow", "pandas", "scikit-learn", "safetensors"]
 LEFT_OUT = {"torchao", "xformers", "diffusers", "hf-transfer", "jedi", "debugpy"}
@@ -32,9 +32,9 @@ NOT_NEEDED = {  # files that nothing here reads, by package
 
 def resolved(requirements: list[str], python: str) -> dict[str, str]:
     """Versions by package name of the requirements and all that they need, on Linux x86-64, at our pins."""
-    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    tested = [f"{name}=={version}" for name, version in pins().items()]
     try:
-        return resolve(requirements, python, "x86_64-manylinux_2_28", constraints=pins)
+        return resolve(requirements, python, "x86_64-manylinux_2_28", constraints=tested)
     except ResolverError as problem:
         sys.exit(f"The packages do not resolve for Python {python}:\n{problem}")
 
@@ -47,11 +47,9 @@ def wanted(python: str) -> dict[str, str]:
     without = [text for text in needs if re.match(r"[\w.-]+", text).group() not in FOR_NOTEBOOKS]
     first, everything, there = (resolved(packages + PRESENT, python) for packages in (without, needs, []))
     skipped = LEFT_OUT | HELD | set(there)
-    ordered = first | everything
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").split() if "==" in line)
-    return {name: ordered[name] for name in ordered if name not in skipped} | {
-        name: pins[name] for name in WEIGHTS_ONLY
-    }
+    ordered, tested = first | everything, pins()
+    models = {name: tested[name] for name in sorted(WEIGHTS_ONLY)}
+    return {name: ordered[name] for name in ordered if name not in skipped} | models
 
 
 def download(packages: dict[str, str], python: str, folder: Path) -> None:
@@ -118,7 +116,7 @@ def gather(python: str, cuda: str, folder: Path = FOLDER) -> list[Path]:
     for name, pattern in NOT_NEEDED.items():
         slim(wheels[name], pattern.replace("{cuda}", cuda))
     ordered = [wheels[name] for name in packages]
-    parts = split([pack_tokenizer(fetched / "tokenizer.zip"), *ordered], folder, python)
+    parts = split([pack_tokenizer(fetched / "tokenizer.zip"), *ordered], folder, python, cuda=cuda)
     shutil.rmtree(fetched)
     return parts
 

@@ -9,7 +9,7 @@ from cpt_utils.models.checks import check_numbers, check_template, check_weights
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
-from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.catalogue import find_model, weight_bytes
 from cpt_utils.runtime.errors import ModelError
 from cpt_utils.runtime.profiles import Profile, check_four_bit
 
@@ -58,11 +58,25 @@ def load_pair(profile: Profile, released: str | None = None, **options) -> tuple
     profile's student with the adapter of notebook 04, or the shipped one (find_adapter).
     """
     if released:
+        check_room_for_two(released, profile)
         tuned = load_released(released, profile, **options)
         return load_chat_model(profile.replace(student=released), **options), tuned, f"the release's {tuned.name}"
     adapter, origin = find_adapter(profile)
     tuned = load_chat_model(profile, adapter, **options)
     return load_chat_model(profile, **options), tuned, origin
+
+
+def check_room_for_two(key: str, profile: Profile) -> None:
+    """Raise a ModelError before anything is downloaded if base and tuned model do not fit into memory together."""
+    if (shape := find_model(key).get("shape")) is None:
+        return
+    need, free = 2 * weight_bytes(shape, profile.four_bit) / 2**30, machine.free_memory_gib()
+    if need > free:
+        raise ModelError(
+            f"Base and tuned {key} take about {need:.0f} GiB together, and {free:.0f} are free: "
+            f"cpt_utils.released.compare_released({key!r}) holds one at a time; or choose a smaller model"
+            + (", or a profile with four_bit." if not profile.four_bit else ".")
+        )
 
 
 def load_student(profile: Profile, **options) -> ChatModel:

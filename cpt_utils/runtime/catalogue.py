@@ -82,27 +82,31 @@ def parameters(shape: dict) -> int:
     return shape["layers"] * block + embeddings + shape["hidden"]
 
 
+def weight_bytes(shape: dict, four_bit: bool) -> float:
+    """Bytes of the weights: 0.53 each in nf4 with double quantisation, 2 in 16 bits as embeddings always have."""
+    linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
+    return linear * (0.53 if four_bit else 2) + (parameters(shape) - linear) * 2
+
+
 def training_memory(shape: dict, profile: "Profile") -> dict[str, float]:
     """Estimated GPU memory of LoRA training, in GiB by part, and the total: a formula, not a measurement.
 
-    Weights: 0.53 byte in nf4 with double quantisation (2 otherwise), embeddings 2 bytes. Adapters: float32
-    weights and gradients, 8-bit Adam moments. Activations with checkpointing: each block's input in 2 bytes
-    plus one block recomputed (about 34 x hidden + 4 x intermediate bytes a token). Logits: 2 + 4 + 4 bytes
-    for each kept token and vocabulary entry. Tokens: both responses of every row of a batch, all at
-    max_length, the worst case. Overhead: 1 GiB for CUDA, kernels and fragments.
+    Weights: weight_bytes. Adapters: float32 weights and gradients, 8-bit Adam moments. Activations with
+    checkpointing: each block's input in 2 bytes plus one block recomputed (about 34 x hidden + 4 x intermediate bytes
+    a token). Logits: 2 + 4 + 4 bytes for each kept token and vocabulary entry, which the packed trainer never holds.
+    Tokens: both responses of every row of a batch, all at max_length, the worst case. Overhead: 1 GiB for CUDA,
+    kernels and fragments.
 
     Published peaks of models of 3 to 14 billion weights in 4 bits lie within MEMORY_BAND (tests/test_memory.py names
     them). unsloth's dynamic checkpoints keep some layers in 16 bits, which is 0.8 GiB more for Qwen3-4B.
     """
     lora, gib = profile.lora, 2**30
-    linear = shape["layers"] * sum(i * o for i, o in linear_shapes(shape))
-    embeddings = parameters(shape) - linear
     adapter = shape["layers"] * lora.r * sum(i + o for i, o in linear_shapes(shape))
     tokens = 2 * profile.rows_per_batch * profile.max_length
     block = tokens * (34 * shape["hidden"] + 4 * shape["intermediate"])
     kept = 1 if profile.gradient_checkpointing else shape["layers"]
     parts = {
-        "weights": linear * (0.53 if profile.four_bit else 2) + embeddings * 2,
+        "weights": weight_bytes(shape, profile.four_bit),
         "adapters": adapter * (4 + 4 + 2),
         "activations": shape["layers"] * tokens * shape["hidden"] * 2 + kept * block,
         "logits": tokens * shape["vocab"] * 10,

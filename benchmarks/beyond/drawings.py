@@ -143,3 +143,38 @@ def finding_two_styles(found: dict) -> str:
             own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
             told.append(f"{way} {own:+.2f} and {other:+.2f}")
     return "For one point asked, points judged of the style itself and of the other: " + "; ".join(told)
+
+
+JUDGE_LOOKS = {"reward": (TUNED, "what pays"), "meaning": (SECOND, "meaning"), "letters": ("black", "letters")}
+
+
+def draw_reward(found: dict):
+    """What pays and what looks on, by step, for each run; and held-out overall against seconds, beside DPO."""
+    runs = found["runs"]
+    fig, axes = figure(2, len(runs), width=3 * len(runs), height=6, squeeze=False)
+    for column, (name, one) in enumerate(runs.items()):
+        for judge, curve in one["curves"].items():
+            colour, label = JUDGE_LOOKS[judge]
+            axes[0][column].plot(curve, color=colour, label=label)
+        if one["parting"] is not None:
+            axes[0][column].axvline(one["parting"], color="black", linestyle=":", linewidth=1)
+        axes[0][column].set(title=name, xlabel="step", ylim=(0, 1))
+        for points, colour, label in ((one["points"], TUNED, "GRPO"), (found["mirrored DPO"]["points"], SHORT, "DPO")):
+            read = [(point["seconds"], point["overall"]) for point in points if point.get("overall") is not None]
+            if read:
+                axes[1][column].plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
+        axes[1][column].set(xlabel="seconds of training", ylim=(0, 2))
+    axes[0][0].set_ylabel("near the target (0 to 1)")
+    axes[1][0].set_ylabel("held out: overall (0 to 2)")
+    axes[0][0].legend(fontsize=8)
+    axes[1][0].legend(fontsize=8)
+    fig.suptitle(finding_reward(found), fontsize=11)
+    return fig
+
+
+def finding_reward(found: dict) -> str:
+    """Where each run's reward leaves the judge that is not paid by."""
+    told = []
+    for name, one in found["runs"].items():
+        told.append(f"{name}: " + ("no parting" if one["parting"] is None else f"step {one['parting']}"))
+    return "Where the reward leaves a judge that does not pay: " + "; ".join(told)

@@ -107,7 +107,7 @@ def slopes(rows: list[dict], pair: tuple[str, str], scores: str) -> dict[str, li
     found = {}
     for rubric, other in (pair, pair[::-1]):
         read = [row for row in rows if row[scores][rubric] is not None]
-        asked = np.array([[row["asked"][rubric], row["asked"][other], 1] for row in read], float)
+        asked = np.array([[row["asked"][rubric], row["asked"][other], 1] for row in read], float).reshape(-1, 3)
         if len(np.unique(asked[:, :2], axis=0)) < 3:
             return {}
         fitted = np.linalg.lstsq(asked, np.array([row[scores][rubric] for row in read]), rcond=None)[0]

@@ -61,7 +61,13 @@ def kept_texts(name: str, of: str) -> list[dict]:
 
 
 def side_by_side(function, names: list[str], workers: int = 2):
-    """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
+    """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed.
+
+    Without any workers they run one after another in this process, which is quicker where each takes little.
+    """
+    if not workers:
+        yield from ((name, function(name)) for name in names)
+        return
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     if workers > 1:  # idle OpenMP threads that spin would slow the other process manyfold; alone, they are faster
         os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -175,5 +175,5 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
 def test_holds_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
-    running.run("holds", "benchmarks.beyond.holds", holds.assemble, drawings.draw_holds, ["--tiny", "--workers=1"])
+    running.run("holds", "benchmarks.beyond.holds", holds.assemble, drawings.draw_holds, ["--tiny"])
     assert set(measured.so_far("holds")["table"]) == set(ways.WAYS) and (tmp_path / "holds.png").exists()

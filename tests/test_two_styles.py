@@ -136,5 +136,5 @@ def test_two_styles_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     module = "benchmarks.beyond.two_styles"
-    running.run("two_styles", module, two_styles.assemble, drawings.draw_two_styles, ["--tiny", "--workers=1"])
+    running.run("two_styles", module, two_styles.assemble, drawings.draw_two_styles, ["--tiny"])
     assert set(measured.so_far("two_styles")["grids"]) == set(two_styles.WAYS)

@@ -198,5 +198,5 @@ def test_a_run_measures_what_is_missing_only_and_assembles_when_all_is_there(mon
 def test_unseen_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
-    running.run("unseen", "benchmarks.beyond.unseen", unseen.assemble, drawings.draw_unseen, ["--tiny", "--workers=1"])
+    running.run("unseen", "benchmarks.beyond.unseen", unseen.assemble, drawings.draw_unseen, ["--tiny"])
     assert set(measured.so_far("unseen")["held_out"]) == {"0", "8"} and (tmp_path / "unseen.png").exists()

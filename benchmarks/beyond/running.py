@@ -38,7 +38,8 @@ def run(name: str, module: str, assemble: Callable, draw: Callable, arguments: l
         measured.RESULTS = TINY
     planned = list(importlib.import_module(module).units(options.tiny))
     job = partial(run_unit, module, options.tiny)
-    measured.resume(name, planned, job, partial(assemble, planned), options.workers, options.only)
+    workers = 0 if options.tiny else options.workers
+    measured.resume(name, planned, job, partial(assemble, planned), workers, options.only)
     if found := measured.so_far(name):
         draw(found).savefig(measured.RESULTS / f"{name}.png")
 

@@ -88,6 +88,24 @@ class Capstone(Strict):
     settings: Annotated[dict[str, Any], AfterValidator(_changes)]
 
 
+class Online(Strict):
+    """Notebook 07: a step writes `texts`, `group` of them to each prompt; `kl` weighs the divergence from the start."""
+
+    steps: Whole
+    texts: Whole
+    group: int = Field(ge=2)
+    new_tokens: Whole
+    learning_rate: Positive
+    kl: float = Field(ge=0, allow_inf_nan=False)
+    temperature: Positive
+
+    @model_validator(mode="after")
+    def _groups(self) -> "Online":
+        if self.texts % self.group:
+            raise ValueError(f"{self.texts} texts are no groups of {self.group}; make texts a multiple of that")
+        return self
+
+
 class Profile(Strict):
     """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
 
@@ -132,6 +150,7 @@ class Profile(Strict):
     sampling: Sampling
     samples_per_prompt: Whole
     capstone: Capstone
+    online: Online
 
     @model_validator(mode="after")
     def _agree(self) -> "Profile":

@@ -127,7 +127,9 @@ def test_a_training_goes_on_from_its_checkpoint(tiny_model, tokenizer, tmp_path)
     assert trainer.state.global_step == 3 and [one["step"] for one in diary.rows] == [2] * 4
 
 
-@pytest.mark.parametrize("changes, told", [({"texts": 6}, "no groups of 4"), ({"group": 1}, "online.group")])
+@pytest.mark.parametrize(
+    "changes, told", [({"texts": 6}, "make it a multiple of group, 4"), ({"group": 1}, "online.group")]
+)
 def test_texts_that_make_no_groups_are_refused_in_one_sentence(changes, told):
     profile = load_profile("embedded")
     with pytest.raises(SettingsError, match=told):

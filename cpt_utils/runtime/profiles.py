@@ -99,12 +99,6 @@ class Online(Strict):
     kl: float = Field(ge=0, allow_inf_nan=False)
     temperature: Positive
 
-    @model_validator(mode="after")
-    def _groups(self) -> "Online":
-        if self.texts % self.group:
-            raise ValueError(f"{self.texts} texts are no groups of {self.group}; make texts a multiple of that")
-        return self
-
 
 class Profile(Strict):
     """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
@@ -165,6 +159,8 @@ class Profile(Strict):
             )
         if not any(self.loss.values()):
             raise ValueError("loss has no weight above 0, which trains nothing; raise one")
+        if self.online.texts % self.online.group:
+            raise ValueError(f"online.texts is {self.online.texts}; make it a multiple of group, {self.online.group}")
         if self.max_steps == 0:
             raise ValueError("max_steps is 0, which trains nothing; write -1 for whole epochs")
         return self

@@ -71,9 +71,10 @@ def parting(reward, other, window: int = 5, least: float = 0.1) -> int | None:
     what rises there pleases the judge that pays, and no other.
     """
     gap = smooth(reward, window) - smooth(other, window)
-    start = gap[: max(1, window)].mean()
-    apart = gap - start > least
-    if len(apart) == 0 or not apart[-1]:
+    if not len(gap):
+        return None
+    apart = gap - gap[:window].mean() > least
+    if not apart[-1]:
         return None
     together = np.flatnonzero(~apart)
     return int(together[-1] + 1) if len(together) else 0

@@ -103,17 +103,28 @@ def test_a_rollout_is_the_policys_own_text_up_to_its_end(tiny_model, tokenizer, 
     assert online.up_to_end([5, 2, 7, 2], [2]) == [5, 2] and online.up_to_end([5, 7], [2]) == [5, 7]
 
 
-def test_what_pays_becomes_more_frequent(tiny_model, tokenizer, tmp_path):
-    """A reward for one letter: after some steps there is more of it."""
+@torch.no_grad()
+def logp(model, prompt, answer):
+    """Of an answer behind its prompt, in nats."""
+    ids = torch.tensor([prompt + answer])
+    logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+    return logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None]).sum().item()
 
-    def letters(rows):
-        return [min(1.0, one["response"].count("e") / 6) for one in rows]
 
-    told = {"steps": 40, "texts": 16, "group": 8, "learning_rate": 2e-2}
-    trainer, diary = trained(tiny_model, tokenizer, tmp_path, letters, **told)
+def test_what_pays_more_than_its_neighbours_becomes_more_likely(tiny_model, tokenizer, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(online, "rollout", lambda *told, own=online.rollout: written.append(own(*told)) or written[-1])
+    rewards = [0.9, 0.1, 0.5, 0.5]  # one group with a winner, and one of equals
+    told = {"steps": 1, "learning_rate": 1e-2}
+    trainer, _ = trained(tiny_model, tokenizer, tmp_path, lambda rows: rewards, **told)
     trainer.train()
-    curve = diary.curve()
-    assert curve[-5:].mean() > curve[:5].mean() + 0.1
+    model, changes = trainer.model.eval(), []
+    for prompt, answer in zip(written[0]["prompt_ids"], written[0]["completion_ids"]):
+        with model.disable_adapter():
+            before = logp(model, prompt, answer)
+        changes.append(logp(model, prompt, answer) - before)
+    assert changes[0] > 0.01 > -0.01 > changes[1]
+    assert changes[0] > max(changes[2:]) and changes[1] < min(changes[2:])
 
 
 def test_a_training_goes_on_from_its_checkpoint(tiny_model, tokenizer, tmp_path):

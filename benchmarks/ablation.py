@@ -10,7 +10,7 @@ import statistics
 from functools import cache
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import add, keep, keep_texts, kept_texts, result, side_by_side, so_far
+from benchmarks.measured import kept_texts, result, resume, so_far
 from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
@@ -190,25 +190,12 @@ def assemble() -> dict:
     }
 
 
-def take_texts(found) -> list[dict]:
-    """The rows that a unit's result holds under "written", however deep; they are taken out of it."""
-    if isinstance(found, list):
-        return [row for part in found for row in take_texts(part)]
-    return found.pop("written", []) + take_texts(list(found.values())) if isinstance(found, dict) else []
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", help="units whose name begins with this, then stop")
     options = parser.parse_args()
-    missing = [name for name in units() if name not in all_kept() and name.startswith(options.only or "")]
-    for name, found in side_by_side(run, missing, options.workers):
-        keep_texts("ablation", name, take_texts(found))
-        add("ablation_units", name, found)
-    all_kept.cache_clear()
-    if set(units()) <= set(all_kept()):
-        keep("ablation", assemble())
+    resume("ablation", list(units()), run, assemble, options.workers, options.only or "")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,14 @@ def answers(model, tasks: list[Task], profile: Profile, samples: int = 1) -> lis
 
 def written(trainer, name: str, rubrics: list[str], seed: int, samples: int = 1) -> list[Response]:
     """What the trained model writes on the held-out prompts, after its adapter is saved under `name`."""
+    return answers(kept_model(trainer, name), evaluation_tasks(PROMPTS, rubrics), settings(seed), samples)
+
+
+def kept_model(trainer, name: str):
+    """The trained model as it writes, after its adapter is saved under `name`."""
     place = FOLDER / name.replace(" ", "_").replace(",", "")
     save_adapter(trainer.model, place, hub_name(settings()))
-    return answers(tuned_model(place), evaluation_tasks(PROMPTS, rubrics), settings(seed), samples)
+    return tuned_model(place)
 
 
 def scored(rows: list[Response], base) -> dict:

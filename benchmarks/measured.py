@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from cpt_utils.runtime import files, machine
@@ -60,7 +61,13 @@ def kept_texts(name: str, of: str) -> list[dict]:
 
 
 def side_by_side(function, names: list[str], workers: int = 2):
-    """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed."""
+    """Yield (name, function(name)) as they end, each in a process of its own; exit at the end if some failed.
+
+    Without any workers they run one after another in this process, which is quicker where each takes little.
+    """
+    if not workers:
+        yield from ((name, function(name)) for name in names)
+        return
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     if workers > 1:  # idle OpenMP threads that spin would slow the other process manyfold; alone, they are faster
         os.environ["OMP_WAIT_POLICY"] = "passive"
@@ -76,3 +83,24 @@ def side_by_side(function, names: list[str], workers: int = 2):
                 yield work[job], job.result()
     if failed:
         sys.exit(f"{failed} of {len(names)} failed; the others are kept: run it again.")
+
+
+def take_texts(found) -> list[dict]:
+    """The rows that a unit's result holds under "written", however deep; they are taken out of it."""
+    if isinstance(found, list):
+        return [row for part in found for row in take_texts(part)]
+    return found.pop("written", []) + take_texts(list(found.values())) if isinstance(found, dict) else []
+
+
+def resume(name: str, planned: list[str], run: Callable, assemble: Callable, workers: int = 2, only: str = "") -> None:
+    """Run those planned units whose name begins with `only` and which were not run yet, then assemble all of them.
+
+    What a unit came to is kept at once in benchmarks/results/`name`_units.json, its texts in `name`.jsonl.xz beside it.
+    When all planned ones are there, `assemble()` is written to `name`.json.
+    """
+    missing = [unit for unit in planned if unit not in so_far(f"{name}_units") and unit.startswith(only)]
+    for unit, found in side_by_side(run, missing, workers):
+        keep_texts(name, unit, take_texts(found))
+        add(f"{name}_units", unit, found)
+    if set(planned) <= set(so_far(f"{name}_units")):
+        keep(name, assemble())

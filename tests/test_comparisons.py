@@ -118,7 +118,7 @@ def test_every_measurement_is_committed_with_its_versions():
 
 
 def test_texts_are_taken_out_of_what_a_unit_found():
-    from benchmarks.ablation import take_texts
+    from benchmarks.measured import take_texts
 
     found = {"runs": [{"texts": 2, "written": [1, 2]}, {"written": [3]}], "curve": {"rows": [4]}, "written": [5]}
     assert sorted(take_texts(found)) == [1, 2, 3, 5]

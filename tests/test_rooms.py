@@ -43,6 +43,8 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "training",
     "experiment",
     "overall",
+    "rewards",
+    "online",
     "evaluation",
     "released",
     "shift",
@@ -65,7 +67,7 @@ MAY_IMPORT = {  # room: rooms, or single modules of rooms
     "__main__": ["commands", "runtime"],
     "cpt_utils": [],
 }
-ALSO = {"training": ["fast"]}  # its loss is computed from packed rows
+ALSO = {"training": ["fast"], "online": ["fast"]}  # packed rows; texts that a policy writes for itself
 LIGHT = {"runtime": {"yaml", "pydantic"}}  # what a room may import on top, beside the standard library
 
 

@@ -89,6 +89,18 @@ class Capstone(Strict):
     settings: Annotated[dict[str, Any], AfterValidator(_changes)]
 
 
+class Online(Strict):
+    """Notebook 07: a step writes `texts`, `group` of them to each prompt; `kl` weighs the divergence from the start."""
+
+    steps: Whole
+    texts: Whole
+    group: int = Field(ge=2)
+    new_tokens: Whole
+    learning_rate: Positive
+    kl: float = Field(ge=0, allow_inf_nan=False)
+    temperature: Positive
+
+
 class Profile(Strict):
     """The settings of data/profiles.yaml; none changes, and `replace` gives a copy with others."""
 
@@ -135,6 +147,7 @@ class Profile(Strict):
     sampling: Sampling
     samples_per_prompt: Whole
     capstone: Capstone
+    online: Online
 
     @model_validator(mode="after")
     def _agree(self) -> "Profile":
@@ -149,6 +162,8 @@ class Profile(Strict):
             )
         if not any(self.loss.values()):
             raise ValueError("loss has no weight above 0, which trains nothing; raise one")
+        if self.online.texts % self.online.group:
+            raise ValueError(f"online.texts is {self.online.texts}; make it a multiple of group, {self.online.group}")
         if self.max_steps == 0:
             raise ValueError("max_steps is 0, which trains nothing; write -1 for whole epochs")
         return self

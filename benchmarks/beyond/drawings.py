@@ -1,0 +1,180 @@
+"""The measurements of this folder as figures, each titled with its finding."""
+
+import numpy as np
+
+from benchmarks.drawings import SECOND, SHORT
+from cpt_utils.charts import RUBRIC_COLOURS
+from cpt_utils.plotting import BASE, LABELS, TUNED, figure
+
+UNTUNED_LINES = {"base": (BASE, "untuned"), "base, 3 examples": ("black", "untuned, 3 examples")}
+
+
+def draw_unseen(found: dict):
+    """Rho, by two judges, and overall under rubrics that were not trained, against the number of small rubrics."""
+    fig, axes = figure(1, 2, width=10, height=3.6)
+    counts = sorted(found["held_out"], key=int)
+    x = [int(count) for count in counts]
+    plot_span(axes[0], x, [span(found["held_out"][count], "spearman_rho") for count in counts], TUNED, "series' judge")
+    meaning = [(found["held_out"][count]["meaning_rho"], found["held_out"][count]["meaning_ci95"]) for count in counts]
+    plot_span(axes[0], np.array(x) + 0.3, meaning, SECOND, "judge of meaning")
+    plot_span(axes[1], x, [span(found["held_out"][count], "overall") for count in counts], TUNED, "held-out rubrics")
+    for axis, metric in zip(axes, ("spearman_rho", "overall")):
+        plot_span(axis, x, [span(found["trained"][count], metric) for count in counts], SHORT, "trained rubrics")
+        for way, (colour, label) in UNTUNED_LINES.items():
+            mean, interval = span(found["untuned"][way], metric)
+            axis.axhline(mean, color=colour, linestyle="--", linewidth=1, label=label)
+            if interval:
+                axis.axhspan(*interval, color=colour, alpha=0.08, linewidth=0)
+        axis.set(xlabel="small rubrics beside the two that are trained", xticks=x)
+    axes[0].set(title=finding_unseen(found), ylabel="Spearman's rho", ylim=(-0.25, 1))
+    axes[1].set(ylabel="overall (0 to 2)", ylim=(0, 2))
+    axes[0].legend(fontsize=8, loc="best")
+    axes[1].legend(fontsize=8, loc="best")
+    return fig
+
+
+def span(measured: dict, metric: str) -> tuple[float, list[float] | None]:
+    """A figure and its interval of 95%, None where there is none."""
+    return measured[metric], measured["ci95"].get(metric)
+
+
+def plot_span(axis, x, spans: list[tuple], colour: str, label: str) -> None:
+    """A line with its intervals."""
+    mean = np.array([value for value, _ in spans], float)
+    ends = np.array([interval or (value, value) for value, interval in spans], float)
+    axis.errorbar(x, mean, np.abs(ends.T - mean), fmt="o-", color=colour, capsize=3, label=label)
+
+
+def finding_unseen(found: dict) -> str:
+    """Whether the intervals of none and of the most small rubrics lie apart."""
+    counts = sorted(found["held_out"], key=int)
+    (none, before), (most, after) = (
+        span(found["held_out"][count], "spearman_rho") for count in (counts[0], counts[-1])
+    )
+    told = f"rho {none:.2f} without small rubrics, {most:.2f} with {counts[-1]}"
+    if before and after and after[0] > before[1]:
+        return f"New rubrics are followed better: {told}"
+    if before and after and after[1] < before[0]:
+        return f"New rubrics are followed worse: {told}"
+    return f"No clear change for new rubrics: {told}"
+
+
+WAY_COLOURS = {"prompting": BASE, "vector": SECOND, "cpt": TUNED}
+WAY_LABELS = {"prompting": "untuned, prompted", "vector": "untuned, steering vector", "cpt": "tuned (CPT)"}
+
+
+def draw_holds(found: dict):
+    """The gap between high and low by condition and way, with standard errors, and shares of right answers."""
+    fig, axes = figure(1, 2, width=11, height=4.6, width_ratios=[2, 1])
+    conditions = list(found["table"]["cpt"])
+    places = np.arange(len(conditions))[::-1]
+    for shift, (way, measured) in zip((0.22, 0.0, -0.22), found["table"].items()):
+        at = [(place, measured[name]["gap"]) for place, name in zip(places, conditions) if name in measured]
+        at = [(place, gap) for place, gap in at if gap]
+        errors = [gap[1] or 0 for _, gap in at]
+        means = [gap[0] for _, gap in at]
+        look = {"fmt": "o", "color": WAY_COLOURS[way], "capsize": 2, "label": WAY_LABELS[way]}
+        axes[0].errorbar(means, [place + shift for place, _ in at], xerr=errors, **look)
+    axes[0].axvline(0, color="black", linewidth=1)
+    axes[0].set(
+        yticks=places, yticklabels=conditions, xlabel="judged high minus low, points", title=finding_holds(found)
+    )
+    axes[0].legend(fontsize=8)
+    tests = list(found["lost"]["cpt"]["nothing asked"])
+    for number, (way, shares) in enumerate(found["lost"].items()):
+        asked = [name for name in shares if name != "nothing asked"]
+        for place, test in enumerate(tests):
+            x = place + 0.25 * (number - 1)
+            axes[1].bar(x, np.mean([shares[name][test] for name in asked]), width=0.22, color=WAY_COLOURS[way])
+            axes[1].plot(x, shares["nothing asked"][test], "k_", markersize=12)
+    axes[1].set(xticks=range(len(tests)), xticklabels=tests, ylim=(0, 1), ylabel="share right")
+    axes[1].set_title("styles asked for (line: none)")
+    return fig
+
+
+def finding_holds(found: dict) -> str:
+    """Where the tuned model keeps most and least of the gap that it has in the first turn."""
+    kept = {name: one["kept"] for name, one in found["table"]["cpt"].items() if one["kept"] is not None}
+    first = next(iter(kept), None)
+    others = {name: share for name, share in kept.items() if name != first}
+    if not others:
+        return "Nothing could be compared with the first turn"
+    least, most = min(others, key=others.get), max(others, key=others.get)
+    return f"Of its first turn's gap the tuned model keeps {others[least]:.0%} ({least}) to {others[most]:.0%} ({most})"
+
+
+def draw_two_styles(found: dict):
+    """For each way and pair the grid that was asked for as it was judged, and curves of single styles."""
+    pairs = list(next(iter(found["grids"].values())))
+    fig, axes = figure(len(pairs) + 1, len(found["grids"]), width=12, height=3 * (len(pairs) + 1), squeeze=False)
+    for column, (way, grids) in enumerate(found["grids"].items()):
+        for row, pair in enumerate(pairs):
+            draw_grid(axes[row][column], grids[pair], pair.split(" + "))
+        for rubric, curve in found["curves"][way].items():
+            asked = sorted(curve["by_amount"], key=int)
+            means = [np.nan if curve["by_amount"][at][0] is None else curve["by_amount"][at][0] for at in asked]
+            axes[-1][column].plot([int(at) for at in asked], means, "o-", markersize=3, color=RUBRIC_COLOURS[rubric])
+        axes[-1][column].plot([0, 100], [0, 100], "k--", linewidth=1)
+        axes[-1][column].set(xlabel="asked for", ylabel="judged", ylim=(-3, 103))
+        axes[0][column].set_title(way)
+    fig.suptitle(finding_two_styles(found), fontsize=11)
+    return fig
+
+
+def draw_grid(axis, grid: dict, pair: list[str]) -> None:
+    """Judged scores at the asked points; lines join points that differ in one amount by one step."""
+    at = {tuple(point["asked"]): [mean for mean, _ in point["judged"]] for point in grid["points"]}
+    steps = [sorted({asked[place] for asked in at}) for place in (0, 1)]
+    for place, colour in ((0, RUBRIC_COLOURS[pair[0]]), (1, RUBRIC_COLOURS[pair[1]])):
+        for fixed in steps[1 - place]:
+            line = [at[(step, fixed) if place == 0 else (fixed, step)] for step in steps[place]]
+            xy = np.array(line, float)  # what could not be read is None, and so nan
+            axis.plot(xy[:, 0], xy[:, 1], "-", color=colour, linewidth=1.2)
+            axis.plot(xy[-1, 0], xy[-1, 1], "o", color=colour, markersize=4)
+    axis.set(xlim=(-3, 103), ylim=(-3, 103), xlabel=LABELS[pair[0]], ylabel=LABELS[pair[1]])
+
+
+def finding_two_styles(found: dict) -> str:
+    """Of each way, what a point asked of one style does to it and to the other, on average."""
+    told = []
+    for way, grids in found["grids"].items():
+        slopes = [style for grid in grids.values() for style in grid["slopes"].values()]
+        if slopes:
+            own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
+            told.append(f"{way} {own:+.2f} and {other:+.2f}")
+    return "For one point asked, points judged of the style itself and of the other: " + "; ".join(told)
+
+
+JUDGE_LOOKS = {"reward": (TUNED, "what pays"), "meaning": (SECOND, "meaning"), "letters": ("black", "letters")}
+
+
+def draw_reward(found: dict):
+    """What pays and what looks on, by step, for each run; and held-out overall against seconds, beside DPO."""
+    runs = found["runs"]
+    fig, axes = figure(2, len(runs), width=3 * len(runs), height=6, squeeze=False)
+    for column, (name, one) in enumerate(runs.items()):
+        for judge, curve in one["curves"].items():
+            colour, label = JUDGE_LOOKS[judge]
+            axes[0][column].plot(curve, color=colour, label=label)
+        if one["parting"] is not None:
+            axes[0][column].axvline(one["parting"], color="black", linestyle=":", linewidth=1)
+        axes[0][column].set(title=name, xlabel="step", ylim=(0, 1))
+        for points, colour, label in ((one["points"], TUNED, "GRPO"), (found["mirrored DPO"]["points"], SHORT, "DPO")):
+            read = [(point["seconds"], point["overall"]) for point in points if point.get("overall") is not None]
+            if read:
+                axes[1][column].plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
+        axes[1][column].set(xlabel="seconds of training", ylim=(0, 2))
+    axes[0][0].set_ylabel("near the target (0 to 1)")
+    axes[1][0].set_ylabel("held out: overall (0 to 2)")
+    axes[0][0].legend(fontsize=8)
+    axes[1][0].legend(fontsize=8)
+    fig.suptitle(finding_reward(found), fontsize=11)
+    return fig
+
+
+def finding_reward(found: dict) -> str:
+    """Where each run's reward leaves the judge that is not paid by."""
+    told = []
+    for name, one in found["runs"].items():
+        told.append(f"{name}: " + ("no parting" if one["parting"] is None else f"step {one['parting']}"))
+    return "Where the reward leaves a judge that does not pay: " + "; ".join(told)

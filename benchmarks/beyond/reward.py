@@ -1,0 +1,217 @@
+"""The rubric as a reward: what online reinforcement learning (TRL's GRPOTrainer) makes of it. `make reward`.
+
+One judge pays (style measures), from the untuned model and from the tuned one; then what should keep the model honest:
+KL, the harmonic reward, and two judges of which the lower counts. Two judges that are not paid by look on, and every
+WATCH steps the model writes on held-out prompts. Mirrored DPO stands beside it, watched in the same way, so that both
+can be read at equal time. Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from transformers import TrainerCallback, set_seed
+
+from benchmarks.answers import base_model, options
+from benchmarks.beyond.drawings import draw_reward
+from benchmarks.beyond.running import hardware_of, run
+from benchmarks.measured import kept_texts, so_far
+from benchmarks.second_judge import ngram_judge
+from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
+from cpt_utils.checkpoints import last_checkpoint
+from cpt_utils.evaluation import answer_tasks, evaluation_tasks, rank_metrics
+from cpt_utils.judging import embedded_judge, judge_rows
+from cpt_utils.models.adapters import find_adapter
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.models.loading import load_chat_model, load_student
+from cpt_utils.models.logps import with_reference
+from cpt_utils.online import Diary, online_trainer
+from cpt_utils.overall import with_sense
+from cpt_utils.pairs import rows_for
+from cpt_utils.prompts import load_prompts
+from cpt_utils.rewards import Reward, harmonic, least_of, nearness, parting, smooth
+from cpt_utils.runtime import files
+
+NAME = "reward"
+RUNS = {  # who starts, what pays, the weight of KL
+    "untuned, one judge": ("base", "one judge", 0.0),
+    "tuned, one judge": ("cpt", "one judge", 0.0),
+    "untuned, harmonic": ("base", "harmonic", 0.0),
+    "untuned, two judges": ("base", "two judges", 0.0),
+    "untuned, KL": ("base", "one judge", 0.05),
+}
+DPO = "mirrored DPO"
+SIZES = {
+    False: {"online": {"steps": 500}, "watch": 50, "prompts": PROMPTS[:6], "rubrics": RUBRICS, "dpo": -1},
+    True: {
+        "online": {"steps": 2, "texts": 4, "group": 2, "new_tokens": 6},
+        "watch": 2,
+        "prompts": PROMPTS[:1],
+        "rubrics": RUBRICS[:1],
+        "dpo": 2,
+    },
+}
+WINDOW = 10
+"""Steps over which curves are smoothed."""
+
+
+def units(tiny: bool) -> dict[str, tuple]:
+    """Name -> (function, its arguments)."""
+    return {DPO: (mirrored_dpo, tiny)} | {name: (online, name, tiny) for name in RUNS}
+
+
+def online_settings(size: dict) -> dict:
+    """The profile's settings of online training with those of the size."""
+    return settings().online.model_dump() | size["online"]
+
+
+def paying(what: str, base: ChatModel) -> Reward:
+    """The reward of a run, by its name."""
+    style = embedded_judge("style")
+    if what == "harmonic":
+        return harmonic(style, base)
+    one = nearness(style)
+    return least_of(one, nearness(embedded_judge("meaning"))) if what == "two judges" else one
+
+
+def looking_on() -> dict[str, Reward]:
+    """The judges that are not paid by: sentence embeddings (unless two judges pay) and runs of letters."""
+    return {"meaning": nearness(embedded_judge("meaning")), "letters": nearness(ngram_judge())}
+
+
+class Watch(TrainerCallback):
+    """Held-out texts of the model as it is, every so many steps; what that takes is no time of the training."""
+
+    def __init__(self, base: ChatModel, tokenizer, size: dict, every: int, diary: Diary):
+        self.base, self.tokenizer, self.size, self.every, self.diary = base, tokenizer, size, every, diary
+        self.new_tokens = online_settings(size)["new_tokens"]
+        self.points: list[dict] = []
+
+    def on_train_begin(self, args, state, control, model=None, **kwargs):
+        if not self.points:
+            self.look(state.global_step, model)
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            self.look(state.global_step, model)
+        if state.global_step % args.save_steps == 0:  # before the checkpoint, so that one never lacks its diary
+            self.keep(diary_of(Path(args.output_dir), state.global_step))
+
+    def look(self, step: int, model) -> None:
+        """Add a point: held-out figures at this step, after so many seconds of training."""
+        began, training = time.monotonic(), model.training
+        model.eval()
+        tasks = evaluation_tasks(self.size["prompts"], self.size["rubrics"])
+        told = options(settings()) | {"max_new_tokens": self.new_tokens}
+        rows = answer_tasks(ChatModel(model, self.tokenizer, ""), tasks, embedded_judge("style"), **told)
+        model.train(training)
+        self.points.append({"step": step, "seconds": began - self.diary.started} | held_out(rows, self.base))
+        self.diary.started += time.monotonic() - began
+
+    def keep(self, place: Path) -> None:
+        told = {"rows": self.diary.rows, "points": self.points, "seconds": time.monotonic() - self.diary.started}
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.write_whole(place, json.dumps(told))
+
+    def take_up(self, place: Path) -> None:
+        """Go on where `keep` was."""
+        told = json.loads(place.read_text("utf-8"))
+        self.diary.rows, self.points = told["rows"], told["points"]
+        self.diary.started = time.monotonic() - told["seconds"]
+
+
+def diary_of(folder: Path, step: int) -> Path:
+    return folder / f"diary-{step}.json"
+
+
+def held_out(rows: list[dict], base: ChatModel) -> dict[str, float]:
+    """Overall with its parts and rho by the judge that pays, and rho by the others."""
+    rows = with_sense(rows, base, FOLDER)
+    read = [row for row in rows if row["score"] is not None]
+    found = rank_metrics(read) if read else {}
+    for name, judge in {"meaning": embedded_judge("meaning"), "letters": ngram_judge()}.items():
+        judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
+        bare = [{key: row[key] for key in ("target", "score", "degenerate")} for row in judged]
+        found[f"{name}_rho"] = rank_metrics(bare)["spearman_rho"] if bare else float("nan")
+    return found | {"degenerate_rate": float(np.mean([row["degenerate"] for row in rows]))}
+
+
+def online(name: str, tiny: bool) -> dict:
+    """One run: its texts with all rewards, and the held-out points. It goes on from its last checkpoint."""
+    start, what, kl = RUNS[name]
+    size, told = SIZES[tiny], online_settings(SIZES[tiny]) | {"kl": kl}
+    profile = settings().replace(save_steps=1 if tiny else 50, online=told)
+    folder = FOLDER / ("tiny" if tiny else "") / "online" / files.json_hash([name, told], 12)
+    adapter = find_adapter(profile)[0] if start == "cpt" else None
+    set_seed(profile.seed)
+    student, base = load_chat_model(profile, adapter) if adapter else load_student(profile), base_model()
+    prompts = [prompt["prompt"] for prompt in load_prompts(heldout=False)][: 2 if tiny else None]
+    diary = Diary(paying(what, base), looking_on())
+    watch = Watch(base, student.tokenizer, size, size["watch"], diary)
+    trainer = online_trainer(student, profile, evaluation_tasks(prompts, size["rubrics"]), diary, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if last := last_checkpoint(folder):
+        watch.take_up(diary_of(folder, int(last.rpartition("-")[2])))
+    trainer.add_callback(watch)
+    trainer.train(resume_from_checkpoint=last)
+    return {"points": watch.points, "steps": told["steps"], "kl": kl, "written": diary.rows}
+
+
+def mirrored_dpo(tiny: bool) -> dict:
+    """The recipe of notebook 04, watched in the same way: the held-out points."""
+    size = SIZES[tiny]
+    profile = settings().replace(max_steps=size["dpo"], eval_steps=10_000, save_steps=10_000)
+    rows = rows_for(profile, "train")[: 16 if tiny else None]
+    student = load_student(profile)
+    trainer = trainer_of(profile, with_reference(student, rows, profile), rows[:2])
+    watch = Watch(base_model(), student.tokenizer, size, 2 if tiny else 20, Diary(lambda rows: []))
+    trainer.add_callback(watch)
+    trainer.train()
+    return {"points": watch.points, "steps": trainer.state.global_step}
+
+
+def at_time(points: list[dict], seconds: float) -> dict:
+    """The last point that was reached within so many seconds of training."""
+    return [point for point in points if point["seconds"] <= seconds + 1e-6][-1]
+
+
+def curves_of(rows: list[dict]) -> dict[str, list[float]]:
+    """Means by step of the reward and of the judges that look on."""
+    names = ("reward", *(name for name in ("meaning", "letters") if name in rows[0]))
+    steps = sorted({row["step"] for row in rows})
+    places = {step: [row for row in rows if row["step"] == step] for step in steps}
+    return {name: [float(np.mean([row[name] for row in places[step]])) for step in steps] for name in names}
+
+
+def telling(rows: list[dict], step: int, other: str, count: int = 4) -> list[dict]:
+    """Texts near a step whose reward is furthest above what another judge gives."""
+    near = [row for row in rows if abs(row["step"] - step) <= WINDOW]
+    best = sorted(near, key=lambda row: row[other] - row["reward"])[:count]
+    return [
+        {key: row[key] for key in ("step", "prompt", "rubric", "target", "response", "reward", other)} for row in best
+    ]
+
+
+def assemble(planned: list[str]) -> dict:
+    """Curves, where reward and unpaid judge part, the texts there, and held-out figures at the time that DPO took."""
+    kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items()}
+    seconds, runs = kept[DPO]["points"][-1]["seconds"], {}
+    for name in (unit for unit in planned if unit != DPO):
+        rows, points = kept_texts(NAME, name), kept[name]["points"]
+        curves, other = curves_of(rows), "letters"
+        moment = parting(curves["reward"], curves[other], WINDOW)
+        runs[name] = {
+            "curves": {judge: smooth(curve, WINDOW).tolist() for judge, curve in curves.items()},
+            "parting": moment,
+            "texts": telling(rows, len(curves["reward"]) - 1 if moment is None else moment, other),
+            "points": points,
+            "at_equal_time": at_time(points, seconds),
+            "seconds_a_step": points[-1]["seconds"] / max(1, kept[name]["steps"]),
+        }
+    how = f"make reward; curves smoothed over {WINDOW} steps; held-out points; equal time: what mirrored DPO took"
+    return {"how": how, "hardware": hardware_of(NAME), "runs": runs, DPO: kept[DPO] | {"seconds": seconds}}
+
+
+if __name__ == "__main__":
+    run(NAME, "benchmarks.beyond.reward", assemble, draw_reward)

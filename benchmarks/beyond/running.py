@@ -1,0 +1,49 @@
+"""How the measurements of this folder run: unit by unit, each in its own process, in the full or a tiny size."""
+
+import argparse
+import importlib
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks import measured
+from benchmarks.trainings import FOLDER
+from cpt_utils import runtime
+
+TINY = FOLDER / "tiny"
+"""Where a run of tiny size leaves its results: it only shows that the steps work."""
+
+
+def run_unit(module: str, tiny: bool, unit: str) -> dict:
+    """What a unit of a module comes to; `units(tiny)` there says {name: (function, its arguments)}."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    runtime.start("embedded")
+    function, *arguments = importlib.import_module(module).units(tiny)[unit]
+    return function(*arguments)
+
+
+def run(name: str, module: str, assemble: Callable, draw: Callable, arguments: list[str] | None = None) -> None:
+    """Measure what is missing of a module's units and, when none is, write benchmarks/results/`name`.json and .png.
+
+    `assemble(planned units)` gives what the file holds, `draw` its figure.
+    """
+    parser = argparse.ArgumentParser(prog=f"make {name.replace('_', '-')}")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", default="", help="units whose name begins with this, then stop")
+    parser.add_argument("--tiny", action="store_true", help=f"the smallest size, into {TINY.name}/ of the runs")
+    options = parser.parse_args(arguments)
+    if options.tiny:
+        TINY.mkdir(parents=True, exist_ok=True)
+        measured.RESULTS = TINY
+    planned = list(importlib.import_module(module).units(options.tiny))
+    job = partial(run_unit, module, options.tiny)
+    workers = 0 if options.tiny else options.workers
+    measured.resume(name, planned, job, partial(assemble, planned), workers, options.only)
+    if found := measured.so_far(name):
+        draw(found).savefig(measured.RESULTS / f"{name}.png")
+
+
+def hardware_of(name: str) -> str:
+    """Of all machines that measured a unit of it."""
+    return "; ".join(sorted({unit["hardware"] for unit in measured.so_far(f"{name}_units").values()}))

@@ -1,0 +1,179 @@
+"""Does a style hold: what is asked, how it is measured, and the three ways that answer."""
+
+import matplotlib
+import pytest
+
+from benchmarks import measured
+from benchmarks.beyond import drawings, holds, running, ways
+from cpt_utils.degenerate import readable
+from cpt_utils.prompts import load_prompts, system_prompt
+from cpt_utils.rubrics import shipped_rubrics
+
+matplotlib.use("agg")
+FULL = holds.SIZES[False]
+
+
+def test_what_is_asked_is_whole_and_was_not_trained():
+    kinds = holds.ASKED["requests"]
+    assert set(kinds) == {"e-mail", "list", "table", "code", "fact"}
+    assert {len(prompts) for prompts in kinds.values()} == {6}
+    told = [prompt for prompts in kinds.values() for prompt in prompts]
+    assert len(set(told)) == 30 and not set(told) & {prompt["prompt"] for prompt in load_prompts()}
+    assert set(holds.ASKED["german"]) == set(shipped_rubrics())
+    german = [text for sides in holds.ASKED["german"].values() for text in sides.values()]
+    assert len(set(german)) == 8 and not any(map(readable, german))
+
+
+def test_typing_errors_only_change_the_places_of_letters():
+    for rubric in shipped_rubrics():
+        text = system_prompt(rubric, "high")
+        wrong = ways.mistyped(text)
+        assert wrong == ways.mistyped(text) != text and sorted(wrong) == sorted(text)
+        changed = [one != other for one, other in zip(text.split(), wrong.split(), strict=True)]
+        assert 0.15 < sum(changed) / len(changed) < 0.7
+
+
+def test_a_gap_is_high_minus_low_of_one_prompt_and_rubric():
+    def row(prompt, rubric, target, score):
+        return {"prompt": prompt, "rubric": rubric, "target": target, "score": score}
+
+    rows = [row("a", "rococo", 10, 20.0), row("a", "rococo", 95, 60.0), row("a", "esoteric", 10, 30.0)]
+    rows += [row("a", "esoteric", 95, 10.0), row("b", "rococo", 10, 0.0), row("b", "rococo", 95, 50.0)]
+    found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)])
+    assert found["gap"] == pytest.approx([30.0, 20.0])  # prompts: (40 - 20) / 2 and 50
+    assert found["above"] == pytest.approx(2 / 3) and found["unread"] == 1
+    assert holds.gap_of([row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)])["gap"] is None
+
+
+@pytest.mark.parametrize(
+    "test, text, answer, right",
+    [
+        ("sum", "3 + 4 = 7.", "7", True),
+        ("sum", "The sum, dear reader, is Seven!", "7", True),
+        ("sum", "It is 17, or seventeen.", "7", False),
+        ("sum", "Fourteen", "14", True),
+        ("copy", "Here it is: The baker opens at six and closes at two!", holds.ASKED["copy"][3], True),
+        ("copy", "The baker opens at six and gently closes at two.", holds.ASKED["copy"][3], False),
+        ("language", "Die Hauptstadt von Italien ist Rom, und das weiß ich von der Schule.", "de", True),
+        ("language", "The capital of Italy is Rome, and that is what I know.", "de", False),
+        ("language", "La capitale de l'Italie est Rome, et elle est sur le Tibre.", "fr", True),
+        ("language", "La capital de Italia es Roma, y es una ciudad muy antigua.", "es", True),
+        ("language", "", "es", False),
+    ],
+)
+def test_what_is_lost_is_seen(test, text, answer, right):
+    assert holds.RIGHT[test](text, answer) is right
+
+
+def test_every_test_of_what_is_lost_has_its_answer():
+    asked = holds.tests(FULL)
+    counts = {name: len([one for one in asked if one["test"] == name]) for name in holds.RIGHT}
+    assert counts == {"sum": 23, "copy": 10, "language": 12}
+    for one in asked:
+        if one["test"] == "sum":
+            assert eval(one["say"].removeprefix("What is ").removesuffix("?")) == int(one["answer"])
+        if one["test"] == "copy":
+            assert holds.has_copy(one["say"], one["answer"])
+
+
+def test_a_conversation_goes_on_with_the_models_own_answers():
+    asked = []
+
+    def write(cases):
+        asked.append([[turn["role"] for turn in one["turns"]] for one in cases])
+        return [f"{one['rubric']} {one['target']} {one['prompt']}" for one in cases]
+
+    size = {"prompts": FULL["prompts"][:2], "rubrics": ["rococo", "esoteric"]}
+    rows = holds.turns("cpt", size, write)
+    assert [len(round_[0]) for round_ in asked] == [2, 4, 6, 8] and len(asked[0]) == 8
+    assert asked[3][0] == ["system", *["user", "assistant"] * 3, "user"]
+    fourth = [row for row in rows if row["condition"] == "fourth turn"]
+    assert len(fourth) == 8 and len(rows) == 24
+    first = fourth[0]
+    assert first["prompt"] == FULL["prompts"][3] == first["turns"][-1]["content"]
+    assert first["response"] == f"rococo 10 {FULL['prompts'][3]}"
+    assert first["turns"][2]["content"] == f"rococo 10 {FULL['prompts'][0]}"
+    assert {row["turns"][0]["content"] for row in fourth if row["rubric"] == "rococo"} == {
+        system_prompt("rococo", "low"),
+        system_prompt("rococo", "high"),
+    }
+
+
+def test_a_vector_is_not_asked_what_it_cannot_read():
+    asked = {}
+    for way in ways.WAYS:
+        rows = holds.wordings(way, FULL, lambda cases: ["text"] * len(cases))
+        asked[way] = {row["condition"] for row in rows}
+    assert asked["vector"] == {"user: write plainly"} and len(asked["cpt"]) == 3
+    user = holds.wordings("vector", FULL, lambda cases: ["text"] * len(cases))[0]["turns"][-1]["content"]
+    assert user.startswith(FULL["prompts"][0]) and user.endswith("in simple words.")
+
+
+def test_of_a_long_text_the_last_third_is_judged():
+    rows = holds.at_length("cpt", FULL, lambda cases, new_tokens: [f"one two three {new_tokens} five six"] * len(cases))
+    assert {(row["response"], row["words"]) for row in rows} == {("five six", 6)}
+    assert holds.last_third("one") == "one" and holds.last_third("") == ""
+
+
+def test_a_vector_is_added_for_each_group_of_targets_without_the_system_turn(monkeypatch):
+    from contextlib import contextmanager
+
+    from cpt_utils.models.conversation import ChatModel
+    from cpt_utils.prompts import messages
+
+    heard, inside = [], []
+
+    class Vectors:
+        @contextmanager
+        def added(self, model, targets):
+            inside.append(targets)
+            yield
+            inside.pop()
+
+    def chat(model, turns, seed, **options):
+        heard.append((dict(inside[-1]) if inside else None, seed, turns))
+        return [turn[-1]["content"].upper() for turn in turns]
+
+    monkeypatch.setattr(ways, "chat", chat)
+    cases = [{"turns": messages(text, "be rococo"), "targets": targets} for text, targets in
+             (("a", {"rococo": 95}), ("b", {"rococo": 10}), ("c", {"rococo": 95}), ("d", {}))]  # fmt: skip
+    assert ways.say(ChatModel(None, None, ""), "vector", cases, Vectors(), seed=1) == ["A", "B", "C", "D"]
+    assert [targets for targets, *_ in heard] == [{"rococo": 95}, {"rococo": 10}, None]
+    assert len({seed for _, seed, _ in heard}) == 3 and len(heard[0][2]) == 2
+    assert not any(turn["role"] == "system" for _, _, turns in heard for one in turns for turn in one)
+    heard.clear()
+    ways.say(ChatModel(None, None, ""), "cpt", cases, seed=1)
+    assert len(heard) == 1 and heard[0][2][0][0]["content"] == "be rococo"
+
+
+def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    planned = holds.units(tiny=False)
+    assert len(planned) == 15
+    high = {"first turn": 60.0, "fourth turn": 40.0, "table": 20.0}
+    for unit in planned:
+        way, part = unit.split(", ")
+        rows = []
+        for name, score in high.items() if part == "turns" else ():
+            for prompt in ("one", "two"):
+                for target in (10, 95):
+                    judged = {"score": score if target == 95 else 20.0, "style": 50.0, "topic_rank": 1}
+                    row = {"condition": name, "prompt": prompt, "rubric": "rococo", "target": target}
+                    rows.append(row | judged | {"response": "A short text in plain words about one thing."})
+        measured.keep_texts("holds", unit, rows)
+        shares = {name: {"sum": 0.5, "copy": 0.2, "language": 0.0} for name in ("nothing asked", "rococo")}
+        measured.add("holds_units", unit, {"lost": shares} if part == "lost" else {"chosen": {"layer": 14}})
+    found = holds.assemble(list(planned))
+    assert found["table"]["cpt"]["fourth turn"]["kept"] == pytest.approx(0.5)
+    assert found["table"]["cpt"]["table"]["kept"] == pytest.approx(0.0)
+    assert found["lost"]["vector"]["rococo"]["sum"] == 0.5 and found["chosen"] == {"layer": 14}
+    fig = drawings.draw_holds(measured.files.rounded(found))
+    assert fig.axes[0].get_title("left").endswith("keeps 0% (table) to 50% (fourth turn)")
+
+
+@pytest.mark.slow
+def test_holds_runs_at_its_tiny_size(monkeypatch, tmp_path):
+    monkeypatch.setattr(running, "TINY", tmp_path)
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    running.run("holds", "benchmarks.beyond.holds", holds.assemble, drawings.draw_holds, ["--tiny"])
+    assert set(measured.so_far("holds")["table"]) == set(ways.WAYS) and (tmp_path / "holds.png").exists()

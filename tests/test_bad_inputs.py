@@ -20,7 +20,7 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.pairs import PairError, build_mirrored_pairs
 from cpt_utils.prompts import load_responses, system_prompt, teacher_messages
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import files, needs, profiles
 from cpt_utils.runtime.errors import (
     DataError,
     GenerationError,
@@ -798,11 +798,11 @@ SETTINGS = {
     "no key at all": (of(check_profile, {}), "'?'"),
     "the name alone": (of(check_profile, "embedded"), "no group of keys"),
     "a training too big for the GPU": (
-        of(profiles.check_memory, profiles.load_profile("paper").replace(student="phi4"), 15.0),
+        of(needs.check_memory, profiles.load_profile("paper").replace(student="phi4"), 15.0),
         ("phi4", "15 are free"),
     ),
     "weights too big without 4 bits": (
-        of(profiles.check_memory, profiles.load_profile("paper").replace(four_bit=False), 8.0),
+        of(needs.check_memory, profiles.load_profile("paper").replace(four_bit=False), 8.0),
         "four_bit=True",
     ),
     "4 bits without bitsandbytes": (
@@ -924,8 +924,8 @@ def test_notebooks_that_are_not_there(only, capsys):
 @pytest.mark.parametrize("name", ["embedded", "smoke", "t4", "paper"])
 def test_the_shipped_profiles_pass(name):
     whole = profiles.load_profile(name)
-    assert whole.replace(seed=1).seed == 1 and profiles.check_memory(whole, 24.0) > 1
-    assert profiles.check_memory(whole.replace(student="nobody/unknown"), 0.1) is None
+    assert whole.replace(seed=1).seed == 1 and needs.check_memory(whole, 24.0) > 1
+    assert needs.check_memory(whole.replace(student="nobody/unknown"), 0.1) is None
 
 
 def test_a_profile_changes_only_by_a_checked_copy(monkeypatch, tmp_path):

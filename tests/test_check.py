@@ -20,7 +20,7 @@ from cpt_utils import __main__ as commands
 from cpt_utils.commands import check, cost, fit, gains, rates, series, workload
 from cpt_utils.fast import switch, weights
 from cpt_utils.models import embedded
-from cpt_utils.runtime import files, machine, packages, profiles
+from cpt_utils.runtime import files, machine, needs, packages, profiles
 from cpt_utils.runtime.errors import SettingsError
 
 TINY = {
@@ -479,7 +479,7 @@ def test_a_gpu_runs_the_profiles_that_fit_its_memory(monkeypatch, look):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(machine, "number_type", lambda: "float16")
     monkeypatch.setattr(machine, "free_memory_gib", lambda: 80.0)
-    monkeypatch.setattr(profiles, "check_four_bit", lambda profile: None)
+    monkeypatch.setattr(needs, "check_four_bit", lambda profile: None)
     said, missing = minute_lines(check.Look(speeds={"training": 1e13, "writing": 1e13}), monkeypatch)
     assert "not here" not in said and not missing
     numbers = [float(word) for line in said.splitlines() if line.startswith("  t4") for word in line.split()[1:]]

@@ -74,7 +74,7 @@ def test_so_do_the_other_faults_that_were_foreseen(shown, code):
     "code, kind",
     [
         ("from cpt_utils.prompts import messages\nmessages()", "TypeError"),
-        ("from cpt_utils.runtime.profiles import check_memory\ncheck_memory({}, 1)", "AttributeError"),
+        ("from cpt_utils.runtime.needs import check_memory\ncheck_memory({}, 1)", "AttributeError"),
         ("raise ValueError('mine')", "ValueError"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 
 from cpt_utils import runtime
 from cpt_utils.fast import attention, cache, decoding, output_layer, packing, switch, weights
-from cpt_utils.runtime import files, machine, profiles
+from cpt_utils.runtime import files, machine, needs, profiles
 from cpt_utils.runtime.errors import SettingsError
 
 OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -244,7 +244,7 @@ def start_says(capsys, profile="embedded", **changes):
 
 
 def test_little_memory_is_said_in_one_sentence_at_the_start(free_memory, capsys):
-    measured = profiles.measured_memory(profiles.load_profile("embedded"))
+    measured = needs.measured_memory(profiles.load_profile("embedded"))
     assert 1 < measured < 8
     free_memory(measured + 0.1)
     assert start_says(capsys) == []

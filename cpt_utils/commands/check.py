@@ -132,7 +132,8 @@ def processor(look: Look) -> Lines:
 
 def memory(look: Look) -> Lines:
     from cpt_utils.runtime import machine
-    from cpt_utils.runtime.profiles import load_profile, measured_memory
+    from cpt_utils.runtime.needs import measured_memory
+    from cpt_utils.runtime.profiles import load_profile
 
     total, free = machine.total_memory_gib(), machine.free_memory_gib()
     need = measured_memory(load_profile("embedded"))

@@ -19,7 +19,7 @@ from cpt_utils import runtime
 from cpt_utils.commands import rates
 from cpt_utils.commands.workload import KINDS, TIMINGS, pass_flops, recorded, weights, work
 from cpt_utils.prompts import load_responses
-from cpt_utils.runtime import files, machine, profiles
+from cpt_utils.runtime import files, machine, needs, profiles
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.durations import minutes
 from cpt_utils.runtime.errors import SettingsError
@@ -125,8 +125,8 @@ def why_not(profile: Profile, free: float) -> str:
     if machine.device() != "cuda":
         return "it needs a CUDA GPU"
     try:
-        profiles.check_four_bit(profile)
-        profiles.check_memory(profile, free)
+        needs.check_four_bit(profile)
+        needs.check_memory(profile, free)
     except SettingsError as error:
         return str(error).rstrip(".")
     return ""

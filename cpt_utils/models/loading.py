@@ -11,7 +11,8 @@ from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
 from cpt_utils.runtime.catalogue import find_model, weight_bytes
 from cpt_utils.runtime.errors import ModelError
-from cpt_utils.runtime.profiles import Profile, check_four_bit
+from cpt_utils.runtime.needs import check_four_bit
+from cpt_utils.runtime.profiles import Profile
 
 SAFE = {"use_safetensors": True, "trust_remote_code": False}
 """No pickles, which can run anything, and no code that comes with the weights: neither is asked for."""

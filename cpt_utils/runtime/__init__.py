@@ -78,7 +78,7 @@ def _one_line(profile: "Profile") -> str:
 
 def tell_of_memory(profile: "Profile") -> None:
     """Say what a training on a GPU needs, and where memory is likely too small; other steps need less."""
-    from cpt_utils.runtime.profiles import check_memory, measured_memory
+    from cpt_utils.runtime.needs import check_memory, measured_memory
 
     free = machine.free_memory_gib()
     if machine.device() != "cuda":

@@ -15,7 +15,7 @@ from packaging.version import Version
 from cpt_utils.runtime.files import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-EXTRAS = ("run", "lab", "test", "gpu")
+EXTRAS = ("run", "lab", "site", "test", "gpu")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "macos", "windows")
 PINS = {

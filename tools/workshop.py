@@ -9,7 +9,7 @@ from cpt_utils.commands.workload import recorded
 from cpt_utils.runtime.files import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
-SOLUTION = re.compile(r"<summary>Solution</summary>\s*(.*?)\s*</details>", re.S)
+FOLDED = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.S)
 HEADING = re.compile(r"^### (.+?) · .*?(\d+) minutes", re.M)
 
 NEAR = 3
@@ -32,13 +32,18 @@ def exercises() -> dict[str, dict]:
                 continue
             before, after = cells[max(0, place - NEAR) : place], cells[place + 1 : place + 1 + NEAR]
             task = next(filter(None, (HEADING.search(near.source) for near in reversed(before))), None)
-            answer = next(filter(None, (SOLUTION.search(near.source) for near in after)), None)
+            answer = next(filter(None, (solution(near.source) for near in after)), "")
             assert task and answer, (
                 f"{path.name}: {check[1]} has no heading with minutes before it, or no solution after"
             )
-            told = {"notebook": path.stem, "title": task[1], "minutes": int(task[2]), "solution": answer[1]}
+            told = {"notebook": path.stem, "title": task[1], "minutes": int(task[2]), "solution": answer}
             found[check[1]] = told
     return found
+
+
+def solution(source: str) -> str:
+    """What a cell has folded up, without its hint: the solution, and an answer to the open question."""
+    return "\n\n".join(body for summary, body in FOLDED.findall(source) if summary != "Hint")
 
 
 def seconds(number: str) -> float:

@@ -85,7 +85,7 @@ def written_wordings(teacher: Teacher, rubric: Rubric, folder) -> dict[str, Word
     prompts = ask("its system prompt", lambda _, name, target: summary_messages(rubric, target))
     again = ask("a paraphrase", lambda _, name, target: messages(f"{ASK}\n\n{prompts[target]}"))
     words = {target_name(target): {"prompt": said, "paraphrase": again[target]} for target, said in prompts.items()}
-    return checked(words, f"What {teacher.name} wrote for {rubric.name!r}")
+    return checked(words, f"What {teacher.name} wrote for {rubric.name!r} (BY_HAND takes better ones)")
 
 
 # ---------------------------------------------------------------- texts

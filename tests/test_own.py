@@ -195,6 +195,24 @@ def test_a_teacher_writes_the_system_prompts_that_nobody_gave_once(folder, mine,
     assert len(asked) == 6
 
 
+def test_a_teacher_that_cannot_write_them_is_told_with_the_way_out(folder, mine, monkeypatch):
+    teacher = Teacher("weak", lambda conversations: ["Sure!"] * len(conversations), remote=True)
+    monkeypatch.setattr(own, "_endpoint", lambda: teacher)
+    with pytest.raises(
+        PromptError, match="What weak wrote for 'diary' .BY_HAND takes better ones., mid: prompt: is the"
+    ):
+        own.settle_wordings(mine, None, {})
+    assert not (folder / f"diary{WORDINGS}").exists()
+
+
+def test_an_endpoint_without_a_model_is_told(folder, mine, monkeypatch):
+    monkeypatch.setenv("CPT_ENDPOINT", "http://localhost:1/v1")
+    with pytest.raises(SettingsError, match="CPT_MODEL is not: name the model that writes"):
+        own.attempts(None, mine)(1)
+    monkeypatch.setenv("CPT_MODEL", "large")
+    assert own.attempts(None, mine)(1).name == "large"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

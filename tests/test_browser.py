@@ -341,6 +341,7 @@ def test_small_screen(page, studio, picture):
     """At 1024 x 700, sliders and ranking stand side by side, and no field is cut."""
     page.set_viewport_size({"width": 1024, "height": 700})
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    studio.get_by_role("button", name="Edit Winding syntax").click()
     for theme in ("Light", "Dark"):
         page.evaluate("t => jupyterapp.commands.execute('apputils:change-theme', {theme: `JupyterLab ${t}`})", theme)
         page.wait_for_timeout(1000)
@@ -354,14 +355,16 @@ def test_small_screen(page, studio, picture):
 
 
 def cut_off(page) -> list[str]:
-    """Fields and buttons that reach out of their cell, or whose words do not fit."""
+    """Fields and buttons that reach out of their cell, or whose words do not fit (areas grow to 16 lines or so)."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.cpt-keys')].flatMap((root) => {
           const right = root.getBoundingClientRect().right + 1;
           const shown = [...root.querySelectorAll('input, textarea, select, button, .widget-readout')]
             .filter((one) => one.offsetParent);
           return shown.filter((one) => one.getBoundingClientRect().right > right
-            || (one.tagName === 'BUTTON' && one.scrollWidth > one.clientWidth + 1)).map((one) => one.outerHTML);
+            || (one.tagName === 'BUTTON' && one.scrollWidth > one.clientWidth + 1)
+            || (one.tagName === 'TEXTAREA' && one.scrollHeight > one.clientHeight + 1 && one.clientHeight < 180))
+            .map((one) => one.outerHTML);
         })"""
     )
 

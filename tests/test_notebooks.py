@@ -75,8 +75,8 @@ def test_committed_outputs_are_real(path):
 
 def test_committed_figures_are_those_of_the_notebooks():
     named = {n for p in NOTEBOOKS for n in re.findall(r'save\(fig, profile, \\"(\w+)\\"', p.read_text("utf-8"))}
-    readmes = {"method", "workbench", "desk"}
-    assert named and named == {f.stem for f in (ROOT / "figures").glob("*.png")} - readmes
+    readmes = {"method", "workbench", "desk"}  # drawn by tools
+    assert named and named | readmes == {f.stem for f in (ROOT / "figures").glob("*.png")}
 
 
 def execute_smoke(runs, variables, *choices):

@@ -22,16 +22,18 @@ from cpt_utils.widgets.controls import (
     weight_row,
 )
 from cpt_utils.widgets.live import SHIPPED, LiveViews
+from cpt_utils.widgets.starting import start_panel
 
 
-def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
-    """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
+def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None, teachers=()):
+    """A RubricStudio: widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
 
-    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
-    run's folder. No language model is used: each criterion is scored by the series' judge, by a style measure, or by
-    example texts, as the tab Scoring says.
+    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the run's.
+    `teachers`: Teachers or chat models that may write texts, draft rubrics and read criteria, beside the series' own
+    models. None is asked or loaded before its button is pressed.
     """
-    return RubricStudio(load_rubric(rubric), Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
+    folder = Path(folder) if folder else files.run_dir(profiles.load_profile("auto"))
+    return RubricStudio(load_rubric(rubric), folder, teachers)
 
 
 class RubricStudio(w.VBox):
@@ -40,10 +42,10 @@ class RubricStudio(w.VBox):
     `ways` says how its criteria are scored: AnchorJudge(studio.valid, studio.ways) is that judge, once all have one.
     """
 
-    def __init__(self, rubric: Rubric, folder: Path):
+    def __init__(self, rubric: Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: dict[Path, bytes | None] = {}  # files as this studio loaded or saved them: those it may replace
-        self._build()
+        self._build(teachers)
         editor = column(
             [
                 w.HTML("<b>Weights</b> (they always sum to 100)"),
@@ -59,18 +61,19 @@ class RubricStudio(w.VBox):
         super().__init__(
             [
                 row(self.source, self.undo, self.reset, self.file, self.save, self.load),
+                self.anew,
                 self.state,
                 row(editor, column([self.live], "440px", "1.3")),
             ]
         )
         self._open(rubric, rubric.name, ways_of(rubric))
-        self._list_files()
+        self.file.options = drafts.saved_rubrics(self.folder)
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
         return "The rubric studio opens here when you run this cell."
 
-    def _build(self) -> None:
+    def _build(self, teachers) -> None:
         """All widgets, in the order of the page."""
 
         def part(kind, **kw):
@@ -90,7 +93,8 @@ class RubricStudio(w.VBox):
         add = partial(self._edit, drafts.add_criterion)
         self.add = button("Add a criterion", "A new criterion of average weight", add)
 
-        self.live = LiveViews(self.folder, self._reweigh, self._scored)
+        self.live = LiveViews(self.folder, self._reweigh, self._scored, teachers)
+        self.anew = start_panel(self.live.models, self._begin)
         self.source.observe(self._pick_source, "value")
 
     def _fill(self) -> None:
@@ -135,9 +139,11 @@ class RubricStudio(w.VBox):
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
-            self._remember()
-            rubric = load_rubric(change["new"])
-            self._open(rubric, rubric.name, ways_of(rubric))
+            self._begin(load_rubric(change["new"]))
+
+    def _begin(self, rubric: Rubric) -> None:
+        self._remember()
+        self._open(rubric, rubric.name, ways_of(rubric))
 
     def _typed(self, path: tuple, value: str | list[str]) -> None:
         if self.quiet:
@@ -220,7 +226,7 @@ class RubricStudio(w.VBox):
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
         self.known[path] = drafts.text_of(path)
-        self._list_files()
+        self.file.options = drafts.saved_rubrics(self.folder)
         by = path.stem if self.folder == files.run_dir(profiles.load_profile("auto")) else str(path)
         words = f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
         self.state.value = views.status(words, "ok")
@@ -238,10 +244,6 @@ class RubricStudio(w.VBox):
         self._remember()
         self._open(rubric, path.name, ways)
         self.state.value = views.status(f"Loaded {path.name}.", "ok")
-
-    def _list_files(self) -> None:
-        names = sorted(path.name for path in self.folder.glob("*.y*ml"))
-        self.file.options = [name for name in names if not name.endswith(drafts.WAYS)]
 
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from replies import completion, serving
 
 from cpt_utils import agreement, charts, drafting, marks, own_texts
 from cpt_utils.anchors import AnchorJudge
@@ -21,7 +22,6 @@ from cpt_utils.ways import Counted, Read, from_data, to_data, ways_of
 from cpt_utils.widgets import drafts, states
 from cpt_utils.widgets.states import State
 from cpt_utils.widgets.suggesting import Suggestion, effect, suggestions
-from replies import completion, serving
 
 RUBRIC = load_rubric("rococo")
 NAMES = [criterion.name for criterion in RUBRIC.criteria]

@@ -6,6 +6,7 @@ import ipywidgets as w
 
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, load_responses, summary_messages, system_prompt, teacher_messages
+from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.ways import Way
@@ -31,6 +32,9 @@ HOW = (
 )
 UNSCORED = (
     "No score yet for {names}: say in the tab Scoring how to score it. Totals rest on {rests_on:g} of 100 points."
+)
+UNREAD = (
+    "Still to be read: {names}. Send the requests; until then the totals of these texts rest on the other criteria."
 )
 
 
@@ -70,6 +74,11 @@ def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict
     one = next(entry for entry in entries if entry["label"] == picked)
     lacking = [criterion.name for criterion in rubric.criteria if criterion.name not in ways]
     told = UNSCORED.format(names=", ".join(lacking), rests_on=one["rests_on"]) if lacking else ""
+    read = {name: way for name, way in ways.items() if isinstance(way, Reading)}
+    if waiting := [
+        f"{name} ({len(left)} texts)" for name, way in read.items() if (left := way.missing(texts.values()))
+    ]:
+        told += UNREAD.format(names=", ".join(waiting))
     return (
         "<div><b>All texts for this prompt</b></div>"
         + views.ranking(entries, picked)

@@ -278,11 +278,19 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
     turned = Rubric.checked(drafts.with_weights(RUBRIC.model_dump(), [0, 0, 0, 100, 0]))
     now = State("now", turned, ways | {NAMES[3]: Counted("commas", 20, 0)})
     rows = states.comparison(before, now, texts)
-    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert sorted(row["rank_before"] for row in rows) == [1, 2, 3, 4, 5, 6] and states.moved(rows) > 0
+    totals = [row["now"] for row in rows]
+    assert totals == sorted(totals, reverse=True) and states.moved(rows) > 0
+    assert [row["rank"] for row in rows] == [1 + sum(round(t, 1) > round(mine, 1) for t in totals) for mine in totals]
     assert all(row["before"] == before.score(row["text"]) and row["now"] == now.score(row["text"]) for row in rows)
+    nothing = states.comparison(State("empty", RUBRIC, {}), now, texts)
+    assert {row["rank_before"] for row in nothing} == {None} and states.moved(nothing) == 0
     page = states.comparison_view(before, now, {EVIL: EVIL} | texts)
-    assert "<script" not in page and f"{NAMES[0]}: weight 30 → 0" in page and "changed their rank" in page
+    assert (
+        "<script" not in page
+        and f"{NAMES[0]}: weight 30 → 0" in page
+        and "changed their rank" in page
+        and f"{NAMES[3]}: other scoring" in page
+    )
     assert states.moved(states.comparison(before, before, texts)) == 0
     assert states.keep_state(tmp_path, RUBRIC.model_dump(), now.ways) == "baseline.yaml"
     assert states.keep_state(tmp_path, turned.model_dump(), now.ways) == "baseline.yaml"  # in place of the older one

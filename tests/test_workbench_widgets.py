@@ -58,6 +58,11 @@ def studio(tmp_path, model):
     return rubric_studio("rococo", tmp_path, [model.teacher])
 
 
+def done(panel) -> bool:
+    """Whether nothing waits to be read, and nothing can be sent."""
+    return panel.work.go.layout.display == "none" and "All texts on view have been read" in panel.told.value
+
+
 def choose_read(studio, criterion: str) -> None:
     tab(studio, "Scoring")
     studio.live.scoring.criterion.value = criterion
@@ -87,16 +92,16 @@ def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, mode
     panel.work.go.click()
     panel.work.wait(30)
     assert len(model.asked) == 12 and "12 of 12 requests answered" in panel.work.state.value
-    assert panel.work.go.disabled and "Still to be read" not in studio.live.scores.value
+    assert done(panel) and "Still to be read" not in studio.live.scores.value
     assert "30 × 15%" in studio.live.scores.value
     # Another criterion's words, and weights: nothing new. Its own words: all of them.
     studio.criteria.children[0].children[3].value = "Lace, here and there."
     studio.weights.children[3].children[1].value = 70
-    assert panel.work.go.disabled
+    assert done(panel)
     studio.criteria.children[3].children[3].value = "It laughs at itself, now and then."
-    assert panel.work.go.description == "Send 12 requests" and not panel.work.go.disabled
+    assert panel.work.go.description == "Send 12 requests" and not done(panel)
     studio.undo.click()
-    assert panel.work.go.disabled
+    assert done(panel)
     studio.file.value = "mine"
     studio.save.click()
     assert read_ways(tmp_path / "mine.judge.yaml")[NAMES[3]] == Read("m")

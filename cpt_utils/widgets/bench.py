@@ -46,7 +46,7 @@ class BenchView(w.VBox):
         super().__init__(
             [
                 *(heads[0], self.file, self.bring),
-                *(heads[1], self.label, self.paste, self.add),
+                *(heads[1], self.label, self.paste, row(self.add)),
                 *(heads[2], self.writer, self.task, self.target, self.write, self.paper),
                 *(heads[3], self.told, self.list, row(self.aside)),
             ]

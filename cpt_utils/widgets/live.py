@@ -27,8 +27,8 @@ BOTH, RECORDED, MINE = "recorded and own", "recorded for this prompt", "own text
 TABS = ("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System", "Texts", "Compare")
 HOW = (
     "Totals weigh the scores of the criteria by your weights. A criterion is scored as the tab Scoring says; what is "
-    "written in descriptions and levels changes the prompts, not these scores. ✗ marks a degenerate text; ▲▼ show how "
-    "far a text moved from its rank at the start."
+    "written in descriptions and levels changes the prompts, and scores only where a chat model reads. ✗ marks a "
+    "degenerate text; ▲▼ show how far a text moved from its rank at the start."
 )
 UNSCORED = (
     "No score yet for {names}: say in the tab Scoring how to score it. Totals rest on {rests_on:g} of 100 points."
@@ -74,13 +74,12 @@ def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict
     one = next(entry for entry in entries if entry["label"] == picked)
     lacking = [criterion.name for criterion in rubric.criteria if criterion.name not in ways]
     told = UNSCORED.format(names=", ".join(lacking), rests_on=one["rests_on"]) if lacking else ""
-    read = {name: way for name, way in ways.items() if isinstance(way, Reading)}
-    if waiting := [
-        f"{name} ({len(left)} texts)" for name, way in read.items() if (left := way.missing(texts.values()))
-    ]:
-        told += UNREAD.format(names=", ".join(waiting))
+    waiting = {name: way.missing(texts.values()) for name, way in ways.items() if isinstance(way, Reading)}
+    if any(waiting.values()):
+        named = (f"{name} ({len(left)} texts)" for name, left in waiting.items() if left)
+        told = " ".join(filter(None, [told, UNREAD.format(names=", ".join(named))]))
     return (
-        "<div><b>All texts for this prompt</b></div>"
+        "<div><b>The texts, best first</b></div>"
         + views.ranking(entries, picked)
         + (views.status(told) if told else "")
         + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"

@@ -47,12 +47,12 @@ class MarksView(w.VBox):
         self.offered = field("Suggestion", w.Dropdown)
         self.effect = w.HTML().add_class("cpt-told")
         self.take = button("Take the suggestion", "Change the rubric as suggested above", self._take)
-        self.suggesting = w.VBox([self.offered, self.effect, self.take])
+        self.suggesting = w.VBox([self.offered, self.effect, row(self.take)])
         self.export = button(
             "Save the marked texts (JSONL)", "Everybody's marks with the rubric's scores", self._export
         )
         head = [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told]
-        super().__init__([*head, self.result, self.suggesting, self.export])
+        super().__init__([*head, self.result, self.suggesting, row(self.export)])
         self.last: list[str] = []
         for each in (self.who, self.about):
             each.observe(self._draw, "value")
@@ -141,8 +141,9 @@ class MarksView(w.VBox):
         before = ""
         if self.baseline and self._differs():
             ranks, kappa, *_ = self._figures(self.baseline)
-            told = views.figures(ranks, kappa) if ranks["rho"] is not None else "nothing to say yet"
-            before = f"<div><b>Before</b> ({views.text(self.baseline.label)}): {views.text(told)}</div>"
+            if ranks["rho"] is not None:
+                told = f"({self.baseline.label}): {views.figures(ranks, kappa)}"
+                before = f"<div><b>Before</b> {views.text(told)}</div>"
         self.result.value = (
             views.agreement(*self._figures(self.now))
             + before

@@ -27,11 +27,16 @@ class ReadPanel(w.VBox):
         waiting = self.waiting()
         requests = sum(map(len, waiting.values()))
         named = "; ".join(
-            f"{name}: {len(texts)}, by {self.readings[name].judge.teacher.name}" for name, texts in waiting.items()
+            f"{name}: {len(texts)}, by {self.readings[name].judge.teacher.name}"
+            for name, texts in waiting.items()
+            if texts
         )
-        self.told.value = views.note(f"Read by chat models, texts that wait: {named}.") if self.readings else ""
+        told = (
+            f"Texts that a chat model is still to read: {named}." if requests else "All texts on view have been read."
+        )
+        self.told.value = views.note(told)
         self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}"
-        self.work.go.disabled = not requests
+        self.work.go.layout.display = None if requests else "none"
 
     def waiting(self) -> dict[str, list[str]]:
         """By criterion the texts without a verdict on its words as they are now."""

@@ -6,7 +6,7 @@ from cpt_utils.drafting import drafted_rubric, empty_rubric, pasted_rubric
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.widgets import drafts, views
-from cpt_utils.widgets.controls import button, field
+from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.readers import ChatModels
 from cpt_utils.widgets.work import Work
 
@@ -39,7 +39,9 @@ class StartPanel(w.VBox):
         self.teacher = field("Teacher", w.Dropdown, options=models.names())
         self.draft = Work("Have it drafted", "Ask this teacher for a rubric of that style", self._draft, self._take)
         self.told = w.HTML().add_class("cpt-told")
-        super().__init__([self.empty, self.pasted, self.read, self.told, self.sentence, self.teacher, self.draft])
+        super().__init__(
+            [row(self.empty), self.pasted, row(self.read), self.told, self.sentence, self.teacher, self.draft]
+        )
 
     def _begin(self, rubric: Rubric) -> None:
         weights = drafts.apportion([criterion.weight for criterion in rubric.criteria])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from cpt_utils.reading import Bound
+from cpt_utils.reading import Bound, Reading
 from cpt_utils.rubrics import Rubric
 from cpt_utils.widgets import drafts, views
 
@@ -33,9 +33,9 @@ def keep_state(folder: Path, draft: dict, ways: dict) -> str:
 
 
 def comparison(before: State, now: State, texts: dict[str, str]) -> list[dict]:
-    """Texts by their total now, best first: {label, text, before, now, rank_before, rank, parts_before, parts}.
+    """Texts by their total now, best first: {label, text, before, now, rank_before, rank, parts_before, parts_now}.
 
-    A text without a total comes last.
+    Equal totals share a rank, by the tenths that are shown; a text without a total has none, and comes last.
     """
     rows = []
     for label, text in texts.items():
@@ -45,15 +45,16 @@ def comparison(before: State, now: State, texts: dict[str, str]) -> list[dict]:
             row |= {name: scored["total"], f"parts_{name}": scored["parts"]}
         rows.append(row)
     for name, rank in (("before", "rank_before"), ("now", "rank")):
-        rows.sort(key=lambda row: -1.0 if row[name] is None else row[name], reverse=True)
-        for place, row in enumerate(rows, 1):
-            row[rank] = place
-    return rows
+        totals = [round(row[name], 1) for row in rows if row[name] is not None]
+        first = {total: place for place, total in reversed(list(enumerate(sorted(totals, reverse=True), 1)))}
+        for row in rows:
+            row[rank] = None if row[name] is None else first[round(row[name], 1)]
+    return sorted(rows, key=lambda row: len(rows) if row["rank"] is None else row["rank"])
 
 
 def moved(rows: list[dict]) -> int:
     """How many texts of a comparison changed their rank."""
-    return sum(row["rank"] != row["rank_before"] for row in rows)
+    return sum(None not in (ranks := (row["rank"], row["rank_before"])) and ranks[0] != ranks[1] for row in rows)
 
 
 def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
@@ -69,7 +70,7 @@ def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
         views.status(told)
         + f"<div style='overflow-x:auto'><table style='border-collapse:collapse;line-height:1.4'><tr>{head}</tr>{lines}"
         + "</table></div>"
-        + views.note(_criteria(before.rubric, now.rubric))
+        + views.note(_criteria(before, now))
     )
 
 
@@ -83,12 +84,12 @@ def _number(value: float | None) -> str:
 
 
 def _line(row: dict, differing: list[str]) -> str:
-    by = row["rank_before"] - row["rank"]
-    arrow = f" ▲{by}" if by > 0 else f" ▼{-by}" if by else ""
     known = row["before"] is not None and row["now"] is not None
+    by = row["rank_before"] - row["rank"] if known else 0
+    arrow = f" ▲{by}" if by > 0 else f" ▼{-by}" if by else ""
     cells = [
-        f"{row['rank']}{arrow}",
-        row["rank_before"],
+        f"{row['rank'] or ''}{arrow}",
+        row["rank_before"] or "",
         row["label"],
         "none" if row["before"] is None else f"{row['before']:.1f}",
         "none" if row["now"] is None else f"{row['now']:.1f}",
@@ -98,9 +99,9 @@ def _line(row: dict, differing: list[str]) -> str:
     return f"<tr>{''.join(f'<td style={views.CELL!r}>{views.text(cell)}</td>' for cell in cells)}</tr>"
 
 
-def _criteria(before: Rubric, now: Rubric) -> str:
+def _criteria(before: State, now: State) -> str:
     """What became of the criteria, in words."""
-    old, new = ({c.name: c for c in rubric.criteria} for rubric in (before, now))
+    old, new = ({c.name: c for c in state.rubric.criteria} for state in (before, now))
     told = [f"new: {name}" for name in new if name not in old] + [f"gone: {name}" for name in old if name not in new]
     told += [
         f"{name}: weight {old[name].weight:g} → {new[name].weight:g}"
@@ -112,4 +113,11 @@ def _criteria(before: Rubric, now: Rubric) -> str:
         for name in new
         if name in old and (old[name].description, old[name].levels) != (new[name].description, new[name].levels)
     ]
-    return "; ".join(told) or "Both have the same criteria, weights and words."
+    told += [f"{name}: other scoring" for name in new if name in old and _way(before, name) != _way(now, name)]
+    return "; ".join(told) or "Both have the same criteria, weights, words and scoring."
+
+
+def _way(state: State, name: str) -> object:
+    """How a criterion is scored, whatever it says: other words are told apart from that."""
+    way = state.ways.get(name)
+    return way.judge if isinstance(way, Reading) else way

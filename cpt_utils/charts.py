@@ -88,15 +88,14 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
 
 
 def save_ranking(path, title: str, weights: dict[str, float], entries: list[tuple]) -> None:
-    """A table as a PNG: texts (label, total, scores by criterion) as rows, best first, weighed criteria as columns.
+    """A table as a PNG: texts (rank, label, total, scores by criterion) as rows, weighed criteria as columns.
 
-    Of more than MOST_ROWS texts the best and the last are drawn.
+    Without a total there is no rank (None). Of more than MOST_ROWS texts the best and the last are drawn.
     """
     import matplotlib.pyplot as plt
 
-    shown = [(rank, *entry) for rank, entry in enumerate(entries, 1)]
-    if len(shown) > MOST_ROWS:
-        shown = shown[: MOST_ROWS // 2] + shown[-(MOST_ROWS // 2) :]
+    half = MOST_ROWS // 2
+    shown = entries if len(entries) <= MOST_ROWS else entries[:half] + entries[-half:]
     columns = ["total", *weights]
     table = np.array(
         [[_or_nan(total), *(_or_nan(parts.get(name)) for name in weights)] for _, _, total, parts in shown], float
@@ -109,7 +108,7 @@ def save_ranking(path, title: str, weights: dict[str, float], entries: list[tupl
     heads = ["total", *(f"{_short(name, 18)}\n{weight:g}%" for name, weight in weights.items())]
     axis.set_xticks(range(len(columns)), heads, rotation=30, ha="left", fontsize=8)
     axis.xaxis.tick_top()
-    axis.set_yticks(range(len(shown)), [f"{rank}  {_short(label, 34)}" for rank, label, *_ in shown], fontsize=8)
+    axis.set_yticks(range(len(shown)), [f"{rank or ''}  {_short(label, 34)}" for rank, label, *_ in shown], fontsize=8)
     axis.grid(False)
     fig.suptitle(_short(title, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
     try:

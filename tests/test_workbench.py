@@ -333,7 +333,7 @@ def test_marked_texts_and_a_picture_are_exported(tmp_path):
     (row,) = marks.marked_texts(given, {EVIL: {"score": 5.0, "by_criterion": {"Air": 5.0}}})
     assert [mark["who"] for mark in row["marks"]] == ["Ann", "Ben"] and row["score"] == 5.0
     assert row["half"] == ("test" if marks.is_test(EVIL) else "fit") and "response" not in row["marks"][0]
-    entries = [(f"text $5 {n}", None if n == 3 else 90.0 - n, {"Air": 50.0, "Earth": None}) for n in range(100)]
+    entries = [(n + 1, f"text $5 {n}", None if n == 3 else 90.0 - n, {"Air": 50.0, "Earth": None}) for n in range(100)]
     charts.save_ranking(tmp_path / "a.png", "Costs $5 and $10", {"Air": 60, "Earth": 40}, entries)
     data = (tmp_path / "a.png").read_bytes()
     assert data.startswith(b"\x89PNG") and len(data) > 10_000

@@ -124,6 +124,7 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # 
 
     # 3: one criterion is read, the other counted
     tab("Scoring")
+    seen("The criterion gets no score")
     studio.get_by_label("Scored", exact=True).select_option("read by a chat model")
     seen("Salt: 16, by small-judge")
     shot("4_read")

@@ -85,7 +85,7 @@ class CompareView(w.VBox):
     def _draw(self) -> None:
         name = f"{self.now.rubric.name}_ranking.png"
         rows = states.comparison(self.opened, self.now, self.texts)
-        entries = [(each["label"], each["now"], each["parts_now"]) for each in rows]
+        entries = [(each["rank"], each["label"], each["now"], each["parts_now"]) for each in rows]
         weights = {criterion.name: criterion.weight for criterion in self.now.rubric.criteria}
         try:
             charts.save_ranking(self.folder / name, self.now.rubric.title, weights, entries)

@@ -24,6 +24,11 @@ from cpt_utils.widgets.states import State
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 OWN = "your text"
 BOTH, RECORDED, MINE = "recorded and own", "recorded for this prompt", "own texts"
+STYLE = (
+    "<style>.cpt-tabs .lm-TabBar-content, .cpt-tabs .p-TabBar-content {flex-wrap: wrap} "
+    ".cpt-tabs .lm-TabBar-tab, .cpt-tabs .p-TabBar-tab {flex: 0 0 auto !important; padding: 0 8px}</style>"
+)
+"""Tabs as wide as their names, in a second line where one is too narrow."""
 TABS = ("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System", "Texts", "Compare")
 HOW = (
     "Totals weigh the scores of the criteria by your weights. A criterion is scored as the tab Scoring says; what is "
@@ -142,7 +147,9 @@ class LiveViews(w.Tab):
         self.compare = CompareView(folder, self._bind, self._draw)
         super().__init__(
             [
-                w.VBox([self.prompt, self.which, self.picked, self.own, self.reads, self.work, self.scores]),
+                w.VBox(
+                    [self.prompt, self.which, self.picked, self.own, self.reads, self.work, self.scores, w.HTML(STYLE)]
+                ),
                 self.scoring,
                 w.VBox([self.work, self.marking]),
                 self.table,
@@ -161,6 +168,7 @@ class LiveViews(w.Tab):
         for each in (self.prompt, self.picked, self.target):
             each.observe(self._draw, "value")
         self.observe(self._draw, "selected_index")
+        self.add_class("cpt-tabs")
         self._prompted()
         self._list_texts()
 

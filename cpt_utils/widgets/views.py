@@ -2,7 +2,7 @@
 
 import html
 
-from cpt_utils.agreement import LIMITS, meaning
+from cpt_utils.agreement import LEAST, LIMITS, meaning
 from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
@@ -154,8 +154,8 @@ def strip(values: list[float], low: float, high: float) -> str:
 def agreement(ranks: dict, kappa, confusion, apart: list[tuple]) -> str:
     """What marks say of scores (see cpt_utils.agreement); the texts of the testing half only."""
     if ranks["rho"] is None:
-        told = f"{ranks['n']} marked texts of the testing half: four are needed to say how far scores agree with marks."
-        return note(told)
+        why = f"{LEAST} are needed" if ranks["n"] < LEAST else "marks or scores are all alike, too much"
+        return note(f"{ranks['n']} marked texts of the testing half: {why} to say how far scores agree with marks.")
     parts = [f"<div><b>Scores against marks:</b> {text(figures(ranks, kappa))}</div>", confusion_table(confusion)]
     parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
     return "".join(parts)

@@ -5,16 +5,17 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import load_prompts, load_responses, summary_messages, system_prompt, teacher_messages
+from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
-from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.ways import Way
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.bench import BenchView
 from cpt_utils.widgets.comparing import CompareView
 from cpt_utils.widgets.controls import field
 from cpt_utils.widgets.marking import MarksView
+from cpt_utils.widgets.prompt_views import system_view, teacher_view
 from cpt_utils.widgets.read_panel import ReadPanel
 from cpt_utils.widgets.readers import ChatModels
 from cpt_utils.widgets.scores import ScoringWork
@@ -91,25 +92,6 @@ def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict
         + views.criterion_bars(rubric, one)
         + views.whole_text(one["text"])
         + views.note(HOW)
-    )
-
-
-def teacher_view(rubric: Rubric, prompt: str, target: int) -> str:
-    said = views.note("What a teacher model is asked, to write a response for this target:")
-    return said + views.conversation(teacher_messages(prompt, rubric, target))
-
-
-def system_view(rubric: Rubric, target: int) -> str:
-    """The recorded system prompt where there is one, and the question that it answers."""
-    ask = views.conversation(summary_messages(rubric, target))
-    if rubric.name not in shipped_rubrics():
-        return views.note("Your rubric has no recorded system prompt. Ask a teacher model for one:") + ask
-    edited = "" if rubric == load_rubric(rubric.name) else " (written before your edits)"
-    return (
-        views.note(f"The recorded system prompt{edited}:")
-        + views.conversation([{"role": "system", "content": system_prompt(rubric.name, target)}])
-        + views.note("The question to a teacher model that such a prompt answers:")
-        + ask
     )
 
 

@@ -220,7 +220,7 @@ class LLMJudge:
                     self._size = _length(self.path) if known else self._size
 
 
-@functools.lru_cache(maxsize=2000)  # a view asks for the verdicts of the same texts at every move of a weight
+@functools.lru_cache(maxsize=5000)  # a view asks for the verdicts of the same texts at every move of a weight
 def _asked(judge: str, rubric: str, prompt: str, text: str) -> dict:
     """What is asked about a text by a rubric (as JSON), and the hash of it that its verdict is kept under."""
     rubric = Rubric.model_validate_json(rubric)

@@ -95,9 +95,11 @@ def kept_texts(folder: Path) -> list[OwnText]:
 
 
 def _checked(row: dict, place: str) -> OwnText:
-    if wrong := [name for name in OwnText.__annotations__ if not isinstance(row.get(name), str)]:
-        raise StoreError(f"{place}: no text in {wrong[0]!r}; mend or delete the row.")
-    return OwnText(label=row["label"], response=row["response"], prompt=row["prompt"])
+    """A row as it is kept, or as others send it here: an answer {response, model}, perhaps with prompt and target."""
+    label = row.get("label", ", ".join(str(row[name]) for name in ("model", "target") if name in row))
+    if not isinstance(row.get("response"), str) or not row["response"].strip():
+        raise StoreError(f"{place}: no text in 'response'; mend or delete the row.")
+    return own_text(str(label) or "a text", row["response"], row.get("prompt"))
 
 
 def put_aside(folder: Path) -> list[str]:

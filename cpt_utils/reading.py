@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from cpt_utils.judging import Judgement
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric
@@ -26,6 +27,7 @@ class Reading:
     judge: LLMJudge
     rubric: Rubric
     tasks: dict[str, str] = field(default_factory=dict, compare=False)
+    found: dict[tuple[str, str], Judgement] = field(default_factory=dict, compare=False)  # by task and text
 
     def scores(self, texts: list[str]) -> list[float | None]:
         """0 to 100 for each text, None for what was not answered clearly. Asks about those that have no verdict."""
@@ -38,12 +40,18 @@ class Reading:
 
     def at_hand(self, text: str) -> float | None:
         """The score by a verdict that is there already; asks nothing."""
-        judged = self.judge.at_hand(self._row(text))
+        judged = self._judged(text)
         return judged and judged.by_criterion.get(self.rubric.criteria[0].name, judged.score)
 
     def missing(self, texts: list[str]) -> list[str]:
         """The texts, each once, that `ask` would send: one request each, if all goes well."""
-        return [text for text in dict.fromkeys(texts) if self.judge.at_hand(self._row(text)) is None]
+        return [text for text in dict.fromkeys(texts) if self._judged(text) is None]
+
+    def _judged(self, text: str) -> Judgement | None:
+        key = self.tasks.get(text, ""), text
+        if key not in self.found and (judged := self.judge.at_hand(self._row(text))):
+            self.found[key] = judged
+        return self.found.get(key)
 
     def _row(self, text: str) -> Response:
         return {"rubric": self.rubric, "prompt": self.tasks.get(text, ""), "response": text}

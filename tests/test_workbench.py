@@ -82,6 +82,11 @@ def test_own_texts_are_kept_once_under_labels_that_differ(tmp_path):
     kept = own_texts.kept_texts(tmp_path)
     assert [text["label"] for text in kept] == ["a", "a (2)"] and kept[0]["response"] == "One ? text."
     assert len(own_texts.put_aside(tmp_path)) == 1 and own_texts.kept_texts(tmp_path) == []
+    sent = {"prompt": "Describe rain.", "response": "Rain.", "model": "SmolLM2+cpt", "target": 95, "system": "Be wet."}
+    (tmp_path / own_texts.KEPT).write_text(json.dumps(sent) + "\n")
+    assert own_texts.kept_texts(tmp_path) == [
+        {"label": "SmolLM2+cpt, 95", "response": "Rain.", "prompt": "Describe rain."}
+    ]
     (tmp_path / own_texts.KEPT).write_text('{"label": "a"}\n')
     with pytest.raises(StoreError, match="bench.jsonl, row 1: no text in 'response'"):
         own_texts.kept_texts(tmp_path)
@@ -235,6 +240,7 @@ def test_only_what_changed_is_asked_again_and_verdicts_are_kept(judge, tmp_path)
     said = judge.asked[0]
     assert NAMES[0] in said and RUBRIC.criteria[0].levels[2] in said and NAMES[1] not in said
     assert drafts.scored(RUBRIC, ways, TEXTS[0])["total"] == 80
+    assert drafts.scored(RUBRIC, {NAMES[0]: Read("m")}, TEXTS[0])["total"] is None  # its model is not here
     draft = RUBRIC.model_dump()
     draft["criteria"][0]["levels"][1] = "Lace on every second noun."
     edited = Rubric.checked(drafts.with_weights(draft, [5, 50, 20, 15, 10]))

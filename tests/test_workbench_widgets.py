@@ -290,7 +290,7 @@ def many(count: int, word: str) -> str:
     return "".join(json.dumps({"response": f"{text} {word} {n}."}) + "\n" for n, text in enumerate(texts[:count]))
 
 
-def test_a_weight_answers_at_once_with_200_texts(studio, tmp_path, monkeypatch):
+def test_a_weight_answers_at_once_with_200_texts(studio, model, tmp_path, monkeypatch):
     """Scores are computed once, with progress, beside the kernel; then a move redraws alone."""
     monkeypatch.setattr(scores, "FEW", 5)
     (tmp_path / "many.jsonl").write_text(many(200, "Text"), "utf-8")
@@ -300,8 +300,13 @@ def test_a_weight_answers_at_once_with_200_texts(studio, tmp_path, monkeypatch):
     bench.bring.wait(60)
     work = studio.live.work.work
     work.wait(300)
+    choose_read(studio, NAMES[4])
+    studio.live.reads.work.go.click()
+    studio.live.reads.work.wait(120)
+    tab(studio, "Scores")
+    assert len(model.asked) == 212 and done(studio.live.reads)
     assert len(studio.live.texts()) == 212 and work.state.value == "" and "many 200" in studio.live.scores.value
-    for name, most in (("Scores", 0.1), ("Compare", 0.1), ("Marks", 0.2), ("Texts", 0.2)):
+    for name, most in (("Scores", 0.1), ("Compare", 0.15), ("Marks", 0.2), ("Texts", 0.2)):
         tab(studio, name)
         times = []
         for value in (40, 60, 80, 98, 70, 30, 45):

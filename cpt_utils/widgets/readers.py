@@ -8,7 +8,7 @@ from pathlib import Path
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import stream_chat
-from cpt_utils.reading import Bound, bound
+from cpt_utils.reading import Bound, Reading, bound
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import EndpointError, SettingsError
 from cpt_utils.teachers import Teacher
@@ -43,6 +43,7 @@ class ChatModels:
 
     def __init__(self, given: Iterable[Teacher | ChatModel], folder: Path):
         self.folder = folder
+        self.readings: dict[tuple[str, str], Reading] = {}
         self.loaders: dict[str, Callable[[], Teacher | ChatModel]] = {}
         for model in [given] if isinstance(given, Teacher | ChatModel) else given:
             if not isinstance(model, Teacher | ChatModel):
@@ -71,7 +72,13 @@ class ChatModels:
         for way in ways.values():
             if isinstance(way, Read) and way.judge not in self.judges:
                 self.judges[way.judge] = LLMJudge(Teacher(way.judge, _absent(way.judge)), self.folder / VERDICTS)
-        return bound(rubric, ways, self.judges, tasks)
+        found = bound(rubric, ways, self.judges, tasks)
+        return {name: self._known(way) if isinstance(way, Reading) else way for name, way in found.items()}
+
+    def _known(self, reading: Reading) -> Reading:
+        """The same as it was bound before, with what it found: views bind at every move of a weight."""
+        key = reading.judge.teacher.name, reading.rubric.model_dump_json()
+        return self.readings.setdefault(key, reading)
 
 
 def _as_teacher(model: Teacher | ChatModel, stop: threading.Event | None = None) -> Teacher:

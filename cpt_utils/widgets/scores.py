@@ -3,7 +3,7 @@
 import ipywidgets as w
 
 from cpt_utils.reading import Bound, Reading
-from cpt_utils.ways import flaw
+from cpt_utils.ways import Read, flaw
 from cpt_utils.widgets.work import Work
 
 FEW = 30
@@ -14,8 +14,10 @@ BATCH = 8
 _known: dict[tuple[Bound, str], float | None] = {}
 
 
-def score(way: Bound, text: str) -> float | None:
-    """A text's score by a way; None where it cannot be read, or a chat model is still to read it."""
+def score(way: Bound | Read, text: str) -> float | None:
+    """A text's score by a way; None where it cannot be read, or a chat model is not here, or still to read it."""
+    if isinstance(way, Read):
+        return None
     if isinstance(way, Reading):
         return way.at_hand(text)
     if (way, text) not in _known:

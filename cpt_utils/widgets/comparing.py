@@ -58,7 +58,7 @@ class CompareView(w.VBox):
 
     def follow(self, opened: State, now: State, ways: dict[str, Way]) -> None:
         """Hear of the rubric that is edited, and of the one that was opened; list what it can be compared with."""
-        self.opened, self.now, self.ways = opened._replace(label=OPENED), now, ways
+        self.opened, self.now, self.ways = State(OPENED, opened.rubric, opened.ways), now, ways
         names, kept = [OPENED, *drafts.saved_rubrics(self.folder), *shipped_rubrics()], self.picked.value
         self.quiet = True
         if list(self.picked.options) != names:

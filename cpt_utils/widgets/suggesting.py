@@ -20,9 +20,9 @@ class Suggestion:
     def taken(self, state: State) -> State:
         """The state as it would be."""
         if self.way:
-            return state._replace(ways=state.ways | {self.criterion: self.way})
+            return State(state.label, state.rubric, state.ways | {self.criterion: self.way})
         draft = drafts.with_weights(state.rubric.model_dump(), list(self.weights))
-        return state._replace(rubric=drafts.checked(draft))
+        return State(state.label, drafts.checked(draft), state.ways)
 
 
 def suggestions(state: State, criterion: str, fit: dict[str, float]) -> list[Suggestion]:

@@ -29,23 +29,29 @@ def rank_agreement(scores: list[float], points: list[float]) -> dict[str, float 
     Values are None where there is nothing to rank: fewer than LEAST texts, or all alike on one side.
     """
     n = len(scores)
-    rho = _rho(np.array(scores), np.array(points)) if n >= LEAST else None
+    rho = spearman(scores, points) if n >= LEAST else None
     if rho is None:
         return {"rho": None, "low": None, "high": None, "n": n}
-    chance, draws = np.random.default_rng(0), []
-    for _ in range(RESAMPLES):
-        drawn = chance.integers(n, size=n)
-        draws.append(_rho(np.array(scores)[drawn], np.array(points)[drawn]))
-    low, high = np.percentile([draw for draw in draws if draw is not None], [2.5, 97.5])
+    drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
+    draws = _rhos(np.array(scores)[drawn], np.array(points)[drawn])
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
     return {"rho": rho, "low": float(low), "high": float(high), "n": n}
 
 
-def _rho(scores: np.ndarray, points: np.ndarray) -> float | None:
-    from scipy.stats import spearmanr
+def spearman(scores: list[float], points: list[float]) -> float | None:
+    """Spearman's rho; None where one side is all alike."""
+    rho = _rhos(np.array([scores], float), np.array([points], float))[0] if len(scores) else np.nan
+    return None if np.isnan(rho) else float(rho)
 
-    if len(set(scores)) < 2 or len(set(points)) < 2:
-        return None
-    return float(spearmanr(scores, points)[0])
+
+def _rhos(scores: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Spearman's rho of each row of two arrays (draws, texts); nan where one side is all alike."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(side, axis=1) for side in (scores, points)]
+    one, other = (side - side.mean(1, keepdims=True) for side in ranks)
+    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return np.divide((one * other).sum(1), spread, out=np.full(len(spread), np.nan), where=spread > 0)
 
 
 def confusion(scores: list[float], points: list[float]) -> np.ndarray:
@@ -131,7 +137,7 @@ def suggest_anchors(texts: list[str], points: list[float], measure: str | None =
         return None
     names = [measure] if measure else list(style_measures(""))
     values = {name: np.array([measured(text)[name] for text in texts]) for name in names}
-    ranked = {name: abs(_rho(column, np.array(points)) or 0.0) for name, column in values.items()}
+    ranked = {name: abs(spearman(column, points) or 0.0) for name, column in values.items()}
     best = max(ranked, key=ranked.get)
     if not ranked[best]:
         return None

@@ -3,6 +3,9 @@
 import numpy as np
 
 from cpt_utils.judging import UNREADABLE, Judgement
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.reading import Reading, bound
+from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.ways import Counted, Way, flaw
@@ -13,17 +16,22 @@ class AnchorJudge:
 
     `anchors` maps each criterion's name to a way, or to (measure, value worth 0, value worth 100): a style measure
     that is counted. Between the two values the score moves in a straight line, beyond them it stays. The whole is
-    weighed as the rubric says. It sees only what it counts.
+    weighed as the rubric says. It sees only what it counts. Criteria that a chat model reads (ways.Read) need that
+    model among the `readers`: they are asked what has no verdict yet.
     """
 
-    def __init__(self, rubric: Rubric, anchors: dict[str, tuple[str, float, float] | Way]):
+    def __init__(
+        self, rubric: Rubric, anchors: dict[str, tuple[str, float, float] | Way], readers: "list[LLMJudge]" = ()
+    ):
         self.rubric = rubric
         names = {criterion.name for criterion in rubric.criteria}
         if odd := names ^ set(anchors):
             raise JudgeError(
                 f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is only in one of them."
             )
-        self.ways = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
+        ways = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
+        self.tasks: dict[str, str] = {}
+        self.ways = bound(rubric, ways, {reader.teacher.name: reader for reader in readers}, self.tasks)
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response by the weights of `rubric` (a name: those it was made with)."""
@@ -33,12 +41,22 @@ class AnchorJudge:
         reason = flaw(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)
+        self.tasks[response] = prompt
         scores = {criterion: way.scores([response])[0] for criterion, way in self.ways.items()}
         if None in scores.values():
             return Judgement(None, bool(reason), reason=reason or UNREADABLE)
         criteria = (self.rubric if isinstance(rubric, str) else rubric).criteria
         total = sum(c.weight * scores[c.name] for c in criteria) / 100
         return Judgement(float(np.clip(total, 0, 100)), bool(reason), scores, reason)
+
+    def score_all(self, rows: list[Response]) -> list[Judgement]:
+        """Judge rows {rubric, prompt, response}; readers are asked about many at a time."""
+        self.tasks |= {row["response"]: row.get("prompt", "") for row in rows}
+        texts = [row["response"] for row in rows if flaw(row["response"]) != "empty"]
+        for way in self.ways.values():
+            if isinstance(way, Reading):
+                way.ask(texts)
+        return [self.score(row["rubric"], row.get("prompt", ""), row["response"]) for row in rows]
 
 
 def _way(name: str, anchor) -> Way:

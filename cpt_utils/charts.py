@@ -8,6 +8,8 @@ from cpt_utils.judging import FOREIGN
 from cpt_utils.plotting import BASE, LABELS, TUNED, figure
 from cpt_utils.rows import Response
 
+MOST_ROWS = 60
+"""Of a ranking, in a picture."""
 TEACHER = "#E69F00"
 RUBRIC_COLOURS = {"chaos_cinema": "#0072B2", "rococo": "#D55E00", "esoteric": "#CC79A7", "creative_chaos": "#009E73"}
 SPARE_COLOURS = ("#56B4E9", "#E69F00", "#000000")
@@ -90,3 +92,42 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
     axis.set(xlabel="miscalibration: 0 as far as the teacher, 1 not moved", ylabel="orthogonality: 0 straight there")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="▼ low  ● mid  ▲ high", fontsize=8)
     return fig
+
+
+def save_ranking(path, title: str, weights: dict[str, float], entries: list[tuple]) -> None:
+    """A table as a PNG: texts (rank, label, total, scores by criterion) as rows, weighed criteria as columns.
+
+    Without a total there is no rank (None). Of more than MOST_ROWS texts the best and the last are drawn.
+    """
+    import matplotlib.pyplot as plt
+
+    half = MOST_ROWS // 2
+    shown = entries if len(entries) <= MOST_ROWS else entries[:half] + entries[-half:]
+    columns = ["total", *weights]
+    table = np.array(
+        [[_or_nan(total), *(_or_nan(parts.get(name)) for name in weights)] for _, _, total, parts in shown], float
+    )
+    fig, axis = figure(width=3.6 + 1.05 * len(columns), height=1.5 + 0.27 * len(shown))
+    axis.imshow(table, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    for (down, across), value in np.ndenumerate(table):
+        ink = "black" if value > 55 or np.isnan(value) else "white"
+        axis.text(across, down, "none" if np.isnan(value) else f"{value:.0f}", ha="center", va="center", color=ink)
+    heads = ["total", *(f"{_short(name, 18)}\n{weight:g}%" for name, weight in weights.items())]
+    axis.set_xticks(range(len(columns)), heads, rotation=30, ha="left", fontsize=8)
+    axis.xaxis.tick_top()
+    axis.set_yticks(range(len(shown)), [f"{rank or ''}  {_short(label, 34)}" for rank, label, *_ in shown], fontsize=8)
+    axis.grid(False)
+    fig.suptitle(_short(title, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    try:
+        fig.savefig(path, metadata={"Software": ""})
+    finally:
+        plt.close(fig)
+
+
+def _or_nan(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _short(words: str, most: int) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= most else f"{words[: most - 1]}…"

@@ -171,6 +171,20 @@ def _ask_for_missing(
         return ask_all(batches, teacher.workers, ask, keep, is_kept, teacher.remote)
 
 
+def keep_response(path: Path, task: Task, model: str, turns: list[dict], text: str) -> Response:
+    """Add a response that somebody else asked for with these turns to a store, as `generate_responses` would.
+
+    A GenerationError says why the text is no response.
+    """
+    read = _clean(text)
+    if isinstance(read, Exception):
+        raise GenerationError(f"{model} gave no response: {read}. Ask again.")
+    row = _row({**task, "model": model, ASKED: digest(turns)}, read)
+    with files.writing(path):
+        files.append(path, [row])
+    return row
+
+
 def _clean(text: str | EndpointError | None) -> str | Exception:
     """A response without thinking, outer space and halves of characters (an emoji cut in two); or why it is none."""
     if isinstance(text, EndpointError):

@@ -1,6 +1,7 @@
 """A chat model as the judge, as in the paper: what it is asked, and how its verdicts are kept."""
 
 import contextlib
+import functools
 import os
 import re
 import threading
@@ -124,6 +125,11 @@ class LLMJudge:
             )
         return [self._judgement(request) for request in requests]
 
+    def at_hand(self, row: Response) -> Judgement | None:
+        """The judgement of a row by a verdict that is there already; None where the model would have to be asked."""
+        request = self._request(row)
+        return self._judgement(request) if self._is_kept(request) else None
+
     def _settle_all(self, requests: list[dict], workers: int) -> list[Exception]:
         """Ask for each verdict that there is not, and return the faults."""
         missing = {request["asked"]: [request] for request in requests if not self._is_kept(request)}
@@ -166,12 +172,8 @@ class LLMJudge:
                 os.unlink(lock.lock_file)
 
     def _request(self, row: Response) -> dict:
-        """What is asked about a row, and the hash of it that its verdict is kept under."""
-        rubric, text = load_rubric(row["rubric"]), row["response"]
-        turns = judge_messages(rubric, row["prompt"], text)
-        asked = files.json_hash([self.teacher.name, turns], 16, ascii=True)
-        marks = fence(row["prompt"]), fence(text)
-        return {"asked": asked, "turns": turns, "rubric": rubric, "marks": marks, "flag": degeneracy(text)}
+        rubric = load_rubric(row["rubric"])
+        return _asked(self.teacher.name, rubric.model_dump_json(), row["prompt"], row["response"])
 
     def _verdict(self, request: dict) -> tuple[float | None, dict]:
         """Score and by_criterion of the teacher's first clear answer; (None, {}) if none is clear."""
@@ -216,6 +218,21 @@ class LLMJudge:
                     known = _length(self.path) == self._size
                     files.append(self.path, [row])
                     self._size = _length(self.path) if known else self._size
+
+
+@functools.lru_cache(maxsize=5000)  # a view asks for the verdicts of the same texts at every move of a weight
+def _asked(judge: str, rubric: str, prompt: str, text: str) -> dict:
+    """What is asked about a text by a rubric (as JSON), and the hash of it that its verdict is kept under."""
+    rubric = Rubric.model_validate_json(rubric)
+    turns = judge_messages(rubric, prompt, text)
+    asked = files.json_hash([judge, turns], 16, ascii=True)
+    return {
+        "asked": asked,
+        "turns": turns,
+        "rubric": rubric,
+        "marks": (fence(prompt), fence(text)),
+        "flag": degeneracy(text),
+    }
 
 
 def _length(path: Path) -> int:

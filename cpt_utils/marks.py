@@ -89,6 +89,20 @@ def by_text(marks: list[Mark]) -> dict[str, float]:
     return {response: sum(given) / len(given) for response, given in points.items()}
 
 
+def marked_texts(marks: list[Mark], scores: dict[str, dict]) -> list[dict]:
+    """The marked texts with all that was said of them, a row each: {response, half, marks, score, by_criterion}.
+
+    `scores`: {score, by_criterion} of each text by the rubric.
+    """
+    rows: dict[str, dict] = {}
+    for mark in marks:
+        response = mark["response"]
+        half = "test" if is_test(response) else "fit"
+        row = rows.setdefault(response, {"response": response, "half": half, "marks": []} | scores[response])
+        row["marks"].append({name: value for name, value in mark.items() if name != "response"})
+    return list(rows.values())
+
+
 def divided(marks: list[Mark]) -> list[tuple[str, list[Mark]]]:
     """(text, its marks) of the texts on which people part, those first on which they part most."""
     of_text: dict[str, list[Mark]] = {}

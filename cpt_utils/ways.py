@@ -1,4 +1,4 @@
-"""How one criterion of a rubric is scored: counted, likened to examples, or fitted on graded texts."""
+"""How one criterion of a rubric is scored: counted, likened to examples, fitted on graded texts, or read."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from cpt_utils.degenerate import degeneracy, readable
-from cpt_utils.judging import Judgement, embedded_judge
+from cpt_utils.judging import FittedJudge, Judgement, embedded_judge
 from cpt_utils.measures import ENGLISH, style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
@@ -38,9 +38,14 @@ def _reads(text: str) -> bool:
     return readable(text)
 
 
+def _judge() -> FittedJudge:
+    """The series' judge without its embeddings, as criteria are scored by measures alone whatever its kind."""
+    return embedded_judge("style")
+
+
 @functools.lru_cache(maxsize=4000)
 def _judged(style: str, text: str) -> Judgement:
-    return embedded_judge().score(style, "", text)
+    return _judge().score(style, "", text)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Fitted:
 
     def checked(self, name: str) -> "Fitted":
         """The same; a JudgeError says what is wrong with it for the criterion `name`."""
-        parts = embedded_judge().parts.get(self.style, {})
+        parts = _judge().parts.get(self.style, {})
         if self.criterion not in parts:
             known = f"{self.style!r} has {', '.join(parts)}" if parts else f"there is no style {self.style!r}"
             raise JudgeError(f"{name!r}: the series' judge has no criterion {self.criterion!r}: {known}.")
@@ -129,14 +134,27 @@ class Fitted:
         return [_judged(self.style, text).by_criterion.get(self.criterion) for text in texts]
 
 
-Way = Counted | Likened | Fitted
-KINDS = {"counted": Counted, "likened": Likened, "fitted": Fitted}
+@dataclass(frozen=True)
+class Read:
+    """A chat model of this name reads each text by the criterion's levels as they are written (reading.bound)."""
+
+    judge: str
+
+    def checked(self, name: str) -> "Read":
+        """The same; a JudgeError says what is wrong with it for the criterion `name`."""
+        if not isinstance(self.judge, str) or not self.judge.strip():
+            raise JudgeError(f"{name!r}: {self.judge!r} names no chat model that could read for it; write its name.")
+        return self
+
+
+Way = Counted | Likened | Fitted | Read
+KINDS = {"counted": Counted, "likened": Likened, "fitted": Fitted, "read": Read}
 """By the names that files and the workbench use."""
 
 
 def ways_of(rubric: Rubric) -> dict[str, Way]:
     """How the series' judge scores a rubric's criteria: those that it was fitted for, by their names."""
-    parts = embedded_judge().parts
+    parts = _judge().parts
     own = {rubric.name: parts[rubric.name]} if rubric.name in parts else {}
     found: dict[str, Way] = {}
     for style, criteria in (own | parts).items():  # those of the rubric's own style come first

@@ -81,7 +81,7 @@ def test_ways_go_through_files(way):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("counted", "has a kind, one of counted, likened, fitted; this has None"),
+        ("counted", "has a kind, one of counted, likened, fitted, read; this has None"),
         ({"kind": "guessed"}, "this has 'guessed'"),
         ({"kind": ["counted"]}, "this has"),
         ({"kind": "counted", "measure": "commas"}, "counted needs measure, low, high, and has measure"),

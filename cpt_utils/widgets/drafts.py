@@ -5,21 +5,17 @@ import re
 import time
 from pathlib import Path
 
+from cpt_utils.drafting import PLACEHOLDER_LEVELS
+from cpt_utils.reading import Bound
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
-from cpt_utils.ways import WAYS, Way, ways_of, write_ways
+from cpt_utils.ways import WAYS, Way, flaw, ways_of, write_ways
+from cpt_utils.widgets.scores import score
 
 STEP = 0.5
 """Weights move in steps of this many percent; 0 is a weight, too."""
 MOST_CRITERIA = 12
-PLACEHOLDER_LEVELS = [
-    "Everywhere, and unmistakable.",
-    "In most places.",
-    "Now and then.",
-    "Barely noticeable.",
-    "Not at all.",
-]
 
 
 def apportion(shares: list[float], total: float = 100.0) -> list[float]:
@@ -177,14 +173,14 @@ def save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> None:
             raise RubricError(f"{beside.name} cannot be written ({error.strerror}): check the folder.") from None
 
 
-def scored(rubric: Rubric, ways: dict[str, Way], text: str) -> dict:
+def scored(rubric: Rubric, ways: dict[str, Bound], text: str) -> dict:
     """What a text gets under a rubric's weights, as `weighed` gives it."""
     return weighed(rubric, by_criterion(ways, text))
 
 
-def by_criterion(ways: dict[str, Way], text: str) -> dict[str, float | None]:
-    """A text's score for each criterion that has a way; None where it cannot be read."""
-    return {name: way.scores([text])[0] for name, way in ways.items()}
+def by_criterion(ways: dict[str, Bound], text: str) -> dict[str, float | None]:
+    """A text's score for each criterion that has a way; None where it cannot be read, or a model is to read it."""
+    return {name: score(way, text) for name, way in ways.items()}
 
 
 def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
@@ -198,3 +194,9 @@ def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
     rests_on = sum(c.weight for c in known)
     total = sum(c.weight * parts[c.name] for c in known) / rests_on if rests_on else None
     return {"parts": parts, "total": total, "rests_on": rests_on}
+
+
+def flagged(text: str) -> str:
+    """What is wrong with a text; "" for nothing. One of a few words has hardly a style to measure."""
+    reason = flaw(text)
+    return "too short to be scored" if reason == "empty" and any(map(str.isalnum, text)) else reason

@@ -5,24 +5,42 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import load_prompts, load_responses, summary_messages, system_prompt, teacher_messages
+from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
-from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
-from cpt_utils.ways import Way, flaw
+from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.ways import Way
 from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets.bench import BenchView
+from cpt_utils.widgets.comparing import CompareView
 from cpt_utils.widgets.controls import field
 from cpt_utils.widgets.marking import MarksView
+from cpt_utils.widgets.prompt_views import system_view, teacher_view
+from cpt_utils.widgets.read_panel import ReadPanel
+from cpt_utils.widgets.readers import ChatModels
+from cpt_utils.widgets.scores import ScoringWork
 from cpt_utils.widgets.scoring import ScoringView
+from cpt_utils.widgets.states import State
 
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 OWN = "your text"
+BOTH, RECORDED, MINE = "recorded and own", "recorded for this prompt", "own texts"
+STYLE = (
+    "<style>.cpt-tabs .lm-TabBar-content, .cpt-tabs .p-TabBar-content {flex-wrap: wrap} "
+    ".cpt-tabs .lm-TabBar-tab, .cpt-tabs .p-TabBar-tab {flex: 0 0 auto !important; padding: 0 8px}</style>"
+)
+"""Tabs as wide as their names, in a second line where one is too narrow."""
+TABS = ("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System", "Texts", "Compare")
 HOW = (
     "Totals weigh the scores of the criteria by your weights. A criterion is scored as the tab Scoring says; what is "
-    "written in descriptions and levels changes the prompts, not these scores. ✗ marks a degenerate text; ▲▼ show how "
-    "far a text moved from its rank at the start."
+    "written in descriptions and levels changes the prompts, and scores only where a chat model reads. ✗ marks a "
+    "degenerate text; ▲▼ show how far a text moved from its rank at the start."
 )
 UNSCORED = (
     "No score yet for {names}: say in the tab Scoring how to score it. Totals rest on {rests_on:g} of 100 points."
+)
+UNREAD = (
+    "Still to be read: {names}. Send the requests; until then the totals of these texts rest on the other criteria."
 )
 
 
@@ -43,7 +61,7 @@ def ranked(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str,
     """
     entries = []
     for label, words in texts.items():
-        entry = {"label": label, "text": words, "own": label == OWN, "flag": flagged(words)}
+        entry = {"label": label, "text": words, "own": label == OWN, "flag": drafts.flagged(words)}
         scores = drafts.by_criterion(ways, words)
         first = drafts.weighed(start, scores)["total"]
         entries.append(entry | drafts.weighed(rubric, scores) | {"first": first})
@@ -56,20 +74,18 @@ def _number(total: float | None) -> float:
     return -1.0 if total is None else total
 
 
-def flagged(text: str) -> str:
-    """What is wrong with a text; "" for nothing. One of a few words has hardly a style to measure."""
-    reason = flaw(text)
-    return "too short to be scored" if reason == "empty" and any(map(str.isalnum, text)) else reason
-
-
 def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str], picked: str) -> str:
     """The picked text with its score by criterion, and the ranking of all."""
     entries = ranked(rubric, start, ways, texts)
     one = next(entry for entry in entries if entry["label"] == picked)
     lacking = [criterion.name for criterion in rubric.criteria if criterion.name not in ways]
     told = UNSCORED.format(names=", ".join(lacking), rests_on=one["rests_on"]) if lacking else ""
+    waiting = {name: way.missing(texts.values()) for name, way in ways.items() if isinstance(way, Reading)}
+    if any(waiting.values()):
+        named = (f"{name} ({len(left)} texts)" for name, left in waiting.items() if left)
+        told = " ".join(filter(None, [told, UNREAD.format(names=", ".join(named))]))
     return (
-        "<div><b>All texts for this prompt</b></div>"
+        "<div><b>The texts, best first</b></div>"
         + views.ranking(entries, picked)
         + (views.status(told) if told else "")
         + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"
@@ -79,37 +95,20 @@ def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict
     )
 
 
-def teacher_view(rubric: Rubric, prompt: str, target: int) -> str:
-    said = views.note("What a teacher model is asked, to write a response for this target:")
-    return said + views.conversation(teacher_messages(prompt, rubric, target))
-
-
-def system_view(rubric: Rubric, target: int) -> str:
-    """The recorded system prompt where there is one, and the question that it answers."""
-    ask = views.conversation(summary_messages(rubric, target))
-    if rubric.name not in shipped_rubrics():
-        return views.note("Your rubric has no recorded system prompt. Ask a teacher model for one:") + ask
-    edited = "" if rubric == load_rubric(rubric.name) else " (written before your edits)"
-    return (
-        views.note(f"The recorded system prompt{edited}:")
-        + views.conversation([{"role": "system", "content": system_prompt(rubric.name, target)}])
-        + views.note("The question to a teacher model that such a prompt answers:")
-        + ask
-    )
-
-
 class LiveViews(w.Tab):
-    """Tabs that show a rubric (`show`): scores of recorded and pasted texts, how they come about, its table, prompts.
+    """Tabs that show a rubric (`show`): scores of recorded and own texts, how they come about, its table, prompts.
 
     `on_way(name, way)` hears how a criterion shall be scored from now on (None: not at all), `on_weights(weights)` what
-    marks suggest. Marks are kept in `folder`.
+    marks suggest. Marks, own texts and verdicts are kept in `folder`. `teachers`: chat models (readers.ChatModels).
     """
 
-    def __init__(self, folder: Path, on_weights, on_way):
+    def __init__(self, folder: Path, on_weights, on_way, teachers=()):
         self.rubric, self.start, self.ways = None, None, {}
+        self.models = teachers if isinstance(teachers, ChatModels) else ChatModels(teachers, folder)
         prompts = [prompt["prompt"] for prompt in load_prompts()]
         targets = [(f"{name} ({target})", target) for name, target in TARGETS.items()]
         self.prompt = field("Prompt", w.Dropdown, options=prompts)
+        self.which = field("Texts", w.Dropdown, options=[BOTH, RECORDED, MINE])
         self.own = field(
             "Your text",
             w.Textarea,
@@ -121,30 +120,46 @@ class LiveViews(w.Tab):
         self.target = w.ToggleButtons(options=targets, value=TARGETS["high"], style={"button_width": "90px"})
         html = [w.HTML().add_class("cpt-view") for _ in range(4)]
         self.scores, self.table, self.teacher, self.system = html
-        self.scoring, self.marking = ScoringView(on_way), MarksView(folder, on_weights, on_way)
+        self.tasks = {row["response"]: row["prompt"] for row in load_responses()}
+        self.reads, self.work = ReadPanel(self._draw), ScoringWork(self._draw)
+        readers = list(self.models.judges)
+        self.scoring = ScoringView(on_way, readers, self.reads)
+        self.marking = MarksView(folder, on_weights, on_way)
+        self.bench = BenchView(folder, self.models, self._list_texts)
+        self.compare = CompareView(folder, self._bind, self._draw)
         super().__init__(
             [
-                w.VBox([self.prompt, self.picked, self.own, self.scores]),
+                w.VBox(
+                    [self.prompt, self.which, self.picked, self.own, self.reads, self.work, self.scores, w.HTML(STYLE)]
+                ),
                 self.scoring,
-                self.marking,
+                w.VBox([self.work, self.marking]),
                 self.table,
                 w.VBox([self.target, self.prompt, self.teacher]),
                 w.VBox([self.target, self.system]),
+                w.VBox([self.work, self.bench]),
+                w.VBox([self.work, self.compare]),
             ],
             selected_index=0,
         )
-        for place, title in enumerate(("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System")):
+        for place, title in enumerate(TABS):
             self.set_title(place, title)  # not by `titles`, which ipywidgets 7 (Colab's) lacks
         self.own.observe(self._pasted, "value")
+        self.which.observe(self._list_texts, "value")
+        self.prompt.observe(self._prompted, "value")
         for each in (self.prompt, self.picked, self.target):
             each.observe(self._draw, "value")
         self.observe(self._draw, "selected_index")
+        self.add_class("cpt-tabs")
+        self._prompted()
+        self._list_texts()
 
     def start_with(self, rubric: Rubric, ways: dict[str, Way]) -> None:
         """Show a rubric that was just opened."""
         self.rubric = None  # draw once, when all is set
         label = f"{LABELS.get(rubric.name, '')}, high"
         self.picked.value = label if label in self.picked.options else self.picked.options[0]
+        self.opened = State("", rubric, self._bind(rubric, ways))
         self.show(rubric, rubric, ways)
 
     def show(self, rubric: Rubric, start: Rubric, ways: dict[str, Way]) -> None:
@@ -152,17 +167,44 @@ class LiveViews(w.Tab):
         self.rubric, self.start, self.ways = rubric, start, ways
         self._draw()
 
+    def now(self) -> State:
+        """The rubric on view, and its ways with the chat models that read."""
+        return State("the rubric as it is now", self.rubric, self._bind(self.rubric, self.ways))
+
+    def _bind(self, rubric: Rubric, ways: dict[str, Way]) -> dict:
+        return self.models.bind(rubric, ways, self.tasks)
+
     def texts(self) -> dict[str, str]:
         """The texts on view, by label."""
-        return texts_for(self.prompt.value, self.own.value)
+        own = {text["label"]: text["response"] for text in self.bench.texts}
+        if self.which.value == MINE:
+            pasted = self.own.value.strip()
+            return own | ({OWN: pasted} if pasted else {})
+        recorded = texts_for(self.prompt.value, self.own.value)
+        if self.which.value == BOTH:
+            recorded |= {f"{label} (own)" if label in recorded else label: text for label, text in own.items()}
+        return recorded
+
+    def _prompted(self, _change=None) -> None:
+        """The prompt on view is what a teacher is asked to write about, unless something else was typed."""
+        if self.bench.task.value in ("", *self.prompt.options):
+            self.bench.task.value = self.prompt.value
 
     def _pasted(self, change: dict) -> None:
         """A text that has just been pasted is the one to show."""
+        self._list_texts(prefer=OWN if not change["old"].strip() else None)
+
+    def _list_texts(self, _change=None, prefer: str | None = None) -> None:
+        """There are other texts than before: own ones, or a pasted one."""
+        self.which.layout.display = None if self.bench.texts else "none"
+        if not self.bench.texts and self.which.value == MINE:
+            self.which.value = BOTH
+        self.tasks |= {text["response"]: text["prompt"] for text in self.bench.texts if text["prompt"]}
         rubric, self.rubric = self.rubric, None
         texts, picked = list(self.texts()), self.picked.value
-        if OWN in texts and not change["old"].strip():
-            picked = OWN
-        self.picked.options = texts
+        picked = prefer if prefer in texts else picked
+        if list(self.picked.options) != texts:
+            self.picked.options = texts
         self.picked.value = picked if picked in texts else texts[0]
         self.rubric = rubric
         self._draw()
@@ -171,16 +213,26 @@ class LiveViews(w.Tab):
         """Draw the tab in front; the others wait until they are."""
         if self.rubric is None:
             return
-        tab, target = self.selected_index, self.target.value
-        if tab == 0:
-            self.scores.value = scores_view(self.rubric, self.start, self.ways, self.texts(), self.picked.value)
-        elif tab == 1:
-            self.scoring.show(self.rubric, self.ways, self.texts(), self.picked.value)
-        elif tab == 2:
-            self.marking.show(self.rubric, self.ways, self.texts())
-        elif tab == 3:
+        tab, target, texts = TABS[self.selected_index], self.target.value, self.texts()
+        now = self.now()
+        self.reads.show(now.ways, list(texts.values()))
+        self.compare.follow(self.opened, now, self.ways)
+        scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
+        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(now.ways, scored):
+            return
+        if tab == "Scores":
+            self.scores.value = scores_view(self.rubric, self.start, now.ways, texts, self.picked.value)
+        elif tab == "Scoring":
+            self.scoring.show(self.rubric, self.ways, texts, self.picked.value)
+        elif tab == "Marks":
+            self.marking.show(now, texts, self.compare.baseline())
+        elif tab == "Texts":
+            self.bench.show(self.rubric, now.ways)
+        elif tab == "Compare":
+            self.compare.show(texts)
+        elif tab == "Rubric":
             self.table.value = views.rubric_table(self.rubric)
-        elif tab == 4:
+        elif tab == "Teacher":
             self.teacher.value = teacher_view(self.rubric, self.prompt.value, target)
         else:
             self.system.value = system_view(self.rubric, target)

@@ -1,18 +1,20 @@
 """The studio's tab Marks: a person marks texts unseen, and sees how far the rubric's scores agree."""
 
+import json
 from pathlib import Path
 
 import ipywidgets as w
 
 from cpt_utils import agreement, marks
 from cpt_utils.rows import TARGETS
-from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
-from cpt_utils.ways import Counted, Way
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import drafts, suggesting, views
 from cpt_utils.widgets.controls import button, field, row
+from cpt_utils.widgets.states import State
 
 WHOLE = "the whole text"
+EXPORT = "marked_texts.jsonl"
 HOW = (
     "Texts come without their label, and a score shows once you have marked. Half of the texts, always the same ones, "
     "test the rubric's scores; marks of the other half may mend it."
@@ -27,7 +29,11 @@ class MarksView(w.VBox):
 
     def __init__(self, folder: Path, on_weights, on_way):
         self.folder, self.on_weights, self.on_way = folder, on_weights, on_way
-        self.rubric, self.ways, self.texts, self.suggested = None, {}, [], None
+        self.now: State | None = None
+        self.baseline: State | None = None
+        self.labelled: dict[str, str] = {}
+        self.texts: list[str] = []
+        self.quiet = False
         self.who = field("Your name", w.Text, placeholder="as the others shall see it")
         self.about = field("Marks of", w.Dropdown, options=[WHOLE])
         self.text = w.HTML().add_class("cpt-view")
@@ -38,18 +44,25 @@ class MarksView(w.VBox):
         self.back = button("Take back", "Take your last mark back", self._take_back)
         self.told = w.HTML().add_class("cpt-told")
         self.result = w.HTML().add_class("cpt-view")
+        self.offered = field("Suggestion", w.Dropdown)
+        self.effect = w.HTML().add_class("cpt-told")
         self.take = button("Take the suggestion", "Change the rubric as suggested above", self._take)
-        super().__init__(
-            [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told, self.result, self.take]
+        self.suggesting = w.VBox([self.offered, self.effect, row(self.take)])
+        self.export = button(
+            "Save the marked texts (JSONL)", "Everybody's marks with the rubric's scores", self._export
         )
+        head = [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told]
+        super().__init__([*head, self.result, self.suggesting, row(self.export)])
         self.last: list[str] = []
         for each in (self.who, self.about):
             each.observe(self._draw, "value")
+        self.offered.observe(self._tell_effect, "value")
 
-    def show(self, rubric: Rubric, ways: dict[str, Way], texts: dict[str, str]) -> None:
-        """Show the next text to mark of these, and how far the scores under the rubric agree with the marks."""
-        self.rubric, self.ways = rubric, ways
+    def show(self, now: State, texts: dict[str, str], baseline: State | None = None) -> None:
+        """Show the next text to mark of these, and how far scores now, and at the baseline, agree with the marks."""
+        self.now, self.labelled, self.baseline = now, texts, baseline
         self.texts = sorted(dict.fromkeys(texts.values()), key=marks.text_key)  # an order that tells nothing
+        rubric = now.rubric
         names, kept = [WHOLE, *(criterion.name for criterion in rubric.criteria)], self.about.value
         if list(self.about.options) != names:
             self.about.options = names
@@ -80,7 +93,7 @@ class MarksView(w.VBox):
         self.why.value = ""
         self.last = [*self.last, response] if level else self.last[:-1]
         self._draw()
-        score = self._scores([response]).get(response)
+        score = self.now.score(response, self.criterion)
         judged = "it has no score" if score is None else f"the rubric's score is {score:.0f}"
         if level:
             self.told.value = views.status(f"You: {level} ({TARGETS[level]}); {judged}.", "ok")
@@ -103,18 +116,8 @@ class MarksView(w.VBox):
         mine = {mark["response"] for mark in given if mark["who"] == who}
         return next((text for text in self.texts if text not in mine), None)
 
-    def _scores(self, texts: list[str]) -> dict[str, float]:
-        """What texts get now, as a whole or by the criterion; without those that have no score."""
-        found = {}
-        for text in texts:
-            scored = drafts.scored(self.rubric, self.ways, text)
-            score = scored["parts"].get(self.criterion) if self.criterion else scored["total"]
-            if score is not None:
-                found[text] = score
-        return found
-
     def _draw(self, _change=None) -> None:
-        if self.rubric is None:
+        if self.now is None or self.quiet:
             return
         try:
             given = self._marks()
@@ -132,50 +135,81 @@ class MarksView(w.VBox):
 
     def _judge(self, given: list[marks.Mark]) -> None:
         """Agreement on the texts that test, and what those that fit suggest."""
-        points = marks.by_text(given)
-        scores = self._scores(list(points))
-        test = [text for text in scores if marks.is_test(text)]
-        fit = {text: points[text] for text in scores if not marks.is_test(text)}
-        judged, marked = [scores[text] for text in test], [points[text] for text in test]
-        self.suggested = self._suggestion(fit)
-        self.result.value = views.agreement(
+        self.points = marks.by_text(given)
+        everybody = marks.read_marks(self.folder)
+        criteria = [criterion.name for criterion in self.now.rubric.criteria]
+        before = ""
+        if self.baseline and self._differs():
+            ranks, kappa, *_ = self._figures(self.baseline)
+            if ranks["rho"] is not None:
+                told = f"({self.baseline.label}): {views.figures(ranks, kappa)}"
+                before = f"<div><b>Before</b> {views.text(told)}</div>"
+        self.result.value = (
+            views.agreement(*self._figures(self.now))
+            + before
+            + views.people(agreement.alphas(everybody, criteria), marks.divided(given)[:3])
+        )
+        fit = {text: points for text, points in self.points.items() if not marks.is_test(text)}
+        fit = {text: points for text, points in fit.items() if self.now.score(text, self.criterion) is not None}
+        found = suggesting.suggestions(self.now, self.criterion, fit)
+        kept = self.offered.value
+        self.quiet = True
+        self.offered.options = [(each.words, each) for each in found]
+        self.offered.value = kept if kept in found else (found or [None])[0]
+        self.quiet = False
+        self.suggesting.layout.display = None if found else "none"
+        self.export.disabled = not everybody
+        self._tell_effect()
+
+    def _differs(self) -> bool:
+        """Whether the baseline is another rubric, or scores its criteria in other ways."""
+        return (self.baseline.rubric, self.baseline.ways) != (self.now.rubric, self.now.ways)
+
+    def _figures(self, state: State) -> tuple:
+        """Agreement of a state's scores with the marks that test, as views.agreement takes it."""
+        known = {text: state.score(text, self.criterion) for text in self.points if marks.is_test(text)}
+        scores = {text: score for text, score in known.items() if score is not None}
+        judged, marked = list(scores.values()), [self.points[text] for text in scores]
+        return (
             agreement.rank_agreement(judged, marked),
             agreement.kappa(judged, marked),
             agreement.confusion(judged, marked),
-            agreement.farthest({text: scores[text] for text in test}, points)[:3],
-            agreement.alpha(given),
-            marks.divided(given)[:3],
-            self._told(fit),
+            agreement.farthest(scores, self.points)[:3],
         )
-        self.take.layout.display = None if self.suggested else "none"
 
-    def _suggestion(self, fit: dict[str, float]):
-        """Weights (whole texts), or a way to score (a criterion), that the marks of the fitting half speak for."""
-        texts, points = list(fit), list(fit.values())
-        if self.criterion:
-            return agreement.suggest_anchors(texts, points) or agreement.suggest_examples(fit)
-        parts = [drafts.scored(self.rubric, self.ways, text)["parts"] for text in texts]
-        known = [c.name for c in self.rubric.criteria if parts and all(part[c.name] is not None for part in parts)]
-        found = agreement.suggest_weights({name: [part[name] for part in parts] for name in known}, points)
-        if not found:
-            return None
-        shares = [found.get(criterion.name, 0.0) for criterion in self.rubric.criteria]
-        return drafts.apportion(shares)
+    @property
+    def suggested(self) -> suggesting.Suggestion | None:
+        """What the marks of the other half speak for, as it is chosen."""
+        return self.offered.value
 
-    def _told(self, fit: dict[str, float]) -> str:
-        """The suggestion in words; "" without one."""
-        if not self.suggested:
-            return ""
-        if isinstance(self.suggested, list):
-            named = (f"{c.name} {weight:g}" for c, weight in zip(self.rubric.criteria, self.suggested))
-            return f"The {len(fit)} marks of the other half speak for the weights: {', '.join(named)}."
-        if isinstance(self.suggested, Counted):
-            ends = f"{self.suggested.low:g} is worth 0, {self.suggested.high:g} is worth 100"
-            return f"The {len(fit)} marks of the other half speak for counting {self.suggested.measure}: {ends}."
-        return f"The {len(fit)} marks of the other half give examples of both ends, to liken texts to."
+    def _tell_effect(self, _change=None) -> None:
+        if self.suggested and not self.quiet:
+            told = suggesting.effect(self.suggested, self.now, self.points, self.labelled)
+            self.effect.value = views.note(f"The marks of the other half speak for this. It changes {told}.")
 
     def _take(self) -> None:
-        if isinstance(self.suggested, list):
-            self.on_weights(self.suggested)
-        elif self.suggested:
-            self.on_way(self.criterion, self.suggested.checked(self.criterion))
+        if self.suggested is None:
+            return
+        if self.suggested.weights:
+            self.on_weights(list(self.suggested.weights))
+        else:
+            self.on_way(self.suggested.criterion, self.suggested.way.checked(self.suggested.criterion))
+
+    def _export(self) -> None:
+        """Write the marked texts beside the rubrics, in place of an earlier export."""
+        path = self.folder / EXPORT
+        try:
+            given = marks.read_marks(self.folder)
+            texts = {mark["response"] for mark in given}
+            rows = marks.marked_texts(given, {text: self._scored(text) for text in texts})
+            files.write_whole(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows))
+        except StoreError as error:
+            self.told.value = views.status(str(error), "error")
+        except OSError as error:
+            self.told.value = views.status(str(files.unwritable(path, error)), "error")
+        else:
+            self.told.value = views.status(f"Saved {files.shown(path)}: {len(rows)} marked texts.", "ok")
+
+    def _scored(self, text: str) -> dict:
+        scored = drafts.scored(self.now.rubric, self.now.ways, text)
+        return files.rounded({"score": scored["total"], "by_criterion": scored["parts"]})

@@ -6,29 +6,36 @@ import numpy as np
 from cpt_utils.measures import style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
-from cpt_utils.ways import Counted, Fitted, Likened, Way, measured, ways_of
+from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, ways_of
 from cpt_utils.widgets import views
 from cpt_utils.widgets.controls import button, field, row
 
 COUNTED, LIKENED, FITTED, NONE = "counted", "likened to examples", "by the series' judge", "not at all"
+READ = "read by a chat model"
+GIVE = "rubric_studio(..., teachers=[endpoint_teacher(model, base_url)]) takes them"
 BREAK = "\n\n"
 """Between two examples: a blank line."""
 HOW = {
     COUNTED: "A style measure is counted; in between the two values the score moves in a straight line.",
     LIKENED: "A text is likened to your examples of both ends by sentence embeddings; a blank line parts two examples.",
     FITTED: "A regression on graded texts of the shipped rubric; it knows this criterion by its name.",
+    READ: "A chat model reads each text by this criterion's description and levels as you write them; requests go out "
+    "when you press the button, and verdicts are kept.",
     NONE: "The criterion gets no score, and totals rest on the others.",
 }
 
 
 class ScoringView(w.VBox):
-    """Choose a criterion, and how it is scored; `on_way(name, way)` hears it, with None for not at all."""
+    """Choose a criterion, and how it is scored; `on_way(name, way)` hears it, with None for not at all.
 
-    def __init__(self, on_way):
+    `readers`: the chat models that may read, by name; `panel` says what waits to be read.
+    """
+
+    def __init__(self, on_way, readers: list[str], panel: w.Widget):
         self.on_way, self.quiet = on_way, True
         self.rubric, self.ways, self.texts, self.opened = None, {}, {}, ""
         self.criterion = field("Criterion", w.Dropdown)
-        self.kind = field("Scored", w.Dropdown, options=[COUNTED, LIKENED, FITTED, NONE])
+        self.kind = field("Scored", w.Dropdown, options=[COUNTED, LIKENED, FITTED, READ, NONE])
         self.measure = field("Measure", w.Dropdown, options=list(style_measures("")))
         self.low, self.high = field("Worth 0", w.FloatText), field("Worth 100", w.FloatText)
         self.spread = button("From these texts", "0 and 100 at the ends of what the texts on view have", self._spread)
@@ -36,14 +43,16 @@ class ScoringView(w.VBox):
         self.low_texts, self.high_texts = (field(f"{end} texts", w.Textarea, rows=4) for end in ("Low", "High"))
         self.add_low = button("The open text is low", "Add it to the low examples", lambda: self._add(self.low_texts))
         self.add_high = button("... is high", "Add it to the high examples", lambda: self._add(self.high_texts))
+        self.judge = field("Chat model", w.Dropdown, options=readers)
         self.state = w.HTML().add_class("cpt-told")
         self.counted = w.VBox([self.measure, row(self.low, self.high), self.spread, self.strip])
         self.likened = w.VBox([self.low_texts, self.high_texts, row(self.add_low, self.add_high)])
-        super().__init__([self.criterion, self.kind, self.counted, self.likened, self.state])
+        self.read = w.VBox([self.judge, panel])
+        super().__init__([self.criterion, self.kind, self.counted, self.likened, self.read, self.state])
         self.criterion.observe(self._fill, "value")
         self.kind.observe(self._picked_kind, "value")
         self.measure.observe(self._picked_measure, "value")
-        for each in (self.low, self.high, self.low_texts, self.high_texts):
+        for each in (self.low, self.high, self.low_texts, self.high_texts, self.judge):
             each.observe(self._tell, "value")
 
     def show(self, rubric: Rubric, ways: dict[str, Way], texts: dict[str, str], opened: str) -> None:
@@ -63,13 +72,17 @@ class ScoringView(w.VBox):
             return
         self.quiet, way = True, self.ways.get(self.criterion.value)
         known = isinstance(way, Fitted) or self.criterion.value in ways_of(self.rubric)
-        self.kind.options = [COUNTED, LIKENED, *([FITTED] if known else []), NONE]
-        kinds = {Counted: COUNTED, Likened: LIKENED, Fitted: FITTED}
+        self.kind.options = [COUNTED, LIKENED, *([FITTED] if known else []), READ, NONE]
+        kinds = {Counted: COUNTED, Likened: LIKENED, Fitted: FITTED, Read: READ}
         self.kind.value = kinds.get(type(way), NONE)
         if isinstance(way, Counted):
             self.measure.value, self.low.value, self.high.value = way.measure, way.low, way.high
         if isinstance(way, Likened):
             self.low_texts.value, self.high_texts.value = BREAK.join(way.low), BREAK.join(way.high)
+        elif isinstance(way, Read):
+            if way.judge not in self.judge.options:  # of a saved file: what it said before still counts
+                self.judge.options = [*self.judge.options, way.judge]
+            self.judge.value = way.judge
         elif way is None:
             self.low_texts.value = self.high_texts.value = ""
         self.quiet = False
@@ -79,6 +92,7 @@ class ScoringView(w.VBox):
         kind = self.kind.value
         self.counted.layout.display = None if kind == COUNTED else "none"
         self.likened.layout.display = None if kind == LIKENED else "none"
+        self.read.layout.display = None if kind == READ else "none"
         if kind == COUNTED:
             self.strip.value = views.strip(self._values(), self.low.value, self.high.value)
         self.state.value = views.note(HOW[kind])
@@ -127,6 +141,10 @@ class ScoringView(w.VBox):
         if self.kind.value == LIKENED:
             ends = (self.low_texts.value, self.high_texts.value)
             return Likened(*(tuple(part for part in end.split(BREAK) if part.strip()) for end in ends))
+        if self.kind.value == READ:
+            if self.judge.value is None:
+                raise JudgeError(f"No chat model is here that could read: {GIVE}.")
+            return Read(self.judge.value)
         if self.kind.value == FITTED:
             way = self.ways.get(self.criterion.value)
             return way if isinstance(way, Fitted) else ways_of(self.rubric)[self.criterion.value]

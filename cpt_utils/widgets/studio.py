@@ -15,16 +15,18 @@ from cpt_utils.widgets.autosave import DraftKeeper, draft_file
 from cpt_utils.widgets.controls import button, column, row
 from cpt_utils.widgets.editor import Editor
 from cpt_utils.widgets.live import SHIPPED, LiveViews
+from cpt_utils.widgets.starting import start_panel
 
 
-def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None) -> "RubricStudio":
-    """Widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
+def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None, teachers=()):
+    """A RubricStudio: widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
 
-    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the
-    run's folder. No language model is used: each criterion is scored by the series' judge, by a style measure, or by
-    example texts, as the tab Scoring says.
+    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the run's.
+    `teachers`: Teachers or chat models that may write texts, draft rubrics and read criteria, beside the series' own
+    models. None is asked or loaded before its button is pressed.
     """
-    return RubricStudio(load_rubric(rubric), Path(folder) if folder else files.run_dir(profiles.load_profile("auto")))
+    folder = Path(folder) if folder else files.run_dir(profiles.load_profile("auto"))
+    return RubricStudio(load_rubric(rubric), folder, teachers)
 
 
 class RubricStudio(w.VBox):
@@ -33,16 +35,17 @@ class RubricStudio(w.VBox):
     `ways` says how its criteria are scored: AnchorJudge(studio.valid, studio.ways) is that judge, once all have one.
     """
 
-    def __init__(self, rubric: Rubric, folder: Path):
+    def __init__(self, rubric: Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: filing.Known = {}
-        self._build()
+        self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         super().__init__(
             [
                 keys.dead_notice(),
                 self.keeper,
                 row(self.source, self.undo, self.reset, self.file, self.save, self.load),
+                self.anew,
                 self.state,
                 row(column([self.editor], "320px"), column([self.live], "400px", "1.3")),
                 keys.key_guard(self._undo),
@@ -56,7 +59,7 @@ class RubricStudio(w.VBox):
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
         return "The rubric studio opens here when you run this cell."
 
-    def _build(self) -> None:
+    def _build(self, teachers) -> None:
         """All widgets, in the order of the page."""
 
         def part(kind, **kw):
@@ -73,7 +76,8 @@ class RubricStudio(w.VBox):
         self.editor = Editor(self._typed, self._weighed, self._remove, partial(self._edit, drafts.add_criterion))
         self.weights, self.criteria, self.add = self.editor.weights, self.editor.criteria, self.editor.add
         self.title, self.objective, self.principles, *self.levels = self.editor.words.children
-        self.live = LiveViews(self.folder, self._reweigh, self._scored)
+        self.live = LiveViews(self.folder, self._reweigh, self._scored, teachers)
+        self.anew = start_panel(self.live.models, self._begin)
         self.source.observe(self._pick_source, "value")
 
     def _fill(self) -> None:
@@ -100,9 +104,11 @@ class RubricStudio(w.VBox):
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
-            self._remember()
-            rubric = load_rubric(change["new"])
-            self._open(rubric, rubric.name, ways_of(rubric))
+            self._begin(load_rubric(change["new"]))
+
+    def _begin(self, rubric: Rubric) -> None:
+        self._remember()
+        self._open(rubric, rubric.name, ways_of(rubric))
 
     def _typed(self, path: tuple, value: str | list[str]) -> None:
         if self.quiet:

@@ -2,7 +2,7 @@
 
 import html
 
-from cpt_utils.agreement import LIMITS, meaning
+from cpt_utils.agreement import LEAST, LIMITS, meaning
 from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
@@ -151,25 +151,50 @@ def strip(values: list[float], low: float, high: float) -> str:
     )
 
 
-def agreement(ranks: dict, kappa, confusion, apart: list[tuple], alpha, divided: list[tuple], suggestion: str) -> str:
-    """What marks say of scores (see cpt_utils.agreement), and of each other; the texts of the testing half only."""
+def agreement(ranks: dict, kappa, confusion, apart: list[tuple]) -> str:
+    """What marks say of scores (see cpt_utils.agreement); the texts of the testing half only."""
     if ranks["rho"] is None:
-        told = f"{ranks['n']} marked texts of the testing half: four are needed to say how far scores agree with marks."
-        parts = [note(told)]
-    else:
-        known = "" if kappa is None else f"; kappa {kappa:.2f} (by thirds, quadratic)"
-        words = f"rho {ranks['rho']:.2f} [{ranks['low']:.2f}, {ranks['high']:.2f}] on {ranks['n']} texts{known}"
-        parts = [f"<div><b>Scores against marks:</b> {text(words)}</div>", confusion_table(confusion)]
-        parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
-    if alpha is not None:
-        tentative, reliable = LIMITS.values()
-        words = f"alpha {alpha:.2f} ({meaning(alpha)}; {tentative:.2f} and {reliable:.2f} are the usual limits)"
-        parts.append(f"<div><b>People among each other:</b> {text(words)}</div>")
-        for response, given in divided:
-            parts.append(_apart(", ".join(f"{mark['who']}: {mark['level']}" for mark in given), response))
-    if suggestion:
-        parts.append(status(suggestion))
+        why = f"{LEAST} are needed" if ranks["n"] < LEAST else "marks or scores are all alike, too much"
+        return note(f"{ranks['n']} marked texts of the testing half: {why} to say how far scores agree with marks.")
+    parts = [f"<div><b>Scores against marks:</b> {text(figures(ranks, kappa))}</div>", confusion_table(confusion)]
+    parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
     return "".join(parts)
+
+
+def figures(ranks: dict, kappa: float | None) -> str:
+    """Agreement in a line; ranks["rho"] is there."""
+    known = "" if kappa is None else f"; kappa {kappa:.2f} (by thirds, quadratic)"
+    return f"rho {ranks['rho']:.2f} [{ranks['low']:.2f}, {ranks['high']:.2f}] on {ranks['n']} texts{known}"
+
+
+def people(alphas: dict[str, float | None], divided: list[tuple]) -> str:
+    """How far people mean the same: alpha of whole texts ("") and by criterion, the texts that divide them first."""
+    known = {name: alpha for name, alpha in alphas.items() if alpha is not None}
+    if not known:
+        return ""
+    tentative, reliable = LIMITS.values()
+    rows = "".join(
+        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(name or 'whole texts')}</td>"
+        f"<td style='width:45%'>{_scale(alpha)}</td><td style='{NUMBER}'>{alpha:.2f}</td>"
+        f"<td style='padding-left:8px'>{text(meaning(alpha))}</td></tr>"
+        for name, alpha in known.items()
+    )
+    told = f"Krippendorff's alpha; the lines are the usual limits, {tentative:.2f} and {reliable:.2f}."
+    parts = [f"<div><b>People among each other</b></div><table style='width:100%;line-height:1.4'>{rows}</table>"]
+    parts.append(note(told))
+    for response, given in divided:
+        parts.append(_apart(", ".join(f"{mark['who']}: {mark['level']}" for mark in given), response))
+    return "".join(parts)
+
+
+def _scale(alpha: float) -> str:
+    """0 to 1 as a bar, with the limits drawn."""
+    lines = "".join(
+        f"<div style='position:absolute;left:{100 * limit:.1f}%;top:0;height:100%;border-left:2px solid {ORANGE}'>"
+        "</div>"
+        for limit in LIMITS.values()
+    )
+    return f"<div style='position:relative'>{bar(100 * alpha)}{lines}</div>"
 
 
 def _apart(words: str, response: str) -> str:

@@ -1,0 +1,63 @@
+"""One fresh text of a chosen teacher at a target, shown while it grows where that can be, and kept."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from cpt_utils.bestof import whole_sentences
+from cpt_utils.generation import keep_response, read_responses
+from cpt_utils.models.conversation import ChatModel
+from cpt_utils.models.streaming import stream_chat
+from cpt_utils.prompts import messages, system_prompt, teacher_messages
+from cpt_utils.rows import Response, Task
+from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime.errors import EndpointError, GenerationError
+from cpt_utils.teachers import Teacher
+
+EVERY = 0.2
+"""Seconds between two looks at a growing text."""
+
+
+def fresh_turns(prompt: str, rubric: Rubric, target: int, tuned: bool = False) -> list[dict]:
+    """What a writer is asked: by the rubric itself, or, tuned on a shipped rubric, by that one's system prompt."""
+    if tuned and rubric.name in shipped_rubrics():
+        return messages(prompt, system_prompt(rubric.name, target))
+    return teacher_messages(prompt, rubric, target)
+
+
+def fresh_text(
+    writer: Teacher | ChatModel,
+    task: Task,
+    turns: list[dict],
+    path: Path,
+    show: Callable[[str], None] = lambda text: None,
+    stop: threading.Event | None = None,
+    **options,
+) -> Response | None:
+    """Ask for one text, add it to the store `path` and return its row; None if `stop` ended it (a model's own part is
+    left; an endpoint's answer is paid for and kept).
+
+    A model in this process is sampled with a seed that no former text of this task had; `show` gets its text so far.
+    `options` go to conversation.chat. A GenerationError says why there is no text.
+    """
+    if isinstance(writer, ChatModel):
+        stop = stop or threading.Event()
+        seed = sum(row["model"] == writer.name for row in read_responses(path))
+        text = stream_chat(writer, turns, show, stop, EVERY, **{"seed": seed} | options)
+        if stop.is_set():
+            return None
+        text = whole_sentences(text)
+    else:
+        (text,) = _answer(writer, turns)
+        show(text)
+    return keep_response(path, task, writer.name, turns, text)
+
+
+def _answer(writer: Teacher, turns: list[dict]) -> list[str]:
+    try:
+        (text,) = writer.texts([turns])
+    except EndpointError as error:
+        text = error
+    if isinstance(text, EndpointError):
+        raise GenerationError(f"{writer.name} gave no text: {text}. Mend the cause and ask again.")
+    return [text or ""]

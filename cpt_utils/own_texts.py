@@ -1,0 +1,113 @@
+"""Texts of one's own to try a rubric on: from a table, pasted, or fresh from a teacher; kept in the run's folder."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from cpt_utils.generation import read_responses
+from cpt_utils.rows import target_name
+from cpt_utils.runtime import files
+from cpt_utils.runtime.errors import DataError, StoreError
+from cpt_utils.tables import read_table
+
+KEPT = "bench.jsonl"
+FRESH = "fresh_responses.jsonl"
+"""The store of responses that teachers wrote in the studio."""
+COLUMNS = ("response", "text", "completion", "output", "answer")
+"""Where a table may have its texts; the first of them that it has."""
+MOST = 500
+"""Texts of one file: each is scored by every criterion."""
+
+
+class OwnText(TypedDict):
+    """A text under a short name, and what its writer was told ("" where nobody knows)."""
+
+    label: str
+    response: str
+    prompt: str
+
+
+def read_texts(source: Path | str) -> list[OwnText]:
+    """The texts of a .csv, .jsonl, .json or .parquet file, each once; a DataError says what is wrong with it.
+
+    Its column is one of COLUMNS, or the only one there is. A column "label" names the texts, "prompt" says what their
+    writers were told.
+    """
+    path = Path(source).expanduser()
+    if not path.suffix:
+        raise DataError(f"{path.name!r} has no ending: name a .csv or .jsonl file of texts.")
+    rows = read_table(path)
+    columns = list(rows[0]) if rows else []
+    column = next((name for name in COLUMNS if name in columns), columns[0] if len(columns) == 1 else None)
+    if column is None:
+        raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {', '.join(columns)}.")
+    found: dict[str, OwnText] = {}
+    for number, row in enumerate(rows, 1):
+        text = row[column]
+        if text is None or isinstance(text, str) and not text.strip():
+            continue
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise DataError(f"{path.name}, row {number}: {column!r} holds no text but a {kind}; mend or drop the row.")
+        label = str(row.get("label") or f"{path.stem} {number}")
+        found.setdefault(text.strip(), own_text(label, text, row.get("prompt")))
+    if len(found) > MOST:
+        raise DataError(f"{path.name} has {len(found)} texts, and {MOST} are the most: each is scored; take a part.")
+    return list(found.values())
+
+
+def own_text(label: str, response: str, prompt: object = "") -> OwnText:
+    """One text as it is kept, without halves of characters."""
+    prompt = prompt if isinstance(prompt, str) else ""
+    return OwnText(
+        label=files.encodable(" ".join(label.split()))[:80],
+        response=files.encodable(response.strip()),
+        prompt=files.encodable(prompt.strip()),
+    )
+
+
+def keep_texts(folder: Path, texts: list[OwnText]) -> int:
+    """Add texts to those that are kept in a folder; how many of them were not there yet."""
+    path = Path(folder) / KEPT
+    with files.writing(path):
+        known = {row["response"] for row in kept_texts(folder)}
+        new = [text for text in texts if text["response"] not in known]
+        if new:
+            files.append(path, new)
+    return len(new)
+
+
+def kept_texts(folder: Path) -> list[OwnText]:
+    """All own texts of a folder, as they came: brought in, pasted, then those that teachers wrote. Labels differ."""
+    path = Path(folder) / KEPT
+    rows = [_checked(row, f"{path.name}, row {number}") for number, row in enumerate(files.read_jsonl(path), 1)]
+    for row in read_responses(Path(folder) / FRESH):
+        rows.append(own_text(f"{row['model']}, {target_name(row['target'])}", row["response"], row["prompt"]))
+    found: dict[str, OwnText] = {}
+    labels: set[str] = set()
+    for row in rows:
+        if row["response"] in found:
+            continue
+        names = (row["label"], *(f"{row['label']} ({number})" for number in range(2, len(rows) + 2)))
+        label = next(name for name in names if name not in labels)
+        labels.add(label)
+        found[row["response"]] = row | {"label": label}
+    return list(found.values())
+
+
+def _checked(row: dict, place: str) -> OwnText:
+    """A row as it is kept, or as others send it here: an answer {response, model}, perhaps with prompt and target."""
+    label = row.get("label", ", ".join(str(row[name]) for name in ("model", "target") if name in row))
+    if not isinstance(row.get("response"), str) or not row["response"].strip():
+        raise StoreError(f"{place}: no text in 'response'; mend or delete the row.")
+    return own_text(str(label) or "a text", row["response"], row.get("prompt"))
+
+
+def put_aside(folder: Path) -> list[str]:
+    """Begin without own texts: their files get names with the time. Returns those names."""
+    kept = []
+    for name in (KEPT, FRESH):
+        path = Path(folder) / name
+        if path.exists():
+            with files.writing(path):
+                kept.append(files.set_aside(path, files.before_now(name)).name)
+    return kept

@@ -1,0 +1,79 @@
+"""The way *read*: a chat model scores one criterion by its levels, as they are written now."""
+
+from dataclasses import dataclass, field
+
+from cpt_utils.judging import Judgement
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.rows import Response
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.ways import Counted, Fitted, Likened, Read, Way
+
+
+def alone(rubric: Rubric, name: str) -> Rubric:
+    """The rubric with one criterion, so that what changes in the others, or in weights, changes nothing that is asked.
+
+    Scoring notes go: they speak of the whole.
+    """
+    (criterion,) = (each for each in rubric.criteria if each.name == name)
+    criterion = criterion.model_copy(update={"weight": 100.0})
+    return rubric.model_copy(update={"criteria": [criterion], "scoring_notes": ""})
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A `Read` with its judge: scores of one criterion. `tasks`: what the writer of a text was told, by text."""
+
+    judge: LLMJudge
+    rubric: Rubric
+    tasks: dict[str, str] = field(default_factory=dict, compare=False)
+    found: dict[tuple[str, str], Judgement] = field(default_factory=dict, compare=False)  # by task and text
+
+    def scores(self, texts: list[str]) -> list[float | None]:
+        """0 to 100 for each text, None for what was not answered clearly. Asks about those that have no verdict."""
+        self.ask(texts)
+        return [self.at_hand(text) for text in texts]
+
+    def ask(self, texts: list[str]) -> None:
+        """Ask about the texts that have no verdict yet; a JudgeError counts those that still have none."""
+        self.judge.score_all([self._row(text) for text in texts])
+
+    def at_hand(self, text: str) -> float | None:
+        """The score by a verdict that is there already; asks nothing."""
+        judged = self._judged(text)
+        return judged and judged.by_criterion.get(self.rubric.criteria[0].name, judged.score)
+
+    def missing(self, texts: list[str]) -> list[str]:
+        """The texts, each once, that `ask` would send: one request each, if all goes well."""
+        return [text for text in dict.fromkeys(texts) if self._judged(text) is None]
+
+    def _judged(self, text: str) -> Judgement | None:
+        key = self.tasks.get(text, ""), text
+        if key not in self.found and (judged := self.judge.at_hand(self._row(text))):
+            self.found[key] = judged
+        return self.found.get(key)
+
+    def _row(self, text: str) -> Response:
+        return {"rubric": self.rubric, "prompt": self.tasks.get(text, ""), "response": text}
+
+
+Bound = Counted | Likened | Fitted | Reading
+"""A way that scores by itself."""
+
+
+def bound(
+    rubric: Rubric, ways: dict[str, Way], judges: dict[str, LLMJudge], tasks: dict[str, str] | None = None
+) -> dict[str, Bound]:
+    """The ways of a rubric's criteria, those that are read with the judge that they name."""
+    found: dict[str, Bound] = {}
+    for name in (criterion.name for criterion in rubric.criteria if criterion.name in ways):
+        way = ways[name]
+        if isinstance(way, Read):
+            if way.judge not in judges:
+                known = ", ".join(judges) or "none"
+                raise JudgeError(
+                    f"{name!r} is read by {way.judge!r}, and of chat models there is {known}: pass that one."
+                )
+            way = Reading(judges[way.judge], alone(rubric, name), {} if tasks is None else tasks)
+        found[name] = way
+    return found

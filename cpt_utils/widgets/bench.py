@@ -1,0 +1,150 @@
+"""The studio's tab Texts: texts of one's own, from a file, pasted, or fresh from a teacher; each opens to the whole."""
+
+from pathlib import Path
+
+import ipywidgets as w
+
+from cpt_utils import own_texts
+from cpt_utils.fresh import fresh_text, fresh_turns
+from cpt_utils.own_texts import FRESH, OwnText
+from cpt_utils.reading import Bound
+from cpt_utils.rows import TARGETS, Task
+from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime.errors import CptError, StoreError
+from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets.controls import button, field, row
+from cpt_utils.widgets.readers import TUNED, ChatModels
+from cpt_utils.widgets.work import Work
+
+HOW = "These texts stand in the tab Scores beside the recorded ones; they are kept in the folder of the rubrics."
+
+
+class BenchView(w.VBox):
+    """Own texts, kept in `folder`; `on_texts()` hears when there are others. `texts`: those that there are."""
+
+    def __init__(self, folder: Path, models: ChatModels, on_texts):
+        self.folder, self.models, self.on_texts = folder, models, on_texts
+        self.texts: list[OwnText] = []
+        self.rubric: Rubric | None = None
+        self.file = field("File", w.Text, placeholder="a .csv or .jsonl file with a column response")
+        self.bring = Work("Bring its texts in", "Add the texts of this file", self._bring, self.reload)
+        self.label = field("Name", w.Text, placeholder="a short name for the text below")
+        self.paste = field("Text", w.Textarea, rows=3, placeholder="Paste a text here")
+        self.add = button("Add the text", "Add the pasted text", self._add)
+        self.writer = field("Teacher", w.Dropdown, options=models.names())
+        self.task = field("Task", w.Textarea, rows=2, placeholder="what the teacher is to write about")
+        self.target = field("Target", w.Dropdown, options=[(f"{name} ({t})", t) for name, t in TARGETS.items()])
+        self.target.value = TARGETS["high"]
+        self.paper = w.HTML().add_class("cpt-fresh")
+        self.write = Work("Write a text", "Ask this teacher for a text at this target", self._write, self.reload)
+        self.told = w.HTML().add_class("cpt-told")
+        self.list = w.HTML().add_class("cpt-view")
+        self.aside = button(
+            "Put all aside", "Begin without own texts; their files are kept under other names", self._aside
+        )
+        heads = [w.HTML(f"<b>{words}</b>") for words in ("From a file", "Pasted", "Fresh from a teacher", "Own texts")]
+        super().__init__(
+            [
+                *(heads[0], self.file, self.bring),
+                *(heads[1], self.label, self.paste, row(self.add)),
+                *(heads[2], self.writer, self.task, self.target, self.write, self.paper),
+                *(heads[3], self.told, self.list, row(self.aside)),
+            ]
+        )
+        self._read()
+
+    def show(self, rubric: Rubric, ways: dict[str, Bound]) -> None:
+        """List the own texts with their scores under a rubric; teachers write by it."""
+        self.rubric = rubric
+        told = f"{len(self.texts)} own texts. {HOW}"
+        if not self.told.value.count("✗"):
+            self.told.value = views.note(told)
+        self.aside.disabled = not self.texts
+        entries = [row | drafts.scored(rubric, ways, row["response"]) for row in self.texts]
+        self.list.value = "".join(_row(rubric, entry) for entry in entries)
+
+    def reload(self) -> None:
+        """Read the files again and tell of it."""
+        self._read()
+        self.on_texts()
+
+    def _read(self) -> None:
+        self.told.value = ""
+        try:
+            self.texts = own_texts.kept_texts(self.folder)
+        except CptError as error:
+            self.told.value = views.status(str(error), "error")
+
+    def _bring(self):
+        path = Path(self.file.value.strip()).expanduser()
+        inside = self.folder / path
+        path = inside if not path.exists() and inside.exists() else path
+
+        def read(work: Work) -> str:
+            work.say(f"Reading {path.name} ...")
+            texts = own_texts.read_texts(path)
+            new = own_texts.keep_texts(self.folder, texts)
+            return f"{new} of {len(texts)} texts of {path.name} are new and were added."
+
+        return read
+
+    def _add(self) -> None:
+        text, label = self.paste.value.strip(), self.label.value.strip()
+        if not text:
+            self.told.value = views.status("There is nothing to add: paste a text first.", "error")
+            return
+        try:
+            new = own_texts.own_text(label or f"pasted {len(self.texts) + 1}", text)
+            added = own_texts.keep_texts(self.folder, [new])
+        except StoreError as error:
+            self.told.value = views.status(str(error), "error")
+            return
+        if not added:
+            self.told.value = views.status("This text is there already.", "error")
+            return
+        self.paste.value = self.label.value = ""
+        self.reload()
+
+    def _write(self):
+        name, rubric, target = self.writer.value, self.rubric, self.target.value
+        prompt = self.task.value.strip()
+        if not prompt:
+            raise StoreError("There is no task: say what the text is to be about.")
+        turns = fresh_turns(prompt, rubric, target, name == TUNED)
+        task = Task(prompt=prompt, rubric=rubric.name, target=target)
+
+        def write(work: Work) -> str:
+            self.paper.value = ""
+            work.say(f"Waiting for {name} ...")
+            writer = self.models.load(name)
+            if work.stop.is_set():
+                return "Nothing was asked."
+            work.say(f"{name} writes ...")
+            made = fresh_text(writer, task, turns, self.folder / FRESH, self._grow, work.stop)
+            return f"{name} wrote {len(made['response'].split())} words." if made else "The text is not kept."
+
+        return write
+
+    def _grow(self, text: str) -> None:
+        self.paper.value = views.whole_text(text)
+
+    def _aside(self) -> None:
+        try:
+            names = own_texts.put_aside(self.folder)
+        except (StoreError, OSError) as error:
+            self.told.value = views.status(str(error), "error")
+            return
+        self.reload()
+        self.told.value = views.status(f"Kept as {', '.join(names)}.", "ok")
+
+
+def _row(rubric: Rubric, entry: dict) -> str:
+    """One own text, folded: its total, its scores by criterion, all of it."""
+    total = "none" if entry["total"] is None else f"{entry['total']:.1f}"
+    task = views.note(f"Task: {entry['prompt']}") if entry["prompt"] else ""
+    flag = drafts.flagged(entry["response"])
+    return (
+        "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'><summary style='cursor:pointer'>"
+        f"{views.text(entry['label'])} · <b>{total}</b>{' ✗' if flag else ''}</summary>"
+        f"{task}{views.criterion_bars(rubric, entry | {'flag': flag})}{views.whole_text(entry['response'])}</details>"
+    )

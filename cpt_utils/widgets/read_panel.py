@@ -1,0 +1,63 @@
+"""What chat models are to read: how many requests, a button to send them, and how they go."""
+
+import ipywidgets as w
+
+from cpt_utils.reading import Bound, Reading
+from cpt_utils.widgets import views
+from cpt_utils.widgets.work import Work
+
+
+class ReadPanel(w.VBox):
+    """Shown where criteria are read and texts wait for it; `on_read()` hears that verdicts have come."""
+
+    def __init__(self, on_read):
+        self.readings: dict[str, Reading] = {}
+        self.texts: list[str] = []
+        self.told = w.HTML().add_class("cpt-view")
+        self.work = Work("Send", "Ask the chat model about the texts that wait", self._begin, on_read)
+        super().__init__([self.told, self.work])
+
+    def show(self, ways: dict[str, Bound], texts: list[str]) -> None:
+        """Count what waits: of these texts, for the criteria that are read."""
+        self.readings = {name: way for name, way in ways.items() if isinstance(way, Reading)}
+        self.texts = list(dict.fromkeys(texts))
+        self.layout.display = None if self.readings else "none"
+        if self.work.busy:  # it counts itself
+            return
+        waiting = self.waiting()
+        requests = sum(map(len, waiting.values()))
+        named = "; ".join(
+            f"{name}: {len(texts)}, by {self.readings[name].judge.teacher.name}"
+            for name, texts in waiting.items()
+            if texts
+        )
+        told = (
+            f"Texts that a chat model is still to read: {named}." if requests else "All texts on view have been read."
+        )
+        self.told.value = views.note(told)
+        self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}"
+        self.work.go.layout.display = None if requests else "none"
+
+    def waiting(self) -> dict[str, list[str]]:
+        """By criterion the texts without a verdict on its words as they are now."""
+        return {name: reading.missing(self.texts) for name, reading in self.readings.items()}
+
+    def _begin(self):
+        batches = []
+        for name, texts in self.waiting().items():
+            reading = self.readings[name]
+            size = reading.judge.teacher.workers
+            batches += [(reading, texts[start : start + size]) for start in range(0, len(texts), size)]
+        total = sum(len(texts) for _, texts in batches)
+
+        def ask(work: Work) -> str:
+            sent = 0
+            for reading, texts in batches:
+                if work.stop.is_set():
+                    break
+                work.say(f"{sent} of {total} requests answered ...")
+                reading.ask(texts)
+                sent += len(texts)
+            return f"{sent} of {total} requests answered; verdicts are kept."
+
+        return ask

@@ -1,0 +1,76 @@
+"""Scores of texts by criterion, each computed once; many at a time beside the kernel, as they take a while."""
+
+import ipywidgets as w
+
+from cpt_utils.reading import Bound, Reading
+from cpt_utils.ways import Read, flaw
+from cpt_utils.widgets.work import Work
+
+FEW = 30
+"""New texts that a view may score while it is drawn; more of them are work of their own."""
+MOST = 100_000
+"""Scores kept; then it begins anew."""
+BATCH = 8
+_known: dict[tuple[Bound, str], float | None] = {}
+
+
+def score(way: Bound | Read, text: str) -> float | None:
+    """A text's score by a way; None where it cannot be read, or a chat model is not here, or still to read it."""
+    if isinstance(way, Read):
+        return None
+    if isinstance(way, Reading):
+        return way.at_hand(text)
+    if (way, text) not in _known:
+        _compute(way, [text])
+    return _known[way, text]
+
+
+def lacking(ways: dict[str, Bound], texts: list[str]) -> list[str]:
+    """The texts that lack a score by some way; without those that only chat models are still to read."""
+    own = [way for way in ways.values() if not isinstance(way, Reading)]
+    return [text for text in texts if any((way, text) not in _known for way in own)]
+
+
+def _compute(way: Bound, texts: list[str]) -> None:
+    scores = way.scores(texts)
+    if len(_known) > MOST:
+        _known.clear()
+    _known.update(((way, text), value) for text, value in zip(texts, scores))
+
+
+class ScoringWork(w.VBox):
+    """Scores many texts with progress and a stop; `over()` hears when views can be drawn."""
+
+    def __init__(self, over):
+        self.ways: dict[str, Bound] = {}
+        self.left: list[str] = []
+        self.work = Work("Score the texts", "Score the texts that have no score yet", self._begin, over)
+        super().__init__([self.work], layout=w.Layout(display="none"))
+
+    def ready(self, ways: dict[str, Bound], texts: list[str]) -> bool:
+        """Whether a view can be drawn at once. If not, scoring begins by itself; one that was stopped waits for its
+        button."""
+        self.ways, self.left = ways, lacking(ways, texts)
+        many = len(self.left) > FEW
+        self.layout.display = None if many or self.work.busy else "none"
+        if many and not self.work.busy and not self.work.stop.is_set():
+            self.work.start()
+        return not many and not self.work.busy
+
+    def _begin(self):
+        ways = [way for way in self.ways.values() if not isinstance(way, Reading)]
+        left = list(self.left)
+
+        def run(work: Work) -> str:
+            for start in range(0, len(left), BATCH):
+                if work.stop.is_set():
+                    return f"{start} of {len(left)} texts have scores."
+                work.say(f"Scoring: {start} of {len(left)} texts ...")
+                batch = left[start : start + BATCH]
+                for way in ways:
+                    _compute(way, batch)
+                for text in batch:
+                    flaw(text)  # views show it, and it takes as long
+            return ""
+
+        return run

@@ -1,0 +1,71 @@
+"""What marks of the fitting half suggest for a rubric, each with what it would change."""
+
+from dataclasses import dataclass
+
+from cpt_utils import agreement, marks
+from cpt_utils.ways import Counted, Likened
+from cpt_utils.widgets import drafts
+from cpt_utils.widgets.states import State, comparison, moved
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Weights of all criteria, or a way to score one of them, in words."""
+
+    words: str
+    weights: tuple[float, ...] = ()
+    criterion: str = ""
+    way: Counted | Likened | None = None
+
+    def taken(self, state: State) -> State:
+        """The state as it would be."""
+        if self.way:
+            return State(state.label, state.rubric, state.ways | {self.criterion: self.way})
+        draft = drafts.with_weights(state.rubric.model_dump(), list(self.weights))
+        return State(state.label, drafts.checked(draft), state.ways)
+
+
+def suggestions(state: State, criterion: str, fit: dict[str, float]) -> list[Suggestion]:
+    """What marked texts (text -> points) speak for: weights (criterion ""), or ways to score a criterion."""
+    if criterion:
+        return _ways(state, criterion, fit)
+    parts = [drafts.by_criterion(state.ways, text) for text in fit]
+    names = [criterion.name for criterion in state.rubric.criteria]
+    known = [name for name in names if parts and all(part.get(name) is not None for part in parts)]
+    found = agreement.suggest_weights({name: [part[name] for part in parts] for name in known}, list(fit.values()))
+    if not found:
+        return []
+    weights = drafts.apportion([found.get(name, 0.0) for name in names])
+    named = ", ".join(f"{name} {weight:g}" for name, weight in zip(names, weights))
+    return [Suggestion(f"weights: {named}", weights=tuple(weights))]
+
+
+def _ways(state: State, criterion: str, fit: dict[str, float]) -> list[Suggestion]:
+    """The measure that ranks most as the marks do, other anchors of the measure that is counted now, and examples."""
+    texts, points = list(fit), list(fit.values())
+    now = state.ways.get(criterion)
+    measures = [None, now.measure] if isinstance(now, Counted) else [None]
+    found = [agreement.suggest_anchors(texts, points, measure) for measure in measures]
+    ways = [*dict.fromkeys(filter(None, found)), *filter(None, [agreement.suggest_examples(fit)])]
+    return [Suggestion(_told(way), criterion=criterion, way=way) for way in ways if way != now]
+
+
+def _told(way: Counted | Likened) -> str:
+    if isinstance(way, Counted):
+        return f"counting {way.measure}: {way.low:g} is worth 0, {way.high:g} is worth 100"
+    return f"likening to {len(way.low)} low and {len(way.high)} high examples of the marks"
+
+
+def effect(suggestion: Suggestion, state: State, points: dict[str, float], texts: dict[str, str]) -> str:
+    """What taking it would change: agreement with the marks that test, and ranks of the texts on view."""
+    after = suggestion.taken(state)
+    test = [text for text in points if marks.is_test(text)]
+
+    def rho(one: State) -> str:
+        scores = {text: score for text in test if (score := one.score(text, suggestion.criterion)) is not None}
+        found = agreement.spearman(list(scores.values()), [points[text] for text in scores])
+        return "none" if found is None or len(scores) < agreement.LEAST else f"{found:.2f}"
+
+    told = f"rho on the {len(test)} texts that test: {rho(state)} → {rho(after)}"
+    rows = comparison(state, after, texts)
+    return f"{told}; {moved(rows)} of {len(rows)} texts on view change their rank"

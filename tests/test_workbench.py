@@ -1,0 +1,345 @@
+"""The workbench behind the studio: own texts, fresh ones, drafts, the way *read*, two states side by side."""
+
+import json
+import threading
+import time
+
+import pytest
+from replies import completion, serving
+
+from cpt_utils import agreement, charts, drafting, marks, own_texts
+from cpt_utils.anchors import AnchorJudge
+from cpt_utils.fresh import fresh_text, fresh_turns
+from cpt_utils.generation import read_responses
+from cpt_utils.judging import judge_rows
+from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.prompts import load_responses, system_prompt, teacher_messages
+from cpt_utils.reading import alone, bound
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import DataError, EndpointError, GenerationError, JudgeError, RubricError, StoreError
+from cpt_utils.teachers import Teacher, endpoint_teacher
+from cpt_utils.ways import Counted, Read, from_data, load_ways, to_data, ways_of
+from cpt_utils.widgets import drafts, states
+from cpt_utils.widgets.states import State
+from cpt_utils.widgets.suggesting import Suggestion, effect, suggestions
+
+RUBRIC = load_rubric("rococo")
+NAMES = [criterion.name for criterion in RUBRIC.criteria]
+TEXTS = list(dict.fromkeys(row["response"] for row in load_responses() if row["rubric"] == "rococo"))
+EVIL = "<script>alert(1)</script> so gilded, so laced, dear reader, was never a guest of this house."
+DRAFT = {
+    "title": "Night <b>Diary</b>",
+    "objective": "Short breath and doubt.",
+    "guiding_principles": ["Say I."],
+    "levels": ["All", "Much", "Some", "Little", "None"],
+    "criteria": [
+        {"name": name, "description": "", "weight": weight, "levels": ["a", "b", "c", "d", "e"]}
+        for name, weight in (("Breath", 2), ("Doubt", 1))
+    ],
+}
+
+
+# --- own texts
+
+
+def test_texts_come_from_csv_and_jsonl(tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text(
+        'label,prompt,response\nfirst,Describe rain.,"One, two."\n,,Another text.\n,,\nnull,,NA\n', "utf-8"
+    )
+    found = own_texts.read_texts(table)
+    assert [(text["label"], text["response"]) for text in found] == [
+        ("first", "One, two."),
+        ("mine 2", "Another text."),
+        ("null", "NA"),
+    ]
+    assert found[0]["prompt"] == "Describe rain."
+    rows = tmp_path / "mine.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("a b", "c d", "a b ")), "utf-8")
+    assert [text["response"] for text in own_texts.read_texts(rows)] == ["a b", "c d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("gone.csv", None, "There is no data file gone.csv"),
+        ("mine", "x", "has no ending: name a .csv or .jsonl"),
+        ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
+        ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
+        ("many.csv", "text\n" + "".join(f"text {n}\n" for n in range(501)), "many.csv has 501 texts, and 500 are"),
+    ],
+)
+def test_a_file_without_texts_is_told(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(DataError, match=words):
+        own_texts.read_texts(tmp_path / name)
+
+
+def test_own_texts_are_kept_once_under_labels_that_differ(tmp_path):
+    one, two = own_texts.own_text("a", "One \ud83d text."), own_texts.own_text("a", "Two.", None)
+    assert own_texts.keep_texts(tmp_path, [one, two]) == 2 and own_texts.keep_texts(tmp_path, [two]) == 0
+    kept = own_texts.kept_texts(tmp_path)
+    assert [text["label"] for text in kept] == ["a", "a (2)"] and kept[0]["response"] == "One ? text."
+    assert len(own_texts.put_aside(tmp_path)) == 1 and own_texts.kept_texts(tmp_path) == []
+    sent = {"prompt": "Describe rain.", "response": "Rain.", "model": "SmolLM2+cpt", "target": 95, "system": "Be wet."}
+    (tmp_path / own_texts.KEPT).write_text(json.dumps(sent) + "\n")
+    assert own_texts.kept_texts(tmp_path) == [
+        {"label": "SmolLM2+cpt, 95", "response": "Rain.", "prompt": "Describe rain."}
+    ]
+    (tmp_path / own_texts.KEPT).write_text('{"label": "a"}\n')
+    with pytest.raises(StoreError, match="bench.jsonl, row 1: no text in 'response'"):
+        own_texts.kept_texts(tmp_path)
+
+
+def test_a_fresh_text_is_kept_in_a_store_of_responses(tmp_path):
+    path, turns = tmp_path / own_texts.FRESH, fresh_turns("Describe rain.", RUBRIC, 95)
+    assert turns == teacher_messages("Describe rain.", RUBRIC, 95)
+    task = {"prompt": "Describe rain.", "rubric": "rococo", "target": 95}
+    told = []
+    teacher = Teacher("t", lambda asked: [f"<think>x</think> Rain, of {len(asked)}."])
+    row = fresh_text(teacher, task, turns, path, told.append)
+    assert row["response"] == "Rain, of 1." and read_responses(path) == [row] and told
+    (own,) = own_texts.kept_texts(tmp_path)
+    assert own == {"label": "t, high", "response": "Rain, of 1.", "prompt": "Describe rain."}
+    for answer in (lambda asked: [""], lambda asked: [EndpointError("no key")]):
+        with pytest.raises(GenerationError, match="t gave no"):
+            fresh_text(Teacher("t", answer), task, turns, path)
+    assert len(read_responses(path)) == 1
+
+
+def test_a_tuned_model_is_asked_by_its_system_prompt():
+    assert fresh_turns("Rain.", RUBRIC, 10, tuned=True)[0]["content"] == system_prompt("rococo", 10)
+    own = RUBRIC.model_copy(update={"name": "mine"})
+    assert fresh_turns("Rain.", own, 10, tuned=True) == teacher_messages("Rain.", own, 10)
+
+
+def test_a_model_in_this_process_streams_and_can_be_stopped(tmp_path, tiny_model, tokenizer):
+    from cpt_utils.models.conversation import ChatModel
+
+    model, path, shown = ChatModel(tiny_model, tokenizer, "tiny"), tmp_path / "fresh.jsonl", []
+    task, turns = {"prompt": "Rain.", "rubric": "rococo", "target": 95}, [{"role": "user", "content": "Rain."}]
+    rows = [fresh_text(model, task, turns, path, shown.append, max_new_tokens=6) for _ in range(2)]
+    assert shown and rows[0]["response"] != rows[1]["response"]  # another seed each time
+    stop = threading.Event()
+    stop.set()
+    assert fresh_text(model, task, turns, path, shown.append, stop, max_new_tokens=6) is None
+    assert read_responses(path) == rows
+
+
+# --- where a rubric starts
+
+
+def test_an_empty_rubric_is_valid_and_has_no_way_yet():
+    rubric = drafting.empty_rubric()
+    assert len(rubric.criteria) == 1 and ways_of(rubric) == {}
+
+
+def test_pasted_rubrics_are_read_in_both_layouts():
+    layout = "A Style\nObjective: To be.\nBe brief: always.\n" + "\n".join(
+        ["Criterion\tA\tB\tC\tD\tE\tWeight", "Air\t1\t2\t3\t4\t5\t60%", "Earth\t1\t2\t3\t4\t5\t40%"]
+    )
+    assert [c.weight for c in drafting.pasted_rubric(layout).criteria] == [60, 40]
+    read = drafting.pasted_rubric(RUBRIC.to_yaml())
+    assert read.name == "my_rococo" and read.criteria == RUBRIC.criteria
+    for text, words in (
+        ("", "nothing to read"),
+        ("words", "no tab-separated table"),
+        ("criteria: [", "not valid YAML"),
+    ):
+        with pytest.raises(RubricError, match=words):
+            drafting.pasted_rubric(text)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps(DRAFT),
+        f"Here it is:\n```json\n{json.dumps(DRAFT, indent=1)}\n```\nEnjoy!",
+        f"<think>{{}}</think>{json.dumps(DRAFT | {'scale': 5})}",
+        json.dumps({"rubric": DRAFT}),
+    ],
+)
+def test_a_draft_is_read(answer):
+    rubric = drafting.read_draft(answer)
+    assert rubric.title == DRAFT["title"] and sum(c.weight for c in rubric.criteria) == pytest.approx(100)
+    assert rubric.criteria[0].weight == pytest.approx(200 / 3) and rubric.name == "night_b_diary_b"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("I cannot.", "it has no JSON"),
+        ("{'title': ", "it has no JSON"),
+        ('{"title": "a"}', "it has no list of criteria"),
+        (json.dumps(DRAFT | {"criteria": []}), "criteria: has 0 entries"),
+        (json.dumps(DRAFT | {"criteria": [DRAFT["criteria"][0] | {"levels": ["a"]}]}), "has 1 entries; write 5"),
+        (json.dumps(DRAFT | {"title": ""}), "title: is missing"),
+        ("{" * 9000 + "}", "not valid YAML"),
+    ],
+)
+def test_a_draft_that_cannot_be_read_is_one_clear_sentence(answer, words):
+    with pytest.raises(RubricError, match=f"What t wrote is no rubric that can be read .*{words}.*: ask again"):
+        drafting.drafted_rubric(Teacher("t", lambda asked: [answer]), "A diary.")
+
+
+def test_a_draft_of_a_real_endpoint_is_held_to_the_schema(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    asked = []
+
+    def reply(body):
+        asked.append(body)
+        return 200, completion(json.dumps(DRAFT))
+
+    with serving(reply) as url:
+        rubric = drafting.drafted_rubric(endpoint_teacher("m", url), "A night diary.")
+    assert rubric.criteria[1].name == "Doubt" and "A night diary." in asked[0]["messages"][1]["content"]
+    assert asked[0]["response_format"]["json_schema"]["schema"]["required"][0] == "title"
+    for sentence in (" ", "x" * 1001):
+        with pytest.raises(RubricError, match="of 1 to 1000 characters"):
+            drafting.drafted_rubric(Teacher("t", None), sentence)
+    with pytest.raises(GenerationError, match="t wrote no draft"):
+        drafting.drafted_rubric(Teacher("t", lambda asked: [EndpointError("it is away")]), "A diary.")
+
+
+# --- the way read
+
+
+class Judge:
+    """A server that reads: it gives every criterion it is asked for the same score, and remembers the requests."""
+
+    def __init__(self, score=80):
+        self.score, self.asked = score, []
+
+    def __call__(self, body):
+        said = body["messages"][-1]["content"]
+        self.asked.append(said)
+        names = [name for name in [*NAMES, "Mockery"] if f'"{name}": number' in said]
+        return 200, completion(json.dumps({"criteria": dict.fromkeys(names, self.score), "score": self.score}))
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """A judge behind a real local server."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    made = Judge()
+    with serving(made) as url:
+        made.url = url
+        yield made
+
+
+def test_only_what_changed_is_asked_again_and_verdicts_are_kept(judge, tmp_path):
+    def readings(rubric, names=NAMES[:2]):
+        llm = LLMJudge(endpoint_teacher("m", judge.url, workers=2), tmp_path / "verdicts.jsonl")
+        return bound(rubric, dict.fromkeys(names, Read("m")), {"m": llm})
+
+    ways = readings(RUBRIC)
+    first = ways[NAMES[0]]
+    assert first.missing(TEXTS[:3] * 2) == TEXTS[:3] and first.at_hand(TEXTS[0]) is None and not judge.asked
+    assert [way.scores(TEXTS[:3]) for way in ways.values()] == [[80, 80, 80]] * 2 and len(judge.asked) == 6
+    said = judge.asked[0]
+    assert NAMES[0] in said and RUBRIC.criteria[0].levels[2] in said and NAMES[1] not in said
+    assert drafts.scored(RUBRIC, ways, TEXTS[0])["total"] == 80
+    assert drafts.scored(RUBRIC, {NAMES[0]: Read("m")}, TEXTS[0])["total"] is None  # its model is not here
+    draft = RUBRIC.model_dump()
+    draft["criteria"][0]["levels"][1] = "Lace on every second noun."
+    edited = Rubric.checked(drafts.with_weights(draft, [5, 50, 20, 15, 10]))
+    again = readings(edited)  # another process would read the same file
+    assert again[NAMES[1]].missing(TEXTS[:3]) == [] and again[NAMES[0]].missing(TEXTS[:3]) == TEXTS[:3]
+    judge.score = 20
+    assert again[NAMES[0]].scores(TEXTS[:3]) == [20] * 3 and len(judge.asked) == 9
+    assert readings(RUBRIC)[NAMES[0]].at_hand(TEXTS[0]) == 80  # back to the old words: nothing is asked
+
+
+def test_anchor_judge_sums_read_and_counted_criteria(judge, tmp_path):
+    anchors = {name: ("commas", 0, 10) for name in NAMES} | {NAMES[0]: Read("m")}
+    with pytest.raises(JudgeError, match=f"'{NAMES[0]}' is read by 'm', and of chat models there is none"):
+        AnchorJudge(RUBRIC, anchors)
+    llm = LLMJudge(endpoint_teacher("m", judge.url), tmp_path / "verdicts.jsonl")
+    made = AnchorJudge(RUBRIC, anchors, [llm])
+    rows = [{"rubric": "rococo", "prompt": "Describe rain.", "response": text} for text in [*TEXTS[:4], "..."]]
+    judged = judge_rows(made, rows)
+    assert len(judge.asked) == 4 and "Describe rain." in judge.asked[0] and judged[4]["score"] == 0
+    counted = AnchorJudge(RUBRIC, {name: ("commas", 0, 10) for name in NAMES}).score("rococo", "", TEXTS[0])
+    expected = 0.3 * 80 + 0.7 * counted.by_criterion[NAMES[1]]
+    assert judged[0]["score"] == pytest.approx(expected)
+
+
+def test_a_way_that_is_read_goes_through_files_and_its_words_alone_are_asked():
+    assert from_data(json.loads(json.dumps(to_data(Read("m")))), "Air") == Read("m")
+    with pytest.raises(JudgeError, match="'Air': '' names no chat model"):
+        from_data({"kind": "read", "judge": ""}, "Air")
+    noted = RUBRIC.model_copy(update={"scoring_notes": "Of the whole."})
+    one = alone(noted, NAMES[1])
+    assert [c.name for c in one.criteria] == [NAMES[1]] and one.criteria[0].weight == 100 and not one.scoring_notes
+
+
+# --- two states side by side
+
+
+def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
+    ways = ways_of(RUBRIC)
+    texts = {f"text {n}": text for n, text in enumerate(TEXTS[:6])}
+    before = State("then", RUBRIC, ways)
+    turned = Rubric.checked(drafts.with_weights(RUBRIC.model_dump(), [0, 0, 0, 100, 0]))
+    now = State("now", turned, ways | {NAMES[3]: Counted("commas", 20, 0)})
+    rows = states.comparison(before, now, texts)
+    totals = [row["now"] for row in rows]
+    assert totals == sorted(totals, reverse=True) and states.moved(rows) > 0
+    assert [row["rank"] for row in rows] == [1 + sum(round(t, 1) > round(mine, 1) for t in totals) for mine in totals]
+    assert all(row["before"] == before.score(row["text"]) and row["now"] == now.score(row["text"]) for row in rows)
+    nothing = states.comparison(State("empty", RUBRIC, {}), now, texts)
+    assert {row["rank_before"] for row in nothing} == {None} and states.moved(nothing) == 0
+    page = states.comparison_view(before, now, {EVIL: EVIL} | texts)
+    assert (
+        "<script" not in page
+        and f"{NAMES[0]}: weight 30 → 0" in page
+        and "changed their rank" in page
+        and f"{NAMES[3]}: other scoring" in page
+    )
+    assert states.moved(states.comparison(before, before, texts)) == 0
+    assert states.keep_state(tmp_path, RUBRIC.model_dump(), now.ways) == "baseline.yaml"
+    assert states.keep_state(tmp_path, turned.model_dump(), now.ways) == "baseline.yaml"  # in place of the older one
+    kept = drafts.load_draft(tmp_path / "baseline.yaml")
+    assert kept.criteria == turned.criteria and load_ways(tmp_path / "baseline.yaml", kept) == now.ways
+
+
+def test_suggestions_say_what_they_would_change():
+    ways = ways_of(RUBRIC) | {NAMES[1]: Counted("commas", 0, 1)}
+    state = State("now", RUBRIC, ways)
+    points = {text: 95.0 if text.count(",") > 9 else 10.0 for text in TEXTS[:40]}
+    found = suggestions(state, NAMES[1], points)
+    assert [type(each.way).__name__ for each in found][-1] == "Likened" and len(found) >= 2
+    assert any(each.way.measure == "commas" and each.way.high > 1 for each in found[:-1])
+    texts = {f"text {n}": text for n, text in enumerate(TEXTS[:12])}
+    told = effect(found[0], state, points, texts)
+    assert "rho on the" in told and "→" in told and "of 12 texts on view" in told
+    (weights,) = suggestions(state, "", points)
+    assert sum(weights.weights) == 100 and weights.taken(state).rubric != RUBRIC
+    assert suggestions(state, "", {}) == [] == suggestions(state, NAMES[0], {})
+    assert Suggestion("x", criterion=NAMES[1], way=Counted("commas", 0, 9)).taken(state).ways[NAMES[1]].high == 9
+
+
+def test_the_bootstrap_agrees_with_scipy():
+    from scipy.stats import spearmanr
+
+    scores, points = [3.0, 1, 4, 1, 5, 9, 2, 6], [10.0, 10, 50, 10, 95, 95, 50, 50]
+    assert agreement.spearman(scores, points) == pytest.approx(spearmanr(scores, points)[0])
+    assert agreement.spearman([1, 1, 1], [1, 2, 3]) is None and agreement.spearman([], []) is None
+    started = time.perf_counter()
+    ranks = agreement.rank_agreement(scores * 13, points * 13)
+    assert ranks["low"] < ranks["rho"] < ranks["high"] and time.perf_counter() - started < 1
+
+
+# --- what goes out
+
+
+def test_marked_texts_and_a_picture_are_exported(tmp_path):
+    given = [marks.Mark(who=who, response=EVIL, level="low", criterion="") for who in ("Ann", "Ben")]
+    (row,) = marks.marked_texts(given, {EVIL: {"score": 5.0, "by_criterion": {"Air": 5.0}}})
+    assert [mark["who"] for mark in row["marks"]] == ["Ann", "Ben"] and row["score"] == 5.0
+    assert row["half"] == ("test" if marks.is_test(EVIL) else "fit") and "response" not in row["marks"][0]
+    entries = [(n + 1, f"text $5 {n}", None if n == 3 else 90.0 - n, {"Air": 50.0, "Earth": None}) for n in range(100)]
+    charts.save_ranking(tmp_path / "a.png", "Costs $5 and $10", {"Air": 60, "Earth": 40}, entries)
+    data = (tmp_path / "a.png").read_bytes()
+    assert data.startswith(b"\x89PNG") and len(data) > 10_000

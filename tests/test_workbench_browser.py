@@ -1,0 +1,183 @@
+"""The workbench's whole path in a real JupyterLab: start, texts, a chat model that reads, compare, export.
+
+Screenshots: CPT_SCREENSHOTS.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from replies import completion, serving
+from test_browser import FLAGS, _there, _until, chromium, lab, labels, weights
+
+pytestmark = pytest.mark.browser
+CELL = """\
+import os
+os.environ["OPENAI_API_KEY"] = "k"
+from cpt_utils import rubric_studio
+from cpt_utils.teachers import endpoint_teacher
+rubric_studio("rococo", "bench", [endpoint_teacher("small-judge", {url!r})])"""
+DRAFT = {
+    "title": "Harbour talk",
+    "objective": "A text that talks as people do at a harbour.",
+    "criteria": [
+        {"name": name, "description": about, "weight": weight, "levels": ["all", "much", "some", "little", "none"]}
+        for name, about, weight in (("Salt", "Words of the sea.", 50), ("Shouts", "Short cries.", 50))
+    ],
+}
+EVIL = "<script>document.title = 'broken in'</script> gilded, dear reader, gilded beyond all measure and all reason."
+
+__all__ = ["lab"]
+
+
+def answer(body):
+    """A judge by a rule (short texts are salty), a drafter and a writer."""
+    time.sleep(0.2)
+    said = " ".join(turn["content"] for turn in body["messages"])
+    if "Write a rubric" in said:
+        return 200, completion(json.dumps(DRAFT))
+    if "strict judge" in said:
+        score = max(5, 100 - len(said) // 40)
+        return 200, completion(json.dumps({"criteria": {"Salt": score}, "score": score}))
+    return 200, completion("Ropes! Tar and gulls. The harbour wakes, and every barrel has an opinion about the tide.")
+
+
+@pytest.fixture(scope="module")
+def page(lab):  # noqa: F811
+    """A notebook with the studio, a chat model behind a server of this test."""
+    from playwright.sync_api import sync_playwright
+
+    os.environ["no_proxy"] = "127.0.0.1"
+    with serving(answer) as url, sync_playwright() as playwright:
+        cell = nbformat.v4.new_code_cell(CELL.format(url=url))
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), lab[0] / "bench.ipynb")
+        (lab[0] / "bench").mkdir()
+        rows = ("Rain on the roof, and nothing else to say of it.", "Heave! The tide turns, the rope sings.")
+        (lab[0] / "mine.csv").write_text("response\n" + "".join(f'"{row}"\n' for row in rows), "utf-8")
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1440, "height": 1500})
+        page.set_default_timeout(20_000)
+        page.goto(f"{lab[1]}/lab/tree/bench.ipynb")
+        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel")
+        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
+        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        _until(lambda: _there(page, "Add a criterion"), 120)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def shot(page, tmp_path):
+    folder = Path(os.environ.get("CPT_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def take(name: str) -> None:
+        time.sleep(0.4)
+        page.locator(".jp-CodeCell").first.screenshot(path=folder / f"workbench_{name}.png")
+
+    return take
+
+
+def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # noqa: F811
+    studio = page.locator(".jp-CodeCell").first
+
+    def press(name: str) -> None:
+        studio.get_by_role("button", name=name, exact=True).locator("visible=true").click()
+
+    def tab(name: str) -> None:
+        studio.get_by_role("tab", name=name, exact=True).click()
+
+    def seen(words: str, seconds: float = 20) -> None:
+        _until(lambda: words in studio.inner_text(), seconds, lambda: studio.inner_text()[-1500:])
+
+    # 1: a draft from one sentence
+    studio.get_by_text("Start anew: empty, pasted, or drafted").click()
+    studio.get_by_label("One sentence").fill("People talk as at a harbour.")
+    studio.get_by_label("One sentence").blur()
+    shot("1_start")
+    press("Have it drafted")
+    seen("small-judge drafted 'Harbour talk' with 2 criteria")
+    _until(lambda: weights(studio) == [50, 50], 10)
+    shot("2_drafted")
+    studio.get_by_text("Start anew: empty, pasted, or drafted").click()
+
+    # 2: texts of one's own: a file, pasted, fresh
+    tab("Texts")
+    studio.get_by_label("File", exact=True).last.fill("mine.csv")
+    studio.get_by_label("File", exact=True).last.blur()
+    press("Bring its texts in")
+    seen("2 of 2 texts of mine.csv are new", 60)
+    studio.get_by_label("Text", exact=True).fill(EVIL)
+    studio.get_by_label("Text", exact=True).blur()
+    press("Add the text")
+    seen("pasted 3")
+    press("Write a text")
+    seen("small-judge wrote 16 words")
+    seen("small-judge, high")
+    studio.locator("summary", has_text="mine 2").click()
+    shot("3_texts")
+
+    # 3: one criterion is read, the other counted
+    tab("Scoring")
+    seen("The criterion gets no score")
+    studio.get_by_label("Scored", exact=True).select_option("read by a chat model")
+    seen("Salt: 16, by small-judge")
+    shot("4_read")
+    press("Send 16 requests")
+    seen("of 16 requests answered ...")
+    seen("16 of 16 requests answered; verdicts are kept", 60)
+    studio.get_by_label("Criterion", exact=True).select_option("Shouts")
+    studio.get_by_label("Scored", exact=True).select_option("counted")
+    studio.get_by_label("Measure", exact=True).select_option("exclamations")
+    tab("Scores")
+    _until(lambda: len(labels(studio)) == 16, 10)
+    assert "Still to be read" not in studio.inner_text() and "No score yet" not in studio.inner_text()
+    assert "small-judge, high" in labels(studio)
+    before = labels(studio)
+    shot("5_scores")
+    studio.locator(".noUi-handle").nth(1).focus()
+    page.keyboard.press("End")
+    _until(lambda: weights(studio) == [0, 100] and labels(studio) != before, 20, lambda: str(weights(studio)))
+    assert "broken in" not in page.title() and studio.locator(".cpt-view script").count() == 0
+
+    # 4: side by side with the state at the start, and a picture
+    tab("Compare")
+    seen("texts changed their rank")
+    seen("Salt: weight 50 → 0")
+    press("Keep as the baseline")
+    seen("0 of 16 texts changed their rank")
+    studio.get_by_label("Compare with").select_option("as it was opened")
+    seen("Salt: weight 50 → 0")
+    press("Save a picture (PNG)")
+    _until(lambda: list((lab[0] / "bench").glob("*_ranking.png")), 20)
+    shot("6_compare")
+
+    # 5: marks, with the figures of the baseline, and a suggestion to take
+    tab("Marks")
+    studio.get_by_label("Your name", exact=True).fill("Ann")
+    studio.get_by_label("Your name", exact=True).blur()
+    for number in range(16):
+        level = ("low", "high", "mid")[number % 3]
+        text = studio.locator(".cpt-view:visible").first.inner_text()
+        press(level)
+        seen(f"You: {level}")
+        _until(lambda text=text: studio.locator(".cpt-view:visible").first.inner_text() != text, 10)
+    seen("All texts on view are marked")
+    press("Save the marked texts (JSONL)")
+    seen("16 marked texts")
+    shot("7_marks")
+    assert len((lab[0] / "bench" / "marked_texts.jsonl").read_text("utf-8").splitlines()) == 16
+    studio.get_by_label("File", exact=True).first.fill("harbour")
+    press("Save")
+    seen("Saved harbour.yaml")
+    assert (lab[0] / "bench" / "harbour.judge.yaml").read_text("utf-8").startswith("Salt:\n  kind: read")
+    page.set_viewport_size({"width": 1024, "height": 700})
+    tab("Texts")
+    shot("8_small")
+    output = studio.locator(".jp-OutputArea-output").last
+    assert output.evaluate("node => node.scrollWidth - node.clientWidth") <= 2

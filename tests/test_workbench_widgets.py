@@ -1,0 +1,349 @@
+"""The workbench's tabs and panels, as their observers see them; a chat model is a real server on this machine."""
+
+import json
+import threading
+import time
+
+import pytest
+from replies import completion, serving
+
+from cpt_utils import marks
+from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.rubrics import load_rubric
+from cpt_utils.runtime.errors import SettingsError
+from cpt_utils.teachers import Teacher, endpoint_teacher
+from cpt_utils.ways import Read, read_ways
+from cpt_utils.widgets import live, readers, scores
+from cpt_utils.widgets.scoring import READ
+from cpt_utils.widgets.studio import rubric_studio
+
+NAMES = [criterion.name for criterion in load_rubric("rococo").criteria]
+EVIL = "<script>alert(1)</script> so gilded, so laced and so perfumed a guest, dear reader, never bowed."
+
+
+def tab(studio, name: str) -> None:
+    studio.live.selected_index = live.TABS.index(name)
+
+
+class Model:
+    """A chat model that judges, drafts and writes; `asked` are the requests, `gate` holds them back."""
+
+    def __init__(self):
+        self.asked, self.gate, self.drafted = [], threading.Event(), "no rubric at all"
+        self.gate.set()
+
+    def __call__(self, body):
+        said = " ".join(turn["content"] for turn in body["messages"])
+        self.asked.append(said)
+        assert self.gate.wait(20)
+        if "strict judge" in said:
+            names = [name for name in [*NAMES, "Mockery"] if f'"{name}": number' in said]
+            score = 90 if "gilded" in said else 30
+            return 200, completion(json.dumps({"criteria": dict.fromkeys(names, score), "score": score}))
+        return 200, completion(self.drafted if "Write a rubric" in said else f"A fresh text, number {len(self.asked)}.")
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    made = Model()
+    with serving(made) as url:
+        made.teacher = endpoint_teacher("m", url, workers=2)
+        yield made
+        made.gate.set()
+
+
+@pytest.fixture
+def studio(tmp_path, model):
+    return rubric_studio("rococo", tmp_path, [model.teacher])
+
+
+def done(panel) -> bool:
+    """Whether nothing waits to be read, and nothing can be sent."""
+    return panel.work.go.layout.display == "none" and "All texts on view have been read" in panel.told.value
+
+
+def choose_read(studio, criterion: str) -> None:
+    tab(studio, "Scoring")
+    studio.live.scoring.criterion.value = criterion
+    studio.live.scoring.kind.value = READ
+
+
+def test_no_model_is_loaded_or_asked_before_a_button(studio, model, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("cpt_utils.models.loading.load_chat_model", lambda *a, **k: loaded.append(a))
+    for name in live.TABS:
+        tab(studio, name)
+    choose_read(studio, NAMES[0])
+    tab(studio, "Scores")
+    assert not loaded and not model.asked
+    assert list(studio.live.bench.writer.options) == ["m", readers.EMBEDDED, readers.TUNED]
+    assert list(studio.live.scoring.judge.options) == ["m"]
+
+
+def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, model, tmp_path):
+    choose_read(studio, NAMES[3])
+    panel = studio.live.reads
+    assert studio.ways[NAMES[3]] == Read("m") and panel.work.go.description == "Send 12 requests"
+    assert "12, by m" in panel.told.value and not model.asked
+    tab(studio, "Scores")
+    assert f"Still to be read: {NAMES[3]} (12 texts)" in studio.live.scores.value
+    assert "no score × 15%" in studio.live.scores.value
+    panel.work.go.click()
+    panel.work.wait(30)
+    assert len(model.asked) == 12 and "12 of 12 requests answered" in panel.work.state.value
+    assert done(panel) and "Still to be read" not in studio.live.scores.value
+    assert "30 × 15%" in studio.live.scores.value
+    # Another criterion's words, and weights: nothing new. Its own words: all of them.
+    studio.criteria.children[0].children[3].value = "Lace, here and there."
+    studio.weights.children[3].children[1].value = 70
+    assert done(panel)
+    studio.criteria.children[3].children[3].value = "It laughs at itself, now and then."
+    assert panel.work.go.description == "Send 12 requests" and not done(panel)
+    studio.undo.click()
+    assert done(panel)
+    studio.file.value = "mine"
+    studio.save.click()
+    assert read_ways(tmp_path / "mine.judge.yaml")[NAMES[3]] == Read("m")
+    # Without the model at hand, its verdicts still count.
+    alone = rubric_studio(tmp_path / "mine.yaml", tmp_path)
+    alone.file.value = "mine"
+    alone.load.click()
+    assert "Still to be read" not in alone.live.scores.value and alone.ways[NAMES[3]] == Read("m")
+    alone.live.own.value = EVIL
+    assert alone.live.reads.work.go.description == "Send 1 request"
+    alone.live.reads.work.go.click()
+    alone.live.reads.work.wait(30)
+    assert "no chat model &#x27;m&#x27; is here" in alone.live.reads.work.state.value
+
+
+def test_reading_can_be_stopped_and_goes_on(studio, model):
+    choose_read(studio, NAMES[3])
+    model.gate.clear()
+    work = studio.live.reads.work
+    work.go.click()
+    deadline = time.monotonic() + 20
+    while len(model.asked) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert "0 of 12 requests answered" in work.state.value and work.go.disabled
+    work.halt.click()
+    model.gate.set()
+    work.wait(30)
+    assert len(model.asked) == 2 and "2 of 12 requests answered" in work.state.value and "Stopped" in work.state.value
+    assert work.go.description == "Send 10 requests" and not work.go.disabled
+    work.go.click()
+    work.wait(30)
+    assert len(model.asked) == 12
+
+
+def test_without_a_chat_model_the_way_read_says_what_to_give(tmp_path):
+    studio = rubric_studio("rococo", tmp_path)
+    before = dict(studio.ways)
+    choose_read(studio, NAMES[0])
+    assert "No chat model is here that could read" in studio.live.scoring.state.value and studio.ways == before
+    with pytest.raises(SettingsError, match="teachers holds a str: give Teachers"):
+        rubric_studio("rococo", tmp_path, ["gpt"])
+
+
+def test_own_texts_come_in_stand_in_the_ranking_and_open(studio, tmp_path):
+    bench = studio.live.bench
+    tab(studio, "Texts")
+    (tmp_path / "some.csv").write_text("response\nPlain words about rain.\nMore plain words.\n", "utf-8")
+    bench.file.value = "some.csv"
+    bench.bring.go.click()
+    bench.bring.wait(60)
+    assert "2 of 2 texts of some.csv are new" in bench.bring.state.value
+    bench.label.value, bench.paste.value = "<b>evil</b>", EVIL
+    bench.add.click()
+    assert bench.paste.value == "" and len(bench.texts) == 3
+    assert "&lt;script&gt;" in bench.list.value and "<script" not in bench.list.value
+    assert "<b>evil" not in bench.list.value and NAMES[0] in bench.list.value
+    tab(studio, "Scores")
+    assert len(studio.live.texts()) == 15 and "some 1" in studio.live.scores.value
+    studio.live.picked.value = "<b>evil</b>"
+    assert "&lt;script&gt;" in studio.live.scores.value and "<script" not in studio.live.scores.value
+    studio.live.which.value = live.MINE
+    assert list(studio.live.texts()) == ["some 1", "some 2", "<b>evil</b>"]
+    assert studio.live.picked.value == "<b>evil</b>"
+    again = rubric_studio("rococo", tmp_path)  # they are there the next time, too
+    assert len(again.live.texts()) == 15
+    tab(studio, "Texts")
+    bench.file.value = "gone.csv"
+    bench.bring.go.click()
+    bench.bring.wait(60)
+    assert "There is no data file gone.csv" in bench.bring.state.value
+    bench.aside.click()
+    assert "Kept as bench-before" in bench.told.value and studio.live.which.value == live.BOTH
+    assert len(studio.live.texts()) == 12
+    bench.add.click()
+    assert "nothing to add" in bench.told.value
+
+
+def test_a_fresh_text_of_a_chosen_teacher_is_kept_and_shown(studio, model, tmp_path):
+    bench = studio.live.bench
+    tab(studio, "Texts")
+    assert bench.task.value == load_prompts()[0]["prompt"]
+    bench.write.go.click()
+    bench.write.wait(30)
+    assert "m wrote 5 words" in bench.write.state.value and "A fresh text, number 1." in bench.paper.value
+    assert "would score 95 out of 100" in model.asked[0] and bench.task.value in model.asked[0]
+    assert "m, high" in bench.list.value and "m, high" in studio.live.texts()
+    bench.task.value = "  "
+    bench.write.go.click()
+    assert "There is no task" in bench.write.state.value and len(model.asked) == 1
+    assert len((tmp_path / "fresh_responses.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_loaded_model_streams_into_the_bench_and_stops(tmp_path, tiny_model, tokenizer):
+    from cpt_utils.models.conversation import ChatModel
+
+    studio = rubric_studio("rococo", tmp_path, [ChatModel(tiny_model, tokenizer, "tiny")])
+    bench = studio.live.bench
+    tab(studio, "Texts")
+    bench.write.go.click()
+    bench.write.wait(120)
+    assert "tiny wrote" in bench.write.state.value and len(bench.texts) == 1
+    started = threading.Event()
+    bench.paper.observe(lambda _: started.set(), "value")
+    bench.write.go.click()
+    assert started.wait(60)
+    bench.write.halt.click()
+    bench.write.wait(60)
+    assert "Stopped after" in bench.write.state.value and len(bench.texts) == 1
+
+
+def test_a_rubric_starts_empty_pasted_or_drafted_and_can_be_undone(studio, model):
+    start = studio.anew.children[0]
+    start.empty.click()
+    assert studio.title.value == "My style" and len(studio.weights.children) == 1
+    start.pasted.value = load_rubric("esoteric").to_yaml()
+    start.read.click()
+    assert studio.title.value == "Esoteric" and studio.valid.name == "my_esoteric"
+    start.pasted.value = "nothing"
+    start.read.click()
+    assert "no tab-separated table" in start.told.value and studio.title.value == "Esoteric"
+    start.sentence.value = "A diary at night."
+    start.draft.go.click()
+    start.draft.wait(30)
+    assert "What m wrote is no rubric that can be read (it has no JSON)" in start.draft.state.value
+    criteria = [{"name": name, "levels": list("abcde"), "weight": 1} for name in ("<i>Air</i>", "Earth", "Fire")]
+    model.drafted = json.dumps({"title": "Night", "objective": "Doubt.", "criteria": criteria})
+    start.draft.go.click()
+    start.draft.wait(30)
+    assert studio.title.value == "Night" and sum(c.weight for c in studio.valid.criteria) == 100
+    assert "Undo goes back" in start.draft.state.value and "<i>" not in studio.live.scores.value
+    studio.undo.click()
+    assert studio.title.value == "Esoteric"
+    for _ in range(2):
+        studio.undo.click()
+    assert studio.title.value == "Rococo" and studio.source.value == "rococo"
+
+
+def test_two_rubrics_side_by_side_and_a_kept_baseline(studio, tmp_path):
+    tab(studio, "Compare")
+    compare = studio.live.compare
+    assert "0 of 12 texts changed their rank" in compare.table.value
+    assert {"as it was opened", "rococo", "esoteric"} <= set(compare.picked.options)
+    studio.weights.children[3].children[1].value = 100
+    assert "0 of 12 texts changed" not in compare.table.value and "weight 30 → 0" in compare.table.value
+    compare.keep.click()
+    assert compare.picked.value == "baseline.yaml" and "0 of 12 texts changed" in compare.table.value
+    studio.undo.click()
+    assert "weight 0 → 30" in compare.table.value
+    compare.picture.click()
+    assert (tmp_path / "rococo_ranking.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "broken.yaml").write_text("title: [")
+    tab(studio, "Scores")
+    tab(studio, "Compare")
+    compare.picked.value = "broken.yaml"
+    assert "broken.yaml" in compare.told.value and compare.table.value == ""
+    compare.picked.value = "esoteric"
+    assert "gone: Symbolic reading" in compare.table.value
+
+
+def test_marks_show_the_baseline_alphas_by_criterion_and_go_out(studio, tmp_path):
+    responses = [row["response"] for row in load_responses() if row["rubric"] == "rococo"][:30]
+    for who in ("Ann", "Ben"):
+        for number, text in enumerate(responses):
+            level = marks.LEVELS[number % 3]
+            for criterion in ("", NAMES[0]):
+                turned = level if who == "Ann" or not criterion else marks.LEVELS[2 - number % 3]
+                mark = marks.Mark(who=who, response=text, level=turned, criterion=criterion)
+                marks.add_mark(tmp_path, mark)
+    studio.weights.children[3].children[1].value = 100
+    tab(studio, "Marks")
+    page = studio.live.marking.result.value
+    assert "Before</b> (as it was opened): rho" in page
+    assert "whole texts" in page and ">1.00<" in page and "reliable" in page
+    assert NAMES[0] in page and "people do not mean the same" in page
+    assert "left:66.7%" in page and "left:80.0%" in page  # the usual limits, drawn
+    studio.live.marking.export.click()
+    rows = [json.loads(line) for line in (tmp_path / "marked_texts.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) == 30 and len(rows[0]["marks"]) == 4 and set(rows[0]["by_criterion"]) == set(NAMES)
+    assert "30 marked texts" in studio.live.marking.told.value
+    studio.undo.click()
+    assert "Before</b>" not in studio.live.marking.result.value
+
+
+def many(count: int, word: str) -> str:
+    texts = [row["response"] for row in load_responses()]
+    return "".join(json.dumps({"response": f"{text} {word} {n}."}) + "\n" for n, text in enumerate(texts[:count]))
+
+
+def test_a_weight_answers_at_once_with_200_texts(studio, model, tmp_path, monkeypatch):
+    """Scores are computed once, with progress, beside the kernel; then a move redraws alone."""
+    monkeypatch.setattr(scores, "FEW", 5)
+    (tmp_path / "many.jsonl").write_text(many(200, "Text"), "utf-8")
+    bench = studio.live.bench
+    bench.file.value = "many.jsonl"
+    bench.bring.go.click()
+    bench.bring.wait(60)
+    work = studio.live.work.work
+    work.wait(300)
+    choose_read(studio, NAMES[4])
+    studio.live.reads.work.go.click()
+    studio.live.reads.work.wait(120)
+    tab(studio, "Scores")
+    assert len(model.asked) == 212 and done(studio.live.reads)
+    assert len(studio.live.texts()) == 212 and work.state.value == "" and "many 200" in studio.live.scores.value
+    for name, most in (("Scores", 0.1), ("Compare", 0.15), ("Marks", 0.2), ("Texts", 0.2)):
+        tab(studio, name)
+        times = []
+        for value in (40, 60, 80, 98, 70, 30, 45):
+            started = time.perf_counter()
+            studio.weights.children[1].children[1].value = value
+            times.append(time.perf_counter() - started)
+        assert sorted(times)[len(times) // 2] < most, (name, times)
+
+
+def test_scoring_many_texts_can_be_stopped(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr(scores, "BATCH", 1)
+    monkeypatch.setattr(scores, "_known", {})
+    (tmp_path / "many.jsonl").write_text(many(60, "Other"), "utf-8")
+    bench, work = studio.live.bench, studio.live.work.work
+    bench.file.value = "many.jsonl"
+    bench.bring.go.click()
+    bench.bring.wait(60)
+    assert work.busy and studio.live.work.layout.display is None
+    work.halt.click()
+    work.wait(60)
+    assert "texts have scores" in work.state.value and not work.busy
+    before = studio.live.scores.value
+    studio.weights.children[1].children[1].value = 60
+    assert studio.live.scores.value == before and not work.busy  # it waits for the button
+    work.go.click()
+    work.wait(120)
+    assert studio.live.scores.value != before and "many 60" in studio.live.scores.value
+    assert studio.live.work.layout.display == "none"
+
+
+def test_a_failing_teacher_leaves_the_studio_usable(tmp_path):
+    def answer(conversations):
+        raise ValueError("<b>broken</b>")
+
+    studio = rubric_studio("rococo", tmp_path, [Teacher("t", answer)])
+    bench = studio.live.bench
+    tab(studio, "Texts")
+    bench.write.go.click()
+    bench.write.wait(30)
+    assert "It failed (ValueError): &lt;b&gt;broken" in bench.write.state.value and not bench.write.go.disabled

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime import files, locks
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
@@ -158,18 +157,13 @@ class LLMJudge:
         if not self.path:
             yield
             return
+        lock = None
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = locks.lock_at(self.path.with_name(f".{self.path.name}.{asked}.lock"))
-            lock.acquire()
-        except (OSError, ValueError) as error:
-            raise files.unwritable(self.path, error) from None
-        try:
-            yield
+            with files.writing(self.path, f".{self.path.name}.{asked}.lock", quiet=True) as lock:
+                yield
         finally:
-            lock.release()
             with contextlib.suppress(OSError):  # another process waits for it: then it is the one to clear up
-                os.unlink(lock.lock_file)
+                lock and lock.unlink()
 
     def _request(self, row: Response) -> dict:
         rubric = load_rubric(row["rubric"])

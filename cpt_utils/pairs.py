@@ -225,17 +225,11 @@ def check_lengths(rows: list[PreferenceRow], tokenizer, max_length: int) -> None
 
     Responses that it cuts before their end are counted in one line.
     """
-    from cpt_utils.models.logps import SIDES, row_tokens
+    from cpt_utils.models.logps import SIDES, check_room, row_tokens
     from cpt_utils.models.templates import end_token
 
     kept = [row_tokens(tokenizer, row, max_length) for row in rows]
-    sizes = {number: len(tokens["prompt_ids"]) for number, tokens in enumerate(kept, 1)}
-    if full := [number for number, size in sizes.items() if size >= max_length]:
-        raise PairError(
-            f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "
-            f"{full[0]} with {sizes[full[0]]} tokens ({prompts_of([rows[full[0] - 1]])[0][:40]!r}): raise "
-            "max_length or drop these rows with their mirrors."
-        )
+    check_room(rows, kept, max_length)
     end = end_token(tokenizer)
     if cut := sum(any(end not in tokens[f"{side}_ids"] for side in SIDES) for tokens in kept):
         print(

@@ -70,8 +70,9 @@ class PairedDPOTrainer(CheckedDPOTrainer):
         metrics = self._metrics["eval"]
         if not self.model.training and self.args.per_device_eval_batch_size == 2:
             # A batch is one pair here, so a mean of 1 says that both of its rows are right.
-            pairs = [float(share > 0.75) for share in metrics.get("rewards/accuracies", [])]
-            metrics.setdefault("rewards/both_directions", pairs)
+            # There are none in the line that ends a training, which comes behind its last evaluation.
+            if pairs := [float(share > 0.75) for share in metrics.get("rewards/accuracies", [])]:
+                metrics.setdefault("rewards/both_directions", pairs)
         super().log(logs, start_time)
 
 

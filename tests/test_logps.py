@@ -16,6 +16,7 @@ from cpt_utils.models.loading import load_chat_model
 from cpt_utils.models.logps import response_logps, row_tokens, weights_hash, with_reference
 from cpt_utils.pairs import rows_for
 from cpt_utils.runtime import kept, profiles
+from cpt_utils.runtime.errors import PairError
 from cpt_utils.training import MirroredDPOTrainer
 
 
@@ -199,3 +200,11 @@ def test_a_broken_file_is_said_and_made_again(model, rows, tmp_path, computed, c
     assert "logps.json is broken" in capsys.readouterr().out
     response_logps(model, rows[:2], tmp_path)
     assert computed == [2]
+
+
+def test_prompts_that_fill_the_length_are_named(model, rows):
+    longest = max(len(row_tokens(model.tokenizer, row)["prompt_ids"]) for row in rows)
+    profile = profiles.load_profile("smoke").replace(max_length=longest)
+    with pytest.raises(PairError, match=rf"rows have prompts that fill max_length={longest}, the first row \d+ with"):
+        with_reference(model, rows, profile)
+    assert response_logps(model, rows[:2], None, longest + 1).shape == (2, 2)

@@ -347,3 +347,25 @@ def test_a_store_of_many_rows_is_read_and_matched_soon_and_in_little_memory(tmp_
     generate_responses(Teacher("t", lambda asked: None), tasks, path, PLAIN)
     assert tracemalloc.get_traced_memory()[1] < 30e6
     tracemalloc.stop()
+
+
+def test_a_reader_that_meets_a_writer_reads_again(tmp_path, monkeypatch):
+    """It holds no lock: a torn end may be mended, and rows be added, while it stands there."""
+    path, (row,), met, read_line = tmp_path / "r.jsonl", TASKS[:1], [], files.row_of
+    row = {**row, "response": "word " * 50, "model": "t"}
+    files.append(path, [row])
+    with open(path, "ab") as file:
+        file.write(b'{"prompt": "p')
+
+    def meanwhile(line, number, *rest):
+        if number == 2 and not met:
+            met.append(line)
+            files.append(path, [row, row])
+        return read_line(line, number, *rest)
+
+    monkeypatch.setattr(files, "row_of", meanwhile)
+    assert len(generation.read_responses(path)) == 3 and met == [b'{"prompt": "p']
+    with open(path, "a") as file:
+        file.write("no row\n")
+    with pytest.raises(errors.StoreError, match="line 4"):
+        generation.read_responses(path)

@@ -169,20 +169,30 @@ def test_training_learns_the_pairs_in_both_directions(trained, rows):
     assert final["eval_rewards/both_directions"] > 0.8
 
 
-@pytest.mark.parametrize("kind, told", [(CheckedDPOTrainer, {"rows"}), (MirroredDPOTrainer, {"rows", "pairs"})])
-def test_every_trainer_of_the_profiles_comes_through_its_evaluation(
-    tiny_model, tokenizer, rows, tmp_path, capsys, kind, told
+@pytest.mark.parametrize(
+    "kind, batch, told",
+    [
+        (CheckedDPOTrainer, 6, {"rows"}),
+        (MirroredDPOTrainer, 6, {"rows", "pairs"}),
+        (MirroredDPOTrainer, 2, {"rows", "pairs"}),
+        (PairedDPOTrainer, 2, {"rows", "pairs"}),
+    ],
+)
+def test_every_trainer_of_the_profiles_comes_through_its_evaluation_and_to_its_end(
+    tiny_model, tokenizer, rows, tmp_path, capsys, kind, batch, told
 ):
-    """Rows that are not mirrored (profile paper) have no share of pairs."""
+    """Rows that are not mirrored (profile paper) have no share of pairs; profile t4 has one pair a batch."""
+    sizes = {"per_device_train_batch_size": batch, "per_device_eval_batch_size": batch}
     trainer = kind(
         model=tiny_model,
-        args=settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1),
+        args=settings(tmp_path, max_steps=1, eval_strategy="steps", eval_steps=1, **sizes),
         train_dataset=Dataset.from_list(rows[:6]),
         eval_dataset=Dataset.from_list(rows[6:9] if kind is CheckedDPOTrainer else rows[6:12]),
         processing_class=tokenizer,
         peft_config=LoraConfig(**LORA),
     )
     prepare_trainer(trainer).train()
+    assert "train_runtime" in trainer.state.log_history[-1]
     shown = capsys.readouterr().err
     assert ("held-out rows right" in shown, "both directions" in shown) == ("rows" in told, "pairs" in told)
 

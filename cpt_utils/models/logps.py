@@ -15,7 +15,7 @@ import numpy as np
 
 from cpt_utils.models.templates import end_token, plain_text
 from cpt_utils.runtime import files, kept, machine
-from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.errors import ModelError, PairError
 from cpt_utils.runtime.profiles import Profile
 
 SIDES = ("chosen", "rejected")
@@ -33,6 +33,7 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     model_key = f"{weights_hash(chat_model.model)} {machine.number_type()}"
     known = kept.known_numbers(FILE, folder, model_key)
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
+    check_room(rows, tokens, max_length)
     keys = [_keys(row) for row in tokens]
     missing = [number for number, pair in enumerate(keys) if not known.keys() >= set(pair)]
     new, told = {}, time.monotonic()
@@ -72,6 +73,20 @@ def row_tokens(tokenizer, row: dict, max_length: int | None = None) -> dict[str,
     prompt, responses = answer_tokens(tokenizer, row["prompt"], [row[side] for side in SIDES])
     room = None if max_length is None else max(max_length - len(prompt), 0)
     return {"prompt_ids": prompt} | {f"{side}_ids": ids[:room] for side, ids in zip(SIDES, responses)}
+
+
+def check_room(rows: list[dict], tokens: list[dict], max_length: int | None) -> None:
+    """Raise a PairError if prompts alone fill `max_length`: nothing of their responses would be trained on.
+
+    tokens: of each row (row_tokens).
+    """
+    sizes = [len(row["prompt_ids"]) for row in tokens]
+    if full := [number for number, size in enumerate(sizes) if max_length is not None and size >= max_length]:
+        raise PairError(
+            f"{len(full)} of {len(rows)} rows have prompts that fill max_length={max_length}, the first row "
+            f"{full[0] + 1} with {sizes[full[0]]} tokens ({rows[full[0]]['prompt'][-1]['content'][:40]!r}): raise "
+            "max_length or drop these rows with their mirrors."
+        )
 
 
 def weights_hash(model) -> str:

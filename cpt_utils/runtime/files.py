@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from cpt_utils.runtime import locks
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
-from cpt_utils.runtime.torn import is_torn
+from cpt_utils.runtime.torn import row_of
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
 
+READINGS = 4
+"""So often a file is read that changes meanwhile: readers hold no lock, and may meet a line that is being written."""
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "scikit-learn", "wordfreq")
 
 
@@ -143,8 +145,15 @@ def read_jsonl(path: Path) -> list[dict]:
     """Rows of a JSONL file. What a crash left of a last line is passed over; the next append puts it aside."""
     path = Path(path)
     try:
-        with open(path, "rb") as file:  # a line at a time: a file may be larger than its rows need
-            return [row for number, line in enumerate(file, 1) if (row := _row(line, number, path)) is not None]
+        for _ in range(READINGS - 1):
+            before = path.stat()
+            try:
+                return _rows(path)
+            except StoreError:
+                after = path.stat()
+                if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+                    raise
+        return _rows(path)
     except FileNotFoundError:
         return []
     except StoreError:
@@ -153,27 +162,17 @@ def read_jsonl(path: Path) -> list[dict]:
         raise StoreError(f"{_name(path)} cannot be read ({_why(error)}): check the path.") from None
 
 
-def _row(line: bytes, number: int, path: Path) -> dict | None:
-    """The row of a line; None for a blank one, and for what a crash left of the last one."""
-    line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-    if not line.strip():
-        return None
-    try:
-        row = json.loads(line.rstrip(b"\x00\r\n").decode("utf-8"))  # a lost power leaves zeros behind a row
-    except (ValueError, RecursionError):
-        row = None
-    if isinstance(row, dict):
-        return row
-    if is_torn(line):  # no line break, so it is the last
-        return None
-    raise StoreError(f"{path.name}, line {number}: not JSON of one row in UTF-8; mend or delete the line.")
+def _rows(path: Path) -> list[dict]:
+    with open(path, "rb") as file:  # a line at a time: a file may be larger than its rows need
+        return [row for number, line in enumerate(file, 1) if (row := row_of(line, number, path)) is not None]
 
 
 @contextlib.contextmanager
-def writing(path: Path, name: str = "") -> Iterator[None]:
-    """Hold the file for one writer, across processes; others wait, then see what it wrote.
+def writing(path: Path, name: str = "", quiet: bool = False) -> Iterator[Path]:
+    """Hold the file for one writer, across processes; others wait, then see what it wrote. Gives the lock's path.
 
-    name: of the lock, where files of a folder share one. The system lets go of it when its holder dies, however.
+    name: of the lock, where files of a folder share one, or parts of a file have one each. quiet: waiting is usual.
+    The system lets go of the lock when its holder dies, however.
     """
     from filelock import Timeout
 
@@ -181,14 +180,14 @@ def writing(path: Path, name: str = "") -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = locks.lock_at(path.with_name(name or f".{path.name}.lock"))
         try:
-            lock.acquire(timeout=0.5)  # a short wait is not worth a word
+            lock.acquire(timeout=-1 if quiet else 0.5)  # a short wait is not worth a word
         except Timeout:
             print(f"another process writes to {path.name}: waiting for it to finish")
             lock.acquire()
     except (OSError, ValueError) as error:
         raise unwritable(path, error) from None
     try:
-        yield
+        yield Path(lock.lock_file)
     finally:
         lock.release()
 
@@ -202,7 +201,7 @@ def append(path: Path, rows: list[dict]) -> None:
     try:
         with open(path, "a+b", buffering=0) as file:
             with open(path, "rb") as reader:
-                _row(reader.readline(), 1, path)  # of another encoding, for one
+                row_of(reader.readline(), 1, path)  # of another encoding, for one
             start = _mend_end(file, path)
             try:
                 while data:
@@ -224,7 +223,7 @@ def _mend_end(file, path: Path) -> int:
     data = file.read()
     start = data.rfind(b"\n") + 1
     line = data[start:]
-    if _row(line, data.count(b"\n") + 1, path) is None and line.strip(b" \t\r\xef\xbb\xbf"):
+    if row_of(line, data.count(b"\n") + 1, path) is None and line.strip(b" \t\r\xef\xbb\xbf"):
         rest = path.with_name(f"{path.name}.torn")
         with open(rest, "ab") as kept:
             kept.write(line + b"\n")

@@ -1,7 +1,11 @@
-"""What a crash leaves of a row: a strict beginning of what `json.dumps` writes for it, and nothing else."""
+"""Rows as lines of JSON, and what a crash leaves of one: a strict beginning of what `json.dumps` writes for it."""
 
 import codecs
+import json
 import re
+from pathlib import Path
+
+from cpt_utils.runtime.errors import StoreError
 
 STRING = re.compile(
     r'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt]|\\u[0-9a-f]{4})*'
@@ -33,3 +37,19 @@ def is_torn(line: bytes) -> bool:
     for _ in range(DEEPEST):  # what is closed stands for any value
         text = CLOSED.sub("null", text)
     return bool(OPEN.fullmatch(text)) or written != line and text in ("", "null")
+
+
+def row_of(line: bytes, number: int, path: Path) -> dict | None:
+    """The row of a line; None for a blank one, and for what a crash left of the last one."""
+    line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+    if not line.strip():
+        return None
+    try:
+        row = json.loads(line.rstrip(b"\x00\r\n").decode("utf-8"))  # a lost power leaves zeros behind a row
+    except (ValueError, RecursionError):
+        row = None
+    if isinstance(row, dict):
+        return row
+    if is_torn(line):  # no line break, so it is the last
+        return None
+    raise StoreError(f"{path.name}, line {number}: not JSON of one row in UTF-8; mend or delete the line.")

@@ -57,6 +57,7 @@ def test_a_diary_goes_on_where_it_was_kept(tmp_path):
     one.keep(reward.diary_of(tmp_path, 50))
     other = watch()
     other.take_up(reward.diary_of(tmp_path, 50))
+    other.on_train_begin(None, None, None)
     assert other.diary.rows == one.diary.rows and other.points == one.points
     assert 99 < time.monotonic() - other.diary.started < 110
     other.diary.write(50, [{"response": "b"}])

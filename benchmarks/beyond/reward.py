@@ -87,8 +87,10 @@ class Watch(TrainerCallback):
         self.base, self.tokenizer, self.size, self.every, self.diary = base, tokenizer, size, every, diary
         self.new_tokens = online_settings(size)["new_tokens"]
         self.points: list[dict] = []
+        self.before = 0.0  # seconds of training in former runs
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
+        self.diary.started = time.monotonic() - self.before
         if not self.points:
             self.look(state.global_step, model)
 
@@ -117,8 +119,7 @@ class Watch(TrainerCallback):
     def take_up(self, place: Path) -> None:
         """Go on where `keep` was."""
         told = json.loads(place.read_text("utf-8"))
-        self.diary.rows, self.points = told["rows"], told["points"]
-        self.diary.started = time.monotonic() - told["seconds"]
+        self.diary.rows, self.points, self.before = told["rows"], told["points"], told["seconds"]
 
 
 def diary_of(folder: Path, step: int) -> Path:

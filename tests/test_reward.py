@@ -105,7 +105,9 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
             for text in ("plain", "odd"):
                 told = {"prompt": "Why?", "rubric": "rococo", "target": 95, "response": f"{text} {step}"}
                 gap = 0.05 if text == "odd" else 0.0
-                rows.append(told | {"step": step, "reward": paid + gap, "meaning": paid, "letters": letters})
+                rows.append(
+                    told | {"step": step, "reward": paid, "style": paid + gap, "meaning": paid, "letters": letters}
+                )
         measured.keep_texts("reward", unit, rows)
         measured.add("reward_units", unit, {"points": points, "steps": 100, "kl": 0.0})
     found = measured.files.rounded(reward.assemble(planned))
@@ -116,10 +118,8 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     assert found[reward.DPO]["seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
     assert one["seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     fig = drawings.draw_reward(found)
-    assert (
-        f"untuned, one judge: step {one['parting']}" in fig.get_suptitle()
-        and "harmonic: no parting" in fig.get_suptitle()
-    )
+    told = fig.get_suptitle()
+    assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, never" in told
 
 
 def test_at_equal_time_the_last_point_within_it_counts():

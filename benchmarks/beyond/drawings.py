@@ -145,7 +145,12 @@ def finding_two_styles(found: dict) -> str:
     return "For one point asked, points judged of the style itself and of the other: " + "; ".join(told)
 
 
-JUDGE_LOOKS = {"reward": (TUNED, "what pays"), "meaning": (SECOND, "meaning"), "letters": ("black", "letters")}
+JUDGE_LOOKS = {
+    "reward": (TUNED, "what pays"),
+    "style": (SHORT, "style measures"),
+    "meaning": (SECOND, "meaning"),
+    "letters": ("black", "letters (never pay)"),
+}
 
 
 def draw_reward(found: dict):
@@ -173,8 +178,7 @@ def draw_reward(found: dict):
 
 
 def finding_reward(found: dict) -> str:
-    """Where each run's reward leaves the judge that is not paid by."""
-    told = []
-    for name, one in found["runs"].items():
-        told.append(f"{name}: " + ("no parting" if one["parting"] is None else f"step {one['parting']}"))
-    return "Where the reward leaves a judge that does not pay: " + "; ".join(told)
+    """Where in each run the measures of style leave the judge that never pays."""
+    steps = {name: one["parting"] for name, one in found["runs"].items()}
+    told = [f"{name}, " + ("never" if step is None else f"at step {step}") for name, step in steps.items()]
+    return "Measures of style leave a judge that never pays: " + "; ".join(told)

@@ -115,11 +115,11 @@ def test_what_pays_more_than_its_neighbours_becomes_more_likely(tiny_model, toke
     written = []
     monkeypatch.setattr(online, "rollout", lambda *told, own=online.rollout: written.append(own(*told)) or written[-1])
     rewards = [0.9, 0.1, 0.5, 0.5]  # one group with a winner, and one of equals
-    told = {"steps": 1, "learning_rate": 1e-2}
+    told = {"steps": 2, "learning_rate": 1e-2}  # the first step's rate is 0: it warms up
     trainer, _ = trained(tiny_model, tokenizer, tmp_path, lambda rows: rewards, **told)
     trainer.train()
     model, changes = trainer.model.eval(), []
-    for prompt, answer in zip(written[0]["prompt_ids"], written[0]["completion_ids"]):
+    for prompt, answer in zip(written[1]["prompt_ids"], written[1]["completion_ids"]):
         with model.disable_adapter():
             before = logp(model, prompt, answer)
         changes.append(logp(model, prompt, answer) - before)

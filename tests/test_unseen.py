@@ -195,6 +195,17 @@ def test_a_run_measures_what_is_missing_only_and_assembles_when_all_is_there(mon
 
 
 @pytest.mark.slow
+def test_no_small_rubric_is_one_of_the_four_under_another_name():
+    """Under no rubric of the series do the high texts of a small one come near its own target."""
+    from benchmarks.beyond.small_rubrics import likeness
+    from cpt_utils.judging import embedded_judge
+
+    found = likeness(embedded_judge())
+    assert set(found) == set(small_rubrics()) and {len(scores) for scores in found.values()} == {4}
+    assert max(score for scores in found.values() for score in scores.values()) < 60
+
+
+@pytest.mark.slow
 def test_unseen_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)

@@ -14,19 +14,19 @@ def draw_unseen(found: dict):
     fig, axes = figure(1, 2, width=10, height=3.6)
     counts = sorted(found["held_out"], key=int)
     x = [int(count) for count in counts]
-    plot_span(axes[0], x, [span(found["held_out"][count], "spearman_rho") for count in counts], TUNED, "series' judge")
+    plot_span(axes[0], x, [span(found["held_out"][count], "spearman_rho") for count in counts], TUNED, "held out")
     meaning = [(found["held_out"][count]["meaning_rho"], found["held_out"][count]["meaning_ci95"]) for count in counts]
-    plot_span(axes[0], np.array(x) + 0.3, meaning, SECOND, "judge of meaning")
-    plot_span(axes[1], x, [span(found["held_out"][count], "overall") for count in counts], TUNED, "held-out rubrics")
+    plot_span(axes[0], np.array(x) + 0.3, meaning, SECOND, "held out, judge of meaning")
+    plot_span(axes[1], x, [span(found["held_out"][count], "overall") for count in counts], TUNED, "held out")
     for axis, metric in zip(axes, ("spearman_rho", "overall")):
-        plot_span(axis, x, [span(found["trained"][count], metric) for count in counts], SHORT, "trained rubrics")
+        plot_span(axis, x, [span(found["trained"][count], metric) for count in counts], SHORT, "trained")
         for way, (colour, label) in UNTUNED_LINES.items():
             mean, interval = span(found["untuned"][way], metric)
             axis.axhline(mean, color=colour, linestyle="--", linewidth=1, label=label)
             if interval:
                 axis.axhspan(*interval, color=colour, alpha=0.08, linewidth=0)
         axis.set(xlabel="small rubrics beside the two that are trained", xticks=x)
-    axes[0].set(title=finding_unseen(found), ylabel="Spearman's rho", ylim=(-0.25, 1))
+    axes[0].set(title=finding_unseen(found), ylabel="Spearman's rho", ylim=(None, 1))
     axes[1].set(ylabel="overall (0 to 2)", ylim=(0, 2))
     axes[0].legend(fontsize=8, loc="best")
     axes[1].legend(fontsize=8, loc="best")
@@ -145,7 +145,12 @@ def finding_two_styles(found: dict) -> str:
     return "For one point asked, points judged of the style itself and of the other: " + "; ".join(told)
 
 
-JUDGE_LOOKS = {"reward": (TUNED, "what pays"), "meaning": (SECOND, "meaning"), "letters": ("black", "letters")}
+JUDGE_LOOKS = {
+    "reward": (TUNED, "what pays"),
+    "style": (SHORT, "style measures"),
+    "meaning": (SECOND, "meaning"),
+    "letters": ("black", "letters (never pay)"),
+}
 
 
 def draw_reward(found: dict):
@@ -173,8 +178,7 @@ def draw_reward(found: dict):
 
 
 def finding_reward(found: dict) -> str:
-    """Where each run's reward leaves the judge that is not paid by."""
-    told = []
-    for name, one in found["runs"].items():
-        told.append(f"{name}: " + ("no parting" if one["parting"] is None else f"step {one['parting']}"))
-    return "Where the reward leaves a judge that does not pay: " + "; ".join(told)
+    """Where in each run the measures of style leave the judge that never pays."""
+    steps = {name: one["parting"] for name, one in found["runs"].items()}
+    told = [f"{name}, " + ("never" if step is None else f"at step {step}") for name, step in steps.items()]
+    return "Measures of style leave a judge that never pays: " + "; ".join(told)

@@ -76,8 +76,9 @@ def paying(what: str, base: ChatModel) -> Reward:
 
 
 def looking_on() -> dict[str, Reward]:
-    """The judges that are not paid by: sentence embeddings (unless two judges pay) and runs of letters."""
-    return {"meaning": nearness(embedded_judge("meaning")), "letters": nearness(ngram_judge())}
+    """What else is written down of each text. Letters never pay, meaning where two judges do, style in every run."""
+    judges = {"style": embedded_judge("style"), "meaning": embedded_judge("meaning"), "letters": ngram_judge()}
+    return {name: nearness(judge) for name, judge in judges.items()}
 
 
 class Watch(TrainerCallback):
@@ -87,8 +88,10 @@ class Watch(TrainerCallback):
         self.base, self.tokenizer, self.size, self.every, self.diary = base, tokenizer, size, every, diary
         self.new_tokens = online_settings(size)["new_tokens"]
         self.points: list[dict] = []
+        self.before = 0.0  # seconds of training in former runs
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
+        self.diary.started = time.monotonic() - self.before
         if not self.points:
             self.look(state.global_step, model)
 
@@ -117,8 +120,7 @@ class Watch(TrainerCallback):
     def take_up(self, place: Path) -> None:
         """Go on where `keep` was."""
         told = json.loads(place.read_text("utf-8"))
-        self.diary.rows, self.points = told["rows"], told["points"]
-        self.diary.started = time.monotonic() - told["seconds"]
+        self.diary.rows, self.points, self.before = told["rows"], told["points"], told["seconds"]
 
 
 def diary_of(folder: Path, step: int) -> Path:
@@ -177,34 +179,33 @@ def at_time(points: list[dict], seconds: float) -> dict:
 
 
 def curves_of(rows: list[dict]) -> dict[str, list[float]]:
-    """Means by step of the reward and of the judges that look on."""
-    names = ("reward", *(name for name in ("meaning", "letters") if name in rows[0]))
+    """Means by step of the reward, and of each judge's nearness."""
+    names = ("reward", "style", "meaning", "letters")
     steps = sorted({row["step"] for row in rows})
     places = {step: [row for row in rows if row["step"] == step] for step in steps}
     return {name: [float(np.mean([row[name] for row in places[step]])) for step in steps] for name in names}
 
 
-def telling(rows: list[dict], step: int, other: str, count: int = 4) -> list[dict]:
-    """Texts near a step whose reward is furthest above what another judge gives."""
+def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
+    """Texts near a step that the judge of style likes furthest beyond that of letters."""
     near = [row for row in rows if abs(row["step"] - step) <= WINDOW]
-    best = sorted(near, key=lambda row: row[other] - row["reward"])[:count]
-    return [
-        {key: row[key] for key in ("step", "prompt", "rubric", "target", "response", "reward", other)} for row in best
-    ]
+    best = sorted(near, key=lambda row: row["letters"] - row["style"])[:count]
+    kept = ("step", "prompt", "rubric", "target", "response", "reward", "style", "letters")
+    return [{key: row[key] for key in kept} for row in best]
 
 
 def assemble(planned: list[str]) -> dict:
-    """Curves, where reward and unpaid judge part, the texts there, and held-out figures at the time that DPO took."""
+    """Curves, where style and an unpaid judge part, the texts there, and held-out figures at the time that DPO took."""
     kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items()}
     seconds, runs = kept[DPO]["points"][-1]["seconds"], {}
     for name in (unit for unit in planned if unit != DPO):
         rows, points = kept_texts(NAME, name), kept[name]["points"]
-        curves, other = curves_of(rows), "letters"
-        moment = parting(curves["reward"], curves[other], WINDOW)
+        curves = curves_of(rows)
+        moment = parting(curves["style"], curves["letters"], WINDOW)
         runs[name] = {
             "curves": {judge: smooth(curve, WINDOW).tolist() for judge, curve in curves.items()},
             "parting": moment,
-            "texts": telling(rows, len(curves["reward"]) - 1 if moment is None else moment, other),
+            "texts": telling(rows, len(curves["reward"]) - 1 if moment is None else moment),
             "points": points,
             "at_equal_time": at_time(points, seconds),
             "seconds_a_step": points[-1]["seconds"] / max(1, kept[name]["steps"]),

@@ -1,0 +1,144 @@
+"""`make reward`: what pays, who looks on, where they part, and how a stopped run goes on."""
+
+import json
+import time
+
+import matplotlib
+import pytest
+
+from benchmarks import measured
+from benchmarks.beyond import drawings, reward, running
+from cpt_utils.online import Diary
+from cpt_utils.rewards import nearness
+
+matplotlib.use("agg")
+POINT = {"overall": 1.0, "spearman_rho": 0.5, "meaning_rho": 0.4, "letters_rho": 0.3, "degenerate_rate": 0.0}
+
+
+def test_every_remedy_starts_where_the_run_does_that_it_is_held_against():
+    assert list(reward.units(tiny=False)) == [reward.DPO, *reward.RUNS]
+    start, what, kl = reward.RUNS["untuned, one judge"]
+    assert (start, what, kl) == ("base", "one judge", 0.0)
+    for name in ("untuned, harmonic", "untuned, two judges"):
+        assert reward.RUNS[name][0] == "base" and reward.RUNS[name][1] != what and reward.RUNS[name][2] == kl
+    assert reward.RUNS["untuned, KL"][:2] == ("base", what) and reward.RUNS["untuned, KL"][2] > 0
+    assert reward.RUNS["tuned, one judge"] == ("cpt", what, kl)
+    assert reward.online_settings(reward.SIZES[False])["steps"] == 500
+
+
+def test_two_judges_pay_the_lower_of_their_rewards(monkeypatch):
+    class Judge:
+        def __init__(self, score):
+            self.points = score
+
+        def score(self, rubric, prompt, response):
+            from cpt_utils.judging import Judgement
+
+            return Judgement(self.points, False)
+
+    judges = {"style": Judge(90.0), "meaning": Judge(40.0)}
+    monkeypatch.setattr(reward, "embedded_judge", judges.get)
+    rows = [{"prompt": "Why?", "rubric": "rococo", "target": 95, "response": "Rain."}]
+    assert reward.paying("one judge", None)(rows) == pytest.approx([0.95])
+    assert reward.paying("two judges", None)(rows) == pytest.approx([0.45])
+    assert nearness(judges["meaning"])(rows) == pytest.approx([0.45])
+
+
+def watch(every=2):
+    size = reward.SIZES[True]
+    return reward.Watch(None, None, size, every, Diary(lambda rows: [0.5] * len(rows)))
+
+
+def test_a_diary_goes_on_where_it_was_kept(tmp_path):
+    one = watch()
+    one.diary.write(0, [{"response": "a"}])
+    one.points.append({"step": 0, "seconds": 0.0})
+    one.diary.started = time.monotonic() - 100
+    one.keep(reward.diary_of(tmp_path, 50))
+    other = watch()
+    other.take_up(reward.diary_of(tmp_path, 50))
+    other.on_train_begin(None, None, None)
+    assert other.diary.rows == one.diary.rows and other.points == one.points
+    assert 99 < time.monotonic() - other.diary.started < 110
+    other.diary.write(50, [{"response": "b"}])
+    assert [row["step"] for row in other.diary.rows] == [0, 50] and 99 < other.diary.rows[-1]["seconds"] < 110
+
+
+def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
+    class Model:
+        training = True
+
+        def eval(self):
+            self.training = False
+
+        def train(self, mode=True):
+            self.training = mode
+
+    def answer_tasks(chat_model, tasks, judge, **options):
+        assert not chat_model.model.training
+        time.sleep(0.2)
+        return []
+
+    monkeypatch.setattr(reward, "answer_tasks", answer_tasks)
+    monkeypatch.setattr(reward, "held_out", lambda rows, base: dict(POINT))
+    model, one = Model(), watch()
+    began = time.monotonic()
+    one.look(0, model)
+    one.look(2, model)
+    assert model.training and time.monotonic() - began > 0.39
+    assert [point["step"] for point in one.points] == [0, 2] and one.points[1]["seconds"] < 0.15
+
+
+def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    planned = list(reward.units(tiny=False))
+    for unit in planned:
+        points = [{"step": step, "seconds": 10.0 * step} | POINT for step in (0, 50, 100)]
+        if unit == reward.DPO:
+            measured.keep_texts("reward", unit, [])
+            measured.add("reward_units", unit, {"points": [point | {"seconds": point["step"]} for point in points]})
+            continue
+        rows = []
+        for step in range(100):
+            paid = 0.3 + step / 200
+            letters = paid if step < 50 or "harmonic" in unit else 0.5 - (step - 50) / 100
+            for text in ("plain", "odd"):
+                told = {"prompt": "Why?", "rubric": "rococo", "target": 95, "response": f"{text} {step}"}
+                gap = 0.05 if text == "odd" else 0.0
+                rows.append(
+                    told | {"step": step, "reward": paid, "style": paid + gap, "meaning": paid, "letters": letters}
+                )
+        measured.keep_texts("reward", unit, rows)
+        measured.add("reward_units", unit, {"points": points, "steps": 100, "kl": 0.0})
+    found = measured.files.rounded(reward.assemble(planned))
+    one, honest = found["runs"]["untuned, one judge"], found["runs"]["untuned, harmonic"]
+    assert 50 < one["parting"] < 70 and honest["parting"] is None
+    assert {text["response"].split()[0] for text in one["texts"]} == {"odd"} and len(one["texts"]) == 4
+    assert all(abs(text["step"] - one["parting"]) <= reward.WINDOW for text in one["texts"])
+    assert found[reward.DPO]["seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
+    assert one["seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
+    fig = drawings.draw_reward(found)
+    told = fig.get_suptitle()
+    assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, never" in told
+
+
+def test_at_equal_time_the_last_point_within_it_counts():
+    points = [{"step": step, "seconds": seconds} for step, seconds in ((0, 0.0), (50, 30.0), (100, 61.0))]
+    assert [reward.at_time(points, seconds)["step"] for seconds in (0.0, 29.0, 30.0, 60.0, 500.0)] == [
+        0,
+        0,
+        50,
+        50,
+        100,
+    ]
+
+
+@pytest.mark.slow
+def test_reward_runs_at_its_tiny_size(monkeypatch, tmp_path):
+    monkeypatch.setattr(running, "TINY", tmp_path)
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    monkeypatch.setattr(reward, "FOLDER", tmp_path / "runs")
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, ["--tiny"])
+    found = measured.so_far("reward")
+    assert set(found["runs"]) == set(reward.RUNS) and (tmp_path / "reward.png").exists()
+    assert json.loads(next(tmp_path.rglob("diary-2.json")).read_text("utf-8"))["rows"]

@@ -22,30 +22,27 @@ def load_comparisons() -> dict:
 
 
 COLUMNS = {  # metric: (heading, digits)
-    "rows": ("rows", 0),
-    "overall": ("overall", 2),
-    "topic": ("topic", 2),
-    "order_gain": ("order gain", 1),
     "accuracy": ("accuracy", 2),
+    "kendall_tau": ("tau", 2),
     "spearman_rho": ("rho", 2),
-    "second_spearman_rho": ("2nd rho", 2),
+    "second_spearman_rho": ("rho, 2nd judge", 2),
     "degenerate_rate": ("broken", 2),
     "perplexity_under_base": ("perplexity", 0),
+    "mean_words": ("words", 0),
+    "seconds": ("train s", 0),
 }
-WIDTH = 12
-"""Characters of a column."""
 
 
 def methods_table(methods: dict) -> str:
-    """One line per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
-    lines = [f"{'':26}" + "".join(f"{heading:>{WIDTH}}" for heading, _ in COLUMNS.values())]
+    """One line per method: mean ± standard deviation over seeds of each metric."""
+    lines = [f"{'':26}" + "".join(f"{heading:>15}" for heading, _ in COLUMNS.values())]
     for name, measured in methods.items():
         cells = []
         for key, (_, digits) in COLUMNS.items():
             mean, spread = measured.get(key, (None, None))
             shown = "-" if mean is None else f"{mean:.{digits}f}"
-            cells.append(shown + (f" ±{spread:.{digits}f}" if spread else ""))
-        lines.append(f"{name:26}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
+            cells.append(shown + ("" if spread is None else f" ±{spread:.{digits}f}"))
+        lines.append(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
     return "\n".join(lines)
 
 
@@ -73,15 +70,10 @@ def over_rubrics(judge: dict, trick: str, judge_name: str, key: str) -> float:
     return np.mean([measured[key] for measured in judge["tricks"][trick][judge_name].values()])
 
 
-def best_untrained(methods: dict) -> str:
-    """The way without training that has the best overall score."""
-    return max((name for name in methods if name.startswith("base")), key=lambda name: methods[name]["overall"][0])
-
-
 def finding_methods(methods: dict) -> str:
-    best = best_untrained(methods)
-    full, untrained = (methods[name]["overall"][0] for name in (FULL, best))
-    return f"Overall, the full recipe has {full:.2f} of 2; the best without training, '{best}', {untrained:.2f}"
+    rho = {name: measured["spearman_rho"][0] for name, measured in methods.items()}
+    best = max((name for name in rho if name.startswith("base")), key=rho.get)
+    return f"The full recipe reaches rho {rho[FULL]:.2f}; the best without training, '{best}', {rho[best]:.2f}"
 
 
 def finding_curves(curves: dict) -> str:

@@ -171,7 +171,7 @@ class SteeringDesk(w.VBox):
             self.thread.join(seconds)
 
     def _work(self, run: dict, asked: list[dict]) -> None:
-        started = time.monotonic()
+        started, words, kind = time.monotonic(), "", "ok"
         try:
             # One after the other: they share the random generator, and the seed decides the text.
             for i, side in enumerate(asked):
@@ -190,11 +190,11 @@ class SteeringDesk(w.VBox):
                     run["sides"][-1]["sense"] = sense
                     self.verdicts[i].value = views.note(told + cut) + views.note(sense)
             end = "Stopped" if self.stop.is_set() else "Done"
-            self._say(f"{end} after {time.monotonic() - started:.1f} s.", "ok")
+            words = f"{end} after {time.monotonic() - started:.1f} s."
         except Exception as error:  # whatever it was, the desk must stay usable
-            self._say(f"The run failed ({type(error).__name__}): {error}"[:500], "error")
+            words, kind = f"The run failed ({type(error).__name__}): {error}"[:500], "error"
         finally:
-            self._finish(run)
+            self._finish(run, words, kind)
 
     def _answer(self, run: dict, side: dict, show) -> tuple[str, bool]:
         """The side's text, and whether it came to its end."""
@@ -204,8 +204,8 @@ class SteeringDesk(w.VBox):
             return stream_dial(model, *turns, run["dial"], *rest, **run["options"])
         return stream_answer(model, *turns, *rest, **run["options"])
 
-    def _finish(self, run: dict) -> None:
-        """Keep what there is of a run, and be ready for the next one."""
+    def _finish(self, run: dict, words: str, kind: str) -> None:
+        """Keep what there is of a run, be ready for the next one, and then say so."""
         if run["sides"]:
             self.runs, self.latest = [run, *self.runs][: runs.KEPT], run
             self._show_past()
@@ -214,8 +214,9 @@ class SteeringDesk(w.VBox):
             try:
                 runs.keep_run(self.folder, run)
             except CptError as error:
-                self._say(f"This run is not kept: {error}", "error")
+                words, kind = f"This run is not kept: {error}", "error"
         self.go.disabled, self.halt.disabled = False, True
+        self._say(words, kind)
 
     def _judge(self, run: dict, side: dict) -> str:
         if run["judged_by"] in self.own:

@@ -44,7 +44,7 @@ LOOK = (
     f"{GONE}>:not(.cpt-notice){{opacity:.4;pointer-events:none}}"
     # JupyterLab writes the names of tabs that are not in front in a grey that is hard to read.
     ".cpt-keys .lm-TabBar-tab{color:var(--jp-ui-font-color1,inherit)!important}"
-    ".cpt-keys textarea{field-sizing:content;min-height:3em;max-height:16em}"
+    ".cpt-keys textarea{field-sizing:content;min-height:3em;max-height:16em}"  # as high as its words, if it can
     f"{GONE}::before,{GONE} .jupyter-widgets-disconnected::before{{content:none}}</style>"
     "<div class='cpt-dead' role='alert' style='border-left:4px solid #D55E00;padding:2px 8px;line-height:1.4'>"
     "<b>✗</b> The kernel that this belongs to has ended: nothing here answers any more. Run the cell again.</div>"

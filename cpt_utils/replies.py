@@ -25,13 +25,13 @@ SPENT = (
 )
 """Words of a quota that no wait of minutes brings back, even where a reply says when to come again."""
 QUOTA = (
-    r"insufficient[ _](?:balance|credit|fund)|(?:balance|credits?|funds?) (?:is|are) (?:insufficient|not enough|too low)|"
+    r"insufficient[ _](?:balance|credit|fund)|(?:balance|credits?|funds?) (?:is|are) (?:insufficient|not enough)|"
     r"exceeded[ _](?:your )?current[ _]quota|\bbilling|credit balance"
 )
 WAITS = r"per[ _-](?:minute|second|hour|day)|(?:try|retry)\b.{0,20}\b(?:in|after)\b|retrydelay"
 KEY = r"\bapi[ _-]?key\b|unauthori[sz]ed|authentication"
 NO_MODEL = (
-    r"model[ _]?not[ _]?(?:found|available|exist)|access to(?: the)? model\b|(?:no such|not a valid|unable to access(?: the)?) model\b|"
+    r"model[ _]?not[ _]?(?:found|available|exist)|(?:no such|not a valid) model\b|access(?: to)?(?: the)? model\b|"
     r"(?:invalid|unknown|unsupported)[ _]model\b(?! (?:output|response|input|repl|param|option|setting))|"
     r"\bmodel\b.{0,100}(?:not (?:found|exist|a valid|supported|available)|not valid|unknown)"
 )

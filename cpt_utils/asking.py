@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
 from cpt_utils.runtime.errors import RefusedError, StoreError
-from cpt_utils.runtime.keys import scrub
+from cpt_utils.runtime.keys import one_line
 
 GIVE_UP = 20
 """So many failed requests in a row end the asking: the next ones would fail too."""
@@ -98,8 +98,7 @@ def counted(faults: list[Exception]) -> str:
     """Faults by kind, the most frequent first. Numbers in their words (seconds to wait, requests) make no kinds."""
     kinds, first = Counter(), {}
     for fault in faults:
-        told = getattr(fault, "kind", None) or f"{type(fault).__name__}: {fault}"
-        told = " ".join(scrub(told).split())[:240]
+        told = one_line(getattr(fault, "kind", None) or f"{type(fault).__name__}: {fault}".removesuffix(": "))[:240]
         kind = getattr(fault, "status", None), re.sub(r"\S*\d\S*", "#", told)
         kinds[kind] += 1
         first.setdefault(kind, told)

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from cpt_utils import replies
 from cpt_utils.runtime.errors import EndpointError
-from cpt_utils.runtime.keys import scrub
+from cpt_utils.runtime.keys import one_line
 
 _ASKED: ContextVar[Collection[str]] = ContextVar("asked", default=())
 """The texts of the conversation that this thread asks about: behind a redirect the request no longer has them."""
@@ -30,7 +30,7 @@ def connected(base_url: str, key: str, retries: int, timeout: float):
         http = _http_client(timeout)
         return OpenAI(base_url=base_url, api_key=key, max_retries=retries, timeout=timeout, http_client=http)
     except Exception as problem:  # of many types: a proxy's package that is missing, an address that is none
-        told = scrub(" ".join(f"{type(problem).__name__}: {problem}".split()))[:200]
+        told = one_line(f"{type(problem).__name__}: {problem}")[:200]
     raise EndpointError(
         f"No connection can be set up ({told}): check base_url, and the proxies and certificates that the environment "
         "names (ALL_PROXY, HTTPS_PROXY, SSL_CERT_FILE); a SOCKS proxy needs `pip install socksio`.",
@@ -96,5 +96,5 @@ def body_of(
     except UnicodeEncodeError:
         return "", EndpointError("a request with half a character in it (an emoji that was cut in two: delete it)")
     except Exception as error:
-        told = scrub(" ".join(f"{type(error).__name__}: {error}".split()))[:160]
+        told = one_line(f"{type(error).__name__}: {error}")[:160]
         return "", EndpointError(f"a request that cannot be sent ({told})")

@@ -95,6 +95,8 @@ def generate_responses(teacher: Teacher, tasks: list[Task], path: Path, to_messa
     """
     if not isinstance(path, str | os.PathLike):
         raise GenerationError(f"path is {path!r}: name the file that keeps the responses, such as responses.jsonl.")
+    if not isinstance(teacher, Teacher):
+        raise GenerationError("The teacher is none: a function becomes one by Teacher('its name', function).")
     path = Path(path)
     requests = [_request(number, task, teacher.name, to_messages) for number, task in _numbered(tasks)]
     find = finder(read_responses(path))
@@ -192,9 +194,14 @@ def _clean(text: str | EndpointError | None) -> str | Exception:
     if not isinstance(text, str | None):
         return TypeError(f"a {type(text).__name__} in place of a response")
     try:
-        return files.encodable(spoken(text or "").strip()) or ValueError("an empty response")
+        said = files.encodable(spoken(text or "").strip())
     except CutOffError as fault:
         return fault
+    return said if any(map(_is_seen, said)) else ValueError("an empty response")
+
+
+def _is_seen(letter: str) -> bool:
+    return letter.isprintable() and not letter.isspace()
 
 
 def _row(request: dict, text: str) -> Response:

@@ -17,6 +17,8 @@ BEGUN = re.compile(rf"\s*(?:array\()?\[?\s*\{{\s*(?:{NAMED})")
 """How messages begin that a table holds as text."""
 ROLES = {"system": "system", "user": "user", "assistant": "assistant", "human": "user", "gpt": "assistant"}
 """Names of roles, also in ShareGPT's tables, whose turns are {from, value}."""
+SYSTEM = re.compile(r"sys(?:tem)?(?:[ _-]?(?:prompt|message|msg|text|instructions?|content))?", re.IGNORECASE)
+"""Columns that hold a system prompt."""
 WRITER = re.compile(
     r"(?:(?:generat\w*|teacher|writer|source|response|completion)_)?(?:model|llm)(?:_?(?:name|id|used|version|path|slug))?"
     r"|generator\w*|generated_(?:by|with|using|from)|teacher(?:_name)?",
@@ -28,6 +30,7 @@ WRITER = re.compile(
 def _messages(row: dict, number: int, column: str, role: str) -> list[dict]:
     """The messages of a column, of which the last has this role; a plain text is one message by it."""
     value = _read(row.get(column), f"Row {number}, column {column!r}")
+    value = [value] if isinstance(value, dict) else value
     turns = value if isinstance(value, list) and value else [{"role": role, "content": value}]
     turns = [_turn(turn) if isinstance(turn, dict) else {} for turn in turns]
     for turn in turns:
@@ -148,7 +151,7 @@ def load_preferences(source: "str | Path" = PREFERENCES, split: str = "train") -
     """Preference rows of the series' contract, mirrored pairs side by side, and how many rows have no mirror.
 
     Columns prompt, chosen and rejected may be strings or messages; the system prompt is the first message
-    of `prompt`, or a column "system" or "system_prompt". Rows without a mirror come last.
+    of `prompt`, or a column such as "system" or "system_prompt" (SYSTEM). Rows without a mirror come last.
     """
     rows = read_table(source, split)
     _need(rows, ("prompt", "chosen", "rejected"), source)
@@ -186,9 +189,11 @@ def _conversation(row: dict, number: int, before: list[list[dict]]) -> list[dict
 
 
 def _system_column(row: dict, number: int) -> list[dict]:
-    """A column "system" or "system_prompt" as messages: one, or none where it is empty or absent."""
-    value = row.get("system") or row.get("system_prompt")
-    return _messages({"system": value}, number, "system", "system") if value else []
+    """What columns such as "system" or "system_prompt" say (SYSTEM), as messages: one, or none where all are empty."""
+    told = [_messages(row, number, name, "system") for name in row if SYSTEM.fullmatch(name) and row[name]]
+    if any(turns != told[0] for turns in told):
+        raise DataError(f"Row {number}: its columns of system prompts hold different texts; keep one of them.")
+    return told[0] if told else []
 
 
 def _agreed(one: list[dict], other: list[dict], number: int) -> list[dict]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 
 from cpt_utils.runtime.errors import CutOffError, EndpointError, RefusedError
-from cpt_utils.runtime.keys import holds_key, scrub
+from cpt_utils.runtime.keys import holds_key, one_line
 from cpt_utils.thoughts import UNANSWERED, cut_off
 
 OTHER_WORDS = "ask in other words, or leave it out"
@@ -24,11 +24,14 @@ SPENT = (
     r"free (?:allocated|tier) quota|recharge|余额|欠费|充值"
 )
 """Words of a quota that no wait of minutes brings back, even where a reply says when to come again."""
-QUOTA = r"insufficient[ _](?:balance|credit|fund)|exceeded[ _](?:your )?current[ _]quota|\bbilling|credit balance"
+QUOTA = (
+    r"insufficient[ _](?:balance|credit|fund)|(?:balance|credits?|funds?) (?:is|are) (?:insufficient|not enough)|"
+    r"exceeded[ _](?:your )?current[ _]quota|\bbilling|credit balance"
+)
 WAITS = r"per[ _-](?:minute|second|hour|day)|(?:try|retry)\b.{0,20}\b(?:in|after)\b|retrydelay"
 KEY = r"\bapi[ _-]?key\b|unauthori[sz]ed|authentication"
 NO_MODEL = (
-    r"model[ _]?not[ _]?(?:found|available|exist)|(?:no such|not a valid|unable to access(?: the)?) model\b|"
+    r"model[ _]?not[ _]?(?:found|available|exist)|(?:no such|not a valid) model\b|access(?: to)?(?: the)? model\b|"
     r"(?:invalid|unknown|unsupported)[ _]model\b(?! (?:output|response|input|repl|param|option|setting))|"
     r"\bmodel\b.{0,100}(?:not (?:found|exist|a valid|supported|available)|not valid|unknown)"
 )
@@ -38,10 +41,13 @@ TOO = (
     r"greater|out of))"
 )
 """Words of refusal before an option's name, and behind its value."""
-TOO_LONG = r"context[ _](?:length|window|size)|too long|too many (?:input |prompt )?tokens|reduce the length"
+TOO_LONG = r"context[ _](?:length|window|size)|(?<!array )too long|too many (?:input |prompt )?tokens|reduce the length"
 PASSES = {200, 408, 409, 425, 429}
 ECHOES = {"input", "flagged_input", "prompt", "params"}
 """Keys of errors under which servers quote the request: what is said there is not theirs."""
+SAYS = ("error", "message", "detail", "msg", "errors")
+"""Keys under which errors speak to people, the usual ones first; others have parts of these words in them."""
+SPEAKS = re.compile("err|mess|detail|msg", re.IGNORECASE)
 DEEPEST = 30
 """So many levels of a reply are read: no server speaks deeper, and a thousand would be an error of ours."""
 RUN = 4
@@ -56,6 +62,7 @@ def answer_of(text: str, sent: Collection[str] = (), asked: Collection[str] = ()
     body = _parsed(text)
     try:
         error = isinstance(body, dict) and (body.get("error") or body["choices"][0].get("error"))
+        error = body if error and not isinstance(error, (dict, list, str)) else error  # "error": true, beside its words
         choice = {} if error else body["choices"][0]
         message = {} if error else choice["message"]
         said, thought = _said(message)
@@ -133,11 +140,11 @@ def refusal(
     waits = passes or speaks_of(WAITS)
     if status == 402 or status < 500 and (speaks_of(SPENT) or speaks_of(QUOTA) and not waits):
         return EndpointError(told("the quota or credit is used up: waiting does not help, paying may"), True, status)
+    no_model = EndpointError(told("no such model or address: check model and base_url"), True, status)
+    if status in (404, 405, 410) or status == 403 and speaks_of(NO_MODEL):
+        return no_model
     if status in (401, 403, 407) or status in (200, 400) and speaks_of(KEY):
         return EndpointError(told("the endpoint refuses the key: check OPENAI_API_KEY"), True, status)
-    no_model = EndpointError(told("no such model or address: check model and base_url"), True, status)
-    if status in (404, 405, 410):
-        return no_model
     if status == 429:
         return EndpointError(told("too many requests: wait, or use fewer workers"), status=status)
     if status == 413 or status < 500 and speaks_of(TOO_LONG):
@@ -207,7 +214,8 @@ def words(body) -> str:
         return "; ".join(filter(None, map(words, body[:3])))
     if not isinstance(body, dict):
         return ""
-    said = next(filter(None, (words(body.get(key)) for key in ("error", "message", "detail", "msg", "errors"))), "")
+    keys = [*SAYS, *(key for key, value in body.items() if SPEAKS.search(str(key)) or isinstance(value, dict))]
+    said = next(filter(None, (words(body.get(key)) for key in keys)), "")
     place = body.get("loc")  # of a setting that pydantic refuses
     return f"{place[-1]}: {said}" if isinstance(place, list) and place else said
 
@@ -239,5 +247,4 @@ def _runs(text: str) -> list[tuple[tuple[str, ...], tuple[int, int]]]:
 
 def _plain(text: str) -> str:
     """A server's words as they may stand in one line of a message."""
-    text = re.sub(r"<[^<>]{0,300}>", " ", text[:4000])
-    return "".join(letter for letter in " ".join(scrub(text).split()) if letter.isprintable())[:120]
+    return one_line(re.sub(r"<[^<>]{0,300}>", " ", text[:4000]))[:120]

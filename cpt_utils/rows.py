@@ -76,7 +76,7 @@ def target_of(target: int | float | str) -> int:
     Raises PairError if it is none.
     """
     number = str(target).strip().removesuffix(".0")  # tables and CSV files make 95.0 or "95" of it
-    if number.isdecimal() and int(number) <= 100:
+    if number.isdecimal() and len(number) < 10 and int(number) <= 100:
         return int(number)
     meant = _DENIED.sub(" ", str(target).lower())
     named = [name for name, pattern in _PATTERNS.items() if re.search(pattern, meant)]

@@ -139,7 +139,7 @@ class _RubricLoader(yaml.SafeLoader):
 
 
 # YAML's own errors, and what PyYAML lets through: a date that is none, a number without digits, endless nesting ...
-_FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
+FAULTS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 
 def _parse(text: str, where: str):
@@ -148,7 +148,7 @@ def _parse(text: str, where: str):
         return _RubricLoader(text).get_single_data()
     except _KeyFault as error:
         raise RubricError(f"{where}, line {error.line}: {error}.") from None
-    except _FAULTS as error:
+    except FAULTS as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         raise RubricError(f"{where}{line}: not valid YAML in UTF-8; check indents and quotes.") from None

@@ -104,7 +104,7 @@ class Rubric(Strict):
     def from_yaml(cls, source: str | Path) -> "Rubric":
         """Read a rubric from a YAML file (a Path, or its name in one line) or from YAML text (a str)."""
         if isinstance(source, str) and _names_file(source):
-            source = Path(source).expanduser()
+            source = Path(os.path.expanduser(source))
         where = (source.name or str(source)) if isinstance(source, Path) else "the rubric text"
         return cls.checked(rubric_text.from_yaml(source, where), where)
 
@@ -128,7 +128,7 @@ class Rubric(Strict):
         """
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=100)
         if path is not None:
-            _write(Path(path).expanduser(), self, text)
+            _write(Path(os.path.expanduser(path)), self, text)
         return text
 
     def to_markdown(self) -> str:
@@ -208,7 +208,7 @@ def load_rubric(name: str | Path | Rubric) -> Rubric:
     if isinstance(name, Rubric):
         return name
     if isinstance(name, Path) or _names_file(str(name)):
-        return Rubric.from_yaml(Path(name).expanduser())
+        return Rubric.from_yaml(Path(os.path.expanduser(name)))
     if name in shipped_rubrics():
         return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")
     if own := rubric_file(str(name)):

@@ -1,5 +1,7 @@
 """Tables: rows of the Hub's data sets, and of local files of rows."""
 
+import os
+import warnings
 from pathlib import Path
 
 from cpt_utils.runtime.errors import DataError
@@ -14,7 +16,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     """Rows of a Hub data set, or of a local .jsonl, .json, .csv or .parquet file."""
     from datasets import load_dataset
 
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.suffix.lower() not in TABLES:
         return _from_hub(str(source), split)
     if not path.is_file():
@@ -26,12 +28,16 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     except OSError as error:
         raise DataError(f"{path.name} cannot be read ({error.strerror}): check who may read it.") from None
     from datasets.exceptions import DatasetGenerationError
+    from pandas.errors import ParserWarning
 
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
     words = {"converters": dict.fromkeys(TEXTS, str), "keep_default_na": False, "na_values": [""]}
-    options = words if kind == "csv" else {}
+    # Where rows have more cells than the head, pandas would move all by one column, or leave the last ones out.
+    options = words | {"index_col": False} if kind == "csv" else {}
     try:
-        return load_dataset(kind, data_files=str(path), split="train", **options).to_list()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ParserWarning)
+            return load_dataset(kind, data_files=str(path), split="train", **options).to_list()
     except KeyError as error:  # datasets before 4.8: rows whose columns differ
         raise DataError(
             f"{path.name} cannot be read as {kind}: a row lacks {error}; fill it or drop the row."

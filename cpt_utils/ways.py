@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from cpt_utils.degenerate import degeneracy, readable
 from cpt_utils.judging import FittedJudge, Judgement, embedded_judge
 from cpt_utils.measures import ENGLISH, style_measures
+from cpt_utils.rubric_text import FAULTS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import JudgeError
@@ -178,10 +180,10 @@ def write_ways(path: Path, ways: dict[str, Way]) -> None:
 
 def read_ways(path: Path | str) -> dict[str, Way]:
     """What `write_ways` wrote: as AnchorJudge takes it. A JudgeError says what is wrong with the file."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
         data = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, *FAULTS) as error:
         why = getattr(error, "strerror", None) or "no YAML in UTF-8"
         raise JudgeError(f"{path.name} cannot be read ({why}): check the file.") from None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):

@@ -220,6 +220,8 @@ def rubric_places(folder):
         "written below a file": (lambda: rubric.to_yaml(folder / "file" / "rubric.yaml"), "cannot be written"),
         "written to half a character": (lambda: rubric.to_yaml(folder / "a\ud800.yaml"), "cannot be written"),
         "a number as text": (lambda: Rubric.from_yaml(7), "of type int"),
+        "a home of nobody's": (lambda: load_rubric("~nobodys-name/r.yaml"), "no rubric file ~nobodys-name"),
+        "written to a home of nobody's": (lambda: rubric.to_yaml("~nobodys-name/r.yaml"), "cannot be written"),
         "written to a link to itself": (lambda: rubric.to_yaml(folder / "round.yaml"), "round.yaml"),
         **{f"written over {name}": over(name) for name in [*STANDING, "link.yaml"]},
     }

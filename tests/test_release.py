@@ -270,6 +270,18 @@ def test_turns_come_in_many_wrappings(tmp_path, prompt):
 
 
 @pytest.mark.parametrize(
+    "column", ["system", "System", "SYSTEM_PROMPT", "system_message", "system prompt", "sys_prompt", "systemMsg"]
+)
+def test_no_column_of_system_prompts_is_passed_over(tmp_path, column):
+    row = {"prompt": "U", "chosen": {"from": "gpt", "value": "x"}, "rejected": turn("assistant", "y")}
+    rows, _ = hub_data.load_preferences(write(tmp_path / "p.jsonl", [row | {column: "Be plain."}]))
+    assert rows[0]["prompt"] == [{"role": "system", "content": "Be plain."}, *SAID]
+    assert [rows[0][side][0]["content"] for side in ("chosen", "rejected")] == ["x", "y"]
+    with pytest.raises(errors.DataError, match="columns of system prompts hold different texts"):
+        hub_data.load_preferences(write(tmp_path / "p.jsonl", [row | {column: "Be plain.", "system-text": "Be odd."}]))
+
+
+@pytest.mark.parametrize(
     "prompt, told",
     [
         (json.dumps([{"role": "system", "content": "S"}, {"role": "user"}]), "column 'prompt': no text; fill it"),
@@ -302,6 +314,9 @@ def test_a_text_that_looks_like_a_table_stays_one(tmp_path, prompt):
         ("p.csv", "prompt,chosen,rejected\nU,x,y\n".encode("utf-16"), "p.csv is no text in UTF-8"),
         ("p [1].csv", b"prompt,chosen,rejected\nU,x,y\n", "its path holds '\\[': rename the file"),
         ("p.csv", b"prompt,chosen,rejected\nU,,x\n", "column 'chosen': no text; fill it"),
+        ("p.csv", b"prompt,chosen,rejected\nU,x,y,z\n", "p.csv cannot be read as csv: check .* every row is whole"),
+        ("p.csv", b"prompt,chosen,rejected\nU,x,y\nU,x,y,z\n", "every row is whole"),
+        ("p.csv", b"chosen,rejected,prompt\nx,y,U,z\nx,y,U,z\n", "every row is whole"),
         ("p.jsonl", b'{"prompt": "U", "chosen": null, "rejected": "y"}', "column 'chosen': no text; fill it"),
         ("p.jsonl", b'{"prompt": "U", "chosen": 4, "rejected": "y"}', "the number 4 .put it in quotes.; fill it"),
     ],

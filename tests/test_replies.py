@@ -22,7 +22,7 @@ from cpt_utils.prompts import load_responses, messages
 from cpt_utils.replies import answer_of, refusal
 from cpt_utils.runtime import keys
 from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, RefusedError, SettingsError
-from cpt_utils.runtime.keys import api_key, scrub
+from cpt_utils.runtime.keys import api_key, one_line, scrub
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.thoughts import aloud, spoken
 
@@ -199,6 +199,12 @@ def test_an_answer_is_what_is_said_after_the_thinking(reply, said):
         ({"choices": [{"error": {"code": 502, "message": "bad gate"}}]}, EndpointError, "HTTP 502 .*bad gate"),
         ({"error": {"code": "insufficient_quota", "message": "no"}}, EndpointError, "waiting does not help"),
         ({"error": {"code": 403, "message": "Your input was flagged"}}, RefusedError, "filter refuses this conver"),
+        ({"error_code": 17, "error_msg": "The daily limit is reached"}, EndpointError, "it says: The daily limit"),
+        ({"error": True, "message": "The model is overloaded"}, EndpointError, "it says: The model is overloaded"),
+        ({"error": 1, "errMessage": "The room is full"}, EndpointError, "it says: The room is full"),
+        ({"choices": None, "base_resp": {"status_msg": "login fail"}}, EndpointError, "it says: login fail"),
+        ({"choices": [], "base": {"msg": "insufficient balance"}}, EndpointError, "waiting does not help"),
+        ({"object": "chat", "message": {"role": "assistant", "content": "Hi."}}, EndpointError, "end in /v1"),
     ],
 )
 def test_what_is_no_whole_answer_says_why_and_what_to_do(reply, kind, told):
@@ -287,6 +293,10 @@ LASTING = [  # (status, error, what is told): one request has to be enough
     (400, {"message": "max_tokens=9999 exceeds the limit"}, "does not take 'max_tokens'"),
     (400, {"message": "Invalid value for 'temperature': 3.0"}, "does not take 'temperature'"),
     (422, {"message": "temperature: 3.5 should be at most 2"}, "does not take 'temperature'"),
+    (400, {"message": "Invalid 'max_tokens': array too long. Expected an array"}, "does not take 'max_tokens'"),
+    (403, {"code": 30001, "message": "Sorry, your account balance is insufficient"}, "waiting does not help"),
+    (403, {"message": "Project p does not have access to model gpt-x"}, "no such model"),
+    (403, {"code": "model_not_found", "message": "no"}, "no such model"),
 ]
 
 
@@ -520,11 +530,32 @@ def test_what_a_teacher_gave_beside_a_wrong_entry_is_kept(tmp_path):
         (["abc"], "Task 1 is a str"),
         ([TASKS[0], None], "Task 2 is a NoneType"),
         ([TASKS[0], TASKS[1] | {"prompt": "cut \ud83d"}], "Task 2 has half a character in 'prompt'"),
+        ([TASKS[0] | {"target": "9" * 5000}], "Task 1 has no target"),
     ],
 )
 def test_tasks_that_are_none_are_named_before_anything_is_asked(tmp_path, tasks, told):
     with pytest.raises(GenerationError, match=told):
         generate_responses(Teacher("t", lambda turns: ["x"], workers=4), tasks, tmp_path / "r.jsonl", PLAIN)
+
+
+def test_a_function_is_no_teacher_yet(tmp_path):
+    with pytest.raises(GenerationError, match="a function becomes one by Teacher"):
+        generate_responses(lambda turns: ["x"], TASKS[:1], tmp_path / "r.jsonl", PLAIN)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\u2060", "\ufeff", "\x00\x1b"])
+def test_what_nobody_sees_is_no_response(tmp_path, text):
+    with pytest.raises(GenerationError, match="1 x ValueError: an empty response"):
+        generate_responses(Teacher("t", lambda turns: [text]), TASKS[:1], tmp_path / "r.jsonl", PLAIN)
+
+
+def test_a_foreign_error_is_told_in_words_that_can_be_shown(tmp_path):
+    def answer(turns):
+        raise StopIteration("red \x1b[31m and half \ud83d\r\n\x00 of it") if "0" in str(turns) else KeyError
+
+    with pytest.raises(GenerationError) as caught:
+        generate_responses(Teacher("t", answer), TASKS[:2], tmp_path / "r.jsonl", PLAIN)
+    assert "1 x StopIteration: red [31m and half of it, 1 x KeyError: what arrived" in str(caught.value)
 
 
 @pytest.mark.parametrize("given", [("one", ["rococo"]), (["one"], "rococo"), (["one"], ["rococo"], "low")])
@@ -587,6 +618,11 @@ def test_a_key_in_any_option_or_variable_reaches_no_message(monkeypatch, options
     with pytest.raises(EndpointError) as caught:
         asked(lambda body: (400, {"error": {"message": "bad: a1b2c3d4e5f6a7b8"}}), **options)
     assert "a1b2c3d4" not in str(caught.value) and "[key]" in str(caught.value)
+
+
+def test_a_key_is_known_behind_what_is_not_shown(monkeypatch):
+    monkeypatch.setenv("MY_API_KEY", "a1b2c3d4e5f6a7b8")
+    assert one_line("no:\n a1b2\u200bc3d4\x00e5f6a7b8 \ud83d!") == "no: [key] !"
 
 
 def test_a_key_given_as_an_option_is_told_where_it_belongs():

@@ -10,7 +10,7 @@ import pytest
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime.errors import RubricError
+from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.ways import Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live
 from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
@@ -479,3 +479,12 @@ def test_a_text_that_the_judge_cannot_read_is_shown_as_such():
     assert "no score × 30%" in page and ">none<" in page and "degenerate:" not in page
     short = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "Bow low."}, live.OWN)
     assert "too short to be scored" in short
+
+
+@pytest.mark.parametrize(
+    "text", ["a: !!bool x", "a: !!int ''", "a: !!float x", "? [a]\n: 1", "- a", "a: 1", "\x01", "5"]
+)
+def test_a_file_that_holds_no_ways_to_score_is_told_in_a_sentence(tmp_path, text):
+    (tmp_path / "mine.judge.yaml").write_text(text)
+    with pytest.raises(JudgeError, match="mine.judge.yaml|'a'"):
+        read_ways(tmp_path / "mine.judge.yaml")

@@ -1,5 +1,6 @@
 """Load chat models: the student of a profile, with an adapter or without, and the release's tuned models."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def load_chat_model(profile: str | Profile = "embedded", adapter: "str | Path | 
     profile = profiles.load_profile(profile)
     chat_model = load_student(profile, **options)
     if adapter is not None:
-        model = with_adapter(chat_model.model, Path(adapter).expanduser(), profile)
+        model = with_adapter(chat_model.model, Path(os.path.expanduser(adapter)), profile)
         chat_model.model = (model if is_quantised(chat_model.model) else model.merge_and_unload()).eval()
         chat_model.name += "+cpt"
     return chat_model

@@ -57,6 +57,12 @@ def scrub(text: str) -> str:
     return LIKE_A_KEY.sub("[key]", text)
 
 
+def one_line(text: str) -> str:
+    """A foreign message in one line, scrubbed, and without what cannot be shown or printed."""
+    shown = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
+    return scrub(" ".join(shown.split()))  # in this order: what is left out may stand within a key
+
+
 def holds_key(text: str) -> bool:
     """Whether a whole key stands in a text, one that is no word ("lm-studio") but a secret by its looks."""
     return any(len(key) >= 2 * PART and re.search(r"\d", key) and key in text for key in _known())

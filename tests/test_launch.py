@@ -3,11 +3,13 @@
 import json
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from cpt_utils.blocks import training_order
 from cpt_utils.export import write_launch
@@ -32,6 +34,9 @@ def profile(tiny_model, tokenizer, tmp_path):
     )
 
 
+ON_A_PROCESSOR = ["--use_cpu", "true", "--bf16", "false", "--save_strategy", "steps", "--save_steps", "3"]
+
+
 def run(command, folder):
     """Run the command that users are shown, on the CPU; returns the losses it logged."""
     words = shlex.split(command)
@@ -49,9 +54,8 @@ def run(command, folder):
         ]
     else:
         words = ["trl.scripts.dpo", *words[2:]]
-    cpu = ["--use_cpu", "true", "--bf16", "false", "--save_strategy", "steps", "--save_steps", "3"]
     done = subprocess.run(
-        [sys.executable, "-m", *words, *cpu],
+        [sys.executable, "-m", *words, *ON_A_PROCESSOR],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -59,6 +63,11 @@ def run(command, folder):
         env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    return logged(folder)
+
+
+def logged(folder):
+    """The losses of three steps."""
     state = json.loads((folder / "trained" / "checkpoint-3" / "trainer_state.json").read_text())
     return [entry["loss"] for entry in state["log_history"] if "loss" in entry]
 
@@ -126,9 +135,7 @@ def test_a_model_that_no_gpu_holds_is_split_as_accelerate_reads_it(rows, tmp_pat
     """accelerate's own parser takes the file, and its own plugin what the launcher hands on from it."""
     import yaml
     from accelerate.commands.config.config_args import load_config_from_file
-    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
     from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
-    from accelerate.utils.launch import prepare_multi_gpu_env
 
     from cpt_utils import export
 
@@ -145,14 +152,79 @@ def test_a_model_that_no_gpu_holds_is_split_as_accelerate_reads_it(rows, tmp_pat
     assert not (training["gradient_checkpointing"] and config.fsdp_config["fsdp_activation_checkpointing"])
 
     monkeypatch.chdir(tmp_path)
-    told, *_ = _validate_launch_command(launch_command_parser().parse_args(command[2:]))
-    assert told.use_fsdp and told.training_script == "trl.scripts.dpo"
-    for name, value in prepare_multi_gpu_env(told).items():
+    for name, value in launched_with(command).items():
         monkeypatch.setenv(name, value)
     plugin = FullyShardedDataParallelPlugin()
     assert plugin.fsdp_version == 2 and plugin.reshard_after_forward is True
     assert type(plugin.cpu_offload).__name__ == "OffloadPolicy"  # not the one that offloads
     assert "FULL" in str(plugin.state_dict_type) and "transformer_auto_wrap" in str(plugin.auto_wrap_policy)
+
+
+def launched_with(command: list[str]) -> dict[str, str]:
+    """What `accelerate launch` hands on to each process, in the folder of its file."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils.launch import prepare_multi_gpu_env
+
+    told, *_ = _validate_launch_command(launch_command_parser().parse_args(command[2:]))
+    assert told.use_fsdp and told.training_script == "trl.scripts.dpo"
+    return dict(prepare_multi_gpu_env(told))
+
+
+AS_ON_GPUS = """
+import gc, runpy, sys
+
+from accelerate import state
+from accelerate.utils import DistributedType
+from torch.distributed.fsdp import FSDPModule
+
+start = state.PartialState.__init__
+
+def as_on_gpus(self, *args, **kwargs):
+    start(self, *args, **kwargs)
+    if self.distributed_type == DistributedType.MULTI_CPU:
+        self.distributed_type = DistributedType.MULTI_GPU
+
+state.PartialState.__init__ = as_on_gpus
+sys.argv[0] = "dpo"
+runpy.run_module("trl.scripts.dpo", run_name="__main__")
+print("split modules:", sum(isinstance(thing, FSDPModule) for thing in gc.get_objects()))
+"""
+
+
+@pytest.mark.slow
+def test_split_weights_give_the_losses_of_one_process(profile, rows, tokenizer, tmp_path, monkeypatch):
+    """FSDP 2 as the files ask for it, over two processors, which accelerate has to take for GPUs; in float32."""
+    rows = fit_rows(tokenizer, rows[:12])
+    whole = run(write_launch(profile, rows, tmp_path / "1"), tmp_path / "1")
+    folder = tmp_path / "2"
+    command = shlex.split(write_launch(profile, rows, folder, processes=2, sharded=True))
+    monkeypatch.chdir(folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = os.environ | launched_with(command) | {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "true"}
+    shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    asked = [*command[command.index("--config") :], *ON_A_PROCESSOR]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", AS_ON_GPUS, *asked],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=shared | {"RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]
+    for process in processes:
+        said, _ = process.communicate(timeout=400)
+        assert process.returncode == 0, said[-3000:]
+        blocks = 2  # of the tiny model, and the model around them
+        assert int(said.split("split modules:")[1].split()[0]) >= blocks + 1
+    assert logged(folder) == pytest.approx(whole, rel=2e-3) and whole[-1] < whole[0]
+    one, two = (load_file(place / "trained" / "adapter_model.safetensors") for place in (tmp_path / "1", folder))
+    assert {name: weight.shape for name, weight in one.items()} == {name: weight.shape for name, weight in two.items()}
+    assert all(weight.isfinite().all() and weight.any() for weight in two.values()), "each B has left zero"
 
 
 SPLIT_STEP = """

@@ -96,7 +96,7 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # 
         _until(lambda: words in studio.inner_text(), seconds, lambda: studio.inner_text()[-1500:])
 
     # 1: a draft from one sentence
-    studio.get_by_text("Start anew: empty, pasted, or drafted").click()
+    press("Start anew ...")
     studio.get_by_label("One sentence").fill("People talk as at a harbour.")
     studio.get_by_label("One sentence").blur()
     shot("1_start")
@@ -104,16 +104,16 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # 
     seen("small-judge drafted 'Harbour talk' with 2 criteria")
     _until(lambda: weights(studio) == [50, 50], 10)
     shot("2_drafted")
-    studio.get_by_text("Start anew: empty, pasted, or drafted").click()
+    press("Start anew ...")
 
     # 2: texts of one's own: a file, pasted, fresh
     tab("Texts")
-    studio.get_by_label("File", exact=True).last.fill("mine.csv")
-    studio.get_by_label("File", exact=True).last.blur()
+    studio.get_by_label("Texts file", exact=True).fill("mine.csv")
+    studio.get_by_label("Texts file", exact=True).blur()
     press("Bring its texts in")
     seen("2 of 2 texts of mine.csv are new", 60)
-    studio.get_by_label("Text", exact=True).fill(EVIL)
-    studio.get_by_label("Text", exact=True).blur()
+    studio.get_by_label("New text", exact=True).fill(EVIL)
+    studio.get_by_label("New text", exact=True).blur()
     press("Add the text")
     seen("pasted 3")
     press("Write a text")
@@ -172,7 +172,7 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # 
     seen("16 marked texts")
     shot("7_marks")
     assert len((lab[0] / "bench" / "marked_texts.jsonl").read_text("utf-8").splitlines()) == 16
-    studio.get_by_label("File", exact=True).first.fill("harbour")
+    studio.get_by_label("File", exact=True).fill("harbour")
     press("Save")
     seen("Saved harbour.yaml")
     assert (lab[0] / "bench" / "harbour.judge.yaml").read_text("utf-8").startswith("Salt:\n  kind: read")

@@ -213,7 +213,7 @@ def test_a_loaded_model_streams_into_the_bench_and_stops(tmp_path, tiny_model, t
 
 
 def test_a_rubric_starts_empty_pasted_or_drafted_and_can_be_undone(studio, model):
-    start = studio.anew.children[0]
+    start = studio.anew.children[1]
     start.empty.click()
     assert studio.title.value == "My style" and len(studio.weights.children) == 1
     start.pasted.value = load_rubric("esoteric").to_yaml()

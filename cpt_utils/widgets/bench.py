@@ -26,12 +26,12 @@ class BenchView(w.VBox):
         self.folder, self.models, self.on_texts = folder, models, on_texts
         self.texts: list[OwnText] = []
         self.rubric: Rubric | None = None
-        self.file = field("File", w.Text, placeholder="a .csv or .jsonl file with a column response")
+        self.file = field("Texts file", w.Text, placeholder="a .csv or .jsonl file with a column response")
         self.bring = Work("Bring its texts in", "Add the texts of this file", self._bring, self.reload)
-        self.label = field("Name", w.Text, placeholder="a short name for the text below")
-        self.paste = field("Text", w.Textarea, rows=3, placeholder="Paste a text here")
+        self.label = field("Its name", w.Text, placeholder="a short name for the text below")
+        self.paste = field("New text", w.Textarea, rows=3, placeholder="Paste a text here")
         self.add = button("Add the text", "Add the pasted text", self._add)
-        self.writer = field("Teacher", w.Dropdown, options=models.names())
+        self.writer = field("Written by", w.Dropdown, options=models.names())
         self.task = field("Task", w.Textarea, rows=2, placeholder="what the teacher is to write about")
         self.target = field("Target", w.Dropdown, options=[(f"{name} ({t})", t) for name, t in TARGETS.items()])
         self.target.value = TARGETS["high"]

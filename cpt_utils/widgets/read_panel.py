@@ -13,7 +13,7 @@ class ReadPanel(w.VBox):
     def __init__(self, on_read):
         self.readings: dict[str, Reading] = {}
         self.texts: list[str] = []
-        self.told = w.HTML().add_class("cpt-view")
+        self.told = w.HTML().add_class("cpt-told")
         self.work = Work("Send", "Ask the chat model about the texts that wait", self._begin, on_read)
         super().__init__([self.told, self.work])
 

@@ -11,12 +11,17 @@ from cpt_utils.widgets.readers import ChatModels
 from cpt_utils.widgets.work import Work
 
 
-def start_panel(models: ChatModels, on_rubric) -> w.Accordion:
+def start_panel(models: ChatModels, on_rubric) -> w.VBox:
     """Three ways to begin; `on_rubric(rubric)` hears of the rubric that was begun."""
-    panel = w.Accordion([StartPanel(models, on_rubric)])
-    panel.set_title(0, "Start anew: empty, pasted, or drafted")
-    panel.selected_index = None
-    return panel
+    panel = StartPanel(models, on_rubric)
+    panel.layout.display = "none"
+
+    def unfold() -> None:
+        panel.layout.display = None if panel.layout.display else "none"
+
+    return w.VBox(
+        [button("Start anew ...", "An empty rubric, a pasted one, or one that a teacher drafts", unfold), panel]
+    )
 
 
 class StartPanel(w.VBox):

@@ -8,10 +8,12 @@ import os
 import time
 from pathlib import Path
 
-import nbformat
 import pytest
 from replies import completion, serving
-from test_browser import FLAGS, _there, _until, chromium, lab, labels, weights
+from test_browser import _there, labels, weights
+
+from tools import lab as browser_lab
+from tools.lab import until as _until
 
 pytestmark = pytest.mark.browser
 CELL = """\
@@ -30,8 +32,6 @@ DRAFT = {
 }
 EVIL = "<script>document.title = 'broken in'</script> gilded, dear reader, gilded beyond all measure and all reason."
 
-__all__ = ["lab"]
-
 
 def answer(body):
     """A judge by a rule (short texts are salty), a drafter and a writer."""
@@ -46,29 +46,26 @@ def answer(body):
 
 
 @pytest.fixture(scope="module")
-def page(lab):  # noqa: F811
-    """A notebook with the studio, a chat model behind a server of this test."""
-    from playwright.sync_api import sync_playwright
-
-    os.environ["no_proxy"] = "127.0.0.1"
-    with serving(answer) as url, sync_playwright() as playwright:
-        cell = nbformat.v4.new_code_cell(CELL.format(url=url))
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), lab[0] / "bench.ipynb")
-        (lab[0] / "bench").mkdir()
+def lab(tmp_path_factory):
+    """JupyterLab with the studio, and a chat model behind a server of this test: its folder and address."""
+    if browser_lab.chromium() is None and os.environ.get("CPT_NO_BROWSER"):
+        pytest.skip("CPT_NO_BROWSER is set")
+    with (
+        serving(answer) as url,
+        browser_lab.started(tmp_path_factory.mktemp("lab"), [CELL.format(url=url)]) as (root, address),
+    ):
+        (root / "bench").mkdir()
         rows = ("Rain on the roof, and nothing else to say of it.", "Heave! The tide turns, the rope sings.")
-        (lab[0] / "mine.csv").write_text("response\n" + "".join(f'"{row}"\n' for row in rows), "utf-8")
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1440, "height": 1500})
-        page.set_default_timeout(20_000)
-        page.goto(f"{lab[1]}/lab/tree/bench.ipynb")
-        page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel")
-        page.evaluate("window.jupyterapp.commands.execute('application:set-mode', {mode: 'single-document'})")
-        page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        (root / "mine.csv").write_text("response\n" + "".join(f'"{row}"\n' for row in rows), "utf-8")
+        yield root, address
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    with browser_lab.opened(lab[1], 1440, 1500) as page:
+        browser_lab.command(page, "notebook:run-all-cells")
         _until(lambda: _there(page, "Add a criterion"), 120)
         yield page
-        browser.close()
 
 
 @pytest.fixture
@@ -83,7 +80,7 @@ def shot(page, tmp_path):
     return take
 
 
-def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):  # noqa: F811
+def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):
     studio = page.locator(".jp-CodeCell").first
 
     def press(name: str) -> None:

@@ -23,8 +23,13 @@ def fit_turns(tokenizer, turns: list[dict]) -> list[dict]:
 
     A system message moves into the user's turn if it must, and what looks like a special token stays text.
     """
-    turns = [{**turn, "content": plain_text(tokenizer, turn["content"])} for turn in turns]
+    turns = [{**turn, "content": plain_text(tokenizer, _said(turn))} for turn in turns]
     return in_user_turn(turns) if turns[0]["role"] == "system" and not takes_system(tokenizer) else turns
+
+
+def _said(turn: dict) -> str:
+    """A turn's text. An answer has no space around it: a line break might join the prompt's last token."""
+    return turn["content"].strip() if turn["role"] == "assistant" else turn["content"]
 
 
 def templated(tokenizer, turns: list[dict], **options):
@@ -98,7 +103,8 @@ def answered(
     model, tokenizer = chat_model.model, chat_model.tokenizer
     prompts = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in conversations]
     ends = model.generation_config.eos_token_id
-    ends = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])} - {None}
+    ends = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])}
+    ends = {end for end in ends if isinstance(end, int)}  # a folder's generation_config.json may hold anything
     torch.manual_seed(seed)
     answers = []
     for start in tqdm(range(0, len(prompts), batch_size), desc=progress, disable=progress is None):

@@ -2,6 +2,7 @@
 
 import html
 import io
+import re
 
 import numpy as np
 
@@ -18,6 +19,8 @@ LABELS = {
     "esoteric": "Esoteric",
     "creative_chaos": "Creative Chaos",
 }
+POWER_OF_TEN = re.compile(r"\$\\mathdefault\{[-−]?(?:[\d.]+\\times)?\d+(?:\^\{[-−]?[\d.]+\})?\}\$")
+"""As the library writes them on axes; a formula in any other text is none."""
 NO_FORMULAS = "class='mathjax_ignore tex2jax_ignore'"
 """For HTML: Jupyter and Colab would read "$5 and $10" as a formula."""
 
@@ -56,7 +59,9 @@ def _without_formulas(fig) -> None:
         for axis in fig.axes:  # labels that are still to be made are made now
             axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
         for text in fig.findobj(Text):
-            text.set_parse_math(text.get_text().startswith(r"$\mathdefault{"))  # the library's own powers of ten
+            text.set_parse_math(bool(POWER_OF_TEN.fullmatch(text.get_text())))
+            if (words := files.encodable(text.get_text())) != text.get_text():
+                text.set_text(words)  # half a character cannot be drawn
         draw(renderer)
 
     fig.draw = plainly

@@ -584,6 +584,17 @@ def pickled(name):
     return harm
 
 
+def listed_pickles(folder):
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / WEIGHTS)
+    torch.save(weights, folder / "student" / "weights.bin")
+    (folder / WEIGHTS).unlink()
+    listed = {"metadata": {}, "weight_map": dict.fromkeys(weights, "weights.bin")}
+    (folder / "student" / "model.safetensors.index.json").write_text(json.dumps(listed))
+
+
+FIRST = torch.tensor([0])
 WEIGHTS, ADAPTER = "student/model.safetensors", "adapter/adapter_model.safetensors"
 CONFIGS = ("student/config.json", "adapter/adapter_config.json")
 MODELS = {
@@ -663,6 +674,28 @@ MODELS = {
     "pickled weights": (pickled("pytorch_model.bin"), ("student", "safetensors")),
     "pickled weights of another name": (pickled("model.pt"), ("student", "safetensors")),
     "code of its own": (own_code, ("student", "code of its own", "never run")),
+    "pickled weights in the list of a whole model's": (listed_pickles, ("model.safetensors.index.json", "weights.bin")),
+    "a list of weights that is none": (
+        lambda f: (f / "student/model.safetensors.index.json").write_text("{}"),
+        "student cannot be loaded",
+    ),
+    "a size in words": (lambda f: edit(f / CONFIGS[0], num_attention_heads="two"), "num_attention_heads"),
+    "heads that do not share a width": (lambda f: edit(f / CONFIGS[0], num_attention_heads=3), "student cannot be"),
+    "a tokenizer of an unknown kind": (
+        lambda f: edit(f / "student/tokenizer.json", model={"type": "New"}),
+        "student cannot be loaded",
+    ),
+    "a column for a weight": (of_each(lambda weight: weight.flatten()), "does not fit"),
+    "a number for a weight": (of_each(lambda weight: weight.sum()), "does not fit"),
+    "first halves of zeros": (
+        adapter_weights(lambda weights: {name: w * ("lora_B" in name) for name, w in weights.items()}),
+        "has lost a part of base_model",
+    ),
+    "a row of zeros": (
+        adapter_weights(lambda weights: weights | {min(weights): weights[min(weights)].index_fill(0, FIRST, 0)}),
+        "which is zeros: copy the whole folder",
+    ),
+    "an adapter config without end": (lambda f: (f / CONFIGS[1]).write_text('{"a":' * 5000), "adapter_config.json"),
     "no such adapter": (lambda f: shutil.rmtree(f / "adapter"), "adapter"),
 }
 

@@ -11,7 +11,10 @@ from cpt_utils import plotting
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.widgets import views
 
-HOSTILE = ["$5 and $10", "a $ sign", "$\\frac{$", "\\alpha ^_ {x} %", "<script>alert(1)</script>", "日本 🙂"]
+HOSTILE = [
+    *("$5 and $10", "a $ sign", "$\\frac{$", "\\alpha ^_ {x} %", "<script>alert(1)</script>", "日本 🙂"),
+    *("$\\mathdefault{10^{3}$", "$\\mathdefault{x}$"),
+]
 
 
 def drawn(fig) -> str:
@@ -67,3 +70,10 @@ def test_a_rubric_in_a_notebook_runs_no_html_and_no_formulas(words):
     assert page.count(views.text(words)) == 5 + 5 + 7 + 3
     for table in (plotting.side_by_side({words: [words]}, [words]), plotting.token_heat({words: [(words, 1.0)]})):
         assert "<script" not in table.data and "class='mathjax_ignore tex2jax_ignore'" in table.data
+
+
+def test_half_a_character_is_drawn_as_what_it_can_be():
+    fig, axis = plotting.figure()
+    plotting.scores_by_target(axis, [{"rubric": "r", "target": 95, "score": 50.0}], "half \ud83d")
+    assert "half ?" in drawn(fig)
+    assert "half ?" in drawn(plotting.token_heat_figure({"half \ud83d": [("a \ud83d", 1.0)]}))

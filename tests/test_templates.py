@@ -128,6 +128,29 @@ BROKEN = {  # what is wrong: template, what is said
         EACH + "<|im_start|>{{ m.role }}\n{{ m.content[:500] }}<|im_end|>\n{% endfor %}" + OPENED,
         "leaves out a text, or a part of it",
     ),
+    "first sentences only": (
+        EACH + "<|im_start|>{{ m.role }}\n{{ m.content.split('. ')[0] }}<|im_end|>\n{% endfor %}" + OPENED,
+        "leaves out a text, or a part of it",
+    ),
+    "two thousand letters": (
+        EACH + "<|im_start|>{{ m.role }}\n{{ m.content[:2000] }}<|im_end|>\n{% endfor %}" + OPENED,
+        "leaves out a text, or a part of it",
+    ),
+    "letters without their accents": (
+        EACH + "<|im_start|>{{ m.role }}\n{{ m.content | replace('é', 'e') }}<|im_end|>\n{% endfor %}" + OPENED,
+        "leaves out a text, or a part of it",
+    ),
+    "one space for two": (
+        EACH + "<|im_start|>{{ m.role }}\n{{ m.content | replace('  ', ' ') }}<|im_end|>\n{% endfor %}" + OPENED,
+        "leaves out a text, or a part of it",
+    ),
+    "a last answer that is cut": (
+        EACH
+        + "<|im_start|>{{ m.role }}\n"
+        + "{{ m.content[:400] if loop.last and m.role == 'assistant' else m.content }}<|im_end|>\n{% endfor %}"
+        + OPENED,
+        "leaves out a text, or a part of it",
+    ),
     "a name that is not there": (CHATML + OPENED + "{{ '{x}'.format(1) }}", "refuses a conversation of text"),
     "a division by zero": (CHATML + OPENED + "{{ 1 // 0 }}", "refuses a conversation of text"),
     "a loop without end": (CHATML + OPENED + "{% for i in range(10 ** 9) %}{% endfor %}", "refuses a conversation"),
@@ -379,3 +402,13 @@ def test_results_are_kept(monkeypatch):
     assert takes_system(tokenizer)
     monkeypatch.setattr(templates, "rendered", None)
     assert takes_system(tokenizer) and end_token(tokenizer) == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("around", ["\n\n{}\n", "  {}", "\t{} ", "\r\n{}"])
+def test_space_around_an_answer_joins_no_token_of_the_prompt(family, around):
+    tokenizer, *_ = family
+    used = templated(tokenizer, TURNS, add_generation_prompt=True)
+    row = row_of(TURNS, around.format("A golden throne."), around.format("A chair."))
+    tokens, (fitted,) = row_tokens(tokenizer, row), fit_rows(tokenizer, [row])
+    assert tokens == row_tokens(tokenizer, row_of(TURNS, "A golden throne.", "A chair."))
+    assert tokens["prompt_ids"] == used and as_trl_does(tokenizer, fitted)[1] == used + tokens["chosen_ids"]

@@ -110,6 +110,9 @@ def check_whole(adapted, folder: Path) -> None:
         raise ModelError(f"The adapter {folder.name} has weights of layers that it does not name: {spare[0]}; {again}.")
     if broken := sorted(name for name, weight in wanted.items() if not weight.isfinite().all()):
         raise ModelError(f"The adapter {folder.name} has values that are no numbers, in {broken[0]}: {again}.")
+    # Every training begins with zeros in the second halves; in the first ones they are what a disk has lost.
+    if lost := sorted(name for name, weight in wanted.items() if ".lora_A." in name and not weight.any(-1).all()):
+        raise ModelError(f"The adapter {folder.name} has lost a part of {lost[0]}, which is zeros: {again}.")
 
 
 def find_adapter(profile: Profile) -> tuple[Path, str]:

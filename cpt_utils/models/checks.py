@@ -50,7 +50,7 @@ def loading(name: str, source: "str | Path"):
             said = f"The weights of {name} do not fit its config.json: {again}, both from one place."
         else:
             said = f"{name} cannot be loaded ({line(error)}): {again}."
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # of many types: tokenizers has none of its own, and configs are checked by others
         if "custom code" in str(error):
             raise ModelError(
                 f"{name} cannot be loaded, as it comes with code of its own, which is never run: choose a model that "
@@ -58,6 +58,18 @@ def loading(name: str, source: "str | Path"):
             ) from None
         said = f"{name} cannot be loaded ({line(error)}): choose a causal language model that is whole."
     raise ModelError(said)
+
+
+def check_shards(name: str, folder: Path) -> None:
+    """Raise a ModelError if the list of a model's files of weights names others than safetensors, which are pickles."""
+    for path in folder.glob("*.safetensors.index.json"):
+        with loading(name, folder):
+            files = set(json.loads(path.read_text("utf-8"))["weight_map"].values())
+        if odd := sorted(str(file) for file in files if not str(file).endswith(".safetensors")):
+            raise ModelError(
+                f"{name} cannot be loaded, as its {path.name} names {odd[0]!r}, and weights as safetensors are the "
+                "only kind that is read: choose another model, or write its weights again with save_pretrained."
+            )
 
 
 def check_weights(name: str, missing: "list[str] | set[str]") -> None:
@@ -128,10 +140,10 @@ def check_adapter(folder: "str | Path", profile: Profile, model) -> None:
         place, _, part = name.removeprefix("base_model.model.").rpartition(".lora_")
         if not part:
             continue
-        module = modules.get(place)
-        if part.startswith("A"):  # (r, in features); B is (out features, r)
+        module = modules.get(place) if len(shape) > 1 else None
+        if module and part.startswith("A"):  # (r, in features); B is (out features, r)
             size, wanted = shape[1], getattr(module, "in_features", None)
-        else:
+        elif module:
             size, wanted = shape[0], getattr(module, "out_features", None)
         if module is None or wanted not in (None, size):
             raise ModelError(
@@ -154,7 +166,7 @@ def _read_adapter(folder: Path) -> tuple[dict, dict[str, list[int]]]:
             raise ModelError(f"The adapter {folder.name} is of type {kind!r}: train one of type LORA.")
         if not isinstance(config.get("base_model_name_or_path") or "", str):
             raise TypeError("a name that is none")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelError(f"The adapter's {ADAPTER_FILES[0]} in {folder.name} is damaged: {again}.") from None
     if (task := config.get("task_type")) not in (None, "CAUSAL_LM"):
         raise ModelError(f"The adapter {folder.name} is for the task {task!r}: train one that writes text, CAUSAL_LM.")

@@ -23,8 +23,13 @@ def fit_turns(tokenizer, turns: list[dict]) -> list[dict]:
 
     A system message moves into the user's turn if it must, and what looks like a special token stays text.
     """
-    turns = [{**turn, "content": plain_text(tokenizer, turn["content"])} for turn in turns]
+    turns = [{**turn, "content": plain_text(tokenizer, _said(turn))} for turn in turns]
     return in_user_turn(turns) if turns[0]["role"] == "system" and not takes_system(tokenizer) else turns
+
+
+def _said(turn: dict) -> str:
+    """A turn's text. An answer has no space around it: a line break might join the prompt's last token."""
+    return turn["content"].strip() if turn["role"] == "assistant" else turn["content"]
 
 
 def templated(tokenizer, turns: list[dict], **options):
@@ -117,7 +122,7 @@ def end_tokens(chat_model: ChatModel) -> list[int]:
     """The tokens that end an answer."""
     tokenizer, ends = chat_model.tokenizer, chat_model.model.generation_config.eos_token_id
     named = {tokenizer.eos_token_id, end_token(tokenizer), *(ends if isinstance(ends, list) else [ends])}
-    return sorted(named - {None})
+    return sorted(end for end in named if isinstance(end, int))  # a generation_config.json may hold anything
 
 
 def waiting(chat_model: ChatModel, conversations: list[list[dict]]):

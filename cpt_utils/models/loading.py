@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cpt_utils.models import four_bit
 from cpt_utils.models.adapters import find_adapter, with_adapter
-from cpt_utils.models.checks import check_numbers, check_template, check_weights, loading
+from cpt_utils.models.checks import check_numbers, check_shards, check_template, check_weights, loading
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.embedded import embedded_source
 from cpt_utils.runtime import machine, packages, profiles
@@ -91,6 +91,8 @@ def load_student(profile: Profile, **options) -> ChatModel:
 
     check_four_bit(profile)
     source, name = weights_of(profile), Path(hub_name(profile)).name
+    if isinstance(source, Path):
+        check_shards(name, source)
     if machine.engine(profile) == "unsloth":
         from unsloth import FastLanguageModel
 

@@ -8,7 +8,7 @@ from cpt_utils.runtime import files
 
 SYSTEM, USER, ANSWER = "a-system-text", "a-user-text", "an-answer"
 PROBE = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
-LINES = "".join(f", line {number} of many,\nthe next" for number in range(60))
+LINES = "".join(f', line {number} of many. "The" next é  & a < b:\n\n- more, ' for number in range(60))
 LONGER = [
     {"role": role, "content": f"{text}{LINES} and last."}
     for role, text in (("system", SYSTEM), ("user", USER), ("assistant", ANSWER), ("user", "a-later-text"))
@@ -87,12 +87,16 @@ def _fault_with(tokenizer, turns: list[dict]) -> str:
     if not all(turn["content"] in prompt for turn in turns):
         return "leaves out a text, or a part of it"
     for word in FIRST_WORDS:
-        answered = [*turns, {"role": "assistant", "content": f"{word} {ANSWER}"}]
+        answer = f"{word} {ANSWER}{LINES} and last."
+        answered = [*turns, {"role": "assistant", "content": answer}]
         whole = rendered(tokenizer, answered, tokenize=False)
         if not whole.startswith(prompt):
             return "writes another prompt once an answer follows"
-        if not whole.removeprefix(prompt).lstrip().startswith(f"{word} {ANSWER}"):
+        behind = whole.removeprefix(prompt).lstrip()
+        if not behind.startswith(f"{word} {ANSWER}"):
             return "puts something between the prompt and its answer"
+        if not behind.startswith(answer):
+            return "leaves out a text, or a part of it"
         if rendered(tokenizer, answered)[: len(ids)] != ids:
             return "lets an answer's first word join the end of the prompt"
     return "" if end_token(tokenizer) is not None else "ends an answer with no token of its own"

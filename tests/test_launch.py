@@ -206,19 +206,21 @@ def test_split_weights_give_the_losses_of_one_process(profile, rows, tokenizer, 
     shared |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     asked = [*command[command.index("--config") :], *ON_A_PROCESSOR]
+    logs = [open(folder / f"{rank}.log", "w+") for rank in "01"]  # a pipe that nobody reads would stop its process
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", AS_ON_GPUS, *asked],
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=subprocess.STDOUT,
-            text=True,
-            env=shared | {"RANK": rank, "LOCAL_RANK": rank},
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
-        for rank in "01"
+        for rank, log in enumerate(logs)
     ]
-    for process in processes:
-        said, _ = process.communicate(timeout=400)
-        assert process.returncode == 0, said[-3000:]
+    for process, log in zip(processes, logs):
+        code = process.wait(600)
+        log.seek(0)
+        said = log.read()
+        assert code == 0, said[-3000:]
         blocks = 2  # of the tiny model, and the model around them
         assert int(said.split("split modules:")[1].split()[0]) >= blocks + 1
     assert logged(folder) == pytest.approx(whole, rel=2e-3) and whole[-1] < whole[0]

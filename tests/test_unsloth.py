@@ -85,7 +85,8 @@ def test_the_whole_path_through_unsloths_trainer(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
 
-    assert found["classes"][:4] == ["PairedDPOTrainer", "UnslothDPOTrainer", "_UnslothDPOTrainer", "_BaseTrainer"]
+    ours, its = ["PairedDPOTrainer", "CheckedDPOTrainer"], ["UnslothDPOTrainer", "_UnslothDPOTrainer", "_BaseTrainer"]
+    assert found["classes"][:5] == ours + its
     assert found["collator"] == "DataCollatorForPreference"
     assert found["settings"] == ["sequential", False, False]
     assert found["adapters"] == ["default", "ref"]

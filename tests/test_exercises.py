@@ -11,12 +11,12 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch.nn.functional import logsigmoid
 
-from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb05, nb06
+from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb05, nb06, nb07
 from cpt_utils.runtime.files import ROOT
 
 CHECKS = {  # by the notebook's number
     f"{number:02}": {name: value for name, value in vars(module).items() if name.startswith("check_")}
-    for number, module in enumerate((nb01, nb02, nb03, nb04, nb05, nb06), 1)
+    for number, module in enumerate((nb01, nb02, nb03, nb04, nb05, nb06, nb07), 1)
 }
 
 CALL = re.compile(r"^_ = (check_\w+)\(", re.MULTILINE)
@@ -27,7 +27,7 @@ TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n"
 def found() -> list[tuple[str, str, str, str]]:
     """(notebook, check, starter, text behind it) of every exercise in the notebooks."""
     triples = []
-    for path in sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("0[1-7]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
@@ -45,7 +45,7 @@ def check(name, *answers):
     return known(*answers)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06"])
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07"])
 def test_every_notebook_has_exercises(number):
     assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
 

@@ -20,6 +20,7 @@ NOTEBOOKS = {  # number: (name, what happens)
         "capstone",
         "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     ),
+    "07": ("reward", "online: the rubric as a reward (GRPO), advantages by hand, reward hacking and what stops it"),
 }
 
 
@@ -37,7 +38,7 @@ def minutes() -> str:
 
 def duration(seconds: float | None) -> str:
     if seconds is None:
-        return "by itself"  # 06: python -m cpt_utils run --only 06
+        return "by itself"  # 06 and 07: python -m cpt_utils run --only 06
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"

@@ -384,6 +384,11 @@ MISTAKES = [
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: r["score"] - t)["text"]], "has a sign"),
     ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: abs(r["score"] - t))["text"]], "farthest"),
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: abs(r["score"] - t))], "return its text"),
+    ("check_advantages", [lambda rewards: [r - np.mean(rewards) for r in rewards]], "divide by the standard deviation"),
+    ("check_advantages", [lambda rewards: (rewards - np.mean(rewards)) / max(np.std(rewards), 1e-9)], "ddof=1"),
+    ("check_advantages", [lambda rewards: (np.mean(rewards) - rewards) / max(np.std(rewards, ddof=1), 1e-9)], "lowest"),
+    ("check_guarded", [lambda first, second, broken: 0.0 if broken else (first + second) / 2], "A mean still pays"),
+    ("check_guarded", [lambda first, second, broken: min(first, second)], "A broken text earns something"),
     ("check_count_rows", [6], "Pass the function itself"),
     ("check_count_rows", [lambda p, r, k: None], "is a `return` missing?"),
 ]

@@ -3,6 +3,7 @@
 import ast
 import random
 import re
+import statistics
 
 import nbformat
 import numpy as np
@@ -11,13 +12,13 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch.nn.functional import logsigmoid
 
-from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06
+from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07
 from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
-CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06")}  # by the notebook's number
-for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06):
+CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07")}  # by the notebook's number
+for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07):
     own = {name: value for name, value in vars(module).items() if name.startswith("check_")}
     CHECKS[re.search(r"nb(\d\d)", module.__name__)[1]] |= own
 
@@ -30,7 +31,7 @@ TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n"
 def found() -> list[tuple[str, str, str, str, str]]:
     """(notebook, check, task, starter, help) of every exercise in the notebooks."""
     exercises = []
-    for path in sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("0[1-7]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
@@ -48,7 +49,7 @@ def check(name, *answers, **first):
     return known(*answers, **first)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06"])
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07"])
 def test_every_notebook_has_exercises(number):
     assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
 
@@ -58,7 +59,7 @@ def test_every_check_is_used_once_in_its_notebook():
     assert used == sorted((number, name) for number, checks in CHECKS.items() for name in checks)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-6]_*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-7]_*.ipynb")), ids=lambda path: path.stem)
 def test_no_other_cell_needs_what_an_exercise_defines(path):
     """Exercises stand in the middle: they may be left out, or hold a wrong answer."""
     made_by, needed = {}, []
@@ -135,6 +136,7 @@ def test_warm_ups_that_can_be_run_are_right():
     assert hand_gradients(0.0, 0.0, 0.1)[0][0] == WARM_UPS["check_mirrored_gradients"][0]
     choices = [min(pair) for pair in ((1, 3), (1, 5), (3, 5))]
     assert np.mean(choices) == WARM_UPS["check_best_of_n"][0]
+    assert advantages([0.2, 0.5, 0.8])[-1] == pytest.approx(WARM_UPS["check_advantages"][0])
 
 
 # --------------------------------------------------------------- planned mistakes: (check, answers, message)
@@ -300,6 +302,14 @@ def row_bootstrap(rows, draws, rng):
 LN2 = float(np.log(2))
 LOSS = {"start": LN2, "start, beta 0.5": LN2, "ignores s": 1.1269, "follows s": 0.1269}
 SHOUT = [lambda t: 100 * sum(len(w) > 1 and w.isupper() for w in t.split()) / len(t.split())]
+
+
+def spread(rewards, ddof=1):
+    return np.std(rewards, ddof=ddof) or 1.0
+
+
+def advantages(rewards, ddof=1):
+    return (rewards - np.mean(rewards)) / spread(rewards, ddof)
 
 
 def sound(rows):
@@ -503,6 +513,28 @@ MISTAKES = [
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: r["score"] - t)["text"]], "has a sign"),
     ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: abs(r["score"] - t))["text"]], "farthest"),
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: abs(r["score"] - t))], "return its text"),
+    ("check_advantages", [lambda r: advantages(r) * spread(r)], "divide by the standard deviation"),
+    ("check_advantages", [lambda r: advantages(r) + np.mean(r) / spread(r)], "Every text is praised"),
+    ("check_advantages", [lambda r: advantages(r, ddof=0)], "ddof=1"),
+    ("check_advantages", [lambda r: advantages(r) / spread(r)], "divide by the variance"),
+    ("check_advantages", [lambda r: (r - np.mean(r)) / np.ptp(r)], "best and worst"),
+    ("check_advantages", [lambda r: -advantages(r)], "gets the lowest"),
+    ("check_advantages", [lambda r: [max(a, 0) for a in advantages(r)]], "keep what is negative"),
+    ("check_advantages", [lambda r: (r - np.mean(r)) / np.std(r, ddof=1)], "0 is divided by 0"),
+    ("check_advantages", [lambda r: advantages(r) if np.ptp(r) else [1.0] * len(r)], "each gets 0"),
+    (
+        "check_advantages",
+        [lambda r: [(x - statistics.mean(r)) / statistics.stdev(r) for x in r]],
+        "stopped for four equal rewards with ZeroDivisionError",
+    ),
+    ("check_guarded", [lambda a, b, broken: 0 if broken else (a + b) / 2], "A mean still pays"),
+    ("check_guarded", [lambda a, b, broken: 0 if broken else statistics.harmonic_mean([a, b])], "harmonic mean"),
+    ("check_guarded", [lambda a, b, broken: (not broken) * a * b], "A product pays less"),
+    ("check_guarded", [lambda a, b, broken: 0 if broken else max(a, b)], "fooling either"),
+    ("check_guarded", [lambda a, b, broken: min(a, b)], "A broken text earns something"),
+    ("check_guarded", [lambda a, b, broken: broken and min(a, b)], "turn the question around"),
+    ("check_guarded", [lambda a, b, broken: 0 if broken else a], "second judge has no say"),
+    ("check_guarded", [lambda a, b, broken: 0 if broken else b], "first judge has no say"),
     ("check_count_rows", [6], "Pass the function itself"),
     ("check_count_rows", [lambda p, r, k: None], "is a `return` missing?"),
 ]

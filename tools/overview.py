@@ -22,6 +22,7 @@ NOTEBOOKS = {  # number: (name, what happens)
         "capstone",
         "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     ),
+    "07": ("reward", "online: the rubric as a reward (GRPO), advantages by hand, reward hacking and what stops it"),
 }
 
 
@@ -32,7 +33,11 @@ NEEDS = {  # beside Python and the packages
     "04": "any CPU; a GPU for larger models",
     "05": "any CPU; trained by you or as shipped",
     "06": "any CPU",
+    "07": "any CPU",
 }
+
+
+UNTIMED = {"06": "less than 04", "07": "about as long as 04"}  # by themselves: python -m cpt_utils run --only 06,07
 
 
 def minutes() -> str:
@@ -44,7 +49,7 @@ def minutes() -> str:
         path = f"notebooks/{number}_{name}.ipynb"
         title = name.replace("_", " ").capitalize().replace("Dpo", "DPO")
         link = f"[{number} · {title}]({path})"
-        lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent)} | {colab(path)} |")
+        lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent) or UNTIMED[number]} | {colab(path)} |")
     machines = " and ".join(f"{run['instruction_set']} ({run['number_type']})" for run in runs)
     lines += ["", f"Times are those of two recorded runs on two CPU cores with {machines}; `make check` says yours."]
     return "\n".join(lines)
@@ -58,9 +63,9 @@ def colab(path: str) -> str:
 
 
 def span(seconds: list[float]) -> str:
-    """From the fastest to the slowest run, in few words."""
+    """From the fastest to the slowest run, in few words; nothing where there is none."""
     if not seconds:
-        return "less than 04"  # 06: python -m cpt_utils run --only 06
+        return ""
     fast, slow = duration(min(seconds)), duration(max(seconds))
     unit = fast.split()[1]
     told = f"{fast.removesuffix(f' {unit}') if slow.endswith(unit) else fast} to {slow}"

@@ -142,7 +142,7 @@ def finding_two_styles(found: dict) -> str:
         if slopes:
             own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
             told.append(f"{way} {own:+.2f} and {other:+.2f}")
-    return "For one point asked, points judged of the style itself and of the other: " + "; ".join(told)
+    return "For one point asked, points judged of the style itself and of the other:\n" + "; ".join(told)
 
 
 JUDGE_LOOKS = {
@@ -181,4 +181,4 @@ def finding_reward(found: dict) -> str:
     """Where in each run the measures of style leave the judge that never pays."""
     steps = {name: one["parting"] for name, one in found["runs"].items()}
     told = [f"{name}, " + ("never" if step is None else f"at step {step}") for name, step in steps.items()]
-    return "Measures of style leave a judge that never pays: " + "; ".join(told)
+    return "Measures of style leave a judge that never pays:\n" + "; ".join(told)

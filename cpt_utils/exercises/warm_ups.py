@@ -155,4 +155,24 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
             58: "it is 8 points away, and another sound one is nearer.",
         },
     ),
+    "check_advantages": (
+        1,
+        {
+            0.3: "the mean is away, and the standard deviation is missing.",
+            8 / 3: "the mean of the group is still in it.",
+            1.2247: "that is the standard deviation of a whole population: of a sample, divide by n - 1.",
+            10 / 3: "that is divided by the variance: take its root.",
+            -1: "it is the best of the three: reward minus mean.",
+        },
+    ),
+    "check_guarded": (
+        0.4,
+        {
+            0.9: "that pays whoever fools one of the two.",
+            0.65: "that is the mean, and it still pays for fooling one of the two.",
+            0.5538: "that is the harmonic mean, and it lies above the lower one.",
+            0.36: "that is the product, less than either of them grants.",
+            0: "the text is sound: 0 is for broken ones.",
+        },
+    ),
 }

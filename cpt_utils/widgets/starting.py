@@ -19,9 +19,8 @@ def start_panel(models: ChatModels, on_rubric) -> w.VBox:
     def unfold() -> None:
         panel.layout.display = None if panel.layout.display else "none"
 
-    return w.VBox(
-        [button("Start anew ...", "An empty rubric, a pasted one, or one that a teacher drafts", unfold), panel]
-    )
+    begin = button("Start anew ...", "An empty rubric, a pasted one, or one that a teacher drafts", unfold)
+    return w.VBox([row(begin), panel])
 
 
 class StartPanel(w.VBox):

@@ -60,8 +60,7 @@ def _without_formulas(fig) -> None:
             axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
         for text in fig.findobj(Text):
             text.set_parse_math(bool(POWER_OF_TEN.fullmatch(text.get_text())))
-            if (words := files.encodable(text.get_text())) != text.get_text():
-                text.set_text(words)  # half a character cannot be drawn
+            text.set_text(files.encodable(text.get_text()))  # half a character cannot be drawn
         draw(renderer)
 
     fig.draw = plainly
@@ -130,6 +129,7 @@ def side_by_side(columns: dict[str, list[str]], labels: list[str]):
 
 LESS, MORE = (86, 180, 233), (230, 159, 0)  # Okabe-Ito sky blue and orange: light enough for black text
 HEAT_WORDS = "log p(tuned) - log p(base), in nats"
+HEAT_MARKS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of the limit
 
 
 def heat_limit(views: dict[str, list[tuple[str, float]]]) -> float:
@@ -142,10 +142,6 @@ def heat_colour(ratio: float, limit: float) -> tuple[int, int, int]:
     """White at 0, orange where tuning made a token likelier, blue where it made it less likely."""
     share = min(abs(ratio) / limit, 1.0)
     return tuple(round(255 + (end - 255) * share) for end in (MORE if ratio > 0 else LESS))
-
-
-def _heat_marks(limit: float) -> list[float]:
-    return [-limit, -limit / 2, 0.0, limit / 2, limit]
 
 
 def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = None):
@@ -170,7 +166,7 @@ def token_heat(views: dict[str, list[tuple[str, float]]], limit: float | None = 
             f"border-bottom:{under}'>{shown}</span>"
         )
 
-    legend = " ".join(span(f" {mark:+g} " if mark else " 0 ", mark) for mark in _heat_marks(limit))
+    legend = " ".join(span(f" {limit * mark:+g} " if mark else " 0 ", limit * mark) for mark in HEAT_MARKS)
     body = "".join(
         f"<p style='margin:10px 0 2px'><b>{html.escape(label)}</b> &nbsp; sum "
         f"{sum(ratio for _, ratio in tokens):+.1f}</p>"
@@ -235,7 +231,7 @@ def token_heat_figure(views: dict[str, list[tuple[str, float]]], limit: float | 
                 x += len(text)
     axes[-1].text(0, 1.1, HEAT_WORDS, va="center", fontsize=9)
     wide = columns // 14
-    for place, mark in enumerate(_heat_marks(limit)):
+    for place, mark in enumerate(limit * share for share in HEAT_MARKS):
         draw(axes[-1], columns // 3 + wide * place, 0.65, (f"{mark:+g}" if mark else "0").center(wide), mark)
     axes[-1].text(
         columns * 0.72, 1.1, "underlined: likelier after tuning\ndashed overline: less likely", va="center", fontsize=8

@@ -499,6 +499,7 @@ def test_make_run_says_how_long_it_takes_from_two_seconds(monkeypatch, capsys):
     whole, first = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"about \d+ minutes here \(measured: 300 GFLOPS in {machine.number_type()}\)", whole)
     assert first.startswith("less than a minute here") and asked[0] == {"seconds": 2.0}
+    assert cost.main(["--only", "01,07"]) == 0 and capsys.readouterr().out == ""  # of 07 no run is recorded
 
 
 def test_the_series_begins_with_the_estimate_and_runs_without_one(monkeypatch, capsys, tmp_path):
@@ -537,14 +538,14 @@ def test_a_run_is_recorded_in_place_of_one_of_its_kind(monkeypatch, tmp_path, ca
     monkeypatch.setattr(rates, "training", lambda *args: {"flops": 5e10, "tokens": 1.0, "memory_gib": 3.5})
     monkeypatch.setattr(rates, "writing", lambda *args: {"flops": 1e10, "tokens": 1.0})
     (tmp_path / "report.json").write_text(
-        json.dumps({"profile": "embedded", "seconds": {"01": 5.0, "04": 99.0, "total": 104.0}})
+        json.dumps({"profile": "embedded", "seconds": {"01": 5.0, "04": 99.0, "06": 50.0, "07": 9.0, "total": 104.0}})
     )
     assert cost.main(["--record", str(tmp_path / "report.json")]) == 0
     told = json.loads(file.read_text())
     assert 3 < told["characters_per_token"] < 5 and told["characters_per_token"] != 4.0
     assert [run["instruction_set"] for run in told["runs"]] == ["other", machine.instruction_set()]
     kept = told["runs"][1]
-    assert kept["seconds"] == {"01": 5.0, "04": 99.0} and (kept["training"], kept["writing"]) == (5e10, 1e10)
+    assert kept["seconds"] == {"01": 5.0, "04": 99.0, "06": 50.0} and (kept["training"], kept["writing"]) == (5e10, 1e10)
     assert kept["product"] > 1e8 and kept["hardware"] == machine.hardware()
 
 

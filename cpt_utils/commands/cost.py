@@ -95,7 +95,7 @@ def record(report_path: Path) -> dict:
         "training": trained["flops"],
         "writing": rates.writing(profile)["flops"],
         "memory_gib": trained["memory_gib"],
-        "seconds": {name: spent for name, spent in report["seconds"].items() if name in SERIES},
+        "seconds": {name: spent for name, spent in report["seconds"].items() if name in work(profile)},
     }
     timings, same = recorded(), ("instruction_set", "number_type")
     others = [one for one in timings["runs"] if any(one[name] != run[name] for name in same)]
@@ -143,8 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(record(options.record), indent=1))
         return 0
     seconds, measured = estimate(profiles.load_profile())
-    total = sum(seconds.get(number, 0.0) for number in options.only.split(","))
-    print(f"{minutes(total)} here (measured: {measured})")
+    wanted = options.only.split(",")
+    if set(wanted) <= set(seconds):  # of another notebook no run is recorded: nothing is said rather than too little
+        print(f"{minutes(sum(seconds[number] for number in wanted))} here (measured: {measured})")
     return 0
 
 

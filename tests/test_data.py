@@ -1,6 +1,7 @@
 """The recorded teacher's rules: complete, on topic, no near-duplicates, length not a give-away."""
 
 import collections
+import random
 import re
 from difflib import SequenceMatcher
 from itertools import combinations
@@ -12,9 +13,12 @@ import yaml
 from scipy.stats import spearmanr
 
 from cpt_utils.degenerate import degeneracy
+from cpt_utils.llm_judging import judge_messages
 from cpt_utils.prompts import load_corpus, load_prompts, load_responses, system_prompt
 from cpt_utils.rows import TARGETS
-from cpt_utils.rubrics import shipped_rubrics
+from cpt_utils.rubrics import load_rubric, shipped_rubrics
+from cpt_utils.runtime.files import load_data
+from cpt_utils.verdicts import parse_judgement
 
 TOPICS = yaml.safe_load((Path(__file__).parent / "topics.yaml").read_text())
 
@@ -129,3 +133,42 @@ def test_no_two_texts_of_the_corpus_share_a_sentence():
         text = words(row["response"])
         for start in range(len(text) - 11):
             assert seen.setdefault(tuple(text[start : start + 12]), place) == place, row["response"]
+
+
+@pytest.fixture(scope="module")
+def answered():
+    """The capable judge's answers, each with the recorded row that it is about."""
+    recorded = {(row["prompt"], row["rubric"], row["response"]): row for row in load_responses(heldout=True)}
+    answers = load_data("judge_answers.jsonl")
+    return [(one, recorded.get((one["prompt"], one["rubric"], one["response"]))) for one in answers]
+
+
+def test_the_judged_texts_are_drawn_by_the_stated_rule(answered):
+    def all_there(rows):
+        return {row["rubric"] for row in rows} == set(shipped_rubrics()) and len({row["target"] for row in rows}) == 3
+
+    draws = (random.Random(seed).sample(load_responses(heldout=True), 10) for seed in range(1000))
+    assert [row for _, row in answered] == next(filter(all_there, draws))
+
+
+def test_the_judge_was_asked_what_the_series_asks(answered):
+    for one, _ in answered:
+        assert one["messages"] == judge_messages(load_rubric(one["rubric"]), one["prompt"], one["response"]), (
+            f"judge_messages asks something else about {one['prompt']!r} than judge_answers.jsonl has an answer to: "
+            "have the ten texts judged again, without their targets in view, and mend data/README.md and notebook 02."
+        )
+
+
+def test_the_judge_kept_to_the_rubric_and_to_what_notebook_02_says(answered):
+    scores = collections.defaultdict(list)
+    for one, row in answered:
+        rubric = load_rubric(one["rubric"])
+        read = parse_judgement(one["answer"], rubric)
+        assert set(read.by_criterion) == {criterion.name for criterion in rubric.criteria}
+        assert set(read.by_criterion.values()) <= {0, 25, 50, 75, 100}
+        weights = [criterion.weight for criterion in rubric.criteria]
+        assert read.score == pytest.approx(np.average(list(read.by_criterion.values()), weights=weights))
+        assert one["model"] == "claude"
+        scores[row["target"]].append(read.score)
+    low, mid, high = (scores[target] for target in TARGETS.values())
+    assert max(low) < min(mid) and max(mid) < min(high)  # "three groups that do not overlap"

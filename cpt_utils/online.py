@@ -17,7 +17,7 @@ from cpt_utils.models.templates import end_token
 from cpt_utils.prompts import messages
 from cpt_utils.rewards import Reward
 from cpt_utils.rows import Response, Task
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.training import ShortLog
 
@@ -48,11 +48,14 @@ class Diary:
         return np.array([np.mean(by_step[step]) for step in sorted(by_step)])
 
 
-def online_trainer(student: ChatModel, profile: Profile, tasks: list[Task], diary: Diary, folder: Path) -> GRPOTrainer:
+def online_trainer(
+    student: ChatModel, profile: Profile, tasks: list[Task], diary: Diary, folder: Path | None = None
+) -> GRPOTrainer:
     """TRL's GRPOTrainer on these tasks {prompt, rubric, target, system}, with a fresh LoRA adapter of the profile.
 
     The student's weights stay as they are (merge an adapter to go on from it); KL is measured from them. On a CPU
-    texts are written by the series' own generation, through TRL's hook for rollouts.
+    texts are written by the series' own generation, through TRL's hook for rollouts. Checkpoints go to `folder`;
+    without one none are kept.
     """
     rows = [
         {"prompt": fit_turns(student.tokenizer, messages(task["prompt"], task["system"])), "task": dict(task)}
@@ -79,11 +82,11 @@ def online_trainer(student: ChatModel, profile: Profile, tasks: list[Task], diar
     return trainer
 
 
-def grpo_settings(profile: Profile, folder: Path) -> GRPOConfig:
-    """TRL's settings for profile.online; a checkpoint every profile.save_steps steps, to `folder`."""
+def grpo_settings(profile: Profile, folder: Path | None) -> GRPOConfig:
+    """TRL's settings for profile.online; a checkpoint every profile.save_steps steps, to `folder` if there is one."""
     settings = profile.online
     return GRPOConfig(
-        output_dir=str(folder),
+        output_dir=str(folder or files.run_dir(profile)),
         seed=profile.seed,
         **machine.training_arguments(),
         per_device_train_batch_size=settings.texts,
@@ -100,7 +103,7 @@ def grpo_settings(profile: Profile, folder: Path) -> GRPOConfig:
         gradient_checkpointing=profile.gradient_checkpointing,
         chat_template_kwargs={"enable_thinking": False},
         logging_steps=1,
-        save_strategy="steps",
+        save_strategy="steps" if folder else "no",
         save_steps=profile.save_steps,
         save_total_limit=2,
         report_to="none",

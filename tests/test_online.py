@@ -127,6 +127,13 @@ def test_what_pays_more_than_its_neighbours_becomes_more_likely(tiny_model, toke
     assert changes[0] > max(changes[2:]) and changes[1] < min(changes[2:])
 
 
+def test_without_a_folder_nothing_is_written(tiny_model, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    trainer, _ = trained(tiny_model, tokenizer, None, lambda rows: [0.1, 0.2] * 2, steps=2, save_steps=1)
+    trainer.train()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_a_training_goes_on_from_its_checkpoint(tiny_model, tokenizer, tmp_path):
     from cpt_utils.checkpoints import last_checkpoint
 

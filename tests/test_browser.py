@@ -307,6 +307,11 @@ def test_every_control_has_a_name(page, studio, desk):
     assert nameless(desk) == []
 
 
+def focused(page) -> str | None:
+    """The name of what has the focus."""
+    return page.evaluate("document.activeElement.getAttribute('aria-label')")
+
+
 def test_keys_stay_in_the_studio_and_ctrl_z_undoes(page, studio):
     cells, before = page.locator(".jp-CodeCell").count(), weights(studio)
     studio.get_by_role("slider", name="Weight of Winding syntax").focus()
@@ -315,9 +320,13 @@ def test_keys_stay_in_the_studio_and_ctrl_z_undoes(page, studio):
     _until(lambda: weights(studio) != before, 5)
     page.keyboard.press("Control+z")
     _until(lambda: weights(studio) == before, 5)
-    page.keyboard.press("b")  # the slider was drawn anew, and has the focus again
+    page.wait_for_timeout(1200)  # the slider is drawn anew; a pause also ends what counts as one move
+    _until(lambda: focused(page) == "Weight of Winding syntax", 5)  # and has the focus again
+    page.keyboard.press("b")
     page.keyboard.press("ArrowDown")
     _until(lambda: weights(studio) != before, 5)
+    page.wait_for_timeout(1200)
+    _until(lambda: focused(page) == "Weight of Winding syntax", 5)
     page.keyboard.press("Control+z")
     _until(lambda: weights(studio) == before, 5)
     assert page.locator(".jp-CodeCell").count() == cells

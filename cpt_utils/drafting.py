@@ -5,8 +5,8 @@ import re
 from cpt_utils import rubric_text
 from cpt_utils.prompts import messages
 from cpt_utils.rubrics import Rubric, shipped_rubrics
-from cpt_utils.runtime.errors import CptError, EndpointError, GenerationError, RubricError
-from cpt_utils.teachers import Teacher
+from cpt_utils.runtime.errors import CptError, RubricError
+from cpt_utils.teachers import Teacher, one_answer
 from cpt_utils.thoughts import spoken
 
 LEVELS = ["All through", "In most places", "Now and then", "Barely", "Not at all"]
@@ -92,14 +92,9 @@ def drafted_rubric(teacher: Teacher, sentence: str) -> Rubric:
     if not sentence or len(sentence) > LONGEST:
         raise RubricError(f"A draft starts from a sentence of 1 to {LONGEST} characters; this has {len(sentence)}.")
     form = {"schema": draft_schema()} if teacher.takes_schema else {}
+    answer = one_answer(teacher, draft_messages(sentence), "wrote no draft", **form)
     try:
-        (answer,) = teacher.texts([draft_messages(sentence)], **form)
-    except EndpointError as error:
-        answer = error
-    if isinstance(answer, EndpointError):
-        raise GenerationError(f"{teacher.name} wrote no draft: {answer}. Mend the cause and ask again.")
-    try:
-        return read_draft(answer or "")
+        return read_draft(answer)
     except CptError as error:
         raise RubricError(
             f"What {teacher.name} wrote is no rubric that can be read ({str(error).rstrip('.')}): ask again, in other "

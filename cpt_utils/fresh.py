@@ -11,8 +11,7 @@ from cpt_utils.models.streaming import stream_chat
 from cpt_utils.prompts import messages, system_prompt, teacher_messages
 from cpt_utils.rows import Response, Task
 from cpt_utils.rubrics import Rubric, shipped_rubrics
-from cpt_utils.runtime.errors import EndpointError, GenerationError
-from cpt_utils.teachers import Teacher
+from cpt_utils.teachers import Teacher, one_answer
 
 EVERY = 0.2
 """Seconds between two looks at a growing text."""
@@ -48,16 +47,6 @@ def fresh_text(
             return None
         text = whole_sentences(text)
     else:
-        (text,) = _answer(writer, turns)
+        text = one_answer(writer, turns, "gave no text")
         show(text)
     return keep_response(path, task, writer.name, turns, text)
-
-
-def _answer(writer: Teacher, turns: list[dict]) -> list[str]:
-    try:
-        (text,) = writer.texts([turns])
-    except EndpointError as error:
-        text = error
-    if isinstance(text, EndpointError):
-        raise GenerationError(f"{writer.name} gave no text: {text}. Mend the cause and ask again.")
-    return [text or ""]

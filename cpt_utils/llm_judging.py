@@ -163,7 +163,8 @@ class LLMJudge:
                 yield
         finally:
             with contextlib.suppress(OSError):  # another process waits for it: then it is the one to clear up
-                lock and lock.unlink()
+                if lock:
+                    lock.unlink()
 
     def _request(self, row: Response) -> dict:
         rubric = load_rubric(row["rubric"])

@@ -7,19 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
-from transformers import PrinterCallback, ProgressCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from cpt_utils.fast.decoding import generate
 from cpt_utils.models.adapters import lora_config
-from cpt_utils.models.conversation import ChatModel, fit_turns, templated
-from cpt_utils.models.templates import end_token
+from cpt_utils.models.conversation import ChatModel, end_tokens, fit_turns, waiting
+from cpt_utils.pace import log_shortly
 from cpt_utils.prompts import messages
 from cpt_utils.rewards import Reward
 from cpt_utils.rows import Response, Task
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.profiles import Profile
-from cpt_utils.training import ShortLog
 
 
 @dataclass
@@ -42,10 +40,15 @@ class Diary:
 
     def curve(self, name: str = "reward") -> np.ndarray:
         """The mean by step of the reward, or of another judge: (steps,)."""
-        by_step: dict[int, list[float]] = {}
-        for row in self.rows:
-            by_step.setdefault(row["step"], []).append(row[name])
-        return np.array([np.mean(by_step[step]) for step in sorted(by_step)])
+        return mean_by_step(self.rows, name)
+
+
+def mean_by_step(rows: list[dict], name: str) -> np.ndarray:
+    """The mean of a number that a diary's rows hold, by step: (steps,)."""
+    by_step: dict[int, list[float]] = {}
+    for row in rows:
+        by_step.setdefault(row["step"], []).append(row[name])
+    return np.array([np.mean(by_step[step]) for step in sorted(by_step)])
 
 
 def online_trainer(
@@ -76,10 +79,7 @@ def online_trainer(
         peft_config=lora_config(profile),
         rollout_func=rollout if machine.device() == "cpu" else None,
     )
-    for shown in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(shown)
-    trainer.add_callback(ShortLog())
-    return trainer
+    return log_shortly(trainer)
 
 
 def grpo_settings(profile: Profile, folder: Path | None) -> GRPOConfig:
@@ -117,20 +117,17 @@ def rollout(prompts: list[list[dict]], trainer: GRPOTrainer) -> dict[str, list]:
     TRL repeats a prompt for each text of its group. A text ends with its end token, or where its room is full. TRL
     computes the log-probabilities itself, so none are given.
     """
-    tokenizer, args = trainer.processing_class, trainer.args
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    told = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in prompts]
-    batch = tokenizer(told, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
-    ends = sorted({tokenizer.eos_token_id, end_token(tokenizer)} - {None})
-    training = model.training
+    model, args = trainer.accelerator.unwrap_model(trainer.model), trainer.args
+    policy = ChatModel(model, trainer.processing_class, "")
+    batch, ends, training = waiting(policy, prompts), end_tokens(policy), model.training
     model.eval()
     with machine.autocast(model):
         new = generate(
             model,
-            batch.to(model.device),
+            batch,
             max_new_tokens=args.max_completion_length,
             ends=ends,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=policy.tokenizer.pad_token_id,
             temperature=args.temperature,
             top_p=args.top_p,
         )

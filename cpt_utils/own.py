@@ -1,7 +1,6 @@
 """What a rubric of one's own needs before anything is trained on it: system prompts, and a text for each target."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.sense import order_gains
 from cpt_utils.styles import TEXTS, asked_prompts, home, offline_judge, own_rubrics
-from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher
+from cpt_utils.teachers import Teacher, endpoint_teacher, local_teacher, named_endpoint
 from cpt_utils.wordings import Wording, checked, load_wordings, save_wordings, wordings_file
 
 ASK = "Say the following instruction in other words, at most 40, and keep its meaning. Give the new words only."
@@ -33,11 +32,8 @@ def attempts(base, profile: Profile) -> Callable[[int], Teacher]:
 
 def _endpoint() -> Teacher | None:
     """The teacher behind CPT_ENDPOINT, if it is set."""
-    if not (url := os.environ.get("CPT_ENDPOINT", "").strip()):
-        return None
-    if not (model := os.environ.get("CPT_MODEL", "").strip()):
-        raise SettingsError("CPT_ENDPOINT is set and CPT_MODEL is not: name the model that writes, or unset both.")
-    return endpoint_teacher(model, url, temperature=0.9)
+    named = named_endpoint("writes")
+    return endpoint_teacher(*named, temperature=0.9) if named else None
 
 
 def _local(base, profile: Profile, number: int = 0) -> Teacher:

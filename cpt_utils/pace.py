@@ -5,7 +5,7 @@ import sys
 import time
 
 from tqdm import tqdm
-from transformers import TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.durations import minutes
@@ -60,3 +60,11 @@ class ShortLog(TrainerCallback):
     def on_train_end(self, args, state, control, model=None, **kwargs):
         del model.unfinished
         self.bar.close()
+
+
+def log_shortly(trainer):
+    """The trainer with a ShortLog in place of what transformers shows."""
+    for shown in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(shown)
+    trainer.add_callback(ShortLog())
+    return trainer

@@ -3,7 +3,6 @@
 import functools
 import gc
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,15 @@ from cpt_utils.evaluation import judge_quality, macro_metrics, steerability
 from cpt_utils.hub_data import PREFERENCES, RESPONSES, load_preferences, release_responses
 from cpt_utils.judging import FOREIGN, embedded_judge, judge_rows
 from cpt_utils.llm_judging import LLMJudge
-from cpt_utils.prompts import load_corpus, load_prompts, messages, system_prompt
+from cpt_utils.prompts import load_corpus, messages, system_prompt
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, folders, machine
-from cpt_utils.runtime.errors import DataError, ModelError, RubricError, SettingsError
+from cpt_utils.runtime.errors import DataError, ModelError, RubricError
 from cpt_utils.runtime.profiles import Profile, load_profile
-from cpt_utils.styles import offline_judge
+from cpt_utils.styles import asked_prompts, offline_judge
 from cpt_utils.tables import read_table
-from cpt_utils.teachers import endpoint_teacher
+from cpt_utils.teachers import endpoint_teacher, named_endpoint
 
 METRICS = {"accuracy": "accuracy", "kendall_tau": "Kendall's tau", "spearman_rho": "Spearman's rho"}
 OFFLINE = "the offline judge"
@@ -41,14 +40,11 @@ def usual_judges(profile: Profile) -> dict:
     The chat model (CPT_MODEL) is asked at temperature 0, and its verdicts are kept in the run's folder. The embedded
     student is judged offline. Rubrics of one's own may have no offline judge: the chat model reads them alone.
     """
-    url = os.environ.get("CPT_ENDPOINT", "").strip()
-    if not url or profile.student == "embedded":
+    named = None if profile.student == "embedded" else named_endpoint("judges")
+    if not named:
         return {OFFLINE: offline_judge(profile)}
-    model = os.environ.get("CPT_MODEL", "").strip()
-    if not model:
-        raise SettingsError("CPT_ENDPOINT is set and CPT_MODEL is not: name the model that judges, or unset both.")
-    judge = LLMJudge(endpoint_teacher(model, url, temperature=0), files.run_dir(profile) / "verdicts.jsonl")
-    return {f"{model} as judge": judge} | ({} if profile.rubrics else {OFFLINE: offline_judge(profile)})
+    judge = LLMJudge(endpoint_teacher(*named, temperature=0), files.run_dir(profile) / "verdicts.jsonl")
+    return {f"{named[0]} as judge": judge} | ({} if profile.rubrics else {OFFLINE: offline_judge(profile)})
 
 
 @functools.cache
@@ -120,7 +116,7 @@ def compare_released(
         raise ModelError(f"The release has no tuned model of {key!r}: use one of {', '.join(known)}.")
     profile = load_profile(profile).replace(student=key)
     judges, orders = judges or usual_judges(profile), orders or release_orders()
-    prompts = [row["prompt"] for row in load_prompts(heldout=True)][: profile.heldout_prompts]
+    prompts = asked_prompts(profile, heldout=True)
     tasks = [
         Response(prompt=prompt, rubric=rubric, target=target, system=system, sample=sample)
         for prompt in prompts

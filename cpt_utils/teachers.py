@@ -3,13 +3,14 @@
 import difflib
 import inspect
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from cpt_utils import connection, replies
-from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError
+from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, SettingsError
 from cpt_utils.runtime.files import encodable
 from cpt_utils.runtime.keys import api_key, remember
 from cpt_utils.thoughts import aloud, cut_off, spoken
@@ -149,6 +150,29 @@ def endpoint_teacher(
         return text
 
     return Teacher(model, answer, workers=workers, takes_schema=True, remote=True)
+
+
+def one_answer(teacher: Teacher, turns: list[dict], failed: str, **options) -> str:
+    """A teacher's answer to one conversation; a GenerationError says that it `failed` ("gave no text"), and why."""
+    try:
+        (answer,) = teacher.texts([turns], **options)
+    except EndpointError as error:
+        answer = error
+    if isinstance(answer, EndpointError):
+        raise GenerationError(f"{teacher.name} {failed}: {answer}. Mend the cause and ask again.")
+    return answer or ""
+
+
+def named_endpoint(does: str) -> tuple[str, str] | None:
+    """(model, base_url) that CPT_MODEL and CPT_ENDPOINT name; None without an endpoint. `does`: what the model is for.
+
+    A SettingsError where only the endpoint is named.
+    """
+    if not (url := os.environ.get("CPT_ENDPOINT", "").strip()):
+        return None
+    if not (model := os.environ.get("CPT_MODEL", "").strip()):
+        raise SettingsError(f"CPT_ENDPOINT is set and CPT_MODEL is not: name the model that {does}, or unset both.")
+    return model, url
 
 
 def _check_counts(**counts: int) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft.helpers import disable_input_dtype_casting
-from transformers import PrinterCallback, ProgressCallback
 from trl import DPOConfig, DPOTrainer
 
 from cpt_utils.blocks import training_order
@@ -16,7 +15,7 @@ from cpt_utils.fast.output_layer import logits_logps
 from cpt_utils.fast.packing import PackedCollator, packed_logps
 from cpt_utils.fast.weights import cast_weights
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.pace import Pace, ShortLog
+from cpt_utils.pace import Pace, log_shortly
 from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.profiles import Profile
@@ -149,10 +148,7 @@ def prepare_trainer(trainer: DPOTrainer) -> DPOTrainer:
     TRL casts the adapters of 4-bit models to bf16. On a GPU without bf16 the gradient scaler of fp16
     cannot handle them, and elsewhere they round small updates away.
     """
-    for shown in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(shown)
-    trainer.add_callback(ShortLog())
-    trainer.add_callback(Pace())
+    log_shortly(trainer).add_callback(Pace())
     for weight in trainer.model.parameters():
         if weight.requires_grad:
             weight.data = weight.data.float()

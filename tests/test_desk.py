@@ -7,6 +7,7 @@ import time
 import pytest
 import torch
 
+from cpt_utils import own_texts
 from cpt_utils.evaluation import preference_margins
 from cpt_utils.judging import Judgement
 from cpt_utils.models import streaming
@@ -192,7 +193,7 @@ def test_answers_go_to_the_bench(desk, tmp_path):
     desk.orders[0].text.value = "Talk like a pirate."
     run(desk)
     desk.send[0].click()
-    first, last = rows = read_jsonl(tmp_path / runs.BENCH)
+    first, last = rows = read_jsonl(tmp_path / own_texts.KEPT)
     assert len(rows) == 2
     assert first["prompt"] == "Hello" and first["response"] == texts(done)[1]
     assert (first["rubric"], first["target"]) == ("rococo", 95) and "rubric" not in last

@@ -8,8 +8,7 @@ from cpt_utils.fast.attention import attention
 from cpt_utils.fast.decoding import all_texts, next_logits, prefill
 from cpt_utils.fast.sampling import penalise, pick
 from cpt_utils.fast.weights import packed_weights
-from cpt_utils.models.conversation import ChatModel, templated
-from cpt_utils.models.templates import end_token
+from cpt_utils.models.conversation import ChatModel, end_tokens, waiting
 
 
 @torch.inference_mode()
@@ -44,12 +43,10 @@ def mixed_texts(
 def _batch(chat_model, groups, weights, max_new_tokens: int, sampling: tuple, penalty: float) -> list[str]:
     """The texts of some groups."""
     model, tokenizer = chat_model.model, chat_model.tokenizer
-    told = [templated(tokenizer, turns, tokenize=False, add_generation_prompt=True) for turns in chain(*groups)]
-    batch = tokenizer(told, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
-    batch = batch.to(model.device)
+    batch = waiting(chat_model, [*chain(*groups)])
     each, share = len(groups[0]), torch.tensor(weights, device=model.device)  # (n, k)
     read = batch["input_ids"].view(len(groups), -1)  # (n, k * prompt)
-    ends = torch.tensor([tokenizer.eos_token_id, end_token(tokenizer)], device=model.device)
+    ends = torch.tensor(end_tokens(chat_model), device=model.device)
     running, state = torch.ones(len(groups), dtype=torch.bool, device=model.device), all_texts(model, batch)
     written = []
     with attention(model, "one_token"), packed_weights(model):

@@ -26,7 +26,7 @@ from cpt_utils.models.adapters import find_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model, load_student
 from cpt_utils.models.logps import with_reference
-from cpt_utils.online import Diary, online_trainer
+from cpt_utils.online import Diary, mean_by_step, online_trainer
 from cpt_utils.overall import with_sense
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts
@@ -180,10 +180,7 @@ def at_time(points: list[dict], seconds: float) -> dict:
 
 def curves_of(rows: list[dict]) -> dict[str, list[float]]:
     """Means by step of the reward, and of each judge's nearness."""
-    names = ("reward", "style", "meaning", "letters")
-    steps = sorted({row["step"] for row in rows})
-    places = {step: [row for row in rows if row["step"] == step] for step in steps}
-    return {name: [float(np.mean([row[name] for row in places[step]])) for step in steps] for name in names}
+    return {name: mean_by_step(rows, name).tolist() for name in ("reward", "style", "meaning", "letters")}
 
 
 def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
+from cpt_utils import own_texts
 from cpt_utils.plotting import LABELS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, StoreError
 from cpt_utils.sense import OTHERS, measured_gains, topic_ranks
-from cpt_utils.ways import WAYS, flaw, load_ways
-from cpt_utils.widgets import drafts, views
-from cpt_utils.wordings import WORDINGS
+from cpt_utils.ways import flaw, load_ways
+from cpt_utils.widgets import drafts, filing, views
 
-FILE, BENCH = "desk.jsonl", "bench.jsonl"
-"""In a run's folder: the desk's runs, and texts for the studio's bench."""
+FILE = "desk.jsonl"
+"""In a run's folder: the desk's runs."""
 KEPT = 30
 """Runs shown below the desk, newest first; the file keeps all."""
 
@@ -20,13 +20,12 @@ KEPT = 30
 def own_rubrics(folder: Path) -> dict[str, tuple[Rubric, dict]]:
     """By what to call it, each rubric that lies in a run's folder or its capstone, with the ways to score it."""
     found = {}
-    for path in sorted([*folder.glob("*.y*ml"), *folder.glob("capstone/*.y*ml")]):
-        if not path.name.endswith((WAYS, WORDINGS)):
-            try:
-                rubric = Rubric.from_yaml(path)
-                found[f"{rubric.title} ({path.name})"] = rubric, load_ways(path, rubric)
-            except CptError:  # no rubric, or one that is being mended
-                continue
+    for path in sorted(place / name for place in (folder, folder / "capstone") for name in filing.names(place)):
+        try:
+            rubric = Rubric.from_yaml(path)
+            found[f"{rubric.title} ({path.name})"] = rubric, load_ways(path, rubric)
+        except CptError:  # no rubric, or one that is being mended
+            continue
     return found
 
 
@@ -75,8 +74,9 @@ def send_to_bench(folder: Path, run: dict, side: dict) -> str:
     """Add an answer to the texts of the studio's bench; what to say of it."""
     row = {"prompt": run["prompt"], "response": side["text"], "rubric": side["style"], "target": side["target"]}
     row = {name: value for name, value in row.items() if value is not None}
-    _append(folder / BENCH, row | {"model": side["name"], "system": " | ".join(side["systems"])})
-    return f"Sent to the bench: {files.shown(folder / BENCH)}, which the rubric studio reads."
+    path = folder / own_texts.KEPT
+    _append(path, row | {"model": side["name"], "system": " | ".join(side["systems"])})
+    return f"Sent to the bench: {files.shown(path)}, which the rubric studio reads."
 
 
 def _append(path: Path, row: dict) -> None:

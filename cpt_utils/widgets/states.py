@@ -41,7 +41,7 @@ def comparison(before: State, now: State, texts: dict[str, str]) -> list[dict]:
     for label, text in texts.items():
         row = {"label": label, "text": text}
         for name, state in (("before", before), ("now", now)):
-            scored = drafts.weighed(state.rubric, drafts.by_criterion(state.ways, text))
+            scored = drafts.scored(state.rubric, state.ways, text)
             row |= {name: scored["total"], f"parts_{name}": scored["parts"]}
         rows.append(row)
     for name, rank in (("before", "rank_before"), ("now", "rank")):

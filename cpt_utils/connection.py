@@ -1,6 +1,7 @@
 """The way to an endpoint: a client whose replies are whole in time, and what became of a request."""
 
 import threading
+import time
 from collections.abc import Collection
 from concurrent.futures import Future
 from contextvars import ContextVar
@@ -10,6 +11,8 @@ from cpt_utils import replies
 from cpt_utils.runtime.errors import EndpointError
 from cpt_utils.runtime.keys import one_line
 
+WHOLE_BY = "whole by"
+"""The extension of a reply that says, by time.monotonic, when it has to be whole: one that is streamed is not yet."""
 _ASKED: ContextVar[Collection[str]] = ContextVar("asked", default=())
 """The texts of the conversation that this thread asks about: behind a redirect the request no longer has them."""
 
@@ -41,7 +44,7 @@ def connected(base_url: str, key: str, retries: int, timeout: float):
 def _http_client(seconds: float):
     """An HTTP client whose replies are whole within so many seconds: the library counts from byte to byte.
 
-    A reply that comes later is left to a thread that nobody waits for.
+    A reply that comes later is left to a thread that nobody waits for. Of one that is streamed these are the headers.
     """
     from openai import DefaultHttpxClient
 
@@ -49,11 +52,14 @@ def _http_client(seconds: float):
 
     class Whole(DefaultHttpxClient):
         def send(self, request, **options):
-            send, outcome = super().send, Future()
+            send, outcome, whole_by = super().send, Future(), time.monotonic() + seconds
 
             def work():
                 try:
-                    outcome.set_result(send(request, **options))
+                    response = send(request, **options)
+                    if response.status_code >= 400:
+                        response.read()  # it says why
+                    outcome.set_result(response)
                 except Exception as error:
                     outcome.set_exception(error)
 
@@ -61,9 +67,11 @@ def _http_client(seconds: float):
             try:
                 response = outcome.result(seconds)
             except TimeoutError:
+                outcome.add_done_callback(lambda late: late.exception() or late.result().close())
                 raise http.ReadTimeout("the reply is not whole", request=request) from None
             if response.status_code >= 400 and not replies.may_pass(_refusal(response)):
                 response.headers["x-should-retry"] = "false"  # the openai client heeds it
+            response.extensions[WHOLE_BY] = whole_by
             return response
 
     return Whole()
@@ -81,20 +89,32 @@ def body_of(
 
     sent, asked: as `replies.refusal` takes them.
     """
+    reply, failure = reply_to(client, model, turns, options, sent, asked)
+    return ("" if failure else reply.text), failure
+
+
+def reply_to(
+    client, model: str, turns: list[dict], options: dict, sent: Collection[str], asked: Collection[str]
+) -> tuple[object | None, EndpointError | None]:
+    """The HTTP reply itself, or the failure, as `body_of` takes and gives them."""
     from openai import APIConnectionError, APIStatusError, APITimeoutError
 
     _ASKED.set(asked)
     try:
         reply = client.chat.completions.with_raw_response.create(model=model, messages=turns, **options)
-        return reply.http_response.text, None
+        return reply.http_response, None
     except APIStatusError as error:
-        return "", _refusal(error.response, sent)
+        return None, _refusal(error.response, sent)
     except APITimeoutError:
-        return "", EndpointError(f"no answer within {client.timeout:g} s (raise timeout, or use fewer workers)")
+        return None, too_late(client.timeout)
     except APIConnectionError:
-        return "", EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
+        return None, EndpointError("no connection, or one that broke off (is the server up, and base_url right?)")
     except UnicodeEncodeError:
-        return "", EndpointError("a request with half a character in it (an emoji that was cut in two: delete it)")
+        return None, EndpointError("a request with half a character in it (an emoji that was cut in two: delete it)")
     except Exception as error:
         told = one_line(f"{type(error).__name__}: {error}")[:160]
-        return "", EndpointError(f"a request that cannot be sent ({told})")
+        return None, EndpointError(f"a request that cannot be sent ({told})")
+
+
+def too_late(seconds: float) -> EndpointError:
+    return EndpointError(f"no answer within {seconds:g} s (raise timeout, or use fewer workers)")

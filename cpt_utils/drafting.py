@@ -3,10 +3,11 @@
 import re
 
 from cpt_utils import rubric_text
+from cpt_utils.one_answer import one_answer
 from cpt_utils.prompts import messages
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime.errors import CptError, RubricError
-from cpt_utils.teachers import Teacher, one_answer
+from cpt_utils.teachers import Teacher
 from cpt_utils.thoughts import spoken
 
 LEVELS = ["All through", "In most places", "Now and then", "Barely", "Not at all"]

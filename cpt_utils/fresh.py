@@ -4,17 +4,16 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from cpt_utils.answer_stream import EVERY
 from cpt_utils.bestof import whole_sentences
 from cpt_utils.generation import keep_response, read_responses
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import stream_chat
+from cpt_utils.one_answer import growing_answer
 from cpt_utils.prompts import messages, system_prompt, teacher_messages
 from cpt_utils.rows import Response, Task
 from cpt_utils.rubrics import Rubric, shipped_rubrics
-from cpt_utils.teachers import Teacher, one_answer
-
-EVERY = 0.2
-"""Seconds between two looks at a growing text."""
+from cpt_utils.teachers import Teacher
 
 
 def fresh_turns(prompt: str, rubric: Rubric, target: int, tuned: bool = False) -> list[dict]:
@@ -33,20 +32,21 @@ def fresh_text(
     stop: threading.Event | None = None,
     **options,
 ) -> Response | None:
-    """Ask for one text, add it to the store `path` and return its row; None if `stop` ended it (a model's own part is
-    left; an endpoint's answer is paid for and kept).
+    """Ask for one text, add it to the store `path` and return its row; None if `stop` ended it, as half a text is none.
 
-    A model in this process is sampled with a seed that no former text of this task had; `show` gets its text so far.
+    A teacher that does not stream is waited for, and its whole answer is kept: it is paid for.
+    A model in this process is sampled with a seed that no former text of this task had; `show` gets the text so far.
     `options` go to conversation.chat. A GenerationError says why there is no text.
     """
+    stop = stop or threading.Event()
     if isinstance(writer, ChatModel):
-        stop = stop or threading.Event()
         seed = sum(row["model"] == writer.name for row in read_responses(path))
         text = stream_chat(writer, turns, show, stop, EVERY, **{"seed": seed} | options)
         if stop.is_set():
             return None
         text = whole_sentences(text)
     else:
-        text = one_answer(writer, turns, "gave no text")
-        show(text)
+        text, ended = growing_answer(writer, turns, "gave no text", show, stop)
+        if not ended:
+            return None
     return keep_response(path, task, writer.name, turns, text)

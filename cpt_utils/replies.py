@@ -59,13 +59,13 @@ def answer_of(text: str, sent: Collection[str] = (), asked: Collection[str] = ()
 
     sent, asked: as `refusal` takes them. Raises EndpointError where there is no whole answer.
     """
-    body = _parsed(text)
+    body = parsed(text)
     try:
         error = isinstance(body, dict) and (body.get("error") or body["choices"][0].get("error"))
         error = body if error and not isinstance(error, (dict, list, str)) else error  # "error": true, beside its words
         choice = {} if error else body["choices"][0]
         message = {} if error else choice["message"]
-        said, thought = _said(message)
+        said, thought = said_in(message)
         reason = str(choice.get("finish_reason") or "").lower()
     except (LookupError, TypeError, AttributeError):
         if not words(body):
@@ -107,7 +107,7 @@ def _whole(message: dict, said: str, thought: bool, reason: str) -> str:
     return said
 
 
-def _said(message: dict) -> tuple[str, bool]:
+def said_in(message: dict) -> tuple[str, bool]:
     """The text of a message, which may come in parts, and whether there is thinking beside it."""
     content = message.get("content")
     if content is not None and not isinstance(content, (str, list)):
@@ -126,7 +126,7 @@ def refusal(
     sent: the names of the request's options: what refuses one of them refuses every request. passes: the reply says
     when to come again. asked: the texts of the conversation, whose words are nobody's where the error quotes them.
     """
-    body = _parsed(text)
+    body = parsed(text)
     said, all_said = _plain(words(body) or text), _unquoted((text if body is None else _flat(body))[:4000], asked)
 
     def speaks_of(pattern: str) -> bool:
@@ -169,7 +169,7 @@ def may_pass(error: EndpointError) -> bool:
 
 def is_page(text: str) -> bool:
     """Whether a reply is HTML or plain words in place of JSON."""
-    return text.strip()[:1] not in ("", "{", "[") and _parsed(text) is None
+    return text.strip()[:1] not in ("", "{", "[") and parsed(text) is None
 
 
 def _naming(option: str) -> str:
@@ -190,7 +190,7 @@ def _status(error) -> int:
     return code if type(code) is int and 400 <= code < 600 else 200
 
 
-def _parsed(text: str):
+def parsed(text: str):
     try:
         return _shallow(json.loads(text.removeprefix("\ufeff")), DEEPEST)
     except (ValueError, RecursionError):

@@ -1,6 +1,5 @@
 """Models that answer conversations: in this process, or behind an OpenAI-compatible endpoint."""
 
-import difflib
 import inspect
 import math
 import os
@@ -8,11 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from cpt_utils import connection, replies
-from cpt_utils.runtime.errors import CutOffError, EndpointError, GenerationError, SettingsError
+from cpt_utils import answer_stream, connection, replies
+from cpt_utils.endpoint_options import check_options
+from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError, StoppedError
 from cpt_utils.runtime.files import encodable
-from cpt_utils.runtime.keys import api_key, remember
+from cpt_utils.runtime.keys import api_key
 from cpt_utils.thoughts import aloud, cut_off, spoken
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
@@ -22,8 +23,6 @@ PAUSES = (0, 1, 2)
 LIMITS = ("max_completion_tokens", "max_tokens", "max_new_tokens")
 MORE = 4
 """Times the room of a cut answer, for the next attempt: what is not used costs nothing."""
-OURS = {"messages", "model", "n", "stream", "stream_options", "timeout"}
-"""Arguments of chat.completions.create that are no options here: we set them, and read one whole answer."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class Teacher:
     An EndpointError in a text's place says why this one conversation has no answer.
     takes_schema: `answer` has a second argument, a JSON schema that the answers are held to where the model can.
     remote: answers are made elsewhere and paid for, so that an interrupt waits for those under way.
+    stream: `stream(turns, show, stop)` answers one conversation, as models.streaming.stream_answer does: `show` gets
+    the text so far, the threading.Event `stop` ends it, and the text comes back with whether it came to its end.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Teacher:
     workers: int = 1
     takes_schema: bool = False
     remote: bool = False
+    stream: Callable[..., tuple[str, bool]] | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or self.name != encodable(self.name):
@@ -103,16 +105,18 @@ def endpoint_teacher(
     Retry-After says. timeout: seconds for a whole reply. longer: how often an answer that the limit of tokens
     cut off is asked for again, with MORE times the room; then it is refused. `options` go to
     chat.completions.create. Thinking is cut off; with a schema only the thinking that has a field of its own, as a
-    judge's answer is read strictly as a whole.
+    judge's answer is read strictly as a whole. One answer can be shown while it grows (`stream`); an endpoint that
+    does not stream gives it at its end, even if it was stopped.
     """
     if type(timeout) not in (int, float) or not 0 < timeout < math.inf:
         raise SettingsError(f"timeout is {timeout!r}: write a number of seconds above 0.")
     _check_counts(retries=retries, longer=longer)
     base_url = connection.address(base_url)
     client = connection.connected(base_url, api_key(ask_key) or "none", retries, timeout)
-    _check_options(client, options)
+    check_options(client, options, set(inspect.signature(endpoint_teacher).parameters) - {"options"})
     refused = threading.Event()  # set once the endpoint has refused a schema
     lasts = threading.Event()  # set while repeated requests have brought nothing but pages
+    whole = threading.Event()  # set once the endpoint has refused a stream
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
         answers = []
@@ -127,9 +131,29 @@ def endpoint_teacher(
             raise answers[-1]
         return answers + answers[-1:] * (len(asked) - len(answers))
 
-    def _ask_roomy(turns: list[dict], read: Callable = str, **form) -> str:
+    def stream(turns: list[dict], show: Callable[[str], None], stop: threading.Event) -> tuple[str, bool]:
+        if not whole.is_set():
+            growing = partial(answer_stream.body_of, show=show, stop=stop)
+            try:
+                said = _ask_roomy(turns, _spoken, growing)
+            except StoppedError as stopped:
+                return stopped.text, False
+            except EndpointError as error:
+                if not answer_stream.may_lack(error):
+                    raise
+            else:
+                show(said)
+                return said, True
+        if stop.is_set():
+            return "", False
+        said = _ask_roomy(turns, _spoken)
+        whole.set()  # it was the stream: the same words went through without it
+        show(said)
+        return said, True
+
+    def _ask_roomy(turns: list[dict], read: Callable = str, body_of: Callable = connection.body_of, **form) -> str:
         def ask(asked: list, room: dict) -> list[str | CutOffError]:
-            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room, lasts)))]
+            return [_unless_cut(lambda: read(_ask(client, model, turns, options | form | room, lasts, body_of)))]
 
         (said,) = _ask_longer(ask, [turns], options, longer)
         if isinstance(said, CutOffError):
@@ -149,18 +173,7 @@ def endpoint_teacher(
         refused.set()  # it was the schema: the same words went through without it
         return text
 
-    return Teacher(model, answer, workers=workers, takes_schema=True, remote=True)
-
-
-def one_answer(teacher: Teacher, turns: list[dict], failed: str, **options) -> str:
-    """A teacher's answer to one conversation; a GenerationError says that it `failed` ("gave no text"), and why."""
-    try:
-        (answer,) = teacher.texts([turns], **options)
-    except EndpointError as error:
-        answer = error
-    if isinstance(answer, EndpointError):
-        raise GenerationError(f"{teacher.name} {failed}: {answer}. Mend the cause and ask again.")
-    return answer or ""
+    return Teacher(model, answer, workers=workers, takes_schema=True, remote=True, stream=stream)
 
 
 def named_endpoint(does: str) -> tuple[str, str] | None:
@@ -179,24 +192,6 @@ def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if type(count) is not int or count < 0:
             raise SettingsError(f"{name} is {count!r}: write a whole number of 0 or more.")
-
-
-def _check_options(client, options: dict) -> None:
-    known = set(inspect.signature(client.chat.completions.create).parameters) - OURS
-    own = set(inspect.signature(endpoint_teacher).parameters) - {"options"}
-    remember(options)
-    inner = options.get("extra_body")
-    if taken := sorted((OURS - {"timeout"}) & {*options, *(inner if isinstance(inner, dict) else ())}):
-        raise SettingsError(f"{taken[0]!r} is no option: one whole answer is read to each conversation; leave it out.")
-    for name in options:
-        if name not in known:
-            if "key" in name.lower():
-                raise SettingsError(f"{name!r} is no option: put a key into OPENAI_API_KEY, or pass ask_key=True.")
-            near = difflib.get_close_matches(name, sorted(known | own), 1)
-            mend = f"What only your server knows goes into extra_body={{{name!r}: ...}}."
-            if near:
-                mend = f"do you mean {near[0]!r}? {'' if near[0] in own else mend}".strip()
-            raise SettingsError(f"{name!r} is no option of an endpoint's teacher{':' if near else '.'} {mend}")
 
 
 def _spoken(text: str) -> str:
@@ -231,12 +226,12 @@ def _ask_longer(ask: Callable[[list, dict], list], asked: list, options: dict, l
     return [answers[place] for place in range(len(asked))]
 
 
-def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.Event) -> str:
+def _ask(client, model: str, turns: list[dict], options: dict, lasts: threading.Event, body_of: Callable) -> str:
     """One answer, or an EndpointError. It is raised outside the handlers: their errors hold the key."""
     sent, asked = [*options, *(options.get("extra_body") or {})], [str(turn["content"]) for turn in turns]
     for pause in PAUSES[: 1 if lasts.is_set() else None]:
         time.sleep(pause)
-        text, failure = connection.body_of(client, model, turns, options, sent, asked)
+        text, failure = body_of(client, model, turns, options, sent, asked)
         if failure:
             break
         try:

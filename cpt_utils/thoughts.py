@@ -25,6 +25,8 @@ FAMILIES = [
 """What OpenThinker, Cohere, Gemma and others write, and what it stands for."""
 ANSWER = re.compile(r"\s*<(answer|output|response)>((?:(?!</?\1>).)*)</\1>\s*", re.DOTALL)
 CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})\s{0,3}<\|message\|>")  # the harmony format's tags
+BEGUN = re.compile(r"[<\[◁][^<>\[\]◁▷\n]{0,24}\Z")
+"""What may become a tag."""
 ALONE = re.compile(r"[ \t]*(?:[\r\n]|\Z)")
 ENDED = re.compile(r"<\|(?:return|end)\|>\s*\Z")
 MORE_ROOM = "raise max_tokens or max_new_tokens, or turn thinking off"
@@ -76,6 +78,17 @@ def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
     said += text[shown:]
     wrapped = ANSWER.fullmatch(said) if len(said) < len(whole) else None
     return wrapped[2] if wrapped else said
+
+
+def aloud_so_far(text: str) -> str:
+    """The text outside of thinking while it grows: what may turn out to be thinking waits until that is clear.
+
+    What a chat template began is known by its end alone, and is seen until then.
+    """
+    text = BEGUN.sub("", text).lstrip()
+    said = aloud(text)
+    waits = said is None or TAG.match(text) and aloud(text, strict=True) is None
+    return "" if waits else said.lstrip()
 
 
 def _quoted(found: re.Match) -> bool:

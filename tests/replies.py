@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -56,3 +57,55 @@ def served_by(handler):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def delta(text=None, reason=None, index=0, **fields) -> dict:
+    """One event of a streamed completion."""
+    said = fields if text is None else {"content": text} | fields
+    choice = {"index": index, "delta": said, "finish_reason": reason}
+    return {"id": "1", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]}
+
+
+@contextlib.contextmanager
+def streaming(reply):
+    """As `serving`; `reply` may also give a list of what comes piece by piece, with status 200.
+
+    A dict is an event, a text or bytes come as they are, a number is a pause in seconds, a threading.Event is waited
+    for, and None breaks the connection off.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            given = reply(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            if isinstance(given, tuple):
+                return send_json(self, *given)
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            with contextlib.suppress(OSError):  # the client has gone
+                for piece in given:
+                    self.send(piece)
+                self.wfile.write(b"0\r\n\r\n")
+
+        def send(self, piece):
+            if piece is None:
+                self.close_connection = True
+                raise BrokenPipeError
+            if isinstance(piece, threading.Event):
+                piece.wait(20)
+            elif isinstance(piece, (int, float)):
+                time.sleep(piece)
+            else:
+                piece = f"data: {json.dumps(piece)}\n\n" if isinstance(piece, dict) else piece
+                data = piece.encode() if isinstance(piece, str) else piece
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                self.wfile.flush()
+
+        def log_message(self, *args):
+            pass
+
+    with served_by(Handler) as url:
+        yield url

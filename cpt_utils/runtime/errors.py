@@ -97,6 +97,14 @@ class CutOffError(EndpointError):
     """The limit of tokens cut an answer off, or was spent on thinking; more room may mend it."""
 
 
+class StoppedError(EndpointError):
+    """Somebody ended an answer while it grew; `text` is what had come of it."""
+
+    def __init__(self, text: str):
+        super().__init__("an answer that was stopped")
+        self.text = text
+
+
 class RefusedError(EndpointError):
     """A model or a filter will not answer this one conversation; others may be answered."""
 

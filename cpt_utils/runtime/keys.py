@@ -65,7 +65,16 @@ def one_line(text: str) -> str:
 
 def holds_key(text: str) -> bool:
     """Whether a whole key stands in a text, one that is no word ("lm-studio") but a secret by its looks."""
-    return any(len(key) >= 2 * PART and re.search(r"\d", key) and key in text for key in _known())
+    return any(key in text for key in _secrets())
+
+
+def before_key(text: str) -> str:
+    """A text that still grows, up to where such a key begins in it."""
+    return text[: min((start for key in _secrets() if (start := text.find(key[:PART])) >= 0), default=None)]
+
+
+def _secrets() -> list[str]:
+    return [key for key in _known() if len(key) >= 2 * PART and re.search(r"\d", key)]
 
 
 def _known() -> set[str]:

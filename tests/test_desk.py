@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from replies import delta, serving_pieces
 
 from cpt_utils import own_texts
 from cpt_utils.evaluation import preference_margins
@@ -19,6 +20,7 @@ from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Counted, write_ways
 from cpt_utils.widgets import runs
 from cpt_utils.widgets.desk import DIAL, ORDERS, steering_desk
@@ -168,6 +170,60 @@ def test_each_side_can_have_its_model_and_its_order(two, tmp_path, desk):
     left, right = run(desk)["sides"]
     assert (left["model"], left["style"], left["target"]) == ("capstone", "rococo", 95)
     assert (right["model"], right["systems"], right["style"]) == ("base", ["A long order for the base."], None)
+
+
+def test_an_endpoint_answers_on_a_side_and_grows_there(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "sense_of", lambda *a: "")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("cpt_utils.answer_stream.EVERY", 0)
+    seen, asked = threading.Event(), []
+    pieces = [delta("<think>hm</think>"), delta("The <b>sea"), seen, delta(" roars.", "stop"), "data: [DONE]\n\n"]
+    with serving_pieces(lambda body: asked.append(body) or pieces) as url:
+        desk = opened(two, tmp_path, others={"<i>far": endpoint_teacher("m", url, temperature=0.5)})
+        desk.sides[1].value = "<i>far"
+        assert "&lt;i&gt;far" in desk.heads[1].value and "settings of its own" in desk.heads[1].value
+        desk.answers[1].observe(lambda change: "sea" in change["new"] and seen.set(), "value")
+        done = run(desk)
+    assert seen.is_set() and texts(done)[1] == "The <b>sea roars." and "&lt;b&gt;sea" in desk.answers[1].value
+    assert "Rococo: 61 of 100" in desk.verdicts[1].value and "cut at" not in desk.verdicts[1].value
+    assert asked[0]["messages"] == messages("Hello", system_prompt("rococo", "high")) and asked[0]["temperature"] == 0.5
+    desk.compare.value = DIAL
+    desk.generate()
+    assert "A dial needs models of this process" in desk.state.value and len(asked) == 1
+
+
+def test_half_an_answer_of_an_endpoint_is_marked_wherever_it_goes(two, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+
+    def pieces(body):
+        yield delta("The sea")
+        for _ in range(200):
+            yield from (0.05, delta("!"))
+
+    with serving_pieces(pieces) as url:
+        desk = opened(two, tmp_path, others={"far": endpoint_teacher("m", url)})
+        desk.sides[0].value = "far"
+        desk.answers[0].observe(lambda change: "sea" in change["new"] and desk.halt.click(), "value")
+        done = run(desk)
+    assert "Stopped after" in desk.state.value and len(done["sides"]) == 1
+    assert done["sides"][0]["text"].startswith("The sea") and done["sides"][0]["verdict"] == "stopped, not judged"
+    desk.send[0].click()
+    (text,) = own_texts.kept_texts(tmp_path)
+    assert text["label"] == "m (stopped), 95"
+
+
+def test_an_endpoint_that_fails_is_told_in_its_own_words_and_leaves_the_other_side(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "sense_of", lambda *a: "")
+    monkeypatch.setenv("no_proxy", "*")
+    with serving_pieces(lambda body: (401, {"error": {"message": "No such key"}})) as url:
+        desk = opened(two, tmp_path, others={"far": endpoint_teacher("m", url)})
+        desk.sides[1].value = "far"
+        done = run(desk)
+    assert "m gave no answer: HTTP 401 (the endpoint refuses the key" in desk.state.value
+    assert len(done["sides"]) == 1 and done["sides"][0]["text"] and not desk.go.disabled
+    desk = opened(two, tmp_path, others={"far": Teacher("plain", lambda turns: ["A function's text."])})
+    desk.sides[0].value = desk.sides[1].value = "far"
+    assert texts(run(desk)) == ["A function's text."] * 2
 
 
 def test_the_dial_ends_at_the_two_orders(desk, two):

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from replies import completion, serving
+from replies import completion, delta, serving, serving_pieces
 
 from cpt_utils import marks
 from cpt_utils.prompts import load_prompts, load_responses
@@ -192,6 +192,27 @@ def test_a_fresh_text_of_a_chosen_teacher_is_kept_and_shown(studio, model, tmp_p
     bench.write.go.click()
     assert "There is no task" in bench.write.state.value and len(model.asked) == 1
     assert len((tmp_path / "fresh_responses.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_endpoint_streams_into_the_bench_and_half_a_text_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setattr("cpt_utils.answer_stream.EVERY", 0)
+    seen = threading.Event()
+    answers = iter([[delta("So <b>gilded"), seen, delta(" it was.", "stop")], [delta("So"), *[0.05, delta("!")] * 200]])
+    with serving_pieces(lambda body: next(answers)) as url:
+        studio = rubric_studio("rococo", tmp_path, [endpoint_teacher("m", url)])
+        bench = studio.live.bench
+        tab(studio, "Texts")
+        bench.paper.observe(lambda change: "gilded" in change["new"] and seen.set(), "value")
+        bench.write.go.click()
+        bench.write.wait(30)
+        assert seen.is_set() and "m wrote 4 words" in bench.write.state.value and len(bench.texts) == 1
+        assert "So &lt;b&gt;gilded it was." in bench.paper.value
+        bench.paper.observe(lambda change: "So!" in change["new"] and bench.write.halt.click(), "value")
+        bench.write.go.click()
+        bench.write.wait(30)
+    assert "Stopped after" in bench.write.state.value and "half a text, and is not kept" in bench.write.state.value
+    assert "So!" in bench.paper.value and len(bench.texts) == 1
 
 
 def test_a_loaded_model_streams_into_the_bench_and_stops(tmp_path, tiny_model, tokenizer):

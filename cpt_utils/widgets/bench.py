@@ -121,7 +121,9 @@ class BenchView(w.VBox):
                 return "Nothing was asked."
             work.say(f"{name} writes ...")
             made = fresh_text(writer, task, turns, self.folder / FRESH, self._grow, work.stop)
-            return f"{name} wrote {len(made['response'].split())} words." if made else "The text is not kept."
+            if made is None:
+                return "What stands here is half a text, and is not kept."
+            return f"{name} wrote {len(made['response'].split())} words."
 
         return write
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils.models.conversation import ChatModel
-from cpt_utils.models.streaming import fault, stream_answer, stream_dial
 from cpt_utils.plotting import LABELS
-from cpt_utils.prompts import load_prompts, messages
+from cpt_utils.prompts import load_prompts
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError
 from cpt_utils.runtime.profiles import Profile, load_profile
-from cpt_utils.widgets import keys, runs, views
+from cpt_utils.teachers import Teacher
+from cpt_utils.widgets import keys, runs, sides, views
 from cpt_utils.widgets.controls import button, column, field, row
 from cpt_utils.widgets.orders import Order
+from cpt_utils.widgets.sides import DIAL, MODELS, ORDERS
 
-MODELS, ORDERS, DIAL = "two models, one order", "an order for each", "a dial: first order 0, second 1"
 ITS_OWN = "the order's style"
 LIMITS = {"Temperature": (0.0, 1.5), "Seed": (0, 2**31 - 1), "Most tokens": (1, 4096)}
 
@@ -30,14 +30,15 @@ def steering_desk(
     profile: str | Profile = "auto",
     prompt: str | None = None,
     every: float = 0.1,
-    others: dict[str, ChatModel] | None = None,
+    others: dict[str, ChatModel | Teacher] | None = None,
     folder: Path | str | None = None,
 ) -> "SteeringDesk":
     """Widgets to ask two models the same thing; shown when it is the last line of a cell.
 
     Sampling settings start as the profile's. `judge` is anything with FittedJudge's `score`, by default the
     offline judge. `every`: seconds between two updates of a growing answer. `others`: more models to choose from, by
-    name, such as the capstone's. Runs are kept in `folder`, by default the run's folder, whose rubrics can judge, too.
+    name, such as the capstone's, or an endpoint_teacher, which samples as it was made. Runs are kept in `folder`, by
+    default the run's folder, whose rubrics can judge, too.
     """
     profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
@@ -116,7 +117,7 @@ class SteeringDesk(w.VBox):
         self.orders[1].layout.display = "none" if self.compare.value == MODELS else None
         self.dial.layout.display = None if self.compare.value == DIAL else "none"
         for head, side in zip(self.heads, self.sides):
-            head.value = f"<b>{views.text(side.value)}</b> · {views.text(self.models[side.value].name)}"
+            head.value = sides.head(side.value, self.models[side.value])
 
     def _within(self, name: str, change: dict) -> None:
         """Bring a number within its limits, and say so."""
@@ -131,11 +132,10 @@ class SteeringDesk(w.VBox):
         if self.thread is not None and self.thread.is_alive():
             return
         prompt = self.prompt.value.strip()
-        asked = self._asked()
-        for side in asked:
-            if wrong := fault(prompt, max(side["systems"], key=len)):
-                self._say(wrong, "error")
-                return
+        asked = sides.asked(self.compare.value, self.orders, [side.value for side in self.sides], self.models)
+        if wrong := sides.why_not(prompt, asked, self.models):
+            self._say(wrong, "error")
+            return
         names = ("temperature", "seed", "max_new_tokens")
         options = self.sampling | {name: number.value for name, number in zip(names, self.numbers.values())}
         compare, judged = self.compare.value, self.judged.value
@@ -150,21 +150,6 @@ class SteeringDesk(w.VBox):
         self.thread = threading.Thread(target=self._work, args=(run, asked), daemon=True)
         self.thread.start()
 
-    def _asked(self) -> list[dict]:
-        """What each side is asked: {model, name, systems, style, target}."""
-        first, second = self.orders
-        orders = {MODELS: ([first], [first]), ORDERS: ([first], [second]), DIAL: ([first, second],) * 2}
-        asked = []
-        for side, mine in zip(self.sides, orders[self.compare.value]):
-            styles = {order.style for order in mine}
-            told = {"style": mine[0].style, "target": mine[0].target} if len(styles) == 1 else {}
-            if len(mine) > 1:  # in between there is no target
-                told |= {"target": None}
-            systems = [order.system for order in mine]
-            named = {"model": side.value, "name": self.models[side.value].name, "systems": systems}
-            asked.append(named | {"style": None, "target": None} | told)
-        return asked
-
     def wait(self, seconds: float | None = None) -> None:
         """Block until the run in progress is over."""
         if self.thread is not None:
@@ -178,10 +163,12 @@ class SteeringDesk(w.VBox):
                 if self.stop.is_set():
                     break
                 self._say(f"The {side['model']} model writes ...")
-                text, ended = self._answer(run, side, partial(self._write, i))
-                whole = ended or self.stop.is_set()
+                model, write = self.models[side["model"]], partial(self._write, i)
+                text, ended = sides.answer(model, run, side, write, self.stop, self.every)
+                stopped, whole = not ended and self.stop.is_set(), ended or self.stop.is_set()
                 cut = "" if whole else f" · ✂ cut at {run['options']['max_new_tokens']} tokens"
-                run["sides"].append(side | {"text": text, "cut": not whole, "verdict": "not judged"})
+                said = {"text": text, "cut": not whole, "stopped": stopped, "verdict": "not judged"}
+                run["sides"].append(side | said)
                 told = "stopped, not judged" if self.stop.is_set() else self._judge(run, run["sides"][-1])
                 run["sides"][-1]["verdict"] = told + cut
                 self.verdicts[i].value = views.note(told + cut)
@@ -191,18 +178,12 @@ class SteeringDesk(w.VBox):
                     self.verdicts[i].value = views.note(told + cut) + views.note(sense)
             end = "Stopped" if self.stop.is_set() else "Done"
             words = f"{end} after {time.monotonic() - started:.1f} s."
+        except CptError as error:
+            words, kind = str(error), "error"
         except Exception as error:  # whatever it was, the desk must stay usable
             words, kind = f"The run failed ({type(error).__name__}): {error}"[:500], "error"
         finally:
             self._finish(run, words, kind)
-
-    def _answer(self, run: dict, side: dict, show) -> tuple[str, bool]:
-        """The side's text, and whether it came to its end."""
-        turns = [messages(run["prompt"], system or None) for system in side["systems"]]
-        model, rest = self.models[side["model"]], (show, self.stop, self.every)
-        if "dial" in run:
-            return stream_dial(model, *turns, run["dial"], *rest, **run["options"])
-        return stream_answer(model, *turns, *rest, **run["options"])
 
     def _finish(self, run: dict, words: str, kind: str) -> None:
         """Keep what there is of a run, be ready for the next one, and then say so."""

@@ -75,7 +75,8 @@ def send_to_bench(folder: Path, run: dict, side: dict) -> str:
     row = {"prompt": run["prompt"], "response": side["text"], "rubric": side["style"], "target": side["target"]}
     row = {name: value for name, value in row.items() if value is not None}
     path = folder / own_texts.KEPT
-    _append(path, row | {"model": side["name"], "system": " | ".join(side["systems"])})
+    name = f"{side['name']} (stopped)" if side.get("stopped") else side["name"]  # half a text is marked
+    _append(path, row | {"model": name, "system": " | ".join(side["systems"])})
     return f"Sent to the bench: {files.shown(path)}, which the rubric studio reads."
 
 
@@ -139,6 +140,6 @@ def record(run: dict) -> str:
 def paper(text: str, least: int = 120) -> str:
     """An answer as it grows: escaped, with its line breaks, on a field of a least height in pixels."""
     return (
-        f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;white-space:pre-wrap;"
-        f"overflow-wrap:anywhere;line-height:1.45'>{views.html.escape(text)}</div>"
+        f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;{views.AS_WRITTEN}"
+        f"line-height:1.45'>{views.html.escape(text)}</div>"
     )

@@ -8,6 +8,8 @@ from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
+AS_WRITTEN = "white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext;"
+"""Lines as they are, each in the direction of its own script."""
 CELL = "text-align:left;vertical-align:top;padding:4px 6px;border:1px solid #8886;white-space:normal"
 NUMBER = "text-align:right;padding-left:8px;white-space:nowrap"
 SMALL = "font-size:12px;opacity:.8;line-height:1.4;margin:4px 0"
@@ -65,7 +67,7 @@ def conversation(turns: list[dict]) -> str:
     """Chat messages as they are sent, one block a turn."""
     return "".join(
         f"<div style='{SMALL}'><b>{text(turn['role'])}</b></div>"
-        "<div style='border:1px solid #8886;padding:6px 8px;white-space:pre-wrap;overflow-wrap:anywhere;"
+        f"<div style='border:1px solid #8886;padding:6px 8px;{AS_WRITTEN}"
         "font-family:monospace;font-size:12px;line-height:1.4;max-height:340px;overflow-y:auto'>"
         f"{html.escape(turn['content'])}</div>"
         for turn in turns
@@ -121,7 +123,7 @@ def ranking(entries: list[dict], opened: str = "") -> str:
 def whole_text(words: str) -> str:
     """One text to read, escaped, with its line breaks."""
     return (
-        "<div style='border:1px solid #8886;padding:6px 10px;margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere;"
+        f"<div style='border:1px solid #8886;padding:6px 10px;margin:4px 0;{AS_WRITTEN}"
         f"line-height:1.45;max-height:220px;overflow-y:auto'>{html.escape(words)}</div>"
     )
 

@@ -71,7 +71,7 @@ class Work(w.VBox):
     def _stop(self) -> None:
         self.stop.set()
         self.halt.disabled = True
-        self.say("Stopping: what is under way comes to its end, and is kept.")
+        self.say("Stopping ... A request that gives its answer whole still comes to its end.")
 
     def _work(self, task: "Callable[[Work], str]") -> None:
         started = time.monotonic()

@@ -7,9 +7,9 @@ from itertools import permutations
 import numpy as np
 
 from cpt_utils.marks import LEVELS, Mark, about
-from cpt_utils.measures import style_measures
+from cpt_utils.measures import ENGLISH, style_measures
 from cpt_utils.rows import nearest_target, target_name
-from cpt_utils.ways import LEAST_EXAMPLES, Counted, Likened, measured
+from cpt_utils.ways import LEAST_EXAMPLES, Counted, Likened, measured, reads, rounded
 
 LEAST = 4
 """Marked texts below which nothing is said: any order of three texts comes about by chance one time in six."""
@@ -131,15 +131,17 @@ def suggest_weights(table: dict[str, list[float]], points: list[float]) -> dict[
 def suggest_anchors(texts: list[str], points: list[float], measure: str | None = None) -> Counted | None:
     """The measure that ranks marked texts most as people do (or the one named), with anchors from a straight line.
 
-    None where there are too few texts, or the measure does not change with their marks.
+    None where there are too few texts, or the measure does not change with their marks, or cannot read them.
     """
     if len(texts) < LEAST or len(set(points)) < 2:
         return None
     names = [measure] if measure else list(style_measures(""))
+    if not all(map(reads, texts)):
+        names = [name for name in names if name not in ENGLISH]
     values = {name: np.array([measured(text)[name] for text in texts]) for name in names}
     ranked = {name: abs(spearman(column, points) or 0.0) for name, column in values.items()}
-    best = max(ranked, key=ranked.get)
-    if not ranked[best]:
+    best = max(ranked, key=ranked.get, default=None)
+    if best is None or not ranked[best]:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy's, of a poor fit: what comes of it is looked at below
@@ -147,7 +149,7 @@ def suggest_anchors(texts: list[str], points: list[float], measure: str | None =
     low, high = -middle / slope if slope else math.nan, (100 - middle) / slope if slope else math.nan
     if not (math.isfinite(low) and math.isfinite(high)) or low == high:
         return None
-    return Counted(best, round(max(low, 0.0), 2), round(max(high, 0.0), 2)) if max(low, high) > 0 else None
+    return Counted(best, *rounded(max(low, 0.0), max(high, 0.0))) if max(low, high) > 0 else None
 
 
 def suggest_examples(points: dict[str, float], most: int = 4) -> Likened | None:

@@ -120,13 +120,13 @@ def read_draft(answer: str) -> Rubric:
     if not isinstance(criteria, list) or not all(isinstance(one, dict) for one in criteria):
         raise RubricError("it has no list of criteria")
     kept = {key: data[key] for key in KEYS if data.get(key)} | {"criteria": _weighed(criteria)}
-    name = re.sub(r"[^a-z0-9]+", "_", str(kept.get("title", "")).lower()).strip("_0123456789")[:40].strip("_")
-    return _as_own(Rubric.checked({"levels": LEVELS} | kept | {"name": name or "my_style"}, "its JSON"))
+    name = rubric_text.plain_name(str(kept.get("title") or "my style")[:40])
+    return _as_own(Rubric.checked({"levels": LEVELS} | kept | {"name": name}, "its JSON"))
 
 
 def _weighed(criteria: list[dict]) -> list[dict]:
     """Criteria with weights that sum to 100, in the proportions that they have; equal ones where they have none."""
-    given = [one.get("weight") for one in criteria]
+    given = [_number(one.get("weight")) for one in criteria]
     sound = all(type(weight) in (int, float) and 0 <= weight < 1e6 for weight in given) and sum(given) > 0
     shares = given if sound else [1] * len(criteria)
     fields = ("name", "description", "levels")
@@ -134,3 +134,11 @@ def _weighed(criteria: list[dict]) -> list[dict]:
         {key: one[key] for key in fields if one.get(key)} | {"weight": 100 * share / sum(shares)}
         for one, share in zip(criteria, shares)
     ]
+
+
+def _number(weight):
+    """A weight that was written as a text, such as "30%", as a number; all else as it is."""
+    try:
+        return float(weight.strip().rstrip("%")) if isinstance(weight, str) else weight
+    except ValueError:
+        return None

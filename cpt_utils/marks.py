@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -38,9 +39,14 @@ def is_test(response: str) -> bool:
     return int(text_key(response), 16) % 2 == 1
 
 
+def person(who: str) -> str:
+    """A person's name as marks have it: the same, however its letters and spaces were typed."""
+    return unicodedata.normalize("NFC", " ".join(who.split()))
+
+
 def marks_file(folder: Path, who: str) -> Path:
     """Where a person's marks are kept; a StoreError refuses what is no name."""
-    name = " ".join(who.split())
+    name = person(who)
     if not re.fullmatch(r"\w[\w .-]{0,39}", name):
         raise StoreError(f"{who[:50]!r} is no name for a file of marks: use letters, digits, spaces, '-' and '.'.")
     return Path(folder) / f"marks-{name}.jsonl"
@@ -51,6 +57,7 @@ def add_mark(folder: Path, mark: Mark) -> None:
     if mark["level"] not in (*LEVELS, ""):
         raise StoreError(f"{mark['level']!r} is no mark: use {', '.join(LEVELS)}, or '' to take one back.")
     path = marks_file(folder, mark["who"])
+    mark = mark | {"who": person(mark["who"])}
     row = {name: files.encodable(value) for name, value in mark.items() if value or name != "why"}
     with files.writing(path):
         files.append(path, [row])
@@ -73,7 +80,7 @@ def _checked(row: dict, place: str) -> Mark:
             raise StoreError(f"{place}: no text in {name!r}; mend or delete the row.")
     if row["level"] not in (*LEVELS, ""):
         raise StoreError(f"{place}: {row['level']!r} is no mark, only {', '.join(LEVELS)}; mend or delete the row.")
-    return row
+    return row | {"who": person(row["who"])}
 
 
 def about(marks: list[Mark], criterion: str = ALL) -> list[Mark]:

@@ -1,5 +1,6 @@
 """Texts of one's own to try a rubric on: from a table, pasted, or fresh from a teacher; kept in the run's folder."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TypedDict
 
@@ -7,6 +8,7 @@ from cpt_utils.generation import read_responses
 from cpt_utils.rows import target_name
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import DataError, StoreError
+from cpt_utils.runtime.profiles import TABLES
 from cpt_utils.tables import read_table
 
 KEPT = "bench.jsonl"
@@ -16,6 +18,8 @@ COLUMNS = ("response", "text", "completion", "output", "answer")
 """Where a table may have its texts; the first of them that it has."""
 MOST = 500
 """Texts of one file: each is scored by every criterion."""
+LONGEST = 50_000
+"""Characters of a text: one of a million would be scored for many seconds."""
 
 
 class OwnText(TypedDict):
@@ -33,9 +37,10 @@ def read_texts(source: Path | str) -> list[OwnText]:
     writers were told.
     """
     path = Path(source).expanduser()
-    if not path.suffix:
-        raise DataError(f"{path.name!r} has no ending: name a .csv or .jsonl file of texts.")
-    rows = read_table(path)
+    if path.suffix.lower() not in TABLES:
+        ends = f"ends in {path.suffix}" if path.suffix else "has no ending"
+        raise DataError(f"{path.name!r} {ends}: name a .csv or .jsonl file of texts, or paste its text.")
+    rows = [{name.strip().lower(): value for name, value in row.items()} for row in read_table(path)]
     columns = list(rows[0]) if rows else []
     column = next((name for name in COLUMNS if name in columns), columns[0] if len(columns) == 1 else None)
     if column is None:
@@ -48,25 +53,34 @@ def read_texts(source: Path | str) -> list[OwnText]:
         if not isinstance(text, str):
             kind = type(text).__name__
             raise DataError(f"{path.name}, row {number}: {column!r} holds no text but a {kind}; mend or drop the row.")
-        label = str(row.get("label") or f"{path.stem} {number}")
-        found.setdefault(text.strip(), own_text(label, text, row.get("prompt")))
+        if len(text) > LONGEST:
+            raise DataError(f"{path.name}, row {number}: {_too_long(text)}")
+        one = own_text(str(row.get("label") or f"{path.stem} {number}"), text, row.get("prompt"))
+        found.setdefault(one["response"], one)
     if len(found) > MOST:
         raise DataError(f"{path.name} has {len(found)} texts, and {MOST} are the most: each is scored; take a part.")
     return list(found.values())
 
 
 def own_text(label: str, response: str, prompt: object = "") -> OwnText:
-    """One text as it is kept, without halves of characters."""
+    """One text as it is kept: without halves of characters, and with the same ends of lines whoever wrote it."""
     prompt = prompt if isinstance(prompt, str) else ""
-    return OwnText(
-        label=files.encodable(" ".join(label.split()))[:80],
-        response=files.encodable(response.strip()),
-        prompt=files.encodable(prompt.strip()),
-    )
+    response, prompt = (_unix(files.encodable(text.strip())) for text in (response, prompt))
+    return OwnText(label=files.encodable(" ".join(label.split()))[:80], response=response, prompt=prompt)
+
+
+def _unix(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _too_long(text: str) -> str:
+    return f"a text of {len(text):,} characters, and {LONGEST:,} are the most; take a part."
 
 
 def keep_texts(folder: Path, texts: list[OwnText]) -> int:
     """Add texts to those that are kept in a folder; how many of them were not there yet."""
+    if long := [text for text in texts if len(text["response"]) > LONGEST]:
+        raise StoreError(f"{long[0]['label']!r} is {_too_long(long[0]['response'])}")
     path = Path(folder) / KEPT
     with files.writing(path):
         known = {row["response"] for row in kept_texts(folder)}
@@ -83,12 +97,14 @@ def kept_texts(folder: Path) -> list[OwnText]:
     for row in read_responses(Path(folder) / FRESH):
         rows.append(own_text(f"{row['model']}, {target_name(row['target'])}", row["response"], row["prompt"]))
     found: dict[str, OwnText] = {}
-    labels: set[str] = set()
+    labels, doubles = set(), Counter()
     for row in rows:
         if row["response"] in found:
             continue
-        names = (row["label"], *(f"{row['label']} ({number})" for number in range(2, len(rows) + 2)))
-        label = next(name for name in names if name not in labels)
+        label = row["label"]
+        while label in labels:
+            doubles[row["label"]] += 1
+            label = f"{row['label']} ({doubles[row['label']] + 1})"
         labels.add(label)
         found[row["response"]] = row | {"label": label}
     return list(found.values())

@@ -1,6 +1,8 @@
 """Texts of rubrics, read into plain data: YAML, and the layout of the original release. rubrics.Rubric checks it."""
 
+import hashlib
 import re
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -27,19 +29,22 @@ def from_layout(text: str, name: str | None = None) -> dict:
     A title line, "Objective:" or "Goal:", principles as "Name: text" lines, a tab-separated table
     headed "Criterion ... Weight" with five named levels, best first, and scoring notes to the end.
     """
-    lines = [line.strip() for line in _short(text, "The rubric text").strip().splitlines()]
-    start = next((place for place, line in enumerate(lines) if line.startswith("Criterion\t")), None)
+    text = _short(text, "The rubric text").removeprefix("\ufeff").replace("\v", " ")  # Word's break within a cell
+    lines = [line.strip() for line in re.split(r"\r\n?|\n", text.strip())]
+    start = next((place for place, line in enumerate(lines) if re.match(r"Criterion *\t", line)), None)
     if start is None:
         raise RubricError(
             'The rubric text has no tab-separated table headed "Criterion ... Weight": copy it with tabs.'
         )
     table = _table(lines, start)
     objective, principles = _opening(lines[1:start])
+    if not objective:
+        raise RubricError('The rubric text has no objective: write a line such as "Objective: To be brief.".')
     notes = lines[start + len(table) :]
     if notes and notes[0].endswith(":"):  # their heading
         notes = notes[1:]
     return {
-        "name": name or re.sub(r"[^a-z0-9]+", "_", lines[0].lower()).strip("_0123456789") or "rubric",
+        "name": name or plain_name(lines[0]),
         "title": lines[0],
         "objective": objective,
         "guiding_principles": principles,
@@ -53,7 +58,7 @@ def _table(lines: list[str], start: int) -> list[list[str]]:
     """The rows of the table that starts there, its head first; it ends at a line without tabs."""
     table = []
     for number, line in enumerate(lines[start:], start + 1):
-        row = line.split("\t")
+        row = [cell.strip() for cell in line.split("\t")]
         if len(row) == 1:
             break
         if len(row) != 7:
@@ -66,20 +71,37 @@ def _table(lines: list[str], start: int) -> list[list[str]]:
 
 
 def _opening(lines: list[str]) -> tuple[str, list[str]]:
-    """The objective and the guiding principles, which stand between the title and the table."""
-    objective, principles = "", []
-    for line in lines:
-        label, _, rest = line.partition(":")
-        if label in ("Objective", "Goal"):
-            objective = rest.strip()
-        elif rest.strip():  # a line that ends with its colon is a heading
-            principles.append(line)
+    """The objective and the guiding principles, which stand between the title and the table.
+
+    A line that ends with its colon is a heading; the objective may stand in the line below its own.
+    """
+    objective, principles, waits = "", [], False
+    for line in filter(None, lines):
+        label, *rest = re.split("[:：]", line, maxsplit=1)
+        if label.strip() in ("Objective", "Goal") and rest:
+            objective = rest[0].strip()
+            waits = not objective
+        elif not line.endswith((":", "：")):
+            objective, principles = (line, principles) if waits else (objective, [*principles, line])
+            waits = False
     return objective, principles
+
+
+def plain_name(words: str) -> str:
+    """A rubric's name out of its title or its file's name: small letters, digits and "_".
+
+    What is written in other letters gets a hash behind it, so that two such titles have two names.
+    """
+    folded = unicodedata.normalize("NFKD", words.lower())
+    plain = re.sub(r"[^a-z0-9]+", "_", "".join(c for c in folded if not unicodedata.combining(c))).strip("_")
+    lost = any(c.isalpha() and not c.isascii() for c in folded)
+    name = "_".join(filter(None, [plain, hashlib.sha256(folded.encode("utf-8", "replace")).hexdigest()[:6] * lost]))
+    return name if name[:1].isalpha() and plain else f"rubric_{name}".rstrip("_")
 
 
 def _criterion(row: list[str]) -> dict:
     try:
-        weight = float(row[6].strip().rstrip("%"))
+        weight = float(row[6].rstrip("%％").replace(",", "."))
     except ValueError:
         place = f"The rubric text, {row[0]!r}"
         raise RubricError(f"{place}: {row[6]!r} is not a weight; write one such as 25%.") from None

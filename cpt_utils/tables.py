@@ -1,6 +1,7 @@
 """Tables: rows of the Hub's data sets, and of local files of rows."""
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cpt_utils.runtime.places import cache_fault
 from cpt_utils.runtime.profiles import TABLES
 
 TEXTS = ("prompt", "chosen", "rejected", "response", "rubric", "qualifier", "system", "system_prompt")
+TEXTS += ("label", "text", "completion", "output", "answer")
 """Columns of a CSV file that are read as they stand there: "null", "NA" and "5" are words."""
 
 
@@ -33,7 +35,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
     words = {"converters": dict.fromkeys(TEXTS, str), "keep_default_na": False, "na_values": [""]}
     # Where rows have more cells than the head, pandas would move all by one column, or leave the last ones out.
-    options = words | {"index_col": False} if kind == "csv" else {}
+    options = words | {"index_col": False, "sep": _separator(path)} if kind == "csv" else {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ParserWarning)
@@ -50,6 +52,13 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
         raise DataError(
             f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
         ) from None
+
+
+def _separator(path: Path) -> str:
+    """What parts the columns of a CSV file, by its head: spreadsheets write semicolons or tabs in many countries."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head = re.sub(r'"[^"]*"', "", file.readline(10_000))
+    return max(",;\t", key=head.count)  # of equals the first
 
 
 def _is_utf8(path: Path) -> bool:

@@ -36,7 +36,8 @@ def flaw(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4000)
-def _reads(text: str) -> bool:
+def reads(text: str) -> bool:
+    """Whether measures of English words say something about a text, told once."""
     return readable(text)
 
 
@@ -50,6 +51,12 @@ def _judged(style: str, text: str) -> Judgement:
     return _judge().score(style, "", text)
 
 
+def rounded(low: float, high: float) -> tuple[float, float]:
+    """Two anchors to a hundredth, or of what lies between them, if that is less: a share may go from 0 to 0.004."""
+    digits = max(2, 2 - math.floor(math.log10(abs(high - low))))
+    return round(float(low), digits), round(float(high), digits)
+
+
 @dataclass(frozen=True)
 class Counted:
     """A style measure and the two values of it that are worth 0 and 100; the second may be the smaller one."""
@@ -61,11 +68,11 @@ class Counted:
     def checked(self, name: str) -> "Counted":
         """The same with numbers; a JudgeError says what is wrong with it for the criterion `name`."""
         known = style_measures("")
-        if self.measure not in known:
+        if not isinstance(self.measure, str) or self.measure not in known:
             raise JudgeError(f"{name!r}: there is no measure {self.measure!r}, only {', '.join(known)}.")
         try:
             low, high = float(self.low), float(self.high)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high)):
             raise JudgeError(
@@ -81,7 +88,7 @@ class Counted:
         return [self._score(text) for text in texts]
 
     def _score(self, text: str) -> float | None:
-        if self.measure in ENGLISH and not _reads(text):
+        if self.measure in ENGLISH and not reads(text):
             return None
         return float(np.clip(100 * (measured(text)[self.measure] - self.low) / (self.high - self.low), 0, 100))
 
@@ -125,8 +132,8 @@ class Fitted:
 
     def checked(self, name: str) -> "Fitted":
         """The same; a JudgeError says what is wrong with it for the criterion `name`."""
-        parts = _judge().parts.get(self.style, {})
-        if self.criterion not in parts:
+        parts = _judge().parts.get(self.style, {}) if isinstance(self.style, str) else {}
+        if not isinstance(self.criterion, str) or self.criterion not in parts:
             known = f"{self.style!r} has {', '.join(parts)}" if parts else f"there is no style {self.style!r}"
             raise JudgeError(f"{name!r}: the series' judge has no criterion {self.criterion!r}: {known}.")
         return self

@@ -67,7 +67,7 @@ def delta(text=None, reason=None, index=0, **fields) -> dict:
 
 
 @contextlib.contextmanager
-def streaming(reply):
+def serving_pieces(reply):
     """As `serving`; `reply` may also give a list of what comes piece by piece, with status 200.
 
     A dict is an event, a text or bytes come as they are, a number is a pause in seconds, a threading.Event is waited

@@ -58,6 +58,11 @@ def test_fitted_ways_are_the_series_judges_own():
         (Counted("coma", 0, 1), "'Air': there is no measure 'coma', only"),
         (Counted("commas", 2, 2), "'Air': both anchors are 2; they must differ"),
         (Counted("commas", "x", 2), "'Air': an anchor is"),
+        (Counted("commas", 10**400, 2), "'Air': an anchor is"),
+        (Counted({"commas": 1}, 0, 1), "'Air': there is no measure {'commas': 1}, only"),
+        (Counted(["commas"], 0, 1), "'Air': there is no measure ..commas.., only"),
+        (Fitted({"a": 1}, "Haste"), "no criterion 'Haste': there is no style {'a': 1}"),
+        (Fitted("rococo", ["Haste"]), "no criterion ..Haste..: 'rococo' has Ornamental diction"),
         (Counted("commas", 0, float("inf")), "'Air': an anchor is"),
         (Likened(("a",), ("b", "c")), "'Air': 1 example texts of the low end; give 2 or more"),
         (Likened(("a", " a "), ("b", "c")), "'Air': 1 example texts of the low end"),
@@ -127,6 +132,15 @@ def test_marks_are_kept_at_once_pooled_and_can_be_taken_back(tmp_path):
     assert [each["who"] for each in marks.about(found)] == ["Ann"]
     assert len(marks.about(found, "Doubt")) == 1 and marks.by_text(marks.about(found)) == {"a": 95}
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["marks-Ann.jsonl", "marks-Ben.jsonl"]
+
+
+def test_a_person_is_one_however_the_name_was_typed(tmp_path):
+    for who, level in (("Ana Jos\u00e9", "low"), ("  Ana  Jose\u0301 ", "high"), ("Ana\tJos\u00e9", "mid")):
+        marks.add_mark(tmp_path, mark(who, "a", level))
+    (tmp_path / "marks-old.jsonl").write_text(json.dumps(mark("Ana  Jose\u0301", "b", "low")) + "\n", "utf-8")
+    found = marks.read_marks(tmp_path)
+    assert [(each["who"], each["level"]) for each in found] == [("Ana Jos\u00e9", "mid"), ("Ana Jos\u00e9", "low")]
+    assert agreement.alpha(found) is None  # nobody else has marked
 
 
 def test_the_half_that_tests_a_judge_is_the_same_for_everybody():
@@ -229,6 +243,28 @@ def test_anchors_come_from_the_measure_that_follows_the_marks():
     assert agreement.suggest_anchors(low[:2] + high[:1], [10, 10, 95]) is None
     assert agreement.suggest_anchors(low, [10] * 6) is None
     assert agreement.suggest_anchors(["a b."] * 6, [10, 50, 95] * 2) is None
+
+
+def test_anchors_of_a_measure_with_small_values_stay_apart():
+    texts = ["One. " * (2000 - n) + "two. " * n for n in range(1, 6)]
+    points = [10, 10, 50, 95, 95]
+    way = agreement.suggest_anchors(texts, points, "lower_starts")
+    scores = way.checked("Small").scores(texts)
+    assert 0 <= way.low < way.high < 0.01 and scores == sorted(scores) and scores[-1] - scores[0] > 50
+    assert ways.to_data(way) == json.loads(json.dumps(ways.to_data(way)))
+
+
+def test_anchors_are_no_measure_of_english_words_where_texts_have_none():
+    texts = [
+        "海很大，浪很高。",
+        "夜里下雨，雨很冷！",
+        "月亮很亮，海很静！！",
+        "风很大，船很小！！！",
+        "山很高，路很远！！！！",
+    ]
+    way = agreement.suggest_anchors(texts, [10, 10, 50, 95, 95])
+    assert way is None or None not in way.scores(texts)
+    assert agreement.suggest_anchors(texts, [10, 10, 50, 95, 95], "rarity") is None
 
 
 def test_examples_are_the_clearest_texts_of_both_ends():

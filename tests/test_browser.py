@@ -363,6 +363,20 @@ def test_small_screen(page, studio, picture):
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
 
 
+def test_small_screen_beside_the_file_browser(page, studio, picture):
+    """The same with JupyterLab's list of files open: the columns get narrow, and a name stands above its slider."""
+    page.set_viewport_size({"width": 1024, "height": 700})
+    page.evaluate("window.jupyterapp.shell.expandLeft()")
+    page.wait_for_timeout(1000)
+    slider = studio.get_by_role("slider").first
+    slider.scroll_into_view_if_needed()
+    slider, ranking = slider.bounding_box(), studio.locator(".cpt-view table").first.bounding_box()
+    assert ranking["x"] > slider["x"] + slider["width"] and abs(ranking["y"] - slider["y"]) < 350
+    assert slider["width"] > 60 and cut_off(page) == []
+    page.screenshot(path=picture("small_beside_files"))
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+
+
 def cut_off(page) -> list[str]:
     """Fields and buttons that reach out of their cell, or whose words do not fit (areas grow to 16 lines or so)."""
     return page.evaluate(

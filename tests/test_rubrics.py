@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from cpt_utils import rubric_text
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime.errors import RubricError
 
@@ -112,6 +113,49 @@ def test_import_of_the_release_layout(name):
     assert read.scoring_notes == rubric.scoring_notes
     assert Rubric.from_yaml(read.to_yaml()) == read
     assert all(level in read.to_markdown() for level in rubric.levels)
+
+
+LAYOUT = """A Style
+Objective: To be.
+Guiding Principles:
+Be brief: always.
+Leave out what can be left out.
+Criterion\tA\tB\tC\tD\tE\tWeight
+Air\t1\t2\t3\t4\t5\t62.5%
+Earth\t1\t2\t3\t4\t5\t37.5%"""
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\t", " \t "),
+        lambda text: text.replace("Objective: To be.", "Objective:\n\nTo be."),
+        lambda text: text.replace(":", "：", 1).replace("Principles:", "Principles："),
+        lambda text: text.replace("%", "％"),
+        lambda text: text.replace("2.5%", "2,5 %").replace("7.5%", "7,5 %"),
+    ],
+)
+def test_the_layout_is_read_as_editors_and_keyboards_of_many_countries_write_it(changed):
+    assert Rubric.from_text(changed(LAYOUT)) == Rubric.from_text(LAYOUT)
+    assert Rubric.from_text(LAYOUT).guiding_principles == ["Be brief: always.", "Leave out what can be left out."]
+
+
+def test_a_break_within_a_cell_ends_no_row():
+    for sign in ("\v", "\u2028"):
+        rubric = Rubric.from_text(LAYOUT.replace("Air\t1", f"Air\t1{sign}and more"))
+        assert "".join(rubric.criteria[0].levels[0].split()) == "1andmore" and len(rubric.criteria) == 2
+
+
+def test_a_rubric_in_another_script_is_whole_and_has_a_name_of_its_own():
+    read = Rubric.from_text(LAYOUT.replace("A Style", "夜记").replace("Be brief: always.", "简洁：总是简短。"))
+    assert read.title == "夜记" and read.guiding_principles[0] == "简洁：总是简短。"
+    names = [rubric_text.plain_name(words) for words in ("夜记", "晨记", "عمر", "Été 2", "A Style", "2 fast", "!", "")]
+    assert len(set(names[:6])) == 6 and names[3:] == ["ete_2", "a_style", "rubric_2_fast", "rubric", "rubric"]
+    assert all(Rubric.checked(read.model_dump() | {"name": name}) for name in names)
+    assert read.name == names[0]
 
 
 def test_bad_release_text_says_where():

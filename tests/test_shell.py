@@ -112,7 +112,9 @@ def test_a_draft_has_a_rubrics_form_whatever_it_says():
     rubric = load_rubric("rococo")
     ways = ways_of(rubric)
     state = {"draft": rubric.model_dump(), "original": rubric.model_dump(), "opened": "rococo"}
-    state |= {"ways": ways, "begun": ways}
+    state |= {"ways": ways, "begun": ways, "named": [criterion.name for criterion in rubric.criteria]}
+    older = {part: value for part, value in state.items() if part != "named"}
+    assert autosave.unpacked(autosave.packed(older)) == state
     assert autosave.unpacked(autosave.packed(state)) == state
     for part, value in (
         ("title", 3),

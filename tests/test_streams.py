@@ -8,7 +8,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replies import completion, delta, streaming
+from replies import completion, delta, serving_pieces
 
 from cpt_utils import answer_stream, teachers
 from cpt_utils.fresh import fresh_text
@@ -38,7 +38,7 @@ def quick(monkeypatch):
 def streamed(reply, stop=None, **options):
     """(text, whether it came to its end), what was shown, and the bodies of the requests."""
     shown, bodies = [], []
-    with streaming(lambda body: bodies.append(body) or (reply(body) if callable(reply) else reply)) as url:
+    with serving_pieces(lambda body: bodies.append(body) or (reply(body) if callable(reply) else reply)) as url:
         teacher = endpoint_teacher("m", url, retries=1, **options)
         return teacher.stream(TURNS, shown.append, stop or threading.Event()), shown, bodies
 
@@ -53,7 +53,7 @@ def test_a_text_is_shown_while_it_grows_and_comes_whole():
         if text == "The sea":
             seen.set()  # the server waits for it: the text was there before its end
 
-    with streaming(lambda body: bodies.append(body) or pieces) as url:
+    with serving_pieces(lambda body: bodies.append(body) or pieces) as url:
         said = endpoint_teacher("m", url, timeout=10).stream(TURNS, show, threading.Event())
     assert said == ("The sea.", True) and seen.is_set() and len(bodies) == 1 and bodies[0]["stream"] is True
     assert shown[0] == "" and shown[-1] == "The sea." and all("The sea.".startswith(text) for text in shown)
@@ -139,7 +139,7 @@ def test_a_key_is_neither_shown_nor_kept(monkeypatch):
     key = "a1b2c3d4e5f6a7b8c9"
     monkeypatch.setenv("OPENAI_API_KEY", key)
     shown = []
-    with streaming(lambda body: [delta("Yours: "), *map(delta, key), delta("!", "stop"), DONE]) as url:
+    with serving_pieces(lambda body: [delta("Yours: "), *map(delta, key), delta("!", "stop"), DONE]) as url:
         with pytest.raises(RefusedError, match="your key in it"):
             endpoint_teacher("m", url).stream(TURNS, shown.append, threading.Event())
     assert "Yours: " in shown and not [seen for seen in shown if key[:8] in seen]
@@ -233,7 +233,7 @@ def test_an_endpoint_that_refuses_a_stream_gives_whole_answers(refusal):
         bodies.append("stream" in body)
         return refusal if "stream" in body else (200, completion("The sea."))
 
-    with streaming(reply) as url:
+    with serving_pieces(reply) as url:
         teacher = endpoint_teacher("m", url, retries=0)
         for _ in range(2):
             assert teacher.stream(TURNS, shown.append, threading.Event()) == ("The sea.", True)
@@ -277,7 +277,7 @@ def test_stop_ends_a_stream_at_once_and_the_server_hears_of_it(silent):
         if "sea" in text:
             threading.Timer(0.2, stop.set).start()
 
-    with streaming(lambda body: pieces()) as url:
+    with serving_pieces(lambda body: pieces()) as url:
         started = time.monotonic()
         text, ended = endpoint_teacher("m", url, timeout=60).stream(TURNS, show, stop)
         assert time.monotonic() - started < 3 and not ended and text.startswith("The sea")
@@ -299,20 +299,20 @@ def test_an_answer_at_its_end_is_kept_though_it_was_stopped():
         if text == "The sea.":
             threading.Timer(0.3, stop.set).start()
 
-    with streaming(lambda body: pieces) as url:
+    with serving_pieces(lambda body: pieces) as url:
         assert endpoint_teacher("m", url, timeout=20).stream(TURNS, show, stop) == ("The sea.", True)
 
 
 def test_half_a_text_is_not_kept_and_a_whole_one_is(tmp_path):
     path, stop = tmp_path / "fresh.jsonl", threading.Event()
     pieces = itertools.chain(WORDS[:3], itertools.cycle([delta("!"), 0.05]))
-    with streaming(lambda body: [*WORDS, DONE]) as url:
+    with serving_pieces(lambda body: [*WORDS, DONE]) as url:
         row = fresh_text(endpoint_teacher("m", url), TASK, TURNS, path)
     assert row["response"] == "The sea." and read_responses(path) == [row]
-    with streaming(lambda body: pieces) as url:
+    with serving_pieces(lambda body: pieces) as url:
         made = fresh_text(endpoint_teacher("m", url), TASK, TURNS, path, lambda text: text and stop.set(), stop)
     assert made is None and read_responses(path) == [row]
-    with streaming(lambda body: [*WORDS[:3], None]) as url, pytest.raises(GenerationError, match="m gave no text"):
+    with serving_pieces(lambda body: [*WORDS[:3], None]) as url, pytest.raises(GenerationError, match="m gave no text"):
         fresh_text(endpoint_teacher("m", url), TASK, TURNS, path)
     assert read_responses(path) == [row]
 

@@ -397,6 +397,95 @@ def test_save_and_load(studio, tmp_path):
         assert "Not loaded." in studio.state.value and words in studio.state.value and studio.draft == kept
 
 
+def test_a_name_is_known_without_the_space_around_it(studio):
+    way = studio.ways["Winding syntax"]
+    fields(studio, 1)[0].value = " Long lines "
+    assert studio.ways["Long lines"] == way and studio.valid.criteria[1].name == "Long lines"
+    assert "No score yet" not in studio.live.scores.value
+
+
+@pytest.mark.parametrize("mended", [0, 1])
+def test_ways_to_score_are_told_apart_though_two_criteria_are_called_alike_for_a_while(studio, mended):
+    first, second = (criterion["name"] for criterion in studio.draft["criteria"][:2])
+    ways = [studio.ways[first], studio.ways[second]]
+    fields(studio, 0)[0].value = second
+    assert "two criteria are called" in studio.state.value
+    fields(studio, mended)[0].value = "Mended"
+    names = [criterion["name"] for criterion in studio.draft["criteria"][:2]]
+    assert [studio.ways[name] for name in names] == ways and "No score yet" not in studio.live.scores.value
+    for _ in range(2):
+        studio.undo.click()
+    assert [studio.ways[first], studio.ways[second]] == ways and not studio.history.states
+
+
+def test_of_two_criteria_called_alike_the_right_one_goes(studio):
+    second = studio.draft["criteria"][1]["name"]
+    way = studio.ways[second]
+    fields(studio, 0)[0].value = second
+    studio.weights.children[0].children[3].click()
+    assert studio.ways[second] == way and "valid" in studio.state.value
+    assert "No score yet" not in studio.live.scores.value
+
+
+def test_undo_goes_back_behind_a_load_of_the_same_name(studio, tmp_path):
+    studio.file.value = "mine"
+    studio.save.click()
+    studio.load.click()
+    first = studio.live.opened
+    other = load_rubric("rococo").model_copy(update={"name": "mine", "title": "Another"})
+    (tmp_path / "mine.yaml").write_text(other.to_yaml(), "utf-8")
+    studio.load.click()
+    assert studio.title.value == studio.live.opened.rubric.title == "Another"
+    studio.undo.click()
+    assert studio.title.value == "Rococo" and studio.live.opened.rubric == first.rubric
+
+
+def test_a_draft_with_half_a_character_is_kept(studio, tmp_path):
+    studio.title.value = "Half of it \ud83d"
+    studio.keeper.flush()
+    assert "Half of it ?" in (tmp_path / "studio-rococo.json").read_text("utf-8")
+
+
+def test_names_of_other_files_are_refused_and_a_baseline_is_not_written_over(studio, tmp_path):
+    for name in ("mine.judge", "mine.prompts.yaml", "baseline"):
+        studio.file.value = name
+        studio.save.click()
+        assert "Not saved." in studio.state.value and "choose another name" in studio.state.value
+    assert not list(tmp_path.glob("*.yaml"))
+    for name in ("夜记", "晨记"):
+        studio.file.value = name
+        studio.save.click()
+    names = {load_rubric(path).name for path in tmp_path.glob("*.yaml")}
+    assert len(names) == 2  # rows of two rubrics bear two names
+
+
+def test_an_example_of_several_paragraphs_stays_one(studio):
+    scoring = studio.live.scoring
+    studio.live.selected_index = live.TABS.index("Scoring")
+    studio.live.own.value = "One paragraph.\n\nAnother.\n \nA third."
+    studio.live.picked.value = live.OWN
+    scoring.kind.value = LIKENED
+    scoring.low_texts.value = "Low one.\n\n\nLow two.\n  \nLow three."
+    scoring.add_high.click()
+    scoring.high_texts.value += "\n\nA second high one."
+    way = studio.ways[scoring.criterion.value]
+    assert way.low == ("Low one.", "Low two.", "Low three.")
+    assert way.high == ("One paragraph.\nAnother.\nA third.", "A second high one.")
+
+
+def test_a_label_is_no_html_and_no_formula(studio):
+    studio.levels[0].value = f"{EVIL[:40]} $x^2$"
+    studio.add.click()  # draws the fields anew
+    label = fields(studio, 0)[2].description
+    assert "<" not in label and "$" not in label and "alert(1)" in label
+
+
+def test_own_texts_under_a_name_that_is_taken_are_there_too():
+    own = {"a": "1", "a (own)": "2", live.OWN: "3"}
+    found = live.beside({"a": "0", live.OWN: "pasted"}, own)
+    assert sorted(found.values()) == ["0", "1", "2", "3", "pasted"] and found["a"] == "0"
+
+
 def test_saving_replaces_only_what_this_studio_loaded_or_saved(studio, tmp_path):
     mine = tmp_path / "mine.yaml"
     comment = "# years of work\n" + load_rubric("esoteric").to_yaml().replace("esoteric", "mine")

@@ -64,6 +64,7 @@ def test_texts_come_from_csv_and_jsonl(tmp_path):
     [
         ("gone.csv", None, "There is no data file gone.csv"),
         ("mine", "x", "has no ending: name a .csv or .jsonl"),
+        ("mine.txt", "x", "ends in .txt: name a .csv or .jsonl file of texts, or paste its text"),
         ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
         ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
         ("many.csv", "text\n" + "".join(f"text {n}\n" for n in range(501)), "many.csv has 501 texts, and 500 are"),
@@ -74,6 +75,50 @@ def test_a_file_without_texts_is_told(tmp_path, name, content, words):
         (tmp_path / name).write_text(content, "utf-8")
     with pytest.raises(DataError, match=words):
         own_texts.read_texts(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "label;prompt;response\r\nfirst;Describe rain.;One, two.\r\nsecond;;Another\r\n",
+        "label\tprompt\tresponse\nfirst\tDescribe rain.\tOne, two.\nsecond\t\tAnother\n",
+        'Label;"Prompt";Response \nfirst;Describe rain.;"One, two."\nsecond;;Another\n',
+        '"label","prompt","response"\nfirst,Describe rain.,"One, two."\nsecond,,Another\n',
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, content, mark):
+    (tmp_path / "mine.csv").write_bytes((mark + content).encode())
+    found = own_texts.read_texts(tmp_path / "mine.csv")
+    assert [(text["label"], text["prompt"], text["response"]) for text in found] == [
+        ("first", "Describe rain.", "One, two."),
+        ("second", "", "Another"),
+    ]
+
+
+def test_numbers_in_a_table_are_words_and_ends_of_lines_are_alike(tmp_path):
+    (tmp_path / "mine.csv").write_bytes(b'label,text\r\n1,12\r\n,13\r\n2,"a\r\nb"\r\n3,"a\nb"\r\n')
+    found = own_texts.read_texts(tmp_path / "mine.csv")
+    assert [(text["label"], text["response"]) for text in found] == [("1", "12"), ("mine 2", "13"), ("2", "a\nb")]
+    assert own_texts.own_text("a", "a\r\nb\rc")["response"] == "a\nb\nc"
+
+
+def test_a_text_that_would_be_scored_for_ever_is_refused(tmp_path):
+    long = "The sea is wide. " * 4000
+    (tmp_path / "mine.jsonl").write_text(json.dumps({"text": long}) + "\n")
+    with pytest.raises(DataError, match="mine.jsonl, row 1: a text of 68,000 characters, and 50,000 are the most"):
+        own_texts.read_texts(tmp_path / "mine.jsonl")
+    with pytest.raises(StoreError, match="'a' is a text of 67,999 characters"):
+        own_texts.keep_texts(tmp_path, [own_texts.own_text("a", long)])
+    assert own_texts.kept_texts(tmp_path) == []
+
+
+def test_thousands_of_texts_of_one_name_are_listed_at_once(tmp_path):
+    rows = [own_texts.own_text("same", f"text {number}") for number in range(4000)]
+    own_texts.keep_texts(tmp_path, [*rows, own_texts.own_text("same (2)", "another")])
+    started = time.process_time()
+    labels = [text["label"] for text in own_texts.kept_texts(tmp_path)]
+    assert time.process_time() - started < 2 and len(set(labels)) == 4001 and labels[:2] == ["same", "same (2)"]
 
 
 def test_own_texts_are_kept_once_under_labels_that_differ(tmp_path):
@@ -128,6 +173,14 @@ def test_a_model_in_this_process_streams_and_can_be_stopped(tmp_path, tiny_model
 
 
 # --- where a rubric starts
+
+
+def test_the_weights_of_a_draft_count_though_they_are_written_as_text():
+    def read(first: str, second: str) -> list[int]:
+        weighed = [one | {"weight": weight} for one, weight in zip(DRAFT["criteria"], (first, second))]
+        return [round(one.weight) for one in drafting.read_draft(json.dumps(DRAFT | {"criteria": weighed})).criteria]
+
+    assert read("60 %", "30") == [67, 33] and read("heavy", "30") == [50, 50]
 
 
 def test_an_empty_rubric_is_valid_and_has_no_way_yet():

@@ -168,7 +168,7 @@ def test_own_texts_come_in_stand_in_the_ranking_and_open(studio, tmp_path):
     again = rubric_studio("rococo", tmp_path)  # they are there the next time, too
     assert len(again.live.texts()) == 15
     tab(studio, "Texts")
-    bench.file.value = "gone.csv"
+    bench.file.value = '"gone.csv"'  # as Windows copies paths
     bench.bring.go.click()
     bench.bring.wait(60)
     assert "There is no data file gone.csv" in bench.bring.state.value

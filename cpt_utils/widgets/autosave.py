@@ -26,9 +26,9 @@ def draft_file(folder: Path, name: str) -> Path:
 
 
 def packed(state: dict) -> str:
-    """A studio's state (draft, original, opened, ways, begun) as JSON."""
+    """A studio's state (draft, original, opened, ways, begun, named) as JSON."""
     ways = {part: {name: to_data(way) for name, way in state[part].items()} for part in ("ways", "begun")}
-    return json.dumps(state | ways, ensure_ascii=False, indent=1)
+    return files.encodable(json.dumps(state | ways, ensure_ascii=False, indent=1))
 
 
 def unpacked(text: str) -> dict:
@@ -42,14 +42,18 @@ def unpacked(text: str) -> dict:
             raise RubricError("it has other keys")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, CptError) as error:
         raise RubricError(f"no draft of the studio ({error})") from None
-    return {part: kept[part] for part in ("draft", "opened", "ways", "begun")} | {"original": original}
+    named = kept.get("named")  # drafts of older versions have none
+    if not _texts(named, len(kept["draft"]["criteria"])):
+        named = [criterion["name"] for criterion in kept["draft"]["criteria"]]
+    return {part: kept[part] for part in ("draft", "opened", "ways", "begun")} | {"original": original, "named": named}
+
+
+def _texts(value, count=None) -> bool:
+    return isinstance(value, list) and all(isinstance(x, str) for x in value) and count in (None, len(value))
 
 
 def _is_draft(data) -> bool:
     """Whether data has a rubric's form, whatever its texts say."""
-
-    def texts(value, count=None) -> bool:
-        return isinstance(value, list) and all(isinstance(x, str) for x in value) and count in (None, len(value))
 
     def criterion(one) -> bool:
         return (
@@ -57,14 +61,14 @@ def _is_draft(data) -> bool:
             and isinstance(one["name"], str)
             and isinstance(one["description"], str)
             and isinstance(one["weight"], (int, float))
-            and texts(one["levels"], len(LEVEL_SCORES))
+            and _texts(one["levels"], len(LEVEL_SCORES))
         )
 
     return (
         set(data) == {*TEXTS, "guiding_principles", "levels", "criteria"}
         and all(isinstance(data[name], str) for name in TEXTS)
-        and texts(data["guiding_principles"])
-        and texts(data["levels"], len(LEVEL_SCORES))
+        and _texts(data["guiding_principles"])
+        and _texts(data["levels"], len(LEVEL_SCORES))
         and bool(data["criteria"])
         and all(map(criterion, data["criteria"]))
     )

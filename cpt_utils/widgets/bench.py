@@ -76,7 +76,7 @@ class BenchView(w.VBox):
             self.told.value = views.status(str(error), "error")
 
     def _bring(self):
-        path = Path(self.file.value.strip()).expanduser()
+        path = Path(self.file.value.strip().strip("\"'")).expanduser()  # Windows copies paths in quotes
         inside = self.folder / path
         path = inside if not path.exists() and inside.exists() else path
 

@@ -6,6 +6,8 @@ import ipywidgets as w
 
 from cpt_utils.rubrics import LEVEL_SCORES
 
+PLAIN = str.maketrans("<$", "‹＄")
+"""ipywidgets 7 (Colab's) takes a label for HTML, and every version sets formulas in it."""
 WIDE = {"description_width": "110px"}
 
 
@@ -42,19 +44,22 @@ def icon(name: str, act) -> w.Button:
 
 
 def weight_row(weight: float, step: float, on_move, on_edit, on_remove) -> w.HBox:
-    """A criterion's name (see name_row), its weight as a slider, and buttons to edit and to remove it."""
+    """A criterion's name (see name_row), its weight as a slider, and buttons to edit and to remove it.
+
+    In a narrow column the name stands above the others, so that the slider keeps a length to drag along.
+    """
     slider = w.FloatSlider(
         value=weight,
         min=0,
         max=100,
         step=step,
         readout_format=".1f",
-        layout=w.Layout(flex="1 1 auto", min_width="100px"),
+        layout=w.Layout(flex="3 1 150px", min_width="100px"),
     )
     slider.observe(lambda change: on_move(change["new"]), "value")
-    name = w.HTML(layout=w.Layout(flex="0 1 150px", min_width="90px"))
+    name = w.HTML(layout=w.Layout(flex="1 1 150px", min_width="90px"))
     parts = [name, slider, icon("pencil", on_edit), icon("times", on_remove)]
-    return w.HBox(parts, layout=w.Layout(align_items="center")).add_class("cpt-row")
+    return w.HBox(parts, layout=w.Layout(flex_flow="row wrap", align_items="center")).add_class("cpt-row")
 
 
 def name_row(line: w.HBox, name: str) -> None:
@@ -98,7 +103,7 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     """Fields for a criterion's texts; `on_type` gets the path of the field within it, and the text."""
 
     def watched(label: str, kind: type, text: str, *path) -> w.Widget:
-        made = field(label, kind, value=text, rows=3, tooltip=label)
+        made = field(label.translate(PLAIN), kind, value=text, rows=3, tooltip=label)
         made.style.description_width = "150px"  # names of levels are longer than those of other fields
         made.observe(lambda change: on_type(path, change["new"]), "value")
         return made

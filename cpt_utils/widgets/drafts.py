@@ -7,11 +7,13 @@ from pathlib import Path
 
 from cpt_utils.drafting import PLACEHOLDER_LEVELS
 from cpt_utils.reading import Bound
+from cpt_utils.rubric_text import plain_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, flaw, ways_of, write_ways
 from cpt_utils.widgets.scores import score
+from cpt_utils.wordings import WORDINGS
 
 STEP = 0.5
 """Weights move in steps of this many percent; 0 is a weight, too."""
@@ -38,6 +40,10 @@ def rebalance(weights: list[float], index: int, value: float) -> list[float]:
     value = min(max(round(value / STEP) * STEP, 0.0), 100.0)
     rest = apportion(others, 100 - value)
     return [*rest[:index], value, *rest[index:]]
+
+
+def names_of(draft: dict) -> list[str]:
+    return [criterion["name"] for criterion in draft["criteria"]]
 
 
 def weights_of(draft: dict) -> list[float]:
@@ -115,6 +121,8 @@ def yaml_path(folder: Path, name: str) -> Path:
     if not re.fullmatch(r"\w[\w .-]{0,79}", name):
         raise RubricError(f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path.")
     path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    if path.name.endswith((WAYS, WORDINGS)):
+        raise RubricError(f"{path.name} is how a file beside a rubric's is called: choose another name.")
     if path.resolve().parent != folder.resolve():
         raise RubricError(f"{name!r} leads out of the folder: choose another name.")
     return path
@@ -133,8 +141,7 @@ def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
 
     A file that is there is replaced only if it holds what the caller knows of: what it loaded or saved itself.
     """
-    name = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
-    name = name if name[:1].isalpha() else f"rubric_{name}".rstrip("_")
+    name = plain_name(path.stem)
     if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
         raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
     rubric = checked({**draft, "name": name})

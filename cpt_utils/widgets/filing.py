@@ -4,8 +4,10 @@ from pathlib import Path
 
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways
 from cpt_utils.widgets import drafts
+from cpt_utils.widgets.states import BASELINE
 from cpt_utils.wordings import WORDINGS
 
 Known = dict[Path, bytes | None]
@@ -15,6 +17,8 @@ Known = dict[Path, bytes | None]
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
     """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
     path = drafts.yaml_path(folder, name)
+    if path.name == BASELINE:  # which the next baseline replaces
+        raise RubricError(f"{BASELINE} holds what the tab Compare keeps to compare with: choose another name.")
     there = path.exists()
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)

@@ -54,6 +54,16 @@ def texts_for(prompt: str, own: str = "") -> dict[str, str]:
     return texts | ({OWN: own.strip()} if own.strip() else {})
 
 
+def beside(texts: dict[str, str], own: dict[str, str]) -> dict[str, str]:
+    """Texts and then own ones, under other labels where those have theirs already."""
+    taken = dict(texts)
+    for label, text in own.items():
+        while label in taken:
+            label += " (own)"
+        taken[label] = text
+    return taken
+
+
 def ranked(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str]) -> list[dict]:
     """Texts by their total under `rubric`, best first, each with its rank under the rubric at the start.
 
@@ -179,11 +189,9 @@ class LiveViews(w.Tab):
         own = {text["label"]: text["response"] for text in self.bench.texts}
         if self.which.value == MINE:
             pasted = self.own.value.strip()
-            return own | ({OWN: pasted} if pasted else {})
+            return beside({OWN: pasted} if pasted else {}, own)
         recorded = texts_for(self.prompt.value, self.own.value)
-        if self.which.value == BOTH:
-            recorded |= {f"{label} (own)" if label in recorded else label: text for label, text in own.items()}
-        return recorded
+        return beside(recorded, own) if self.which.value == BOTH else recorded
 
     def _prompted(self, _change=None) -> None:
         """The prompt on view is what a teacher is asked to write about, unless something else was typed."""

@@ -81,7 +81,7 @@ class MarksView(w.VBox):
         response = self._next() if response is None else response
         if response is None:
             return
-        mark = marks.Mark(who=self.who.value.strip(), response=response, level=level, criterion=self.criterion)
+        mark = marks.Mark(who=marks.person(self.who.value), response=response, level=level, criterion=self.criterion)
         if self.why.value.strip() and level:
             mark["why"] = self.why.value.strip()
         try:
@@ -112,7 +112,7 @@ class MarksView(w.VBox):
 
     def _unmarked(self, given: list[marks.Mark]) -> str | None:
         """The first text on view without a mark of this person among those that were given."""
-        who = self.who.value.strip()
+        who = marks.person(self.who.value)
         mine = {mark["response"] for mark in given if mark["who"] == who}
         return next((text for text in self.texts if text not in mine), None)
 
@@ -124,7 +124,7 @@ class MarksView(w.VBox):
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
             return
-        who, left = self.who.value.strip(), self._unmarked(given)
+        who, left = marks.person(self.who.value), self._unmarked(given)
         done = sum(mark["who"] == who and mark["response"] in self.texts for mark in given)
         self.told.value = views.note(f"{done} of {len(self.texts)} texts marked. {HOW}")
         self.text.value = views.whole_text(left) if left else views.status("All texts on view are marked.", "ok")

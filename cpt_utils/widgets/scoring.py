@@ -1,12 +1,14 @@
 """The studio's tab Scoring: how each criterion is scored, so that a rubric of one's own can be tried at once."""
 
+import re
+
 import ipywidgets as w
 import numpy as np
 
 from cpt_utils.measures import style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
-from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, ways_of
+from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, rounded, ways_of
 from cpt_utils.widgets import views
 from cpt_utils.widgets.controls import button, field, row
 
@@ -78,7 +80,7 @@ class ScoringView(w.VBox):
         if isinstance(way, Counted):
             self.measure.value, self.low.value, self.high.value = way.measure, way.low, way.high
         if isinstance(way, Likened):
-            self.low_texts.value, self.high_texts.value = BREAK.join(way.low), BREAK.join(way.high)
+            self.low_texts.value, self.high_texts.value = map(_joined, (way.low, way.high))
         elif isinstance(way, Read):
             if way.judge not in self.judge.options:  # of a saved file: what it said before still counts
                 self.judge.options = [*self.judge.options, way.judge]
@@ -116,12 +118,12 @@ class ScoringView(w.VBox):
         """Anchors at the ends of what the texts on view have, a few odd ones left out."""
         low, high = np.percentile(self._values(), [5, 95])
         self.quiet = True
-        self.low.value, self.high.value = round(float(low), 2), round(float(high) if high > low else low + 1.0, 2)
+        self.low.value, self.high.value = rounded(low, high if high > low else low + 1.0)
         self.quiet = False
         self._tell()
 
     def _add(self, examples: w.Textarea) -> None:
-        examples.value = BREAK.join(filter(None, [examples.value.strip(), self.texts[self.opened]]))
+        examples.value = _joined([*_parted(examples.value), self.texts[self.opened]])
 
     def _tell(self, _change=None) -> None:
         """Hand on what the fields say, once it holds."""
@@ -140,7 +142,7 @@ class ScoringView(w.VBox):
             return Counted(self.measure.value, self.low.value, self.high.value)
         if self.kind.value == LIKENED:
             ends = (self.low_texts.value, self.high_texts.value)
-            return Likened(*(tuple(part for part in end.split(BREAK) if part.strip()) for end in ends))
+            return Likened(*(tuple(_parted(end)) for end in ends))
         if self.kind.value == READ:
             if self.judge.value is None:
                 raise JudgeError(f"No chat model is here that could read: {GIVE}.")
@@ -149,3 +151,12 @@ class ScoringView(w.VBox):
             way = self.ways.get(self.criterion.value)
             return way if isinstance(way, Fitted) else ways_of(self.rubric)[self.criterion.value]
         return None
+
+
+def _joined(examples) -> str:
+    """Examples in one field, a blank line between two; those that a text has of its own go."""
+    return BREAK.join("\n".join(_parted(text)) for text in examples)
+
+
+def _parted(field: str) -> list[str]:
+    return [part.strip() for part in re.split(r"\n\s*\n", field) if part.strip()]

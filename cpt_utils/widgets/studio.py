@@ -47,7 +47,7 @@ class RubricStudio(w.VBox):
                 row(self.source, self.undo, self.reset, self.file, self.save, self.load),
                 self.anew,
                 self.state,
-                row(column([self.editor], "320px"), column([self.live], "400px", "1.3")),
+                row(column([self.editor], "280px"), column([self.live], "310px", "1.3")),
                 keys.key_guard(self._undo),
             ]
         )
@@ -92,6 +92,7 @@ class RubricStudio(w.VBox):
     def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
         self.ways = self.begun = ways
+        self.named = drafts.names_of(self.draft)  # as the ways know them, while two criteria are called alike
         self.live.start_with(rubric, ways)
         self._fill()
         self._changed()
@@ -100,7 +101,7 @@ class RubricStudio(w.VBox):
         self.history.remember(self._state(), key)
 
     def _state(self) -> dict:
-        return {name: getattr(self, name) for name in ("draft", "original", "opened", "ways", "begun")}
+        return {name: getattr(self, name) for name in ("draft", "original", "opened", "ways", "begun", "named")}
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
@@ -113,12 +114,14 @@ class RubricStudio(w.VBox):
     def _typed(self, path: tuple, value: str | list[str]) -> None:
         if self.quiet:
             return
+        is_name = path[0] == "criteria" and path[2] == "name"
         self._remember()
-        if path[0] == "criteria" and path[2] == "name":  # a criterion is scored as before, whatever it is called
-            old = self.draft["criteria"][path[1]]["name"]
-            self.ways = {value if name == old else name: way for name, way in self.ways.items()}
         self.draft = copy.deepcopy(self.draft)
-        reduce(lambda data, key: data[key], path[:-1], self.draft)[path[-1]] = value
+        reduce(lambda data, key: data[key], path[:-1], self.draft)[path[-1]] = value.strip() if is_name else value
+        names = drafts.names_of(self.draft)
+        if is_name and len(set(names)) == len(names):  # a criterion is scored as before, whatever it is called
+            ways = dict(zip(names, map(self.ways.get, self.named)))
+            self.ways, self.named = {name: way for name, way in ways.items() if way}, names
         self.editor.name_rows(self.draft)
         self._changed()
 
@@ -149,7 +152,7 @@ class RubricStudio(w.VBox):
     def _reweigh(self, weights: list[float]) -> None:
         self._edit(lambda draft: drafts.with_weights(draft, weights))
 
-    def _edit(self, change, ways: dict[str, Way] | None = None) -> None:
+    def _edit(self, change, ways: dict[str, Way] | None = None, named: list[str] | None = None) -> None:
         """Apply a function of the draft that may refuse with a RubricError, and its ways to score, if they change."""
         try:
             draft = change(self.draft)
@@ -158,16 +161,18 @@ class RubricStudio(w.VBox):
             return
         self._remember()
         self.draft, self.ways = copy.deepcopy(draft), self.ways if ways is None else ways
+        named = self.named if named is None else named
+        self.named = [*named, *drafts.names_of(draft)[len(named) :]]
         self._fill()
         self._changed()
 
     def _remove(self, index: int) -> None:
-        gone = self.draft["criteria"][index]["name"]
-        rest = {name: way for name, way in self.ways.items() if name != gone}
-        self._edit(lambda draft: drafts.remove_criterion(draft, index), rest)
+        named = [name for place, name in enumerate(self.named) if place != index]
+        rest = {name: way for name, way in self.ways.items() if name != self.named[index]}
+        self._edit(lambda draft: drafts.remove_criterion(draft, index), rest, named)
 
     def _reset(self) -> None:
-        self._edit(lambda draft: self.original, self.begun)
+        self._edit(lambda draft: self.original, self.begun, drafts.names_of(self.original))
 
     def _undo(self) -> None:
         if (state := self.history.back()) is None:
@@ -181,7 +186,8 @@ class RubricStudio(w.VBox):
         self._restore(state)
 
     def _restore(self, state: dict) -> None:
-        reopened = state["opened"] != self.opened
+        now = self._state()
+        reopened = any(state[name] != now[name] for name in ("original", "opened", "begun"))
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:

@@ -119,7 +119,7 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Lines by the ends that such streams know: letters of a text that other readers take for ends are none."""
     rest = b""
     for piece in pieces:
-        *whole, rest = re.split(rb"\r\n?|\n", rest + piece)
+        *whole, rest = re.split(rb"\r\n|\n|\r(?!\Z)", rest + piece)  # behind a last \r a \n may come
         yield from whole
     yield rest
 

@@ -89,11 +89,17 @@ def test_streams_of_many_servers_are_read(pieces):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.text(max_size=30), st.lists(st.integers(1, 9), min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]))
-def test_a_text_is_the_same_wherever_the_stream_is_cut(text, sizes, end):
+@given(
+    st.text(max_size=30),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from([None, 1]),
+)
+def test_a_text_is_the_same_wherever_the_stream_is_cut(text, sizes, end, indent):
     """Also within a letter; and letters that other readers take for ends of lines, such as U+2028, stay."""
     events = [delta(letter) for letter in text] + [delta(reason="stop")]
-    raw = "".join(f"data: {json.dumps(one, ensure_ascii=False)}{end}{end}" for one in events)
+    said = [json.dumps(one, ensure_ascii=False, indent=indent).replace("\n", f"{end}data: ") for one in events]
+    raw = "".join(f"data: {one}{end}{end}" for one in said)
     raw = raw.encode("utf-8", "surrogatepass") if text.isascii() else raw.encode("utf-8", "ignore")
     pieces, place = [], 0
     for size in itertools.cycle(sizes):

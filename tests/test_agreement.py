@@ -255,16 +255,10 @@ def test_anchors_of_a_measure_with_small_values_stay_apart():
 
 
 def test_anchors_are_no_measure_of_english_words_where_texts_have_none():
-    texts = [
-        "海很大，浪很高。",
-        "夜里下雨，雨很冷！",
-        "月亮很亮，海很静！！",
-        "风很大，船很小！！！",
-        "山很高，路很远！！！！",
-    ]
+    texts = [f"{GERMAN} {GERMAN}{' So' * number}" for number in range(5)]
+    assert agreement.suggest_anchors(texts, [10, 10, 50, 95, 95], "function") is None
     way = agreement.suggest_anchors(texts, [10, 10, 50, 95, 95])
-    assert way is None or None not in way.scores(texts)
-    assert agreement.suggest_anchors(texts, [10, 10, 50, 95, 95], "rarity") is None
+    assert None not in way.scores(texts)
 
 
 def test_examples_are_the_clearest_texts_of_both_ends():

@@ -32,6 +32,9 @@ width a in a layer, and responses that are long against their prompts, packed co
 tokens on, some 610 for the embedded model and a block of six; prompts that are not short and stock's output layer move
 it up (`break_even` counts both). A mask that skips what it hides (FlexAttention, as in the paper) has no such bound.
 `tree` is the least that any sharing can do, with common beginnings of different prompts and texts shared, too.
+
+Beside arXiv 2410.20305 (within rows, 1.1 to 1.6 times on GPUs), "Preference Packing" (arXiv 2602.24082) lays all
+responses to one prompt into one line, also on GPUs, and takes at least 37% less time.
 """
 
 from bisect import bisect_left
@@ -81,6 +84,16 @@ def counts(rows: list[dict]) -> dict[str, dict[str, int]]:
             head=sum(behind.values()),
         ),
     }
+
+
+def over_steps(rows: list[dict], block: int) -> dict[str, dict[str, int]]:
+    """The counts of all steps together, where so many neighbours make one; of a whole training, for instance."""
+    total = {way: defaultdict(int) for way in WAYS}
+    for start in range(0, len(rows), block):
+        for way, count in counts(rows[start : start + block]).items():
+            for name, number in count.items():
+                total[way][name] += number
+    return {way: dict(count) for way, count in total.items()}
 
 
 def counted(lengths: list[int], width: int | None = None, head: int | None = None) -> dict[str, int]:

@@ -195,7 +195,7 @@ def test_the_logits_that_an_evaluation_asks_for_are_those_of_trl(trainers, alway
 def test_rows_of_which_lines_would_cost_more_go_trls_way(trainers):
     first, second = ([7 + place % 3 + place % step for place in range(30)] for step in (7, 11))
     rows = [row([5], first, second), row([6], second, first)]
-    assert set(same(*trainers, rows)) == {(4, 31)}
+    assert same(*trainers, rows)[-1] == (4, 31)
     assert cheaper(torch.empty(3, 200), torch.empty(12, 100), 32) and not cheaper(
         torch.empty(3, 900), torch.empty(12, 400), 32
     ), "long lines attend to themselves"

@@ -20,8 +20,9 @@ gradients are equal up to rounding (tests hold them in float64).
 When it pays: with n rows, p distinct prompts of P tokens and q distinct responses of R tokens, the layers see p P + q R
 tokens where TRL has 2 n (P + R). Prompts that are in one row only give 2 (P + R) / (P + 2 R): nothing where prompts are
 short, twice where they are long. More comes from data that has several responses to a prompt, or mirrored rows, where
-those rows are in one batch: m responses in all their pairs save up to m (m - 1) times. The price is attention over the
-whole line, which grows with the square of its length. A batch for which the sum is not less goes TRL's way (`cheaper`).
+those rows are in one batch: m responses in all their pairs take up to m (m - 1) times as long in TRL. The price is
+attention over the whole line, which grows with the square of its length. A batch of which the lines cost no less by a
+rule of thumb goes TRL's way (`cheaper`).
 
 What it does not do:
 - What only begins in the same way (a common system prompt, a common first sentence) is not shared: that takes a tree.
@@ -40,7 +41,7 @@ TRL, no hooks would be needed: `share(inputs)` before the model is called, and `
 """
 
 import logging
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -79,7 +80,8 @@ class SharedDPOTrainer(DPOTrainer):
                 shared = share(inputs)
                 if shared and cheaper(shared["input_ids"], inputs["input_ids"], config.hidden_size):
                     for model, kind in self._mask_types.items():
-                        stack.enter_context(computed_shared(model, shared, kind) if kind else nullcontext())
+                        if kind:
+                            stack.enter_context(computed_shared(model, shared, kind))
             yield
 
 

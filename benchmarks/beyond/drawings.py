@@ -215,7 +215,11 @@ def draw_sharing(found: dict):
     axis.plot(*zip(*REPORTED.values()), "kx", label="within rows, on GPUs (the paper's)")
     axis.axhline(1, color="black", linewidth=1)
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.set(xlim=(0.05, 20), xlabel="tokens of a prompt over tokens of a response", ylabel="times as long without")
+    axis.set(
+        xlim=(0.05, 20),
+        xlabel="tokens of a prompt over tokens of a response",
+        ylabel="TRL's step takes so many times as long",
+    )
     axis.set_title(finding_sharing(found))
     axis.legend(fontsize=8)
     return fig

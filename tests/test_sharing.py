@@ -199,4 +199,4 @@ def test_steps_are_measured_at_their_tiny_size_and_drawn(monkeypatch, tmp_path):
 
 def test_all_units_of_a_whole_run():
     planned = measured_steps.units(tiny=False)
-    assert len(planned) == 2 * len(measured_steps.LENGTHS) and {sum(one) for one in measured_steps.LENGTHS} == {128}
+    assert len(planned) == 5 + 3 and {sum(lengths) for lengths in measured_steps.LENGTHS} == {96}

@@ -4,7 +4,7 @@ Blocks of rows with prompts and responses of exact lengths go through one step o
 three trainers, which take turns: TRL's, TRL's with shared prompts (shared_dpo.py, where all else is TRL's), and the
 series' packed one, which also has an output layer and an attention of its own. Weights are random, in the embedded
 model's shape and in float32, with a LoRA adapter. What counts is the ratio of two steps of one turn. Writes
-results/sharing.json; some 5 minutes on 2 cores, and it goes on where it was stopped.
+results/sharing.json; some 6 minutes on 2 cores, and it goes on where it was stopped.
 """
 
 import copy
@@ -22,7 +22,7 @@ from benchmarks.sharing import BLOCKS, counts, gains
 from cpt_utils.runtime.catalogue import config_sizes, find_model
 
 NAME = "sharing"
-LENGTHS = ((16, 112), (32, 96), (64, 64), (96, 32), (112, 16))  # tokens of a prompt, and of a response
+LENGTHS = ((12, 84), (24, 72), (48, 48), (72, 24), (84, 12))  # tokens of a prompt, and of a response
 SHORT = ((6, 4),)
 TURNS = 3
 SMALL = {"layers": 2, "hidden": 32, "intermediate": 64, "heads": 4, "kv_heads": 2, "head_dim": 8}
@@ -31,8 +31,8 @@ SMALL = {"layers": 2, "hidden": 32, "intermediate": 64, "heads": 4, "kv_heads": 
 def units(tiny: bool) -> dict[str, tuple]:
     """Name -> (function, its arguments). A square has six rows' ratios, and takes longer."""
     planned = {}
-    for block in ("six rows", "pair"):
-        for prompt, response in SHORT if tiny else LENGTHS:
+    for block, lengths in (("six rows", LENGTHS), ("pair", LENGTHS[::2])):
+        for prompt, response in SHORT if tiny else lengths:
             planned[f"{block}, {prompt} + {response}"] = (measure, block, prompt, response, tiny)
     return planned
 

@@ -106,12 +106,12 @@ def counted(lengths: list[int], width: int | None = None, head: int | None = Non
 
 
 def tree(rows: list[dict]) -> int:
-    """Distinct beginnings of the rows' sequences: as many states must be computed, however lines are laid."""
+    """Distinct beginnings that have a next token: as many states must be computed, however lines are laid."""
     states: dict[tuple[int, int], int] = {}
     for row in rows:
         for side in SIDES:
             place = 0
-            for token in [*row["prompt_ids"], *row[side]]:
+            for token in [*row["prompt_ids"], *row[side][:-1]]:
                 place = states.setdefault((place, token), len(states) + 1)
     return len(states)
 

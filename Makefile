@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation unseen two-styles holds reward recipe judges logps serving gpu gpu-wheels gguf readme pictures stamp site slides clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation unseen two-styles holds reward sharing recipe judges logps serving gpu gpu-wheels gguf readme pictures stamp site slides clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -102,8 +102,9 @@ ablation: $(VENV)/.run-ready
 
 # What the paper does not show; each goes on where it left off, and TINY=1 only tries its steps. Rubrics that were never
 # trained: some two hours and a half on 2 cores. Two styles at once, and whether a style holds: half an hour each. The
-# rubric as a reward (GRPO): hours.
-unseen two-styles holds reward: $(VENV)/.run-ready
+# rubric as a reward (GRPO): hours. Steps with shared prompts against TRL's, beside the count of benchmarks/sharing.py:
+# some 6 minutes, with nothing beside it.
+unseen two-styles holds reward sharing: $(VENV)/.run-ready
 	$(PY) -m benchmarks.beyond.$(subst -,_,$@) $(if $(TINY),--tiny)
 
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.

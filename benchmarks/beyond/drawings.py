@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.drawings import SECOND, SHORT
+from benchmarks.sharing import REPORTED, formulas, gains, size
 from cpt_utils.charts import RUBRIC_COLOURS
 from cpt_utils.plotting import BASE, LABELS, TUNED, figure
 
@@ -182,3 +183,52 @@ def finding_reward(found: dict) -> str:
     steps = {name: one["parting"] for name, one in found["runs"].items()}
     told = [f"{name}, " + ("never" if step is None else f"at step {step}") for name, step in steps.items()]
     return "Measures of style leave a judge that never pays:\n" + "; ".join(told)
+
+
+SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}
+SHARERS = {"packed": ("o", "the series' trainer"), "shared": ("D", "TRL's, prompts shared")}
+
+
+def draw_sharing(found: dict):
+    """How many times as long TRL's step takes, against the length of prompts over that of responses: lines are
+    counted in tokens, marks measured with their spread, crosses what arXiv 2410.20305 measured within rows."""
+    fig, axis = figure(width=9, height=4.2)
+    length = max(point["prompt"] + point["response"] for point in found["points"])
+    prompts = np.linspace(1, length - 1, 8 * length)
+    for block, colour in SHARING_LOOKS.items():
+        counted = [gains(formulas(*size(block), prompt, length - prompt))["packed"] for prompt in prompts]
+        axis.semilogx(prompts / (length - prompts), counted, color=colour, label=f"{block}, counted in tokens")
+        points = [point for point in found["points"] if point["block"] == block]
+        for name, (marker, label) in SHARERS.items():
+            middle = np.array([point["measured"][name] for point in points])
+            ends = np.array([point["spread"][name] for point in points])
+            axis.errorbar(
+                [point["prompt"] / point["response"] for point in points],
+                middle,
+                np.abs(ends.T - middle),
+                fmt=marker,
+                color=colour,
+                markerfacecolor=colour if name == "packed" else "white",
+                capsize=2,
+                label=f"{block}, {label}",
+            )
+    axis.plot(*zip(*REPORTED.values()), "kx", label="within rows, on GPUs (the paper's)")
+    axis.axhline(1, color="black", linewidth=1)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set(
+        xlim=(0.05, 20),
+        xlabel="tokens of a prompt over tokens of a response",
+        ylabel="TRL's step takes so many times as long",
+    )
+    axis.set_title(finding_sharing(found))
+    axis.legend(fontsize=8)
+    return fig
+
+
+def finding_sharing(found: dict) -> str:
+    """Of the block that shares most, what was measured and what is counted, from the least to the most."""
+    points = [point for point in found["points"] if point["block"] == next(iter(SHARING_LOOKS))]
+    spans = []
+    for values in ([point["measured"]["packed"] for point in points], [point["tokens"]["packed"] for point in points]):
+        spans.append(f"{min(values):.1f} to {max(values):.1f}")
+    return f"A step on six rows is {spans[0]} times as fast packed; by its tokens {spans[1]}"

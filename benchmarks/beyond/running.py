@@ -23,13 +23,21 @@ def run_unit(module: str, tiny: bool, unit: str) -> dict:
     return function(*arguments)
 
 
-def run(name: str, module: str, assemble: Callable, draw: Callable, arguments: list[str] | None = None) -> None:
+def run(
+    name: str,
+    module: str,
+    assemble: Callable,
+    draw: Callable,
+    arguments: list[str] | None = None,
+    workers: int = 2,
+) -> None:
     """Measure what is missing of a module's units and, when none is, write benchmarks/results/`name`.json and .png.
 
-    `assemble(planned units)` gives what the file holds, `draw` its figure.
+    `assemble(planned units)` gives what the file holds, `draw` its figure. `workers`: units at a time, unless the
+    command line says another number.
     """
     parser = argparse.ArgumentParser(prog=f"make {name.replace('_', '-')}")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=workers)
     parser.add_argument("--only", default="", help="units whose name begins with this, then stop")
     parser.add_argument("--tiny", action="store_true", help=f"the smallest size, into {TINY.name}/ of the runs")
     options = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ LIBRARIES := trl transformers peft accelerate datasets
 CODE := cpt_utils benchmarks tools tests
 HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 
-.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation unseen two-styles holds reward sharing recipe judges logps serving gpu gpu-wheels gguf readme pictures stamp site slides clean
+.PHONY: run try check test lowest lint format lab notebooks seeds bench newest unsloth ablation unseen two-styles holds reward sharing student-texts recipe judges logps serving gpu gpu-wheels gguf readme pictures stamp site slides clean
 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
@@ -62,7 +62,7 @@ lab: $(VENV)/.lab-ready
 notebooks: $(VENV)/.run-ready
 	@if [ -d runs/embedded ]; then mv runs/embedded runs/embedded-before-$$(date +%Y%m%d-%H%M%S); fi
 	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place
-	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place --only 06,07
+	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place --only 06,07,08
 
 # Three seeds of training and evaluation; about half an hour on 2 cores.
 seeds: $(VENV)/.run-ready
@@ -106,6 +106,10 @@ ablation: $(VENV)/.run-ready
 # some 6 minutes, with nothing beside it.
 unseen two-styles holds reward sharing: $(VENV)/.run-ready
 	$(PY) -m benchmarks.beyond.$(subst -,_,$@) $(if $(TINY),--tiny)
+
+# The tuned student's own answers to the training prompts, the best of eight each, for trials of `make recipe`.
+student-texts: $(VENV)/.run-ready
+	$(PY) -m benchmarks.student_texts
 
 # Settings of the embedded profile against each other, on training prompts only; an hour, resumable.
 recipe: $(VENV)/.run-ready

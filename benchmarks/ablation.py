@@ -2,7 +2,7 @@
 
 Runs the measurements of units.py, two at a time, each in its own process. What one came to is kept at once in
 benchmarks/results/ablation_units.json, its texts in ablation.jsonl.xz beside it, and is not measured again, on another
-machine neither: delete both when recipe, data or judge change. Then writes ablation.json, which notebook 05 draws.
+machine neither: delete both when recipe, data or judge change. Then writes ablation.json, which notebook 08 draws.
 """
 
 import argparse
@@ -104,8 +104,9 @@ def full_recipe() -> list[dict]:
     """The notebooks' own training, from the texts of `make seeds`."""
     from benchmarks.answers import base_model, scored
     from benchmarks.trainings import PROMPTS, settings
+    from cpt_utils.pairs import rows_for
 
-    seen = {"rows": settings().max_steps * settings().rows_per_batch}
+    seen = {"rows": settings().epochs * len(rows_for(settings(), "train"))}
     runs, base, measured = [], base_model(), result("seeds")["by_seed"]
     for seed in SEEDS:
         rows = [row for row in kept_texts("seeds", str(seed)) if row["model"] == "cpt" and row["prompt"] in PROMPTS]
@@ -187,6 +188,7 @@ def assemble() -> dict:
         "steering": {way: chosen_of(kept(unit)) for way, unit in STEERED.items()},
         "best_of_n": {"base": kept(f"best base {SEEDS[0]}")["curve"], "cpt": kept("best cpt")["curve"]},
         "judge": trial(kept_texts("seeds", str(SEEDS[0]))),
+        "former": so_far("ablation")["former"],  # the methods' rho by the judge before, with the recipe before
     }
 
 

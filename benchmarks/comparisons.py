@@ -22,42 +22,58 @@ def load_comparisons() -> dict:
 
 
 COLUMNS = {  # metric: (heading, digits)
+    "rows": ("rows", 0),
+    "overall": ("overall", 2),
+    "topic": ("topic", 2),
+    "order_gain": ("order gain", 1),
     "accuracy": ("accuracy", 2),
-    "kendall_tau": ("tau", 2),
     "spearman_rho": ("rho", 2),
-    "second_spearman_rho": ("rho, 2nd judge", 2),
+    "second_spearman_rho": ("2nd rho", 2),
     "degenerate_rate": ("broken", 2),
     "perplexity_under_base": ("perplexity", 0),
-    "mean_words": ("words", 0),
-    "seconds": ("train s", 0),
 }
+RHOS = ("spearman_rho", "second_spearman_rho")
+"""By the series' judge and by the second one."""
+WIDTH = 12
+"""Characters of a column."""
 
 
 def methods_table(methods: dict) -> str:
-    """One line per method: mean ± standard deviation over seeds of each metric."""
-    lines = [f"{'':26}" + "".join(f"{heading:>15}" for heading, _ in COLUMNS.values())]
+    """One line per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
+    lines = [f"{'':26}" + "".join(f"{heading:>{WIDTH}}" for heading, _ in COLUMNS.values())]
     for name, measured in methods.items():
         cells = []
         for key, (_, digits) in COLUMNS.items():
             mean, spread = measured.get(key, (None, None))
             shown = "-" if mean is None else f"{mean:.{digits}f}"
-            cells.append(shown + ("" if spread is None else f" ±{spread:.{digits}f}"))
-        lines.append(f"{name:26}" + "".join(f"{cell:>15}" for cell in cells))
+            cells.append(shown + (f" ±{spread:.{digits}f}" if spread else ""))
+        lines.append(f"{name:26}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
     return "\n".join(lines)
 
 
-def judge_dependent(methods: dict) -> list[str]:
-    """Pairs of methods that the two judges rank in opposite orders, by more than the spread over seeds each."""
+def opposed(first: dict[str, tuple], second: dict[str, tuple]) -> list[str]:
+    """Pairs of methods in opposite orders by two figures {method: (mean, spread)}, each beyond the spread."""
     pairs = []
-    for one, other in combinations(methods, 2):
+    for one, other in combinations(first, 2):
         gaps = []
-        for key in ("spearman_rho", "second_spearman_rho"):
-            (mean, spread), (mean_2, spread_2) = methods[one][key], methods[other][key]
+        for figure in (first, second):
+            (mean, spread), (mean_2, spread_2) = figure[one], figure[other]
             gap = mean - mean_2
             gaps.append(gap if abs(gap) > ((spread or 0) ** 2 + (spread_2 or 0) ** 2) ** 0.5 else 0)
         if gaps[0] * gaps[1] < 0:
             pairs.append(f"{one} / {other}")
     return pairs
+
+
+def judge_dependent(methods: dict) -> list[str]:
+    """Pairs of methods that the two judges rank in opposite orders."""
+    return opposed(*({name: way[key] for name, way in methods.items()} for key in RHOS))
+
+
+def reordered(methods: dict, former: dict) -> list[str]:
+    """Pairs of methods that stood the other way round, by rho, under the judge and the recipe before."""
+    both = [name for name in methods if name in former]
+    return opposed(*({name: found[name][RHOS[0]] for name in both} for found in (methods, former)))
 
 
 def both_directions(curve: list[dict]) -> list[float]:
@@ -70,10 +86,15 @@ def over_rubrics(judge: dict, trick: str, judge_name: str, key: str) -> float:
     return np.mean([measured[key] for measured in judge["tricks"][trick][judge_name].values()])
 
 
+def best_untrained(methods: dict) -> str:
+    """The way without training that has the best overall score."""
+    return max((name for name in methods if name.startswith("base")), key=lambda name: methods[name]["overall"][0])
+
+
 def finding_methods(methods: dict) -> str:
-    rho = {name: measured["spearman_rho"][0] for name, measured in methods.items()}
-    best = max((name for name in rho if name.startswith("base")), key=rho.get)
-    return f"The full recipe reaches rho {rho[FULL]:.2f}; the best without training, '{best}', {rho[best]:.2f}"
+    best = best_untrained(methods)
+    full, untrained = (methods[name]["overall"][0] for name in (FULL, best))
+    return f"Overall, the full recipe has {full:.2f} of 2; the best without training, '{best}', {untrained:.2f}"
 
 
 def finding_curves(curves: dict) -> str:
@@ -110,15 +131,19 @@ def finding_best_of_n(found: dict) -> str:
 
 
 def finding_judge(judge: dict) -> str:
-    """Which of two tricks gets a text to where the judge takes it for one of the highest target."""
+    """Which of two tricks pass with the judge: taken for one of the highest target, and not flagged as broken."""
     tricks = {"claims": "a plain text that claims the style", "shuffled words": "its words, shuffled"}
-    points = {name: over_rubrics(judge, trick, "style", "score") for name, trick in tricks.items()}
-    fooled = [name for name in points if nearest_target(points[name]) == TARGETS["high"]]
-    claims, shuffled = points.values()
+    told, fooled = {}, []
+    for name, trick in tricks.items():
+        points, flagged = (over_rubrics(judge, trick, "style", key) for key in ("score", "flagged"))
+        told[name] = f"{name} ({points:.0f} points{', flagged' if flagged >= 0.5 else ''})"
+        if nearest_target(points) == TARGETS["high"] and flagged < 0.5:
+            fooled.append(name)
+    claims, shuffled = told.values()
     if not fooled:
-        return f"Neither claims ({claims:.0f} points) nor shuffled words ({shuffled:.0f}) fool the judge"
+        return f"Neither {claims} nor {shuffled} fool the judge"
     if len(fooled) == 2:
-        return f"Claims ({claims:.0f} points) and shuffled words ({shuffled:.0f}) fool the judge"
+        return f"{claims.capitalize()} and {shuffled} fool the judge"
     (one,) = fooled
-    (other,) = set(points) - set(fooled)
-    return f"{other.capitalize()} do not fool the judge ({points[other]:.0f} points); {one} do ({points[one]:.0f})"
+    (other,) = set(told) - set(fooled)
+    return f"{told[one].capitalize()} fool the judge, {told[other]} do not"

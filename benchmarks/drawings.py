@@ -1,4 +1,4 @@
-"""The committed comparisons as figures; notebook 05 shows them, each titled with its finding (comparisons.py)."""
+"""The committed comparisons as figures; notebook 08 shows them, each titled with its finding (comparisons.py)."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from cpt_utils.rows import TARGETS
 
 SECOND = "#CC79A7"
 """The second judge's; like the others of Okabe and Ito's colours, which colour-blind readers can tell apart."""
-JUDGES = {"style": "style judge (the series')", "letters": "second judge (letters)", "llm": "a chat model"}
+JUDGES = {"style": "the series' judge", "letters": "second judge (letters)", "llm": "a chat model"}
 SHORT = "#56B4E9"
 """Of short trainings."""
 ROWS_COLOURS = {"2": SHORT, "6": TUNED, "12": "black"}
@@ -17,26 +17,26 @@ ROWS_COLOURS = {"2": SHORT, "6": TUNED, "12": "black"}
 
 
 def draw_methods(methods: dict):
-    """Spearman's rho of every method under both judges; bars span one standard deviation over seeds."""
-    fig, axis = figure(width=9, height=3.6)
-    places = np.arange(len(methods))[::-1]
-    for key, colour, label, shift in (
-        ("spearman_rho", TUNED, JUDGES["style"], 0.12),
-        ("second_spearman_rho", SECOND, JUDGES["letters"], -0.12),
-    ):
-        spans = [measured[key] for measured in methods.values()]
-        axis.errorbar(
-            [mean for mean, _ in spans],
-            places + shift,
-            xerr=[spread or 0 for _, spread in spans],
-            fmt="o",
-            color=colour,
-            capsize=3,
-            label=label,
-        )
-    axis.set(yticks=places, yticklabels=list(methods), xlabel="Spearman's rho, held-out prompts")
-    axis.legend(loc="center left", bbox_to_anchor=(0.45, 0.45))
+    """Every method's overall score, and Spearman's rho under both judges; bars span one standard deviation."""
+    fig, axes = figure(1, 2, width=11, height=3.9, sharey=True)
+    draw_spans(axes[0], methods, "overall", "black")
+    draw_spans(axes[1], methods, "spearman_rho", TUNED, JUDGES["style"], 0.12)
+    draw_spans(axes[1], methods, "second_spearman_rho", SECOND, JUDGES["letters"], -0.12)
+    places = range(len(methods))[::-1]
+    axes[0].set(yticks=places, yticklabels=list(methods), xlabel="overall score (0 to 2), held-out prompts")
+    axes[0].set_xlim(0, 2)
+    axes[1].set_xlabel("Spearman's rho, held-out prompts")
+    axes[1].legend(loc="lower left", fontsize=8)
     return fig
+
+
+def draw_spans(axis, methods: dict, metric: str, colour: str, label: str | None = None, shift: float = 0) -> None:
+    """A dot for each method at its mean, the first on top, with a bar of one standard deviation over seeds."""
+    means, spreads = zip(*(measured[metric] for measured in methods.values()))
+    places = np.arange(len(methods))[::-1] + shift
+    axis.errorbar(
+        means, places, xerr=[spread or 0 for spread in spreads], fmt="o", color=colour, capsize=3, label=label
+    )
 
 
 def draw_curves(curves: dict, rates: dict):

@@ -40,6 +40,8 @@ def add(name: str, of: str, found: dict) -> None:
 
 def keep_texts(name: str, of: str, rows: list[dict]) -> None:
     """Add rows to benchmarks/results/`name`.jsonl.xz under "of", so that another judge only has to read."""
+    if not rows:  # what writes no texts gets no file of them
+        return
     with lzma.open(RESULTS / f"{name}.jsonl.xz", "at", encoding="utf-8") as file:
         for row in rows:
             kept = {key: value for key, value in row.items() if key != "system"}

@@ -11,12 +11,13 @@ import argparse
 from benchmarks.measured import keep, keep_texts, side_by_side, so_far
 from cpt_utils import runtime
 from cpt_utils.overall import mean_of
-from cpt_utils.rows import TARGETS, Response
+from cpt_utils.rows import TARGETS, PreferenceRow, Response
+from cpt_utils.runtime.profiles import Profile
 
 HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
 SIX = {"squares": False, "rows_per_batch": 6}
 """The rows of one prompt and rubric a step: nothing asks for the subject."""
-TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
+TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well; "texts": whose, if not the recorded
     "six rows a step, no squares": SIX | {"max_length": 135},
     "squares": {"max_length": 135},
     "squares on 110 tokens, 150 steps": {"max_length": 110, "max_steps": 150},
@@ -24,6 +25,9 @@ TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
     "squares on 120 tokens, rate 3e-3": {"max_length": 120, "learning_rate": 3e-3},
     "squares on whole texts, 60 steps": {"max_length": 512, "max_steps": 60},
     "squares, beta 0.1": {"max_length": 135, "beta": 0.1},
+    "squares on 110 tokens": {"max_length": 110},
+    "squares on the student's own texts": {"max_length": 160, "texts": "the student"},
+    "squares on texts of both": {"max_length": 160, "texts": "both"},
 }
 
 
@@ -49,30 +53,45 @@ def hands() -> list[Response]:
 def trial(name: str) -> tuple[dict, list[Response]]:
     """Train by these settings and measure, in a process of its own: the figures, and the texts."""
     from benchmarks import answers, trainings
-    from cpt_utils.blocks import mirrored_squares
     from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
     from cpt_utils.models.adapters import save_adapter
     from cpt_utils.models.loading import hub_name
     from cpt_utils.overall import with_sense
-    from cpt_utils.pairs import build_mirrored_pairs
-    from cpt_utils.prompts import load_responses
 
     runtime.start("embedded")
     changes = {"max_steps": 120, **TRIALS[name]}
-    texts = load_responses(heldout=False) + (hands() if changes.pop("corpus", False) else [])
-    aside = kept_aside()
+    sets = texts_of(changes.pop("texts", "recorded"))
+    sets[0] = sets[0] + (hands() if changes.pop("corpus", False) else [])
     profile = trainings.settings().replace(**changes, eval_steps=10_000)
-    mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
-    rows = mirrored_squares(mirrored, profile.seed) if profile.squares else mirrored
+    rows = [row for texts in sets for row in rows_of(texts, profile)]
     trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
     place = trainings.FOLDER / "recipe" / name.replace(" ", "_")
     save_adapter(trainer.model, place, hub_name(profile))
-    tasks = evaluation_tasks(aside, trainings.RUBRICS)
+    tasks = evaluation_tasks(kept_aside(), trainings.RUBRICS)
     base = answers.base_model()
     written = with_sense(answers.answers(answers.tuned_model(place), tasks, profile), base, trainings.FOLDER)
     figures = steerability(written, resamples=0) | side_effects([row["response"] for row in written], base)
     return figures | {"by_target": by_target(written), "columns": columns(trainer, profile.max_steps)}, written
+
+
+def texts_of(source: str) -> list[list[Response]]:
+    """Sets of texts for the training prompts: the recorded teacher's, the student's own (student_texts.py), or both."""
+    from benchmarks.student_texts import chosen
+    from cpt_utils.prompts import load_responses
+
+    sets = {"recorded": lambda: [load_responses(heldout=False)], "the student": lambda: [chosen()]}
+    return sets[source]() if source in sets else [texts for of in sets.values() for texts in of()]
+
+
+def rows_of(texts: list[Response], profile: Profile) -> list[PreferenceRow]:
+    """Mirrored rows of the texts that do not answer a prompt that is kept aside."""
+    from cpt_utils.blocks import mirrored_squares
+    from cpt_utils.pairs import build_mirrored_pairs
+
+    aside = kept_aside()
+    mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
+    return mirrored_squares(mirrored, profile.seed) if profile.squares else mirrored
 
 
 def by_target(rows: list[Response]) -> dict[str, dict[str, float]]:

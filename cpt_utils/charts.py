@@ -71,7 +71,7 @@ def overall_parts(measured: dict[str, dict]):
 
 
 def style_shift_figure(shift: dict[str, dict[str, float]]):
-    """Miscalibration and orthogonality (shift.style_shift) of each rubric and target."""
+    """How far and how straight each rubric and target moved (shift.style_shift): way and orthogonality."""
     fig, axis = figure(width=9, height=3.6)
     marks = {"10": "v", "50": "o", "95": "^"}
     rubrics = dict.fromkeys(cell.rsplit(" ", 1)[0] for cell in shift)
@@ -80,16 +80,17 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
     for cell, values in shift.items():
         rubric, target = cell.rsplit(" ", 1)
         axis.scatter(
-            values["miscalibration"],
+            values["way"],
             values["orthogonality"],
             s=60,
             marker=marks.get(target, "o"),
             color=colours[rubric],
             label=rubric.replace("_", " ").title() if target == "95" else None,
         )
-    reach = max(1.05, *(values["miscalibration"] + 0.05 for values in shift.values()))
-    axis.set(xlim=(0, reach), ylim=(0, 1.05))
-    axis.set(xlabel="miscalibration: 0 as far as the teacher, 1 not moved", ylabel="orthogonality: 0 straight there")
+    went = [values["way"] for values in shift.values()]
+    axis.axvline(1, color="black", linestyle="--", linewidth=1)
+    axis.set(xlim=(min(0, *went) - 0.05, max(1, *went) + 0.05), ylim=(0, 1.05))
+    axis.set(xlabel="way gone: 0 not moved, 1 as far as the teacher", ylabel="orthogonality: 0 straight there")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), title="▼ low  ● mid  ▲ high", fontsize=8)
     return fig
 

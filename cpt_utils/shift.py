@@ -8,10 +8,11 @@ from cpt_utils.runtime.errors import JudgeError
 
 
 def style_shift(base: list[Response], tuned: list[Response], recorded: list[Response]) -> dict[str, dict[str, float]]:
-    """Miscalibration and orthogonality of each rubric and target ("rococo 95"), in standardised style measures.
+    """How each rubric and target ("rococo 95") moved, in standardised style measures.
 
     With the means z0 of the base model's texts, z* of the recorded ones and z of the tuned model's:
-    miscalibration = |projection of (z* - z) on (z* - z0)| / |z* - z0|: 0 as far as the recorded texts, 1 not moved.
+    way = projection of (z - z0) on (z* - z0), as a share of |z* - z0|: 0 not moved, 1 as far as the recorded texts.
+    miscalibration = |projection of (z* - z) on (z* - z0)| / |z* - z0|: what is missing or too much.
     orthogonality = |rejection of (z - z0) from (z* - z0)| / |z - z0|: 0 straight there, 1 only elsewhere.
     After Chang et al., "A Course Correction in Steerability Evaluation" (arXiv 2505.23816, section 3).
     The spread that standardises is that of the recorded texts.
@@ -36,14 +37,15 @@ def _centres(rows: list[Response], spread: np.ndarray) -> dict[tuple, np.ndarray
 
 
 def moved(start: np.ndarray, end: np.ndarray, goal: np.ndarray) -> dict[str, float]:
-    """Miscalibration and orthogonality of a move from start to end, where goal was meant: (measures,) each."""
+    """Way, miscalibration and orthogonality of a move from start to end, where goal was meant: (measures,) each."""
     way, step = goal - start, end - start
     length, went = float(np.linalg.norm(way)), float(np.linalg.norm(step))
     if length < 1e-9:  # means of the same texts in another order differ by rounding
-        return {"miscalibration": 0.0, "orthogonality": float(went >= 1e-9)}
+        return {"way": 1.0, "miscalibration": 0.0, "orthogonality": float(went >= 1e-9)}
     along = float(step @ way) / length
     aside = np.linalg.norm(step - along * way / length)
     return {
+        "way": along / length,
         "miscalibration": abs(length - along) / length,
         "orthogonality": float(aside / went) if went >= 1e-9 else 0.0,
     }

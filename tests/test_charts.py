@@ -24,8 +24,12 @@ def test_overall_and_its_parts_are_bars_of_their_height():
 
 
 def test_every_cell_of_a_shift_is_a_mark():
-    there = {"miscalibration": 0.3, "orthogonality": 0.6}
+    there = {"way": 1.3, "miscalibration": 0.3, "orthogonality": 0.6}
     shift = {f"{name} {target}": there for name in LABELS for target in (10, 95)}
     fig = charts.style_shift_figure(shift)
     places = [tuple(points.get_offsets()[0]) for points in fig.axes[0].collections]
-    assert len(places) == 8 and all(place == pytest.approx((0.3, 0.6)) for place in places)
+    assert (
+        fig.axes[0].get_xlim()[1] > 1.3
+        and len(places) == 8
+        and all(place == pytest.approx((1.3, 0.6)) for place in places)
+    )

@@ -1,4 +1,4 @@
-"""The comparisons: what they measure (small, exact cases), and the committed results that notebook 05 draws."""
+"""The comparisons: what they measure (small, exact cases), and the committed results that notebook 08 draws."""
 
 import re
 import types
@@ -111,7 +111,8 @@ def test_every_measurement_is_committed_with_its_versions():
     assert {name for _, name, *_ in [u for u in units().values() if u[0] == "method"]} == set(TRAINED)
     for way in TRAINED:
         assert f"{FOUND['methods'][way]['runs']} seeds" in FOUND["how"]
-    assert {measured["runs"] for measured in FOUND["methods"].values()} == {3}
+    runs = {name: measured["runs"] for name, measured in FOUND["methods"].items()}
+    assert runs.pop("base, best of 16") == 1 and set(runs.values()) == {3}  # sixteen tries were drawn for one seed
     assert set(FOUND["generalisation"]["left_out"]) == set(FOUND["generalisation"]["between"]) == set(LABELS)
     assert set(FOUND["best_of_n"]["cpt"]) == {"all", *LABELS}
 
@@ -163,17 +164,18 @@ def test_every_figure_draws_what_was_measured(name, part, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "claims, shuffled, finding",
+    "claims, shuffled, flagged, finding",
     [
-        (19, 80, "Claims do not fool the judge (19 points); shuffled words do (80)"),
-        (80, 19, "Shuffled words do not fool the judge (19 points); claims do (80)"),
-        (90, 80, "Claims (90 points) and shuffled words (80) fool the judge"),
-        (19, 40, "Neither claims (19 points) nor shuffled words (40) fool the judge"),
+        (19, 80, 0.0, "Shuffled words (80 points) fool the judge, claims (19 points) do not"),
+        (80, 19, 0.0, "Claims (80 points) fool the judge, shuffled words (19 points) do not"),
+        (90, 80, 0.0, "Claims (90 points) and shuffled words (80 points) fool the judge"),
+        (19, 40, 0.0, "Neither claims (19 points) nor shuffled words (40 points) fool the judge"),
+        (19, 80, 1.0, "Neither claims (19 points) nor shuffled words (80 points, flagged) fool the judge"),
     ],
 )
-def test_the_finding_about_tricks_follows_their_scores(claims, shuffled, finding):
-    scores = {"a plain text that claims the style": claims, "its words, shuffled": shuffled}
-    tricks = {trick: {"style": {"rococo": {"score": score}}} for trick, score in scores.items()}
+def test_the_finding_about_tricks_follows_their_scores_and_flags(claims, shuffled, flagged, finding):
+    found = {"a plain text that claims the style": (claims, 0.0), "its words, shuffled": (shuffled, flagged)}
+    tricks = {t: {"style": {"rococo": {"score": score, "flagged": flag}}} for t, (score, flag) in found.items()}
     assert comparisons.finding_judge({"tricks": tricks}) == finding
 
 
@@ -184,11 +186,45 @@ def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settin
     told = result("recipe")
     assert told["trials"].keys() <= TRIALS.keys() and len(set(kept_aside())) == 9
     for changes in TRIALS.values():
-        load_profile("embedded").replace(**{k: v for k, v in changes.items() if k != "corpus"})
+        load_profile("embedded").replace(**{k: v for k, v in changes.items() if k not in ("corpus", "texts")})
     for name, found in told["trials"].items():
         assert found["settings"] == TRIALS[name] and 0 <= found["overall"] <= 2
     for found in (*told["trials"].values(), *told["former"]["trials"].values()):
         assert -1 <= found["spearman_rho"] <= 1 and 0 <= found["degenerate_rate"] <= 1
+
+
+def test_of_a_students_tries_the_best_by_its_strictest_judge_is_kept():
+    from benchmarks import student_texts
+
+    task = {"prompt": "p", "rubric": "rococo", "target": 95, "degenerate": False, "subject": 2.0, "language": 2.0}
+
+    def a_try(response, **scores):
+        return task | {"response": response, "scores": scores}
+
+    praised = a_try("one judge's darling", both=95.0, style=95.0, meaning=50.0)
+    fair, unread = (
+        a_try("fair", both=80.0, style=85.0, meaning=80.0),
+        a_try("unread", both=None, style=90.0, meaning=95.0),
+    )
+    broken = a_try("broken", both=95.0, style=95.0, meaning=95.0) | {"degenerate": True}
+    assert [row["response"] for row in student_texts.best([praised, fair, unread, broken])] == ["fair"]
+    assert student_texts.best([unread, broken, fair | {"subject": 0.0}]) == []
+    lost = fair | {"target": 10}
+    assert [
+        row["target"] for row in student_texts.best([fair, lost | {"scores": dict.fromkeys(fair["scores"], 12.0)}])
+    ] == [95, 10]
+
+
+def test_the_sets_of_a_trial_are_paired_apart(monkeypatch):
+    from benchmarks import recipe, student_texts
+    from cpt_utils.prompts import load_responses
+
+    own = [row | {"response": "Mine. " + row["response"], "model": "s"} for row in load_responses(heldout=False)]
+    monkeypatch.setattr(student_texts, "chosen", lambda: own)
+    recorded, mine = recipe.texts_of("both")
+    assert (recorded, mine) == (recipe.texts_of("recorded")[0], recipe.texts_of("the student")[0])
+    rows = recipe.rows_of(mine, load_profile("embedded"))
+    assert rows and all(row[side][0]["content"].startswith("Mine. ") for row in rows for side in ("chosen", "rejected"))
 
 
 def test_trials_see_neither_held_out_prompts_nor_those_kept_aside():

@@ -1,6 +1,7 @@
 """Exercises in the notebooks: starters are unsolved, solutions right, and planned mistakes are named."""
 
 import ast
+import itertools
 import random
 import re
 import statistics
@@ -12,13 +13,13 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch.nn.functional import logsigmoid
 
-from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07
+from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08
 from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
-CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07")}  # by the notebook's number
-for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07):
+CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07", "08")}  # by the notebook's number
+for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08):
     own = {name: value for name, value in vars(module).items() if name.startswith("check_")}
     CHECKS[re.search(r"nb(\d\d)", module.__name__)[1]] |= own
 
@@ -31,7 +32,7 @@ TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n"
 def found() -> list[tuple[str, str, str, str, str]]:
     """(notebook, check, task, starter, help) of every exercise in the notebooks."""
     exercises = []
-    for path in sorted((ROOT / "notebooks").glob("0[1-7]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("0[1-8]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
@@ -49,7 +50,7 @@ def check(name, *answers, **first):
     return known(*answers, **first)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07"])
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07", "08"])
 def test_every_notebook_has_exercises(number):
     assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
 
@@ -59,7 +60,7 @@ def test_every_check_is_used_once_in_its_notebook():
     assert used == sorted((number, name) for number, checks in CHECKS.items() for name in checks)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-7]_*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-8]_*.ipynb")), ids=lambda path: path.stem)
 def test_no_other_cell_needs_what_an_exercise_defines(path):
     """Exercises stand in the middle: they may be left out, or hold a wrong answer."""
     made_by, needed = {}, []
@@ -136,6 +137,7 @@ def test_warm_ups_that_can_be_run_are_right():
     assert hand_gradients(0.0, 0.0, 0.1)[0][0] == WARM_UPS["check_mirrored_gradients"][0]
     choices = [min(pair) for pair in ((1, 3), (1, 5), (3, 5))]
     assert np.mean(choices) == WARM_UPS["check_best_of_n"][0]
+    assert len(opposed({"A": 0.8, "B": 0.6, "C": 0.7}, {"A": 0.5, "B": 0.6, "C": 0.4})) == WARM_UPS["check_opposed"][0]
     assert advantages([0.2, 0.5, 0.8])[-1] == pytest.approx(WARM_UPS["check_advantages"][0])
 
 
@@ -268,6 +270,11 @@ def hand_gradients(a, b, beta, sign=-1.0, front=None, other=(-1, 1)):
     front = beta if front is None else front
     slopes = [(p, q, sign * front / (1 + np.exp(beta * (p * a + q * b)))) for p, q in ((1, 1), other)]
     return [[s * p, s * q] for p, q, s in slopes]
+
+
+def opposed(first, second, wanted=lambda product: product < 0, pairs=itertools.combinations):
+    gaps = {(a, b): (first[a] - first[b]) * (second[a] - second[b]) for a, b in pairs(first, 2)}
+    return [pair for pair, product in gaps.items() if wanted(product)]
 
 
 def near(score):
@@ -492,6 +499,11 @@ MISTAKES = [
     ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, percents=(5, 95))], "90% interval"),
     ("check_bootstrap", [lambda *a: prompt_bootstrap(*a, percents=(0.025, 0.975))], "takes percents"),
     ("check_bootstrap", [lambda *a: prompt_bootstrap(*a)[::-1]], "return (low, high)"),
+    ("check_opposed", [lambda a, b: opposed(a, b, lambda product: product <= 0)], "tie is no order"),
+    ("check_opposed", [lambda a, b: opposed(a, b, lambda product: product > 0)], "both judges agree"),
+    ("check_opposed", [lambda a, b: opposed(a, b, pairs=itertools.permutations)], "once from each end"),
+    ("check_opposed", [lambda a, b: opposed(a, b, pairs=lambda names, _: itertools.pairwise(names))], "neighbours"),
+    ("check_opposed", [lambda a, b: len(opposed(a, b))], "Return a list of pairs"),
     ("check_best_of_n", [lambda d, n: min(d[:n])], "first n are taken"),
     ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
     ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),

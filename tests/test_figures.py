@@ -36,7 +36,7 @@ def test_any_text_is_shown_as_it_is(words):
     plotting.ranking_slopes(axes[1], {words: 1.0, "b": 2.0}, {words: 2.0, "b": 1.0}, (words, "after"))
     fig.suptitle(words)
     assert drawn(fig).count(words) >= 4
-    spans = {"spearman_rho": (0.5, 0.1), "second_spearman_rho": (0.4, None)}
+    spans = {"overall": (1.1, 0.2), "spearman_rho": (0.5, 0.1), "second_spearman_rho": (0.4, None)}
     assert words in drawn(drawings.draw_methods({words: spans, "other": spans}))
     assert words in drawn(plotting.token_heat_figure({words: [(words, 1.0)]}))
 

@@ -20,6 +20,7 @@ from cpt_utils.runtime import machine
 from cpt_utils.runtime.files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NUMBERS = [f"{n:02}" for n in range(1, 9)]
 
 
 def code_cells(notebook):
@@ -32,7 +33,7 @@ def says_something(line):
 
 
 def test_the_series_is_complete():
-    assert [p.name[:2] for p in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert [p.name[:2] for p in NOTEBOOKS] == NUMBERS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -98,7 +99,7 @@ def execute_smoke(runs, variables, *choices):
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
-    """All seven notebooks, every step, on the embedded model, with sizes of the profile "smoke".
+    """All eight notebooks, every step, on the embedded model, with sizes of the profile "smoke".
 
     In float32 as on a plain laptop with Windows, on every machine: no AVX-512, and nothing that only Unix has
     (away/sitecustomize.py). No foreign host is ever looked up.
@@ -109,8 +110,8 @@ def smoke_run(tmp_path_factory):
     variables |= {"PYTHONPATH": f"{ROOT / 'tests' / 'away'}{os.pathsep}{ROOT}"}
     variables |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
     before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
-    # the series as `make run` runs it, then the capstone and the reward
-    printed = execute_smoke(runs, variables, [], ["--only", "06,07"])
+    # the series as `make run` runs it, then those that run by themselves
+    printed = execute_smoke(runs, variables, [], ["--only", "06,07,08"])
     assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
     assert not reached.exists(), reached.read_text("utf-8")
     return runs / "smoke", printed
@@ -136,13 +137,13 @@ def first_loss(folder):
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 7 and len(list((folder / "figures").glob("*.png"))) == 24
-    assert all(f"{n}_" in printed for n in ("01", "02", "03", "04", "05", "06", "07"))
+    assert len(list(folder.glob("0*.ipynb"))) == 8 and len(list((folder / "figures").glob("*.png"))) == 25
+    assert all(f"{n}_" in printed for n in NUMBERS)
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]
-    assert set(report["seconds"]) == {"01", "02", "03", "04", "05", "06", "07", "total"}
+    assert set(report["seconds"]) == {*NUMBERS, "total"}
     numbered = [report["seconds"][n] for n in ("01", "02", "03", "04", "05")]
-    assert report["seconds"]["total"] == pytest.approx(sum(numbered), abs=0.5)  # 06 and 07 are not in it
+    assert report["seconds"]["total"] == pytest.approx(sum(numbered), abs=0.5)  # those by themselves are not in it
     assert set(report["data"]) == {"responses", "train_rows", "heldout_prompts", "length_target_spearman"}
     assert report["training"]["steps"] == 3 and report["training"]["tokens_per_second"] > 0
     for model in ("base", "cpt"):

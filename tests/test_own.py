@@ -374,7 +374,7 @@ def test_a_chat_model_judges_ones_own_rubric_alone_where_there_is_one(folder, mi
 def test_figures_know_rubrics_that_do_not_come_with_the_series():
     import matplotlib.pyplot as plt
 
-    there = {"miscalibration": 0.5, "orthogonality": 0.5}
+    there = {"way": 0.5, "miscalibration": 0.5, "orthogonality": 0.5}
     fig = style_shift_figure({f"{name} 95": there for name in ("rococo", "diary", "my_own")})
     assert [text.get_text() for text in fig.axes[0].get_legend().get_texts()] == ["Rococo", "Diary", "My Own"]
     colours = {tuple(dots.get_facecolor()[0]) for dots in fig.axes[0].collections}

@@ -77,13 +77,14 @@ def test_overall_is_zero_where_one_part_is_and_full_where_all_are(monkeypatch):
 
 def test_moves_are_taken_apart_along_and_aside():
     start, goal = np.zeros(2), np.array([2.0, 0.0])
-    assert moved(start, goal, goal) == {"miscalibration": 0, "orthogonality": 0}
-    assert moved(start, start, goal) == {"miscalibration": 1, "orthogonality": 0}
-    assert moved(start, np.array([4.0, 0.0]), goal)["miscalibration"] == 1  # twice as far as was meant
+    assert moved(start, goal, goal) == {"way": 1, "miscalibration": 0, "orthogonality": 0}
+    assert moved(start, start, goal) == {"way": 0, "miscalibration": 1, "orthogonality": 0}
+    twice, back = (moved(start, np.array([x, 0.0]), goal) for x in (4.0, -2.0))
+    assert (twice["way"], twice["miscalibration"]) == (2, 1) and (back["way"], back["miscalibration"]) == (-1, 2)
     aside = moved(start, np.array([1.0, 1.0]), goal)
     assert aside["miscalibration"] == pytest.approx(0.5) and aside["orthogonality"] == pytest.approx(0.5**0.5)
     assert moved(start, np.array([0.0, 3.0]), goal)["orthogonality"] == 1
-    assert moved(start, start, start) == {"miscalibration": 0, "orthogonality": 0}
+    assert moved(start, start, start) == {"way": 1, "miscalibration": 0, "orthogonality": 0}
 
 
 def test_texts_that_are_the_recorded_ones_have_arrived():

@@ -23,6 +23,10 @@ NOTEBOOKS = {  # number: (name, what happens)
         "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     ),
     "07": ("reward", "online: the rubric as a reward (GRPO), advantages by hand, reward hacking and what stops it"),
+    "08": (
+        "comparisons",
+        "other ways to the same end; why batches are mirrored; what was never trained; judges on trial",
+    ),
 }
 
 
@@ -34,10 +38,11 @@ NEEDS = {  # beside Python and the packages
     "05": "any CPU; trained by you or as shipped",
     "06": "any CPU",
     "07": "any CPU",
+    "08": "any CPU; trains and writes nothing",
 }
 
 
-UNTIMED = {"06": "less than 04", "07": "about as long as 04"}  # by themselves: python -m cpt_utils run --only 06,07
+UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds"}  # by themselves: `run --only 06,07,08`
 
 
 def minutes() -> str:

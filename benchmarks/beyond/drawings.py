@@ -220,7 +220,7 @@ def draw_sharing(found: dict):
         xlabel="tokens of a prompt over tokens of a response",
         ylabel="TRL's step takes so many times as long",
     )
-    axis.set_title(finding_sharing(found))
+    fig.suptitle(finding_sharing(found), fontsize=11)
     axis.legend(fontsize=8)
     return fig
 

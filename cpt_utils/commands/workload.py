@@ -95,6 +95,8 @@ def work(profile: Profile) -> dict[str, dict[str, float]]:
         "04": training(profile),
         "05": comparison(profile),
         "06": capstone(profile),
+        "07": online(profile),
+        "08": {},
     }
     one = weights(profile)
     factors = {"reading": 2 * one, "training": training_factor(profile) * one, "writing": 2 * one}
@@ -156,3 +158,11 @@ def capstone(profile: Profile) -> dict[str, float]:
         "training": steps * sequences * (prompt_tokens() / targets + new),
         "reading": (tries + samples) * new,
     }
+
+
+def online(profile: Profile) -> dict[str, float]:
+    """Notebook 07: every step writes its texts and trains on them."""
+    sizes = profile.online
+    texts = sizes.steps * sizes.texts
+    whole = texts * (prompt_tokens() + sizes.new_tokens)
+    return {"writing": texts * sizes.new_tokens, "training": whole}

@@ -1,11 +1,10 @@
 """Checks of the exercises in notebook 05: what to make of judged texts."""
 
 import math
-from itertools import combinations
 
 import numpy as np
 
-from cpt_utils.exercises.checking import call, compare, exercise, same
+from cpt_utils.exercises.checking import call, compare, exercise
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime.errors import Mistake
 
@@ -174,68 +173,3 @@ def check_bootstrap(interval):
         raise Mistake(says + "Draw as many prompts as there are, and take the percentiles 2.5 and 97.5.")
     if abs(low + high - bounds.sum()) / 2 > 1:
         raise Mistake(f"The interval is not where it should be: near [{bounds[0]:.1f}, {bounds[1]:.1f}].")
-
-
-@exercise("return a number.", "more tries come nearer to the target, with ever smaller gains.")
-def check_best_of_n(best_of):
-    """best_of(distances, n): mean over all choices of n of the distances, of the smallest chosen one."""
-
-    def expected(distances, n, best=min):
-        return float(np.mean([best(chosen) for chosen in combinations(distances, n)]))
-
-    def takes_the_first(distances, n):
-        """It looks as if the first n are taken: average over all choices of n, with itertools.combinations."""
-        return min(distances[:n])
-
-    def averages_the_smallest(distances, n):
-        """It looks as if the n smallest are averaged: take the smallest of each choice, then the mean."""
-        return float(np.mean(sorted(distances)[:n]))
-
-    def takes_the_best_of_all(distances, n):
-        """That is the smallest of all, for every n: with few tries the best one is often not among them."""
-        return min(distances)
-
-    def takes_the_largest(distances, n):
-        """It looks as if the largest distance is taken: near is good, so use min."""
-        return expected(distances, n, max)
-
-    def averages_each_choice(distances, n):
-        """It looks as if the mean of each choice is taken: best-of-n keeps the smallest."""
-        return expected(distances, n, np.mean)
-
-    def draws_with_replacement(distances, n):
-        """It looks as if a text can be drawn twice: choose n different ones, as combinations does."""
-        ranked, count = sorted(distances), len(distances)
-        none_nearer = [
-            ((count - place) / count) ** n for place in range(count + 1)
-        ]  # chance that n draws miss the best
-        return sum(value * (none_nearer[i] - none_nearer[i + 1]) for i, value in enumerate(ranked))
-
-    def sums_choices(distances, n):
-        """It looks as if you sum over the choices: take the mean."""
-        return expected(distances, n) * math.comb(len(distances), n)
-
-    distances = [20.0, 5.0, 40.0, 1.0, 9.0]
-    draws = [call(best_of, distances, 2) for _ in range(4)]
-    if any(not same(draw, draws[0]) for draw in draws):
-        raise Mistake(
-            "Called again, your function gives another number, so it draws at random: go through all choices, with "
-            "itertools.combinations."
-        )
-    if all(_near_but_wrong(call(best_of, distances, n), expected(distances, n)) for n in (2, 3)):
-        raise Mistake("Near, but not exact, as random draws would be: go through all choices (itertools.combinations).")
-    cases = {f"distances {distances} and n={n}": (distances, n) for n in (2, 3, 1, 5)}
-    slips = [
-        takes_the_first,
-        averages_the_smallest,
-        takes_the_best_of_all,
-        takes_the_largest,
-        averages_each_choice,
-        draws_with_replacement,
-        sums_choices,
-    ]
-    compare(best_of, cases, expected, slips)
-
-
-def _near_but_wrong(got: float, right: float) -> bool:
-    return not same(got, right) and abs(float(got) - right) < 0.1 * right

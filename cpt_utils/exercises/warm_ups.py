@@ -122,6 +122,14 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
             0: "one rubric without a ranking does not undo the other.",
         },
     ),
+    "check_opposed": (
+        2,
+        {
+            1: "one such pair is right; is there another?",
+            3: "one of the three pairs stands in the same order for both.",
+            0: "compare each two ways by the first judge, then by the second.",
+        },
+    ),
     "check_best_of_n": (
         5 / 3,
         {

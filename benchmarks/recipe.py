@@ -12,6 +12,7 @@ from benchmarks.measured import keep, keep_texts, side_by_side, so_far
 from cpt_utils import runtime
 from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, PreferenceRow, Response
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.profiles import Profile
 
 HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
@@ -121,9 +122,10 @@ def main() -> None:
     trials = told.get("trials", {})
     missing = [name for name in TRIALS if name not in trials and name.startswith(wanted)]
     for name, (figures, texts) in side_by_side(trial, missing, workers=1):
-        trials[name] = {"settings": TRIALS[name]} | figures
+        trials[name] = {"settings": TRIALS[name], "hardware": machine.hardware()} | figures
         keep_texts("recipe", name, texts)
-        keep("recipe", {"how": HOW, "trials": trials, "former": told.get("former", {})})
+        machines = "; ".join(sorted({found["hardware"] for found in trials.values()}))
+        keep("recipe", {"how": HOW, "hardware": machines, "trials": trials, "former": told.get("former", {})})
 
 
 if __name__ == "__main__":

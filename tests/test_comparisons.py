@@ -189,6 +189,7 @@ def test_trials_of_the_recipe_are_valid_profiles_and_committed_with_their_settin
         load_profile("embedded").replace(**{k: v for k, v in changes.items() if k not in ("corpus", "texts")})
     for name, found in told["trials"].items():
         assert found["settings"] == TRIALS[name] and 0 <= found["overall"] <= 2
+        assert found["hardware"] in told["hardware"]
     for found in (*told["trials"].values(), *told["former"]["trials"].values()):
         assert -1 <= found["spearman_rho"] <= 1 and 0 <= found["degenerate_rate"] <= 1
 

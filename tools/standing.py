@@ -29,9 +29,9 @@ def where() -> str:
 
 
 def machine_of(fact: dict) -> str:
-    """The hardware that the named result was made on, without what every result says in the same way."""
+    """The hardware that the named result was made on (several machines stand behind ";"), in short."""
     told = recorded()["runs"][fact["timings"]] if "timings" in fact else result(fact["file"])
-    return told["hardware"].removeprefix("CPU ").replace(": ", ", ")
+    return told["hardware"].replace("CPU ", "").replace(": ", ", ")
 
 
 def paper() -> str:

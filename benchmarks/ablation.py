@@ -10,7 +10,7 @@ import statistics
 from functools import cache
 
 from benchmarks.comparisons import FULL
-from benchmarks.measured import kept_texts, result, resume, so_far
+from benchmarks.measured import kept_texts, machines, result, resume, so_far
 from benchmarks.seeds import SEEDS
 from cpt_utils import runtime
 from cpt_utils.plotting import LABELS
@@ -178,7 +178,7 @@ def assemble() -> dict:
     return {
         "how": f"make ablation; {len(SEEDS)} seeds; trained ways see {STEPS * ROWS} rows; held-out prompts and targets "
         "as in notebook 05",
-        "hardware": "; ".join(sorted({unit["hardware"] for unit in all_kept().values()})),
+        "hardware": machines(all_kept()),
         "methods": methods,
         "curves": all_curves(trained),
         "rates": all_rates(trained),

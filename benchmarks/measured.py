@@ -24,6 +24,11 @@ def so_far(name: str) -> dict:
     return result(name) if (RESULTS / f"{name}.json").exists() else {}
 
 
+def machines(measured: dict[str, dict]) -> str:
+    """The hardware of all that measured one of these units or trials."""
+    return "; ".join(sorted({one["hardware"] for one in measured.values()}))
+
+
 def keep(name: str, found: dict) -> None:
     """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
     told = {"hardware": machine.hardware(), "versions": files.versions()} | files.rounded(found)

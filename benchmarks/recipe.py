@@ -8,7 +8,7 @@ subject: four prompts kept aside, two samples, two trials at a time, and the fir
 
 import argparse
 
-from benchmarks.measured import keep, keep_texts, side_by_side, so_far
+from benchmarks.measured import keep, keep_texts, machines, side_by_side, so_far
 from cpt_utils import runtime
 from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, PreferenceRow, Response
@@ -124,8 +124,7 @@ def main() -> None:
     for name, (figures, texts) in side_by_side(trial, missing, workers=1):
         trials[name] = {"settings": TRIALS[name], "hardware": machine.hardware()} | figures
         keep_texts("recipe", name, texts)
-        machines = "; ".join(sorted({found["hardware"] for found in trials.values()}))
-        keep("recipe", {"how": HOW, "hardware": machines, "trials": trials, "former": told.get("former", {})})
+        keep("recipe", {"how": HOW, "hardware": machines(trials), "trials": trials, "former": told.get("former", {})})
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def run(unit: str) -> dict:
     tasks = evaluation_tasks([prompt["prompt"] for prompt in load_prompts(heldout=False)], RUBRICS)
     texts = chat(tuned_model(), [messages(task["prompt"], task["system"]) for task in tasks], **options(profile))
     rows = [{**task, "response": whole_sentences(text)} for task, text in zip(tasks, texts, strict=True)]
-    rows = with_sense(judge_rows(embedded_judge(), rows), base_model(), FOLDER)
     by_kind = {kind: judge_rows(embedded_judge(kind), rows) for kind in KINDS}
+    rows = with_sense(by_kind["both"], base_model(), FOLDER)
     for place, row in enumerate(rows):
         row["scores"] = {kind: judged[place]["score"] for kind, judged in by_kind.items()}
     return steerability(rows, resamples=0) | {"written": rows}

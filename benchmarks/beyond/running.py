@@ -54,4 +54,4 @@ def run(
 
 def hardware_of(name: str) -> str:
     """Of all machines that measured a unit of it."""
-    return "; ".join(sorted({unit["hardware"] for unit in measured.so_far(f"{name}_units").values()}))
+    return measured.machines(measured.so_far(f"{name}_units"))

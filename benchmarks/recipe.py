@@ -13,22 +13,26 @@ from cpt_utils import runtime
 from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, PreferenceRow, Response
 from cpt_utils.runtime import machine
-from cpt_utils.runtime.profiles import Profile
 
-HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42; one trial at a time"
-SIX = {"squares": False, "rows_per_batch": 6}
+HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42, or the named one; one at a time"
+PAIRS = {"rows": "pairs", "rows_per_batch": 6}
 """The rows of one prompt and rubric a step: nothing asks for the subject."""
+SQUARES, BLOCKS = {"rows": "squares"}, {"rows": "blocks"}
+"""As many rows for the subject as for the style, and a third as many (cpt_utils.blocks)."""
 TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well; "texts": whose, if not the recorded
-    "six rows a step, no squares": SIX | {"max_length": 135},
-    "squares": {"max_length": 135},
-    "squares on 110 tokens, 150 steps": {"max_length": 110, "max_steps": 150},
-    "the same, of the corpus's hands as well": {"max_length": 110, "max_steps": 150, "corpus": True},
-    "squares on 120 tokens, rate 3e-3": {"max_length": 120, "learning_rate": 3e-3},
-    "squares on whole texts, 60 steps": {"max_length": 512, "max_steps": 60},
-    "squares, beta 0.1": {"max_length": 135, "beta": 0.1},
-    "squares on 110 tokens": {"max_length": 110},
-    "squares on the student's own texts": {"max_length": 160, "texts": "the student"},
-    "squares on texts of both": {"max_length": 160, "texts": "both"},
+    "six rows a step, no squares": PAIRS | {"max_length": 135},
+    "squares": SQUARES | {"max_length": 135},
+    "squares on 110 tokens, 150 steps": SQUARES | {"max_length": 110, "max_steps": 150},
+    "the same, of the corpus's hands as well": SQUARES | {"max_length": 110, "max_steps": 150, "corpus": True},
+    "squares on 120 tokens, rate 3e-3": SQUARES | {"max_length": 120, "learning_rate": 3e-3},
+    "squares on whole texts, 60 steps": SQUARES | {"max_length": 512, "max_steps": 60},
+    "squares, beta 0.1": SQUARES | {"max_length": 135, "beta": 0.1},
+    "squares on 110 tokens": SQUARES | {"max_length": 110},
+    "squares on the student's own texts": SQUARES | {"max_length": 160, "texts": "the student"},
+    "squares on texts of both": SQUARES | {"max_length": 160, "texts": "both"},
+    "squares on 110 tokens, 150 steps, seed 43": SQUARES | {"max_length": 110, "max_steps": 150, "seed": 43},
+    "blocks on 110 tokens, 150 steps": BLOCKS | {"max_length": 110, "max_steps": 150},
+    "blocks on 110 tokens, 150 steps, seed 43": BLOCKS | {"max_length": 110, "max_steps": 150, "seed": 43},
 }
 
 
@@ -54,17 +58,19 @@ def hands() -> list[Response]:
 def trial(name: str) -> tuple[dict, list[Response]]:
     """Train by these settings and measure, in a process of its own: the figures, and the texts."""
     from benchmarks import answers, trainings
+    from benchmarks.second_judge import ngram_judge
     from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
+    from cpt_utils.judging import judge_rows
     from cpt_utils.models.adapters import save_adapter
     from cpt_utils.models.loading import hub_name
     from cpt_utils.overall import with_sense
 
     runtime.start("embedded")
     changes = {"max_steps": 120, **TRIALS[name]}
-    sets = texts_of(changes.pop("texts", "recorded"))
+    kind, sets = changes.pop("rows"), texts_of(changes.pop("texts", "recorded"))
     sets[0] = sets[0] + (hands() if changes.pop("corpus", False) else [])
     profile = trainings.settings().replace(**changes, eval_steps=10_000)
-    rows = [row for texts in sets for row in rows_of(texts, profile)]
+    rows = [row for texts in sets for row in rows_of(texts, kind, profile.seed)]
     trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
     place = trainings.FOLDER / "recipe" / name.replace(" ", "_")
@@ -73,6 +79,7 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     base = answers.base_model()
     written = with_sense(answers.answers(answers.tuned_model(place), tasks, profile), base, trainings.FOLDER)
     figures = steerability(written, resamples=0) | side_effects([row["response"] for row in written], base)
+    figures["second_judge"] = steerability(judge_rows(ngram_judge(), written), resamples=0)["spearman_rho"]
     return figures | {"by_target": by_target(written), "columns": columns(trainer, profile.max_steps)}, written
 
 
@@ -85,14 +92,15 @@ def texts_of(source: str) -> list[list[Response]]:
     return sets[source]() if source in sets else [texts for of in sets.values() for texts in of()]
 
 
-def rows_of(texts: list[Response], profile: Profile) -> list[PreferenceRow]:
+def rows_of(texts: list[Response], kind: str, seed: int) -> list[PreferenceRow]:
     """Mirrored rows of the texts that do not answer a prompt that is kept aside."""
-    from cpt_utils.blocks import mirrored_squares
+    from cpt_utils.blocks import mirrored_squares, training_blocks
     from cpt_utils.pairs import build_mirrored_pairs
 
     aside = kept_aside()
     mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
-    return mirrored_squares(mirrored, profile.seed) if profile.squares else mirrored
+    blocks = {"squares": mirrored_squares, "blocks": training_blocks}
+    return blocks[kind](mirrored, seed) if kind in blocks else mirrored
 
 
 def by_target(rows: list[Response]) -> dict[str, dict[str, float]]:

@@ -71,7 +71,7 @@ def trainer_of(
 
 def some_rows(profile: Profile, count: int, rubrics: list[str] | None = None) -> list[PreferenceRow]:
     """So many training rows: those of a prompt and rubric together, drawn by the profile's seed."""
-    mirrored = rows_for(profile.replace(squares=False), "train")
+    mirrored = rows_for(profile.replace(asks_subject=False), "train")
     rows = [row for row in mirrored if rubrics is None or row["rubric"] in rubrics]
     blocks = [rows[start : start + ROWS] for start in range(0, len(rows), ROWS)]
     return list(chain.from_iterable(random.Random(profile.seed).sample(blocks, count // ROWS)))

@@ -1,10 +1,12 @@
-"""What one step of training sees together: squares, which are mirrored over both halves of a conversation."""
+"""What one step of training sees together: rows that are mirrored over both halves of a conversation."""
 
 import math
 import random
 
 from cpt_utils.rows import PreferenceRow
 from cpt_utils.runtime.errors import PairError
+
+Sides = dict[str, list[PreferenceRow]]
 
 
 def mirrored_squares(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]:
@@ -14,34 +16,69 @@ def mirrored_squares(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow
     for the other user prompt. So every text is chosen twice and rejected twice. The user prompts of a rubric and of two
     system prompts meet two by two, drawn by `seed`; one that is left over meets the first. Pairs are numbered anew.
     """
-    sides: dict[tuple, dict[str, list[PreferenceRow]]] = {}  # of squares: the two rows of each user prompt
-    for pair in zip(rows[::2], rows[1::2]):
-        systems = tuple(row["prompt"][0]["content"] for row in pair)
-        sides.setdefault((pair[0]["rubric"], *systems), {})[pair[0]["prompt"][-1]["content"]] = list(pair)
+    pairs = [list(pair) for pair in zip(rows[::2], rows[1::2])]
+    found = []
+    for prompts in _drawn(pairs, seed):
+        order = list(prompts)
+        for one, other in zip(order[::2], [*order, order[0]][1::2]):
+            found += prompts[one] + prompts[other]
+            for own, foreign in zip(prompts[one], prompts[other]):
+                found += _over_prompts(own, foreign)
+    return _numbered(found)
+
+
+def training_blocks(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]:
+    """Mirrored rows as blocks: those of one user prompt and rubric, and two that ask for the subject.
+
+    The two are a pair over the user prompt, as in a square, with the next prompt of the rubric in an order drawn by
+    `seed`. They stand under the highest target, where a model loses its subject first. Three targets make eight rows,
+    and those blocks come first: training takes eight rows a step.
+    """
+    groups: dict[tuple, list[PreferenceRow]] = {}
+    for row in rows:
+        groups.setdefault((row["rubric"], row["prompt"][-1]["content"]), []).append(row)
+    blocks = []
+    for prompts in _drawn(list(groups.values()), seed):
+        order = list(prompts)
+        for one, other in zip(order, [*order[1:], order[0]]):
+            highest = (max(prompts[name], key=lambda row: row["chosen_target"]) for name in (one, other))
+            blocks.append(prompts[one] + _over_prompts(*highest))
+    blocks.sort(key=lambda block: len(block) != 8)
+    return _numbered([row for block in blocks for row in block])
+
+
+def _drawn(groups: list[list[PreferenceRow]], seed: int) -> list[Sides]:
+    """The rows of each user prompt, in an order drawn by `seed`, for each rubric and its same system prompts."""
+    sides: dict[tuple, Sides] = {}
+    for group in groups:
+        systems = dict.fromkeys(row["prompt"][0]["content"] for row in group)
+        sides.setdefault((group[0]["rubric"], *systems), {})[group[0]["prompt"][-1]["content"]] = group
     found = []
     for (rubric, *systems), by_prompt in sides.items():
         prompts = list(by_prompt)
         if len(prompts) < 2:
+            told = " and ".join(repr(system[:40]) for system in systems)
             raise PairError(
-                f"{rubric!r} has texts under {systems[0][:40]!r} and {systems[1][:40]!r} for one user prompt only, and "
-                "a square needs two: add responses."
+                f"{rubric!r} has texts under {told} for one user prompt only, and two have to meet: add responses."
             )
         random.Random(f"{seed} {rubric} {systems}").shuffle(prompts)
-        for one, other in zip(prompts[::2], [*prompts, prompts[0]][1::2]):
-            found += _square(by_prompt[one], by_prompt[other])
-    return [{**row, "pair_id": f"{place // 2:05d}"} for place, row in enumerate(found)]
+        found.append({prompt: by_prompt[prompt] for prompt in prompts})
+    return found
 
 
-def _square(mine: list[PreferenceRow], theirs: list[PreferenceRow]) -> list[PreferenceRow]:
-    """The eight rows from two mirrored pairs that differ in their user prompt."""
-    block = [*mine, *theirs]
-    for own, foreign in zip(mine, theirs):
-        if own["chosen"] == foreign["chosen"]:
-            questions = [row["prompt"][-1]["content"][:50] for row in (own, foreign)]
-            raise PairError(f"The prompts {questions[0]!r} and {questions[1]!r} have one text: drop it.")
-        for row, other in ((own, foreign), (foreign, own)):
-            block.append({**row, "rejected": other["chosen"], "rejected_target": other["chosen_target"]})
-    return block
+def _over_prompts(own: PreferenceRow, foreign: PreferenceRow) -> list[PreferenceRow]:
+    """Two rows under one system prompt, mirrored over the user prompt: each prefers its own text."""
+    if own["chosen"] == foreign["chosen"]:
+        questions = [row["prompt"][-1]["content"][:50] for row in (own, foreign)]
+        raise PairError(f"The prompts {questions[0]!r} and {questions[1]!r} have one text: drop it.")
+    return [
+        {**row, "rejected": other["chosen"], "rejected_target": other["chosen_target"]}
+        for row, other in ((own, foreign), (foreign, own))
+    ]
+
+
+def _numbered(rows: list[PreferenceRow]) -> list[PreferenceRow]:
+    return [{**row, "pair_id": f"{place // 2:05d}"} for place, row in enumerate(rows)]
 
 
 def training_order(rows: int, block: int, epochs: float, seed: int) -> list[int]:

@@ -5,7 +5,7 @@ import random
 from itertools import combinations
 from pathlib import Path
 
-from cpt_utils.blocks import mirrored_squares
+from cpt_utils.blocks import training_blocks
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import PreferenceRow, Response, can_be_answered, target_of
 from cpt_utils.runtime import files, folders
@@ -96,14 +96,14 @@ def split_by_prompt(
 def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
     """Rows of "train" or "heldout" for a profile: of recorded responses, the Hub, or texts of notebook 02.
 
-    Where the profile is `mirrored`, rows without a mirror are left out; where it has `squares`, the training rows
-    of recorded responses make some (blocks.mirrored_squares).
+    Where the profile is `mirrored`, rows without a mirror are left out; where it `asks_subject`, training rows of
+    recorded responses stand in blocks (blocks.training_blocks).
     """
     heldout = part == "heldout"
     if profile.rubrics or profile.data == "recorded":
         prompts = asked_prompts(profile, heldout)
         rows = build_mirrored_pairs([r for r in load_texts(profile, heldout) if r["prompt"] in prompts])
-        return mirrored_squares(rows, profile.seed) if profile.squares and not heldout else rows
+        return training_blocks(rows, profile.seed) if profile.asks_subject and not heldout else rows
     from cpt_utils.hub_data import load_preferences
 
     rows, alone = load_preferences(profile.data)
@@ -123,7 +123,7 @@ def write_rows(profile: Profile, part: str, rows: list[PreferenceRow]) -> Path:
 
 def _origin(profile: Profile) -> dict:
     """What decides the rows of a profile (rows_for)."""
-    names = ("data", "seed", "mirrored", "squares", "train_prompts", "heldout_prompts")
+    names = ("data", "seed", "mirrored", "asks_subject", "train_prompts", "heldout_prompts")
     data = Path(profile.data)
     told = {name: getattr(profile, name) for name in names} | {"file": files.sha256(data) if data.is_file() else None}
     return told | origin(profile)

@@ -1,10 +1,10 @@
-"""Squares of two user prompts and two system prompts: mirrored both ways, balanced, made of the right texts."""
+"""Squares, and blocks of training: mirrored over both halves of a conversation, balanced, of the right texts."""
 
 from collections import Counter
 
 import pytest
 
-from cpt_utils.blocks import mirrored_squares
+from cpt_utils.blocks import mirrored_squares, training_blocks
 from cpt_utils.pairs import PairError, build_mirrored_pairs, check_rows, rows_for
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.profiles import load_profile
@@ -19,8 +19,12 @@ def text(prompt, rubric, target, words):
     return {"prompt": prompt, "rubric": rubric, "target": target, "response": words, "model": "m"}
 
 
+def rows_of(texts):
+    return build_mirrored_pairs(texts, lambda rubric, target: f"{rubric} {target}")
+
+
 def squares_of(texts, seed=0):
-    return mirrored_squares(build_mirrored_pairs(texts, lambda rubric, target: f"{rubric} {target}"), seed)
+    return mirrored_squares(rows_of(texts), seed)
 
 
 def halves(row):
@@ -81,6 +85,45 @@ def test_one_that_is_left_over_meets_the_first():
     assert len(rows) == 16 and sorted(Counter(halves(row)[1] for row in rows).values()) == [4, 4, 8]
 
 
+BLOCKED = training_blocks(ROWS, seed=42)
+BLOCKS = [BLOCKED[start : start + 8] for start in range(0, len(BLOCKED), 8)]
+
+
+def test_a_block_holds_all_pairs_of_a_prompt_and_rubric_and_one_over_the_prompt():
+    check_rows(BLOCKED, mirrored=True, where="here")
+    unnumbered = [row | {"pair_id": ""} for row in BLOCKED]
+    styles = [row for start in range(0, len(BLOCKED), 8) for row in unnumbered[start : start + 6]]
+    assert len(styles) == len(ROWS) and all(row | {"pair_id": ""} in styles for row in ROWS)
+    for block in BLOCKS:
+        prompts = [halves(row)[1] for row in block]
+        assert len(set(prompts[:7])) == 1 and prompts[7] != prompts[0]
+        own, foreign = block[6:]
+        assert halves(own)[0] == halves(foreign)[0] and own["chosen_target"] == own["rejected_target"] == 95
+        assert own["rubric"] == foreign["rubric"] == block[0]["rubric"]
+        assert (words(own, "chosen"), words(own, "rejected")) == (words(foreign, "rejected"), words(foreign, "chosen"))
+        written = {(halves(row), words(row, "chosen")) for row in block}
+        assert len(written) == 4  # in a block every conversation chooses one text, its own
+    assert [row["pair_id"] for row in BLOCKED] == [f"{place // 2:05d}" for place in range(len(BLOCKED))]
+
+
+def test_every_prompt_of_a_rubric_meets_two_others_once_each_way():
+    met = Counter()
+    for block in BLOCKS:
+        met.update((block[0]["rubric"], halves(row)[1]) for row in block[6:])
+    assert set(met.values()) == {2} and len(met) == len(BLOCKS)
+    assert BLOCKED == training_blocks(ROWS, seed=42) != training_blocks(ROWS, seed=43)
+
+
+def test_blocks_of_other_sizes_come_last_so_that_no_step_of_eight_rows_tears_one():
+    two = [text(p, "small", t, f"{p} {t}") for p in "PQR" for t in (10, 95)]
+    three = [text(p, "three", t, f"{p} {t}") for p in "ST" for t in (10, 50, 95)]
+    rows = training_blocks(rows_of(two + three), seed=0)
+    assert [row["rubric"] for row in rows] == ["three"] * 16 + ["small"] * 12
+    for start in range(16, 28, 4):
+        block = rows[start : start + 4]
+        assert len({halves(row)[1] for row in block}) == 2 and len({halves(row)[1] for row in block[:3]}) == 1
+
+
 @pytest.mark.parametrize(
     "rows, why",
     [
@@ -95,13 +138,20 @@ def test_one_that_is_left_over_meets_the_first():
         ),
     ],
 )
-def test_what_makes_no_square_is_said(rows, why):
+def test_what_makes_no_square_and_no_block_is_said(rows, why):
     with pytest.raises(PairError, match=why):
         squares_of(rows)
+    with pytest.raises(PairError, match=why):
+        training_blocks(rows_of(rows), 0)
 
 
-def test_training_rows_make_squares_where_the_profile_says_so_and_held_out_rows_never():
+def test_training_rows_make_blocks_where_the_profile_says_so_and_held_out_rows_never():
     profile = load_profile("embedded")
-    assert len(rows_for(profile, "train")) == len(MIXED)
-    assert len(rows_for(profile.replace(squares=False), "train")) == len(ROWS)
+    assert rows_for(profile, "train") == training_blocks(ROWS, profile.seed)
+    assert len(rows_for(profile.replace(asks_subject=False), "train")) == len(ROWS)
     assert all(a["prompt"][0] != b["prompt"][0] for a, b in zip(*[iter(rows_for(profile, "heldout"))] * 2))
+
+
+def test_the_recipe_trains_a_hundred_and_fifty_steps():
+    profile = load_profile("embedded")
+    assert len(BLOCKS) * profile.epochs == 150 and profile.rows_per_batch == 8

@@ -116,7 +116,7 @@ def test_none_leaves_everything_as_it_is(folder, capsys):
     assert list(styles.titles(profile).values()) == ["Chaos Cinema", "Rococo", "Esoteric", "Creative Chaos"]
     path = pairs.write_rows(profile, "train", pairs.rows_for(profile, "train"))
     told = json.loads(path.with_suffix(pairs.ORIGIN).read_text())
-    assert set(told) == {"data", "seed", "mirrored", "squares", "train_prompts", "heldout_prompts", "file"}
+    assert set(told) == {"data", "seed", "mirrored", "asks_subject", "train_prompts", "heldout_prompts", "file"}
     assert own.settle_wordings(profile, None, {}) == own.write_texts(profile, None) == {}
     shown = (files.ROOT / "notebooks" / "02_synthetic_generation.ipynb").read_text("utf-8")
     assert capsys.readouterr().out.strip() in shown
@@ -125,7 +125,7 @@ def test_none_leaves_everything_as_it_is(folder, capsys):
 def test_a_run_of_rubrics_has_a_folder_of_its_own_and_settings_for_few_texts(folder, mine):
     assert files.run_dir(mine) == folder / "rubrics" / "diary"
     assert files.run_dir(mine.replace(rubrics=["rococo", "diary"])) == folder / "rubrics" / "rococo+diary"
-    assert mine.epochs == load_profile("smoke").for_capstone().epochs and not mine.squares
+    assert mine.epochs == load_profile("smoke").for_capstone().epochs and not mine.asks_subject
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_larger_draw_of_small_rubrics_holds_the_smaller_one():
 
 
 @pytest.mark.parametrize("count", unseen.COUNTS)
-def test_rows_are_whole_squares_without_the_rubrics_that_are_held_out(count):
+def test_rows_are_whole_blocks_without_the_rubrics_that_are_held_out(count):
     profile = load_profile("embedded")
     names = drawn(count, 42)
     rows = unseen.rows_of(("esoteric", "rococo"), names, profile)
@@ -112,10 +112,12 @@ def test_rows_are_whole_squares_without_the_rubrics_that_are_held_out(count):
     check_leaks(rows, sorted(held))
     found = collections.Counter(row["rubric"] for row in rows)
     assert set(found) == {"chaos_cinema", "creative_chaos", *names}
-    assert len(rows) % 8 == 0 and {found[name] for name in names} <= {48}  # six squares each
-    for start in range(0, len(rows), 8):
-        assert len({row["rubric"] for row in rows[start : start + 8]}) == 1
-        assert len({row["prompt"][-1]["content"] for row in rows[start : start + 8]}) == 2
+    assert len(rows) % 8 == 0 and {found[name] for name in names} <= {48}  # of twelve prompts, four rows each
+    large = sum(found[name] for name in ("chaos_cinema", "creative_chaos"))
+    for start in [*range(0, large, 8), *range(large, len(rows), 4)]:
+        block = rows[start : start + (8 if start < large else 4)]
+        assert len({row["rubric"] for row in block}) == 1
+        assert len({row["prompt"][-1]["content"] for row in block}) == 2
     assert len(rows) // 8 <= unseen.SIZES[False]["steps"]
     told = [system_prompt(rubric, target) for rubric in ("esoteric", "rococo") for target in (10, 50, 95)]
     assert not any(row["prompt"][0]["content"] in told for row in rows)

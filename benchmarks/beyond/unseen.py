@@ -15,7 +15,7 @@ from benchmarks.beyond.small_rubrics import drawn, likeness, small_responses, sm
 from benchmarks.measured import kept_texts, so_far
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from benchmarks.units import with_examples
-from cpt_utils.blocks import mirrored_squares
+from cpt_utils.blocks import training_blocks
 from cpt_utils.evaluation import evaluation_tasks, steerability
 from cpt_utils.judging import embedded_judge, judge_rows
 from cpt_utils.models.conversation import chat
@@ -32,8 +32,8 @@ FOLDS = (("esoteric", "rococo"), ("chaos_cinema", "creative_chaos"))
 """Held out together: the other two are trained."""
 COUNTS = (0, 8, 16)
 SEEDS = (42, 43)
-SIZES = {  # steps: of 8 rows; all squares of two rubrics and 16 small ones are 156
-    False: {"steps": 156, "prompts": len(PROMPTS), "samples": 2, "new_tokens": settings().max_new_tokens},
+SIZES = {  # steps: of 8 rows; two rubrics and 16 small ones are 136
+    False: {"steps": 150, "prompts": len(PROMPTS), "samples": 2, "new_tokens": settings().max_new_tokens},
     True: {"steps": 2, "prompts": 1, "samples": 1, "new_tokens": 12},
 }
 RESAMPLES = 1000
@@ -52,19 +52,19 @@ def units(tiny: bool) -> dict[str, tuple]:
 
 
 def rows_of(held: tuple[str, ...], names: list[str], profile: Profile) -> list[PreferenceRow]:
-    """Squares of the rubrics that are not held out, and of these small ones."""
-    mirrored = rows_for(profile.replace(squares=False), "train")
+    """Blocks of the rubrics that are not held out, and of these small ones."""
+    mirrored = rows_for(profile.replace(asks_subject=False), "train")
     rows = [row for row in mirrored if row["rubric"] not in held]
     small = build_mirrored_pairs(small_responses(names), small_system_prompt) if names else []
-    return mirrored_squares(rows + small, profile.seed)
+    return training_blocks(rows + small, profile.seed)
 
 
 def trained(held: tuple[str, ...], count: int, seed: int, size: dict) -> dict:
     """What a student writes under all four rubrics that was trained without two of them."""
     profile = sized(seed, size).replace(max_steps=size["steps"], eval_steps=10_000)
     names = drawn(count, seed)
-    squares = rows_of(held, names, profile)[-8 * size["steps"] :]  # of a tiny run the last ones, which are small
-    rows = with_reference(load_student(profile), squares, profile)
+    blocks = rows_of(held, names, profile)[-8 * size["steps"] :]  # of a tiny run the last ones, which are small
+    rows = with_reference(load_student(profile), blocks, profile)
     trainer = trainer_of(profile, rows, rows[:2])
     trainer.train()
     model = kept_model(trainer, f"unseen-{'-'.join(held)}-{count}-{seed}")

@@ -21,7 +21,7 @@ from cpt_utils.runtime.profiles import Profile
 SIDES = ("chosen", "rejected")
 FILE = "logps.json"
 EVERY = 20  # seconds: the whole file is written each time, and a kill loses no more
-ROWS = 8  # rows a batch: those of a square (blocks.mirrored_squares) share most of their tokens
+ROWS = 8  # rows a batch: those of a block (blocks.training_blocks) share most of their tokens
 
 
 def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max_length: int | None = None):

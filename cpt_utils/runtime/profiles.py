@@ -115,8 +115,8 @@ class Profile(Strict):
     """"recorded" (the shipped responses), a preference data set of the Hub, or a file of such rows."""
     mirrored: bool
     """Both rows of a pair in the same step."""
-    squares: bool
-    """Recorded responses only: training rows are mirrored over the user prompt as well (blocks.mirrored_squares)."""
+    asks_subject: bool
+    """Recorded responses only: some training rows are mirrored over the user prompt (blocks.training_blocks)."""
     rubrics: Annotated[Rubrics | None, BeforeValidator(listed)] = None
     """Names of the rubrics whose texts take the place of `data`, one's own among them; null: `data` as it is."""
     lora: Lora

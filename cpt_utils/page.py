@@ -11,6 +11,11 @@ def folded(text: str, indent: str = "") -> str:
     lines = []
     for line in text.splitlines():
         lines += textwrap.wrap(
-            line, WIDTH, initial_indent=indent, subsequent_indent=indent, replace_whitespace=False
+            line,
+            WIDTH,
+            initial_indent=indent,
+            subsequent_indent=indent,
+            replace_whitespace=False,
+            break_on_hyphens=False,
         ) or [""]
     return "\n".join(lines)

@@ -40,8 +40,9 @@ RHOS = ("spearman_rho", "second_spearman_rho")
 
 def methods_table(methods: dict) -> str:
     """A row of HTML per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
-    cell, first = "<{} style='text-align:{};padding:3px 6px'>{}</{}>", "<th style='width:22%'></th>"
+    cell, first = "<{} style='text-align:{};padding:3px;white-space:nowrap'>{}</{}>", "<th style='width:20%'></th>"
     rows = [first + "".join(cell.format("th", "right", heading, "th") for heading, _ in COLUMNS.values())]
+    rows[0] = rows[0].replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
     for name, measured in methods.items():
         cells = [cell.format("td", "left", html.escape(name), "td")]
         for key, (_, digits) in COLUMNS.items():

@@ -27,8 +27,8 @@ class AnchorJudge:
         names = [criterion.name for criterion in rubric.criteria]
         if set(names) != set(anchors):
             raise JudgeError(
-                f"The judge of {rubric.title} needs an anchor for each criterion ({', '.join(names)}), and has them for "
-                f"{', '.join(map(str, anchors)) or 'none'}: give each criterion one, under its name."
+                f"The judge of {rubric.title} needs an anchor for each criterion ({', '.join(names)}), and has them "
+                f"for {', '.join(map(str, anchors)) or 'none'}: give each criterion one, under its name."
             )
         ways = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
         self.tasks: dict[str, str] = {}

@@ -158,7 +158,7 @@ def test_the_hand_made_judge_flags_degenerate_texts():
         ({**ANCHORS, "Doubt": ("questions", 0, "many")}, "'Doubt': an anchor is .*'many'"),
         ({**ANCHORS, "Doubt": ("questions", 0)}, "'Doubt': an anchor is"),
         ({"Breath": ("sentence_length", 20, 5)}, r"each criterion \(Breath, Doubt\), and has them for Breath:"),
-        ({**ANCHORS, "Hope": ("questions", 0, 5)}, r"each criterion \(Breath, Doubt\), and has them for Breath, Doubt, Hope:"),
+        ({**ANCHORS, "Hope": ("questions", 0, 5)}, r"\(Breath, Doubt\), and has them for Breath, Doubt, Hope:"),
     ],
 )
 def test_bad_anchors_are_named(anchors, message):

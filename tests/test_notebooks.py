@@ -76,7 +76,7 @@ def test_committed_outputs_are_real(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_printed_lines_fit_the_page(path):
-    """JupyterLab breaks a longer line within a word, on a window of 1280 points: page.folded breaks it between words."""
+    """JupyterLab breaks a longer line within a word, on a window of 1280 points; page.folded does between words."""
     for cell in code_cells(nbformat.read(path, as_version=4)):
         for out in cell.outputs:
             printed = out.get("text", "").splitlines()

@@ -115,8 +115,8 @@ def ways() -> str:
         f"{overall(tries)} for the best of sixteen tries, chosen by this very score (one seed).\n"
         f"- **After the same {methods[SHUFFLED]['rows'][0]:.0f} rows**: {overall(SHUFFLED)} with DPO whose rows are "
         f"shuffled, as in the original release ({other_rates(found['rates'][SHUFFLED])}), "
-        f"{overall('DPO, mirrored batches')} with mirrored batches, {overall('DPO mirrored + SFT')} with the next-token "
-        f"term as well, and {overall('SFT on the chosen')} with that term alone.\n\n"
+        f"{overall('DPO, mirrored batches')} with mirrored batches, {overall('DPO mirrored + SFT')} with the "
+        f"next-token term as well, and {overall('SFT on the chosen')} with that term alone.\n\n"
         f"{turned(reordered(methods, found['former']['methods']))}"
     )
 

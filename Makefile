@@ -55,7 +55,7 @@ lowest: $(VENV)/.test-ready
 	  --deselect tests/test_project.py::test_installed_versions_are_the_pins
 
 lab: $(VENV)/.lab-ready
-	$(PY) -m jupyterlab notebooks
+	$(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks
 
 # Re-execute the committed notebooks in place, with their figures, so that what they show is real. A former run is
 # put aside: texts that it wrote would be taken as they are, and no bar would show how long they take.

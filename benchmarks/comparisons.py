@@ -1,10 +1,12 @@
 """The committed comparisons (benchmarks/results/ablation.json): a table, and what they come to in one sentence each."""
 
+import html
 import json
 from itertools import combinations
 
 import numpy as np
 
+from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rows import TARGETS, nearest_target
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
@@ -34,21 +36,22 @@ COLUMNS = {  # metric: (heading, digits)
 }
 RHOS = ("spearman_rho", "second_spearman_rho")
 """By the series' judge and by the second one."""
-WIDTH = 12
-"""Characters of a column."""
 
 
 def methods_table(methods: dict) -> str:
-    """One line per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
-    lines = [f"{'':26}" + "".join(f"{heading:>{WIDTH}}" for heading, _ in COLUMNS.values())]
+    """A row of HTML per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
+    cell, first = "<{} style='text-align:{};padding:3px;white-space:nowrap'>{}</{}>", "<th style='width:20%'></th>"
+    rows = [first + "".join(cell.format("th", "right", heading, "th") for heading, _ in COLUMNS.values())]
+    rows[0] = rows[0].replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
     for name, measured in methods.items():
-        cells = []
+        cells = [cell.format("td", "left", html.escape(name), "td")]
         for key, (_, digits) in COLUMNS.items():
             mean, spread = measured.get(key, (None, None))
-            shown = "-" if mean is None else f"{mean:.{digits}f}"
-            cells.append(shown + (f" ±{spread:.{digits}f}" if spread else ""))
-        lines.append(f"{name:26}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
-    return "\n".join(lines)
+            shown = "–" if mean is None else f"{mean:.{digits}f}"
+            shown += f" ±{spread:.{digits}f}" if spread else ""
+            cells.append(cell.format("td", "right", shown, "td"))
+        rows.append("".join(cells))
+    return f"<table {NO_FORMULAS} style='width:100%;font-size:12px'><tr>{'</tr><tr>'.join(rows)}</tr></table>"
 
 
 def opposed(first: dict[str, tuple], second: dict[str, tuple]) -> list[str]:

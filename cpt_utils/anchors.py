@@ -24,10 +24,11 @@ class AnchorJudge:
         self, rubric: Rubric, anchors: dict[str, tuple[str, float, float] | Way], readers: "list[LLMJudge]" = ()
     ):
         self.rubric = rubric
-        names = {criterion.name for criterion in rubric.criteria}
-        if odd := names ^ set(anchors):
+        names = [criterion.name for criterion in rubric.criteria]
+        if set(names) != set(anchors):
             raise JudgeError(
-                f"Criteria and anchors must have the same names, and {sorted(odd)[0]!r} is only in one of them."
+                f"The judge of {rubric.title} needs an anchor for each criterion ({', '.join(names)}), and has them "
+                f"for {', '.join(map(str, anchors)) or 'none'}: give each criterion one, under its name."
             )
         ways = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
         self.tasks: dict[str, str] = {}

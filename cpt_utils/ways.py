@@ -198,9 +198,9 @@ def read_ways(path: Path | str) -> dict[str, Way]:
     return {name: from_data(way, name) for name, way in data.items()}
 
 
-def load_ways(path: Path, rubric: Rubric) -> dict[str, Way]:
+def load_ways(path: Path | str, rubric: Rubric) -> dict[str, Way]:
     """How the criteria of the rubric in a file are scored: as was saved beside it, else by the series' judge."""
-    beside = path.with_suffix(WAYS)
+    beside = Path(os.path.expanduser(path)).with_suffix(WAYS)
     return read_ways(beside) if beside.exists() else ways_of(rubric)
 
 

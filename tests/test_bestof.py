@@ -10,7 +10,8 @@ from cpt_utils.bestof import best_of_n, fingerprint, nearest, score_table, whole
 from cpt_utils.generation import generation_tasks
 from cpt_utils.judging import Judgement
 from cpt_utils.rows import target_name
-from cpt_utils.rubrics import Rubric
+from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.teachers import Teacher
 
 RUBRIC = Rubric.checked(
@@ -156,8 +157,8 @@ def test_the_hand_made_judge_flags_degenerate_texts():
         ({**ANCHORS, "Doubt": ("questions", 0, float("nan"))}, "'Doubt': an anchor is .measure, value.*nan"),
         ({**ANCHORS, "Doubt": ("questions", 0, "many")}, "'Doubt': an anchor is .*'many'"),
         ({**ANCHORS, "Doubt": ("questions", 0)}, "'Doubt': an anchor is"),
-        ({"Breath": ("sentence_length", 20, 5)}, "'Doubt' is only in one"),
-        ({**ANCHORS, "Hope": ("questions", 0, 5)}, "'Hope' is only in one"),
+        ({"Breath": ("sentence_length", 20, 5)}, r"each criterion \(Breath, Doubt\), and has them for Breath:"),
+        ({**ANCHORS, "Hope": ("questions", 0, 5)}, r"\(Breath, Doubt\), and has them for Breath, Doubt, Hope:"),
     ],
 )
 def test_bad_anchors_are_named(anchors, message):
@@ -195,3 +196,8 @@ def test_a_chosen_text_without_order_gives_its_place_to_the_next(tmp_path):
     assert not any(text.startswith(("30", "60")) for text in asked)  # only what was chosen
     plain, _ = best_of_n(attempt, TASKS, 2, Reader(), tmp_path / "c.jsonl")
     assert [row["response"].split()[0] for row in plain] == ["12", "51", "94"]
+
+
+def test_a_judge_with_anchors_of_another_rubric_says_which_are_needed():
+    with pytest.raises(JudgeError, match=r"Rococo needs an anchor for each criterion \(Ornamental diction, Winding"):
+        AnchorJudge(load_rubric("rococo"), ANCHORS)

@@ -279,8 +279,8 @@ def test_desk_takes_an_order_of_ones_own_and_hands_on_an_answer(page, desk, shot
     go.click()
     says(desk, "Done after", 120)
     assert "not judged: the order is your own" in desk.inner_text()
-    desk.get_by_role("button", name="Send to the bench").last.click()
-    says(desk, "Sent to the bench")
+    desk.get_by_role("button", name="Send to the studio").last.click()
+    says(desk, "Sent to the rubric studio")
     shot("desk_3_own_order", 1)
     (folder,) = {path.parent for path in (lab[0].parent / "runs").rglob("bench.jsonl")}
     assert "Talk like a pirate." in (folder / "desk.jsonl").read_text()

@@ -253,7 +253,7 @@ def test_answers_go_to_the_bench(desk, tmp_path):
     assert len(rows) == 2
     assert first["prompt"] == "Hello" and first["response"] == texts(done)[1]
     assert (first["rubric"], first["target"]) == ("rococo", 95) and "rubric" not in last
-    assert last["system"] == "Talk like a pirate." and "Sent to the bench" in desk.state.value
+    assert last["system"] == "Talk like a pirate." and "Sent to the rubric studio" in desk.state.value
 
 
 def test_numbers_out_of_range_are_changed_and_told(desk):

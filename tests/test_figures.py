@@ -1,13 +1,18 @@
 """Text in figures and tables is text: names of rubrics and models, titles and tokens may hold anything."""
 
 import io
+import re
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
+from PIL import Image
 
 from benchmarks import comparisons, drawings
 from cpt_utils import plotting
+from cpt_utils.diagrams import margins_figure
+from cpt_utils.page import WIDTH, folded
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.widgets import views
 
@@ -70,6 +75,29 @@ def test_a_rubric_in_a_notebook_runs_no_html_and_no_formulas(words):
     assert page.count(views.text(words)) == 5 + 5 + 7 + 3
     for table in (plotting.side_by_side({words: [words]}, [words]), plotting.token_heat({words: [(words, 1.0)]})):
         assert "<script" not in table.data and "class='mathjax_ignore tex2jax_ignore'" in table.data
+
+
+def test_tables_of_texts_say_their_widths_where_jupyterlab_looks_for_them():
+    page = plotting.side_by_side({"base": ["a"], "tuned": ["b"]}, ["order"]).data
+    widths = [int(width) for width in re.findall(r"width:(\d+)%", page.split("</tr>")[0].split("<tr>")[1])]
+    assert len(widths) == 3 and widths[0] < widths[1] == widths[2] and 98 <= sum(widths) <= 100
+
+
+def test_pale_areas_of_a_figure_keep_their_colour_on_the_page():
+    rows = [{"rubric": "rococo"}] * 2
+    asked = {name: rows for name in ("system prompts", "questions")}
+    fig = margins_figure(asked, {name: np.array([30.0, -20.0]) for name in asked})
+    picture = Image.open(io.BytesIO(plotting.small_picture(fig).data)).convert("RGB")
+    plt.close(fig)
+    green = [colour for _, colour in picture.getcolors(2**16) if colour[1] > colour[0] + 15 and colour[1] > 225]
+    assert green, "the corner 'reads both'"
+
+
+def test_long_lines_are_broken_between_words_and_short_ones_stay():
+    text = "a // b\n\n    deep\n" + "word " * 60
+    lines = folded(text, "  ").split("\n")
+    assert lines[:3] == ["  a // b", "", "      deep"] and max(map(len, lines)) <= WIDTH
+    assert " ".join(lines).split() == text.split() and folded("") == ""
 
 
 def test_half_a_character_is_drawn_as_what_it_can_be():

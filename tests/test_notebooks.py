@@ -74,6 +74,15 @@ def test_committed_outputs_are_real(path):
     assert path.stat().st_size < 300 * 1024
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_printed_lines_fit_the_page(path):
+    """JupyterLab breaks a longer line within a word, on a window of 1280 points; page.folded does between words."""
+    for cell in code_cells(nbformat.read(path, as_version=4)):
+        for out in cell.outputs:
+            printed = out.get("text", "").splitlines()
+            assert max(map(len, printed), default=0) <= 110, (cell.id, printed[:3])
+
+
 def test_committed_figures_are_those_of_the_notebooks():
     named = {n for p in NOTEBOOKS for n in re.findall(r'save\(fig, profile, \\"(\w+)\\"', p.read_text("utf-8"))}
     readmes = {"method", "workbench", "desk"}  # drawn by tools

@@ -144,7 +144,7 @@ def test_readme_without_make_is_followed_literally(tmp_path):
         "CPT_RUNS": str(tmp_path / "runs"),
         "MPLBACKEND": "agg",
     }
-    for command in without_make():
+    for command in [*without_make(), "python -m cpt_utils run"]:
         done = subprocess.run(shlex.split(command), cwd=copy, env=own, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
     assert (tmp_path / "runs" / "smoke" / "report.json").exists()

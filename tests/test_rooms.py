@@ -10,6 +10,7 @@ from cpt_utils.runtime.files import ROOT
 
 PACKAGE = ROOT / "cpt_utils"
 METHOD = [  # the first level, from the bottom up: a module may import those before it
+    "page",
     "rows",
     "measures",
     "word_order",

@@ -70,10 +70,17 @@ def test_a_machine_called_slow_is_one_that_would_not_be_done():
     assert limit <= min(waits(plan)["04"] for plan in PLANS.values())
 
 
-def test_commands_for_windows_are_the_readmes_with_jupyterlab():
+def test_commands_for_windows_are_the_readmes():
     readme = (ROOT / "README.md").read_text("utf-8")
     lines = re.findall(r"python -m pip install .*", readme.split("Without `make`")[1])[:2]
-    assert [line.strip().replace("[run,lab]", "[run]") for line in re.findall(r"python -m pip .*", WORKSHOP)] == lines
+    assert [line.strip() for line in re.findall(r"python -m pip .*", WORKSHOP)] == lines
+
+
+def test_jupyterlab_is_started_where_it_finds_the_pictures_of_the_notebooks():
+    """They lie beside the folder of the notebooks, and JupyterLab serves nothing above the folder it is given."""
+    for name in ("Makefile", "README.md", "notebooks/WORKSHOP.md"):
+        (given,) = set(re.findall(r"-m jupyterlab\b(?: (?!-)(\S*))?", (ROOT / name).read_text("utf-8"))) or {""}
+        assert not given, name
 
 
 def test_every_exercise_has_an_answer_in_the_leaders_sheet():

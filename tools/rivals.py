@@ -107,15 +107,16 @@ def ways() -> str:
         return f"{methods[name]['overall'][0]:.2f}"
 
     return (
-        "**Against other ways to the same end** (the overall score from 0 to 2, three seeds each; `make ablation` "
-        f"measures it, notebook 08 draws it). Without training: {overall('base')} with the system prompt alone, "
-        f"{overall('base, 3 examples')} with three examples before the question, "
-        f"{overall('base, steering vector')} with a steering vector, {overall('base, steering + system')} with both it "
-        f"and the system prompt, {overall(tries)} for the best of sixteen tries, chosen by this very score (one seed). "
-        f"The full recipe has {overall(FULL)} in one try. After the same {methods[SHUFFLED]['rows'][0]:.0f} rows, DPO "
-        f"with rows shuffled, as in the original release, has {overall(SHUFFLED)}, and "
-        f"{other_rates(found['rates'][SHUFFLED])}; mirrored batches have {overall('DPO, mirrored batches')}, with the "
-        f"next-token term {overall('DPO mirrored + SFT')}, and that term alone has {overall('SFT on the chosen')}. "
+        "By the overall score from 0 to 2, three seeds each (`make ablation` measures it, notebook 08 shows all of it):"
+        f"\n\n- **The full recipe**: {overall(FULL)}, in one try.\n"
+        f"- **Without training**: {overall('base')} with the system prompt alone, {overall('base, 3 examples')} with "
+        f"three examples before the question, {overall('base, steering vector')} with a steering vector (a direction "
+        f"that is added to the model's states), {overall('base, steering + system')} with that and the system prompt, "
+        f"{overall(tries)} for the best of sixteen tries, chosen by this very score (one seed).\n"
+        f"- **After the same {methods[SHUFFLED]['rows'][0]:.0f} rows**: {overall(SHUFFLED)} with DPO whose rows are "
+        f"shuffled, as in the original release ({other_rates(found['rates'][SHUFFLED])}), "
+        f"{overall('DPO, mirrored batches')} with mirrored batches, {overall('DPO mirrored + SFT')} with the "
+        f"next-token term as well, and {overall('SFT on the chosen')} with that term alone.\n\n"
         f"{turned(reordered(methods, found['former']['methods']))}"
     )
 
@@ -124,7 +125,8 @@ def turned(pairs: list[str]) -> str:
     """Which ways changed their order since the judge and the recipe before."""
     if not pairs:
         return "Judge and recipe have changed since these ways were first measured; no two of them changed their order."
-    return f"With the judge and the recipe before, these stood the other way round by ρ: {'; '.join(pairs)}."
+    named = "; ".join(f"*{pair.replace(' / ', '* and *')}*" for pair in pairs)
+    return f"An earlier judge and recipe had these in the other order, by ρ: {named}."
 
 
 def other_rates(rates: dict[str, list[float]]) -> str:

@@ -121,8 +121,7 @@ def processor(look: Look) -> Lines:
     from cpt_utils.commands import rates
     from cpt_utils.runtime import machine
 
-    threads = f"{torch.get_num_threads()} threads, {machine.instruction_set()}"
-    yield "processor", f"{machine.cpu_name()}, {threads}"
+    yield "processor", f"{machine.cpu_name()}, {machine.instruction_set()}, threads: {torch.get_num_threads()}"
     device, number_type = machine.device(), machine.number_type()
     yield "device", {"cpu": "the processor", "mps": "Apple GPU"}.get(device) or torch.cuda.get_device_name(0)
     look.rates = {name: rates.product_rate(name) for name in dict.fromkeys((number_type, "float32"))}

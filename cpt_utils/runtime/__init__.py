@@ -43,7 +43,7 @@ QUIET = {  # before the libraries are imported: no bars for reading weights, no 
 
 
 def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
-    """Get this session ready, print one line, and return the profile, with `changes` to its settings."""
+    """Get this session ready, print where it runs, and return the profile, with `changes` to its settings."""
     from cpt_utils.runtime.profiles import load_profile  # pydantic may have to be installed first
 
     quieten_libraries()
@@ -55,7 +55,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     packages.hide_refused_torchao()
     machine.keep_freed_memory()
     cell_order.watch_order()
-    print(_one_line(settings))
+    print(_where(settings))
     if unused:
         print(
             f"note: one of {unused + 1} GPUs is used; in a terminal the command that notebook 04 writes trains on all."
@@ -71,9 +71,10 @@ def quieten_libraries() -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises a faster CPU kernel on every import
 
 
-def _one_line(profile: "Profile") -> str:
+def _where(profile: "Profile") -> str:
+    """Two lines, as one would break within a word on a notebook's page."""
     used = ", ".join(f"{name} {version}" for name, version in list(versions().items())[:4])
-    return f"profile {profile.name} | {machine.hardware()} | python {platform.python_version()}, {used}"
+    return f"profile {profile.name} | {machine.hardware()}\npython {platform.python_version()}, {used}"
 
 
 def tell_of_memory(profile: "Profile") -> None:

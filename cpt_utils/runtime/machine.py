@@ -187,7 +187,9 @@ def hardware() -> str:
         return f"{torch.cuda.get_device_name(0)}, {memory}: {number_type()}"
     if device() == "mps":
         return f"Apple GPU, {cpu_name()}, {memory}: {number_type()}"
-    words = [f"CPU {cpu_name()}", f"{torch.get_num_threads()} threads", memory, f"{instruction_set()}: {number_type()}"]
+    threads = torch.get_num_threads()
+    told = f"{threads} thread{'s' * (threads != 1)}"
+    words = [f"CPU {cpu_name()}", told, memory, f"{instruction_set()}: {number_type()}"]
     emulated = number_type() == "bfloat16" and not multiplies_bf16()
     return ", ".join(words) + (" (emulated, slow)" if emulated else "")
 

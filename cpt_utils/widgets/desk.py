@@ -103,7 +103,7 @@ class SteeringDesk(w.VBox):
         self.answers = [w.HTML(runs.paper("")).add_class(f"cpt-{side}") for side in ("left", "right")]
         self.verdicts = [w.HTML() for _ in self.sides]
         tip = "Keep this answer among the texts of the rubric studio"
-        self.send = [button("Send to the bench", tip, partial(self._to_bench, i), "160px") for i in (0, 1)]
+        self.send = [button("Send to the studio", tip, partial(self._to_bench, i), "160px") for i in (0, 1)]
         for send in self.send:
             send.disabled = True
         self.past = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-past")

@@ -77,7 +77,7 @@ def send_to_bench(folder: Path, run: dict, side: dict) -> str:
     path = folder / own_texts.KEPT
     name = f"{side['name']} (stopped)" if side.get("stopped") else side["name"]  # half a text is marked
     _append(path, row | {"model": name, "system": " | ".join(side["systems"])})
-    return f"Sent to the bench: {files.shown(path)}, which the rubric studio reads."
+    return f"Sent to the rubric studio: {files.shown(path)}, which it reads."
 
 
 def _append(path: Path, row: dict) -> None:

@@ -5,14 +5,13 @@ import random
 import torch
 
 from benchmarks.answers import base_model, tuned_model
-from benchmarks.measured import so_far
-from benchmarks.steering import diff_means, own_scores, steered
-from benchmarks.trainings import RUBRICS
+from benchmarks.measured import committed
+from benchmarks.steering import diff_means, steered
 from cpt_utils.models.conversation import ChatModel, chat
 
 WAYS = ("prompting", "vector", "cpt")
-DEFAULT = {"layer": 14, "strength": 1.0}
-"""Where a vector is added, and how strongly, until `make ablation` has chosen it."""
+ALONE = "base, steering vector"
+"""The ablation's name of what steers here: a vector without a system prompt."""
 
 
 def model_of(way: str) -> ChatModel:
@@ -20,14 +19,18 @@ def model_of(way: str) -> ChatModel:
     return tuned_model() if way == "cpt" else base_model()
 
 
+def chosen_vector() -> dict:
+    """{chosen: {layer, strength}, own: {rubric: score}}, as `make ablation` found them on training prompts."""
+    return committed("ablation")["steering"][ALONE]
+
+
 class Vectors:
     """Each rubric's vector of one point of score, and the model's own score without any: what a target adds."""
 
-    def __init__(self, base: ChatModel, tiny: bool = False):
-        unit = so_far("ablation_units").get("steering alone", {}).get("found", {})
-        self.chosen = unit.get("chosen", DEFAULT)
+    def __init__(self, base: ChatModel):
+        found = chosen_vector()
+        self.chosen, self.own = found["chosen"], found["own"]
         self.vectors = diff_means(base, (self.chosen["layer"],))
-        self.own = unit.get("own") or (dict.fromkeys(RUBRICS, 25.0) if tiny else own_scores(base, prompted=False))
 
     def of(self, targets: dict[str, float]) -> torch.Tensor:
         """What asks for these targets, one for each rubric named: (width,)."""

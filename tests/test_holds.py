@@ -10,6 +10,7 @@ from benchmarks import measured, steering
 from benchmarks.beyond import drawings, holds, running, ways
 from cpt_utils.degenerate import readable
 from cpt_utils.judging import Judgement
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
 
@@ -122,7 +123,6 @@ def test_of_a_long_text_the_last_third_is_judged():
 def test_a_vector_is_added_for_each_group_of_targets_without_the_system_turn(monkeypatch):
     from contextlib import contextmanager
 
-    from cpt_utils.models.conversation import ChatModel
     from cpt_utils.prompts import messages
 
     heard, inside = [], []
@@ -164,8 +164,15 @@ def test_the_vector_is_added_where_the_ablation_chose_to_on_training_prompts(mon
 
     monkeypatch.setattr(ways, "diff_means", diff_means)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
-    vectors = ways.Vectors("the base model")
-    assert asked == [("the base model", (best["layer"],))] and vectors.chosen == found["chosen"]
+    monkeypatch.setattr(ways, "FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(ways, "weights_hash", str)
+    base = ChatModel("weights", None, "")
+    vectors = ways.Vectors(base)
+    assert asked == [(base, (best["layer"],))] and vectors.chosen == found["chosen"]
+    assert ways.Vectors(base).of({"rococo": 95}).equal(vectors.of({"rococo": 95})) and len(asked) == 1
+    ways.kept_vectors(base, 3)
+    ways.kept_vectors(ChatModel("other weights", None, ""), 3)
+    assert [layers for _, layers in asked[1:]] == [(3,), (3,)], "of another layer or model they are made anew"
     assert vectors.of(found["own"]).tolist() == [0.0, 0.0], "nothing is added where the model is already"
     own = found["own"]["rococo"]
     assert vectors.of({"rococo": own + 10}).tolist() == pytest.approx([10 * best["strength"]] * 2)

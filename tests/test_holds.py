@@ -47,6 +47,7 @@ def test_a_gap_is_high_minus_low_of_one_prompt_and_rubric():
     found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)])
     assert found["gap"] == pytest.approx([30.0, 20.0])  # prompts: (40 - 20) / 2 and 50
     assert found["above"] == pytest.approx(2 / 3) and found["unread"] == 1
+    assert found["gap_of_all"] == pytest.approx([17.5, 7.5])  # of the second prompt (50 + 0) / 2
     assert holds.gap_of([row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)])["gap"] is None
 
 

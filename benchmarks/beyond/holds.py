@@ -186,17 +186,21 @@ RIGHT = {"sum": has_sum, "copy": has_copy, "language": is_in}
 
 
 def gap_of(rows: list[dict], score: str = "score") -> dict:
-    """High minus low of one prompt and rubric: mean and standard error over prompts, share above 0, pairs not read."""
+    """High minus low of one prompt and rubric: mean and standard error over prompts, and the share above 0.
+
+    Pairs that could not be read are left out there; `gap_of_all` has each as none, since German is read more seldom.
+    """
     pairs: dict[tuple, dict[int, float | None]] = {}
     for row in rows:
         pairs.setdefault((row["prompt"], row["rubric"]), {})[row["target"]] = row[score]
     low, high = (TARGETS[side] for side in SIDES)
     read = {key: pair[high] - pair[low] for key, pair in pairs.items() if None not in pair.values()}
     if not read:
-        return {"gap": None, "above": None, "unread": len(pairs)}
+        return {"gap": None, "above": None, "unread": len(pairs), "gap_of_all": None}
     gaps = list(read.values())
     found = {"gap": by_prompt(gaps, [prompt for prompt, _ in read]), "above": float(np.mean([g > 0 for g in gaps]))}
-    return found | {"unread": len(pairs) - len(read)}
+    of_all = by_prompt([read.get(key, 0.0) for key in pairs], [prompt for prompt, _ in pairs])
+    return found | {"unread": len(pairs) - len(read), "gap_of_all": of_all}
 
 
 def condition_of(rows: list[dict]) -> dict:

@@ -115,4 +115,5 @@ def step(trainer, model, rows: list[dict]):
 
 def cosine(one, other) -> float:
     """Of two gradients; a scale, as float16's, counts for nothing."""
+    one, other = one.double(), other.double()
     return (one @ other / one.norm() / other.norm()).item()

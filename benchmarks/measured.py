@@ -8,20 +8,42 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 from cpt_utils.runtime import files, machine
+from cpt_utils.runtime.errors import DataError
 
-RESULTS = files.ROOT / "benchmarks" / "results"
+COMMITTED = files.ROOT / "benchmarks" / "results"
+RESULTS = COMMITTED
+"""Where this process writes: elsewhere in a run of tiny size (beyond/running.py), whose files say so."""
 
 
 def result(name: str) -> dict:
-    """What benchmarks/results/`name`.json holds."""
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    """What benchmarks/results/`name`.json holds; a DataError if that is of a tiny run."""
+    told = json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    parts = [part for part in (told, *told.values()) if isinstance(part, dict)]
+    if RESULTS == COMMITTED and any("tiny" in part for part in parts):
+        raise DataError(
+            f"{files.shown(RESULTS / name)}.json is of a run with TINY=1, which measures nothing: delete it and what "
+            f"stands beside it, and run make {name.removesuffix('_units').replace('_', '-')}."
+        )
+    return told
+
+
+def committed(name: str) -> dict:
+    """What benchmarks/results/`name`.json holds, wherever this process writes."""
+    return json.loads((COMMITTED / f"{name}.json").read_text("utf-8"))
 
 
 def so_far(name: str) -> dict:
     """The same, or {} where nothing has been measured yet."""
     return result(name) if (RESULTS / f"{name}.json").exists() else {}
+
+
+def here() -> dict:
+    """What every file says of where it was measured: hardware, versions, and whether only steps were tried."""
+    told = {"hardware": machine.hardware(), "versions": files.versions()}
+    return told if RESULTS == COMMITTED else told | {"tiny": True}
 
 
 def machines(measured: dict[str, dict]) -> str:
@@ -31,7 +53,7 @@ def machines(measured: dict[str, dict]) -> str:
 
 def keep(name: str, found: dict) -> None:
     """Write benchmarks/results/`name`.json, with the hardware and versions of this machine where it has none."""
-    told = {"hardware": machine.hardware(), "versions": files.versions()} | files.rounded(found)
+    told = here() | files.rounded(found)
     RESULTS.mkdir(exist_ok=True)
     files.write_whole(RESULTS / f"{name}.json", json.dumps(told, indent=1) + "\n")
     print(f"wrote {files.shown(RESULTS / name)}.json", flush=True)
@@ -39,7 +61,7 @@ def keep(name: str, found: dict) -> None:
 
 def add(name: str, of: str, found: dict) -> None:
     """Add what was measured of one thing to benchmarks/results/`name`.json, with this machine's hardware."""
-    told = {"hardware": machine.hardware(), "versions": files.versions(), "found": files.rounded(found)}
+    told = here() | {"found": files.rounded(found)}
     files.write_whole(RESULTS / f"{name}.json", json.dumps(so_far(name) | {of: told}, indent=1) + "\n")
 
 
@@ -47,24 +69,50 @@ def keep_texts(name: str, of: str, rows: list[dict]) -> None:
     """Add rows to benchmarks/results/`name`.jsonl.xz under "of", so that another judge only has to read."""
     if not rows:  # what writes no texts gets no file of them
         return
-    with lzma.open(RESULTS / f"{name}.jsonl.xz", "at", encoding="utf-8") as file:
-        for row in rows:
-            kept = {key: value for key, value in row.items() if key != "system"}
-            file.write(json.dumps({"of": of} | files.rounded(kept), ensure_ascii=False) + "\n")
+    path = RESULTS / f"{name}.jsonl.xz"
+    write_texts(path, (path.read_bytes() if path.exists() else b"") + packed(of, rows))
 
 
 def keep_all_texts(name: str, texts: dict[str, list[dict]]) -> None:
     """Write benchmarks/results/`name`.jsonl.xz anew, with the rows under the names of what they are of."""
-    (RESULTS / f"{name}.jsonl.xz").unlink(missing_ok=True)
-    for of, rows in texts.items():
-        keep_texts(name, of, rows)
+    write_texts(RESULTS / f"{name}.jsonl.xz", b"".join(packed(of, rows) for of, rows in texts.items() if rows))
+
+
+def packed(of: str, rows: list[dict]) -> bytes:
+    """The rows as compressed lines, which may stand behind others."""
+    kept = [{"of": of} | files.rounded({key: row[key] for key in row if key != "system"}) for row in rows]
+    return lzma.compress("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode())
+
+
+def write_texts(path: Path, data: bytes) -> None:
+    """The file whole or as it was: one that ends in the middle could not be read at all. No data, no file."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+    if not data:
+        path.unlink()
+
+
+def forget_texts(name: str, units: list[str]) -> None:
+    """Take out the texts of these units: of a run that was stopped before it kept their figures."""
+    if not (RESULTS / f"{name}.jsonl.xz").exists():
+        return
+    texts: dict[str, list[dict]] = {}
+    for row in all_texts(name):
+        texts.setdefault(row["of"], []).append(row)
+    if set(units) & set(texts):
+        keep_all_texts(name, {of: rows for of, rows in texts.items() if of not in units})
+
+
+def all_texts(name: str) -> list[dict]:
+    """All rows that benchmarks/results/`name`.jsonl.xz holds."""
+    with lzma.open(RESULTS / f"{name}.jsonl.xz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
 
 
 def kept_texts(name: str, of: str) -> list[dict]:
     """The rows that benchmarks/results/`name`.jsonl.xz holds under "of"."""
-    with lzma.open(RESULTS / f"{name}.jsonl.xz", "rt", encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file]
-    return [row for row in rows if row["of"] == of]
+    return [row for row in all_texts(name) if row["of"] == of]
 
 
 def side_by_side(function, names: list[str], workers: int = 2):
@@ -106,6 +154,7 @@ def resume(name: str, planned: list[str], run: Callable, assemble: Callable, wor
     When all planned ones are there, `assemble()` is written to `name`.json.
     """
     missing = [unit for unit in planned if unit not in so_far(f"{name}_units") and unit.startswith(only)]
+    forget_texts(name, missing)
     for unit, found in side_by_side(run, missing, workers):
         keep_texts(name, unit, take_texts(found))
         add(f"{name}_units", unit, found)

@@ -1,5 +1,6 @@
 """`make gpu`: the runner, the wheels in parts, the README's rows, and a rehearsal of the stages on a processor."""
 
+import inspect
 import json
 import os
 import re
@@ -12,9 +13,12 @@ import zipfile
 
 import psutil
 import pytest
+import torch
 
-from benchmarks import measured
-from benchmarks.gpu import memory, parts, processes, runner, series, stage, stages, table, wheels
+from benchmarks import measured, sharing
+from benchmarks.beyond import steps
+from benchmarks.gpu import memory, parts, processes, runner, series, shared_steps, stage, stages, table, wheels
+from cpt_utils.models import loading
 from cpt_utils.runtime.files import ROOT
 from tools import readme
 
@@ -22,7 +26,7 @@ from tools import readme
 
 
 def test_letters_asked_for():
-    assert stages.asked("") == list("ABCDEFG") and stages.asked("b, d") == ["B", "D"]
+    assert stages.asked("") == list("ABCDEFGI") and stages.asked("b, d") == ["B", "D"]
     with pytest.raises(SystemExit, match="no stage 'X'"):
         stages.asked("A X")
 
@@ -129,6 +133,7 @@ def test_a_failed_stage_does_not_stop_the_others_and_results_are_merged(fake_mac
 
 def test_limits_are_those_of_the_plan_times_patience(fake_machine, monkeypatch):
     assert sum(stages.LIMITS[letter] for letter in "ABCDEFG") == 7 * 60
+    assert 60 <= stages.LIMITS["I"] * shared_steps.SHARES["embedded"] <= 90
     monkeypatch.setenv("STAGES", "A D")
     monkeypatch.setenv("PATIENCE", "2.5")
     runner.main()
@@ -249,6 +254,100 @@ def test_a_run_is_held_against_the_three_seeds():
     told = series.too_low(run_like(lower, 0.02, mean["both_directions"] - 0.1))
     assert [line.split()[0] for line in told] == [*figures, "both_directions"]
     assert told[0] == f"overall reaches {lower['overall'] + 0.02:.2f}, not {mean['cpt_overall']:.2f}"
+
+
+# ---- steps with shared prompts
+
+
+def steps_stage(tmp_path, part="", dry=False, seconds=100.0):
+    return stage.Stage("I", part, dry, tmp_path, time.time() + seconds)
+
+
+@pytest.mark.parametrize(
+    "gib, seconds, said", [(15, 100, "15 GiB of memory, and it takes 40"), (80, 10, " s left"), (80, 100, "")]
+)
+def test_the_large_student_is_only_tried_where_there_is_room_and_time(tmp_path, monkeypatch, gib, seconds, said):
+    ran = []
+    monkeypatch.setattr(shared_steps, "total_gib", lambda: gib)
+    monkeypatch.setattr(processes, "run", lambda letter, part, *rest: ran.append((part, rest[2])) or {"seconds": 1})
+    here = steps_stage(tmp_path, seconds=seconds)
+    shared_steps.run(here)
+    limits = dict(ran)
+    assert limits["embedded"] <= 0.6 * seconds and ("large" in limits) == (not said)
+    assert said in here.found["large"].get("skipped", "") and ("skipped" in here.found["large"]) == bool(said)
+    assert shared_steps.too_little(steps_stage(tmp_path, dry=True, seconds=1), "large") == "", "a rehearsal has no GPU"
+
+
+def test_points_without_time_are_named_and_one_without_memory_stops_no_other(tmp_path, monkeypatch):
+    planned = [("six rows", 1, 6, 4), ("six rows", 2, 6, 4), ("pair", 1, 6, 4), ("pair", 2, 6, 4)]
+    names = [shared_steps.point_name(*one) for one in planned]
+    asked, now = [], [1000.0]
+
+    def point(here, student, profile, rows, shape):
+        asked.append(rows)
+        now[0] += 20
+        if len(asked) == 1:
+            raise torch.OutOfMemoryError
+        now[0] += 30
+        return {"measured": {"shared": 1.5}}
+
+    monkeypatch.setattr(shared_steps, "point", point)
+    monkeypatch.setattr(shared_steps, "text_rows", lambda tokenizer, *one: one)
+    monkeypatch.setattr(shared_steps, "student_of", lambda here: (None, None))
+    monkeypatch.setattr(loading, "load_student", lambda profile: types.SimpleNamespace(tokenizer=None))
+    monkeypatch.setitem(stages.SIZES, "shared_steps", {"embedded": planned})
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    here = steps_stage(tmp_path, "embedded", seconds=100)
+    shared_steps.run_part(here)
+    assert here.found[names[0]] == {"failure": "out of memory"} and here.found[names[1]]["measured"]["shared"] == 1.5
+    assert here.found["left_out"] == names[2:] and len(asked) == 2
+    assert json.loads((tmp_path / "I-embedded.json").read_text())["left_out"] == names[2:]
+
+
+SAME = {"agreement": {"shared": 0.999, "packed": 0.98}, "columns": {"shared": 1.9, "packed": 2.0}}
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, ""),
+        ({"agreement": {"shared": 0.999, "packed": 0.3}}, "gradients packed agree to 0.300 with TRL's"),
+        ({"agreement": {"shared": float("nan"), "packed": 1}}, "gradients shared agree to nan"),
+        ({"columns": {"shared": 1.0, "packed": 2.0}}, "nothing was shared"),
+    ],
+)
+def test_a_trainer_that_computes_something_else_or_shares_nothing_fails_the_stage(changes, said):
+    found = {"seconds": 3, "left_out": ["x"], "one": {"failure": "out of memory"}, "two": SAME | changes}
+    if not said:
+        return shared_steps.check(found)
+    with pytest.raises(AssertionError, match=f"two: .*{said}"):
+        shared_steps.check(found)
+
+
+def test_steps_of_a_student_in_four_bits(tmp_path):
+    """The large part as a rehearsal takes it: adapters in float32, activations computed twice."""
+    here = steps_stage(tmp_path, "large", dry=True)
+    shared_steps.run_part(here)
+    (planned,) = stages.REHEARSAL["shared_steps"]["large"]
+    found = here.found[shared_steps.point_name(*planned)]
+    block, _, prompt, response = planned
+    counted = sharing.formulas(*sharing.size(block), prompt, response)
+    assert found["tokens"] == pytest.approx(sharing.gains(counted))
+    assert found["operations"] == pytest.approx(sharing.gains(counted, stages.TINY))
+    assert found["columns"]["packed"] == pytest.approx(found["tokens"]["packed"]) and found["stock_seconds"] > 0
+    for way in ("shared", "packed"):
+        low, high = found["spread"][way]
+        assert 0 < low <= found["measured"][way] <= high and found["agreement"][way] > 0.98
+
+
+def test_the_stage_needs_nothing_that_only_notebooks_need():
+    """The first part of the wheels is enough for it, and that holds no matplotlib."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(['matplotlib', 'IPython', 'ipywidgets']); "
+        "import benchmarks.gpu.shared_steps, benchmarks.shared_dpo, cpt_utils.training"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr[-500:]
 
 
 # ---- wheels in parts
@@ -458,6 +557,11 @@ def test_rows_say_what_was_not_run_and_what_failed(tmp_path, monkeypatch):
         "E": {"outcome": "failed", "weights": "random", "seconds_04": 21.3, "spearman_rho": 0.0, "error": "x"},
         "F": {"outcome": "passed", "bytes_per_step": 2e9, "transformers": {"ours_1": 100}},
         "G": {"outcome": "failed"},
+        "I": {
+            "outcome": "passed",
+            "embedded": {"4 x six rows, 256 + 256": {"measured": {"shared": 1.512}, "tokens": {"packed": 1.9973}}},
+            "large": {"skipped": "15 GiB of memory, and it takes 40"},
+        },
     }
     (tmp_path / "gpu.json").write_text(json.dumps({"GPU one": machine, "GPU two": {}}))
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in table.gpu().splitlines()}
@@ -469,6 +573,13 @@ def test_rows_say_what_was_not_run_and_what_failed(tmp_path, monkeypatch):
     assert rows["Spearman's ρ after it"][0] == "random weights"
     assert rows["`trl dpo` with the files of notebook 04"][0] == "failed"
     assert "written at 5% of the rate" in table.gpu()
+    shared = {label.split(", ", 1)[1]: cells[0] for label, cells in rows.items() if label.startswith("24 rows")}
+    assert shared == {
+        "TRL's with shared prompts": "1.51",
+        "this series' trainer": "not run yet",
+        "counted in tokens": "2.00",
+    }
+    assert [cells[0] for label, cells in rows.items() if label.startswith("4 billion")] == ["skipped"] * 3
 
 
 def test_a_rehearsal_is_never_shown(tmp_path, monkeypatch):
@@ -511,7 +622,11 @@ def test_every_figure_that_the_table_shows_is_one_that_a_stage_keeps():
             if size.isdecimal() and letter in "DF":
                 assert size in sizes, label
                 name = stem
-            if name != "outcome" and not name.startswith("seconds_0"):
+            if letter == "I":
+                part, point, *figure = way
+                assert point in [shared_steps.point_name(*one) for one in stages.SIZES["shared_steps"][part]], label
+                assert all(f'"{one}"' in inspect.getsource(steps) for one in figure), label
+            elif name != "outcome" and not name.startswith("seconds_0"):
                 assert name in sources[letter] + sources["D"], (label, name)
 
 
@@ -540,8 +655,9 @@ def test_rehearsal_of_limits():
 
 @pytest.mark.slow
 def test_rehearsal_of_all_stages():
-    told = rehearse("A B C D E F G H")
-    assert {letter: line["outcome"] for letter, line in told.items()} == dict.fromkeys("ABCDEFGH", "passed"), told
+    told = rehearse("A B C D E F G H I")
+    assert {letter: line["outcome"] for letter, line in told.items()} == dict.fromkeys("ABCDEFGHI", "passed"), told
+    assert set(told["I"]) >= {"embedded", "large"} and "left_out" not in told["I"]["embedded"] | told["I"]["large"]
     found = told["F"]["transformers"]
     assert found["same_tokens_1"] > 0.9 and all(found[f"{way}_{n}"] > 0 for way in ("ours", "generate") for n in (1, 4))
     assert len(told["G"]["losses"]) == 2

@@ -1,11 +1,16 @@
 """Does a style hold: what is asked, how it is measured, and the three ways that answer."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import pytest
+import torch
 
-from benchmarks import measured
+from benchmarks import measured, steering
 from benchmarks.beyond import drawings, holds, running, ways
 from cpt_utils.degenerate import readable
+from cpt_utils.judging import Judgement
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
 
@@ -42,6 +47,7 @@ def test_a_gap_is_high_minus_low_of_one_prompt_and_rubric():
     found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)])
     assert found["gap"] == pytest.approx([30.0, 20.0])  # prompts: (40 - 20) / 2 and 50
     assert found["above"] == pytest.approx(2 / 3) and found["unread"] == 1
+    assert found["gap_of_all"] == pytest.approx([17.5, 7.5])  # of the second prompt (50 + 0) / 2
     assert holds.gap_of([row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)])["gap"] is None
 
 
@@ -118,7 +124,6 @@ def test_of_a_long_text_the_last_third_is_judged():
 def test_a_vector_is_added_for_each_group_of_targets_without_the_system_turn(monkeypatch):
     from contextlib import contextmanager
 
-    from cpt_utils.models.conversation import ChatModel
     from cpt_utils.prompts import messages
 
     heard, inside = [], []
@@ -146,7 +151,44 @@ def test_a_vector_is_added_for_each_group_of_targets_without_the_system_turn(mon
     assert len(heard) == 1 and heard[0][2][0][0]["content"] == "be rococo"
 
 
-def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_path):
+def test_the_vector_is_added_where_the_ablation_chose_to_on_training_prompts(monkeypatch, tmp_path):
+    """A tiny run takes the same choice; nothing is chosen, and no text written for it, again."""
+    found = measured.committed("ablation")["steering"]["base, steering vector"]
+    best = max(found["grid"], key=lambda point: point["overall"])
+    assert found["chosen"] == {name: best[name] for name in ("layer", "strength")} and len(found["grid"]) > 1
+    assert not set(steering.CHOOSING) & {prompt["prompt"] for prompt in load_prompts(heldout=True)}
+    asked = []
+
+    def diff_means(base, layers):
+        asked.append((base, layers))
+        return {rubric: {layers[0]: torch.ones(2)} for rubric in shipped_rubrics()}
+
+    monkeypatch.setattr(ways, "diff_means", diff_means)
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    monkeypatch.setattr(ways, "FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(ways, "weights_hash", str)
+    base = ChatModel("weights", None, "")
+    vectors = ways.Vectors(base)
+    assert asked == [(base, (best["layer"],))] and vectors.chosen == found["chosen"]
+    assert ways.Vectors(base).of({"rococo": 95}).equal(vectors.of({"rococo": 95})) and len(asked) == 1
+    ways.kept_vectors(base, 3)
+    ways.kept_vectors(ChatModel("other weights", None, ""), 3)
+    assert [layers for _, layers in asked[1:]] == [(3,), (3,)], "of another layer or model they are made anew"
+    assert vectors.of(found["own"]).tolist() == [0.0, 0.0], "nothing is added where the model is already"
+    own = found["own"]["rococo"]
+    assert vectors.of({"rococo": own + 10}).tolist() == pytest.approx([10 * best["strength"]] * 2)
+    two = vectors.of({"rococo": own + 10, "esoteric": found["own"]["esoteric"] - 4})
+    assert two.tolist() == pytest.approx([6 * best["strength"]] * 2)
+
+
+@pytest.fixture
+def letters(monkeypatch):
+    """A judge of letters that gives 70 to whatever is long, so that nothing has to be fitted."""
+    judge = SimpleNamespace(score=lambda rubric, prompt, text: Judgement(70.0 if len(text) > 60 else 20.0, False))
+    monkeypatch.setattr(holds, "ngram_judge", lambda: judge)
+
+
+def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_path, letters):
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     planned = holds.units(tiny=False)
     assert len(planned) == 15
@@ -159,16 +201,34 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
                 for target in (10, 95):
                     judged = {"score": score if target == 95 else 20.0, "style": 50.0, "topic_rank": 1}
                     row = {"condition": name, "prompt": prompt, "rubric": "rococo", "target": target}
-                    rows.append(row | judged | {"response": "A short text in plain words about one thing."})
+                    text = "A short text in plain words about one thing" + ", dear reader, at length." * (target == 95)
+                    rows.append(row | judged | {"response": text})
         measured.keep_texts("holds", unit, rows)
         shares = {name: {"sum": 0.5, "copy": 0.2, "language": 0.0} for name in ("nothing asked", "rococo")}
         measured.add("holds_units", unit, {"lost": shares} if part == "lost" else {"chosen": {"layer": 14}})
     found = holds.assemble(list(planned))
     assert found["table"]["cpt"]["fourth turn"]["kept"] == pytest.approx(0.5)
     assert found["table"]["cpt"]["table"]["kept"] == pytest.approx(0.0)
+    assert found["table"]["cpt"]["table"]["letters_gap"] == pytest.approx([50.0, 0.0])
     assert found["lost"]["vector"]["rococo"]["sum"] == 0.5 and found["chosen"] == {"layer": 14}
     fig = drawings.draw_holds(measured.files.rounded(found))
     assert fig.axes[0].get_title("left").endswith("keeps 0% (table) to 50% (fourth turn)")
+
+
+def test_of_a_first_gap_that_may_be_none_no_share_is_told(monkeypatch, tmp_path, letters):
+    """An untuned model has next to no gap, and a share of that would be any number."""
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    for unit in holds.units(tiny=False):
+        rows = []
+        for place, prompt in enumerate(holds.PROMPTS[:4]) if unit.endswith("turns") else ():
+            for condition, high in (("first turn", (60.0, 9.0, 20.0, 21.0)[place]), ("fourth turn", 80.0)):
+                for target, score in ((10, 20.0), (95, high)):
+                    row = {"condition": condition, "prompt": prompt, "rubric": "rococo", "target": target}
+                    rows.append(row | {"score": score, "style": score, "topic_rank": 1, "response": "A text."})
+        measured.keep_texts("holds", unit, rows)
+        measured.add("holds_units", unit, {"lost": {}} if unit.endswith("lost") else {"chosen": None})
+    table = holds.assemble(list(holds.units(tiny=False)))["table"]["prompting"]
+    assert table["first turn"]["gap"][0] > 0 and table["first turn"]["kept"] is table["fourth turn"]["kept"] is None
 
 
 @pytest.mark.slow
@@ -176,4 +236,4 @@ def test_holds_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     running.run("holds", "benchmarks.beyond.holds", holds.assemble, drawings.draw_holds, ["--tiny"])
-    assert set(measured.so_far("holds")["table"]) == set(ways.WAYS) and (tmp_path / "holds.png").exists()
+    assert set(measured.so_far("holds")["table"]) == set(ways.WAYS) and (tmp_path / "holds" / "holds.png").exists()

@@ -140,5 +140,5 @@ def test_reward_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(reward, "FOLDER", tmp_path / "runs")
     running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, ["--tiny"])
     found = measured.so_far("reward")
-    assert set(found["runs"]) == set(reward.RUNS) and (tmp_path / "reward.png").exists()
+    assert set(found["runs"]) == set(reward.RUNS) and (tmp_path / "reward" / "reward.png").exists()
     assert json.loads(next(tmp_path.rglob("diary-2.json")).read_text("utf-8"))["rows"]

@@ -3,17 +3,19 @@
 from itertools import permutations
 
 import pytest
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, LlamaConfig
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from benchmarks import measured, sharing
-from benchmarks.beyond import drawings, running
+from benchmarks.beyond import drawings, running, steps
 from benchmarks.beyond import sharing as measured_steps
 from benchmarks.sharing import BLOCKS, REPORTED, WAYS, break_even, counts, example, formulas, gains, size, tree, work
 from cpt_utils.blocks import mirrored_squares
 from cpt_utils.fast.output_layer import NO_LABEL
 from cpt_utils.fast.packing import PackedCollator, unpacked_tokens
 from cpt_utils.models.logps import row_tokens
-from cpt_utils.runtime.catalogue import find_model
+from cpt_utils.runtime.catalogue import config_sizes, find_model
 
 SHAPE = find_model("embedded")["shape"]
 ODD = {
@@ -165,13 +167,15 @@ def test_what_the_paper_reports_is_near_what_its_tokens_say():
 
 
 def test_rows_of_the_measured_steps_have_the_lengths_that_they_are_named_by(tokenizer, tmp_path):
-    """Through TRL's own tokenization; and all trainers get the same batch."""
-    shape = SHAPE | measured_steps.SMALL
-    for block, prompt, response in (("six rows", 12, 9), ("pair", 3, 20)):
-        rows = measured_steps.text_rows(tokenizer, block, prompt, response)
-        sides = measured_steps.trainers(tokenizer, shape, rows, str(tmp_path))
-        found = counts(list(sides["stock"].train_dataset))
-        assert found == formulas(*size(block), prompt, response)
+    """Through TRL's own tokenization; blocks have texts of their own; and all trainers get the same batch."""
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**config_sizes(SHAPE | measured_steps.SMALL)))
+    lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
+    plain = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False}
+    for block, blocks, prompt, response in (("six rows", 1, 12, 9), ("pair", 3, 3, 20)):
+        rows = steps.text_rows(tokenizer, block, prompt, response, blocks)
+        sides = steps.trainers(model, tokenizer, lora, rows, str(tmp_path), **plain)
+        found, one = counts(list(sides["stock"].train_dataset)), formulas(*size(block), prompt, response)
+        assert found == {way: {name: blocks * number for name, number in one[way].items()} for way in WAYS}
         losses = set()
         for trainer in sides.values():
             batch = trainer.data_collator(list(sides["stock"].train_dataset))
@@ -186,15 +190,20 @@ def test_steps_are_measured_at_their_tiny_size_and_drawn(monkeypatch, tmp_path):
     running.run("sharing", "benchmarks.beyond.sharing", *told, workers=0)
     found = measured.result("sharing")
     assert [point["block"] for point in found["points"]] == ["six rows", "pair"]
-    assert {"hardware", "versions", "points"} <= set(found) and (tmp_path / "sharing.png").stat().st_size > 5000
+    assert {"hardware", "versions", "points"} <= set(found) and (
+        tmp_path / "sharing" / "sharing.png"
+    ).stat().st_size > 5000
     for point in found["points"]:
         assert point["tokens"] == pytest.approx(gains(counts(example(point["block"], 6, 4))), rel=1e-3)
-        assert set(point["measured"]) == {"shared", "packed"}
+        assert set(point["measured"]) == {"shared", "packed"} and point["stock_seconds"] > 0
+        assert point["columns"]["packed"] == pytest.approx(point["tokens"]["packed"], rel=1e-3), "no line is padded"
+        assert 1 < point["columns"]["shared"] < point["columns"]["packed"], "a line of its ends in padding"
+        assert point["agreement"] == pytest.approx({"shared": 1, "packed": 1}, abs=1e-3)
         for name, middle in point["measured"].items():
             low, high = point["spread"][name]
             assert 0 < low <= middle <= high
     title = drawings.finding_sharing(found)
-    assert f"{found['points'][0]['measured']['packed']:.1f} to" in title and "seconds" not in str(found)
+    assert f"{found['points'][0]['measured']['packed']:.1f} to" in title
 
 
 def test_all_units_of_a_whole_run():

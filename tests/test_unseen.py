@@ -158,7 +158,9 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
     assert found["held_out"]["0"]["spearman_rho"] < 0 < 0.9 < found["held_out"]["16"]["spearman_rho"]
     assert found["trained"]["0"]["spearman_rho"] > 0.9 and set(found["untuned"]) == set(unseen.UNTUNED)
     assert found["held_out"]["8"]["texts"] == 3 * 4 * 3 * 2 * 2  # prompts, rubrics, targets, ways here, seeds
-    assert len(found["small"]) == 12 and found["hardware"]
+    assert len(found["small"]) == len(found["by_training"]) == 12 and found["hardware"]
+    for unit, figures in found["by_training"].items():
+        assert (figures["spearman_rho"] < 0) == (", 0 small" in unit) and figures["overall"] > 0
     fig = drawings.draw_unseen(measured.files.rounded(found))
     assert fig.axes[0].get_title("left").startswith("New rubrics are followed better: rho -")
     assert len(fig.axes[0].lines) > 4
@@ -212,4 +214,4 @@ def test_unseen_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     running.run("unseen", "benchmarks.beyond.unseen", unseen.assemble, drawings.draw_unseen, ["--tiny"])
-    assert set(measured.so_far("unseen")["held_out"]) == {"0", "8"} and (tmp_path / "unseen.png").exists()
+    assert set(measured.so_far("unseen")["held_out"]) == {"0", "8"} and (tmp_path / "unseen" / "unseen.png").exists()

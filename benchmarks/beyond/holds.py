@@ -17,6 +17,7 @@ from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.small_rubrics import DATA
 from benchmarks.beyond.ways import WAYS, Vectors, mistyped, model_of, say
 from benchmarks.measured import kept_texts, so_far
+from benchmarks.second_judge import ngram_judge
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
 from cpt_utils.degenerate import degeneracy, frequency
 from cpt_utils.judging import embedded_judge, judge_rows
@@ -48,7 +49,7 @@ def units(tiny: bool) -> dict[str, tuple]:
 def measure(way: str, part: str, tiny: bool) -> dict:
     """The texts of one way and part, judged; of "lost" what was right."""
     model, size = model_of(way), SIZES[tiny]
-    vectors = Vectors(model, tiny) if way == "vector" else None
+    vectors = Vectors(model) if way == "vector" else None
 
     def write(cases, new_tokens=size["new_tokens"], **changes):
         told = options(settings()) | {"max_new_tokens": new_tokens} | changes
@@ -185,24 +186,31 @@ RIGHT = {"sum": has_sum, "copy": has_copy, "language": is_in}
 
 
 def gap_of(rows: list[dict], score: str = "score") -> dict:
-    """High minus low of one prompt and rubric: mean and standard error over prompts, share above 0, pairs not read."""
+    """High minus low of one prompt and rubric: mean and standard error over prompts, and the share above 0.
+
+    Pairs that could not be read are left out there; `gap_of_all` has each as none, since German is read more seldom.
+    """
     pairs: dict[tuple, dict[int, float | None]] = {}
     for row in rows:
         pairs.setdefault((row["prompt"], row["rubric"]), {})[row["target"]] = row[score]
     low, high = (TARGETS[side] for side in SIDES)
     read = {key: pair[high] - pair[low] for key, pair in pairs.items() if None not in pair.values()}
     if not read:
-        return {"gap": None, "above": None, "unread": len(pairs)}
+        return {"gap": None, "above": None, "unread": len(pairs), "gap_of_all": None}
     gaps = list(read.values())
     found = {"gap": by_prompt(gaps, [prompt for prompt, _ in read]), "above": float(np.mean([g > 0 for g in gaps]))}
-    return found | {"unread": len(pairs) - len(read)}
+    of_all = by_prompt([read.get(key, 0.0) for key in pairs], [prompt for prompt, _ in pairs])
+    return found | {"unread": len(pairs) - len(read), "gap_of_all": of_all}
 
 
 def condition_of(rows: list[dict]) -> dict:
-    """The gap by the embedding judge and by the series' judge, texts on their subject, and broken ones."""
+    """The gap by the embedding judge, by the series' judge and by one that read letters alone, texts on their subject,
+    and broken ones. By letters nothing was chosen: the series' judge chose the vector's strength and CPT's recipe."""
+    letters = gap_of(judge_rows(ngram_judge(), rows))["gap"]
     topic = float(np.mean([row["topic_rank"] == 1 for row in rows]))
     broken = float(np.mean([bool(degeneracy(row["response"])) for row in rows]))
-    return gap_of(rows) | {"style_gap": gap_of(rows, "style")["gap"], "topic": topic, "degenerate": broken}
+    others = {"style_gap": gap_of(rows, "style")["gap"], "letters_gap": letters}
+    return gap_of(rows) | others | {"topic": topic, "degenerate": broken}
 
 
 def assemble(planned: list[str]) -> dict:
@@ -212,10 +220,9 @@ def assemble(planned: list[str]) -> dict:
         rows = [row for part in PARTS[:-1] for row in kept_texts(NAME, f"{way}, {part}")]
         conditions = dict.fromkeys(row["condition"] for row in rows)
         mine = {name: condition_of([row for row in rows if row["condition"] == name]) for name in conditions}
-        whole = (mine[FIRST]["gap"] or [None])[0]
-        for measured in mine.values():
-            gap = measured["gap"] and measured["gap"][0]
-            measured["kept"] = None if gap is None or not whole else gap / whole
+        whole, error = mine[FIRST]["gap"] or (0.0, 0.0)
+        for measured in mine.values():  # of a gap that may be none, no share is told
+            measured["kept"] = measured["gap"][0] / whole if measured["gap"] and whole > 2 * error else None
         table[way], gone[way] = mine, kept[f"{way}, lost"]["found"]["lost"]
     return {
         "how": f"make holds; {len(planned)} units; gap: judged high minus low, by sentence embeddings alone",

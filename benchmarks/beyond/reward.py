@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from transformers import TrainerCallback, set_seed
 
+from benchmarks import measured
 from benchmarks.answers import base_model, options
 from benchmarks.beyond.drawings import draw_reward
 from benchmarks.beyond.running import hardware_of, run
@@ -144,7 +145,7 @@ def online(name: str, tiny: bool) -> dict:
     start, what, kl = RUNS[name]
     size, told = SIZES[tiny], online_settings(SIZES[tiny]) | {"kl": kl}
     profile = settings().replace(save_steps=1 if tiny else 50, online=told)
-    folder = FOLDER / ("tiny" if tiny else "") / "online" / files.json_hash([name, told], 12)
+    folder = (measured.RESULTS if tiny else FOLDER) / "online" / files.json_hash([name, told], 12)
     adapter = find_adapter(profile)[0] if start == "cpt" else None
     set_seed(profile.seed)
     student, base = load_chat_model(profile, adapter) if adapter else load_student(profile), base_model()

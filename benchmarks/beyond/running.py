@@ -2,15 +2,17 @@
 
 import argparse
 import importlib
+import shutil
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from benchmarks import measured
 from benchmarks.trainings import FOLDER
 from cpt_utils import runtime
 
 TINY = FOLDER / "tiny"
-"""Where a run of tiny size leaves its results: it only shows that the steps work."""
+"""Where a run of tiny size leaves what it wrote, in a folder by its name: it only shows that the steps work."""
 
 
 def run_unit(module: str, tiny: bool, unit: str) -> dict:
@@ -39,17 +41,25 @@ def run(
     parser = argparse.ArgumentParser(prog=f"make {name.replace('_', '-')}")
     parser.add_argument("--workers", type=int, default=workers)
     parser.add_argument("--only", default="", help="units whose name begins with this, then stop")
-    parser.add_argument("--tiny", action="store_true", help=f"the smallest size, into {TINY.name}/ of the runs")
+    parser.add_argument("--tiny", action="store_true", help="the smallest size, which only tries the steps")
     options = parser.parse_args(arguments)
     if options.tiny:
-        TINY.mkdir(parents=True, exist_ok=True)
-        measured.RESULTS = TINY
+        measured.RESULTS = tiny_folder(name)
     planned = list(importlib.import_module(module).units(options.tiny))
     job = partial(run_unit, module, options.tiny)
     workers = 0 if options.tiny else options.workers
     measured.resume(name, planned, job, partial(assemble, planned), workers, options.only)
     if found := measured.so_far(name):
         draw(found).savefig(measured.RESULTS / f"{name}.png")
+
+
+def tiny_folder(name: str) -> Path:
+    """The folder of a tiny run, which goes on where it was stopped, and begins anew once it has come to its end."""
+    folder = TINY / name
+    if (folder / f"{name}.png").exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def hardware_of(name: str) -> str:

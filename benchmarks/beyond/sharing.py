@@ -7,24 +7,18 @@ model's shape and in float32, with a LoRA adapter. What counts is the ratio of t
 results/sharing.json; some 6 minutes on 2 cores, and it goes on where it was stopped.
 """
 
-import copy
 import gc
-import random
-import re
-import statistics
 import tempfile
-import time
 
 from benchmarks.beyond.drawings import draw_sharing
 from benchmarks.beyond.running import hardware_of, run
+from benchmarks.beyond.steps import compared, text_rows, trainers
 from benchmarks.measured import so_far
-from benchmarks.sharing import BLOCKS, counts, gains
 from cpt_utils.runtime.catalogue import config_sizes, find_model
 
 NAME = "sharing"
 LENGTHS = ((12, 84), (24, 72), (48, 48), (72, 24), (84, 12))  # tokens of a prompt, and of a response
 SHORT = ((6, 4),)
-TURNS = 3
 SMALL = {"layers": 2, "hidden": 32, "intermediate": 64, "heads": 4, "kv_heads": 2, "head_dim": 8}
 
 
@@ -39,7 +33,9 @@ def units(tiny: bool) -> dict[str, tuple]:
 
 def measure(block: str, prompt: int, response: int, tiny: bool) -> dict:
     """How many times as long TRL's step takes: `measured` by trainer, and as counted in `tokens` and `operations`."""
-    from transformers import AutoTokenizer
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, set_seed
 
     from cpt_utils.models.embedded import embedded_model_path
 
@@ -47,82 +43,13 @@ def measure(block: str, prompt: int, response: int, tiny: bool) -> dict:
     shape = find_model("embedded")["shape"] | (SMALL if tiny else {})
     rows = text_rows(tokenizer, block, prompt, response)
     gc.collect()  # the last unit's weights
-    with tempfile.TemporaryDirectory() as folder:
-        sides = trainers(tokenizer, shape, rows, folder)
-        tokens = list(sides["stock"].train_dataset)
-        taken = [{name: seconds(trainer, tokens) for name, trainer in sides.items()} for _ in range(TURNS + 1)]
-    ratios = {name: [turn["stock"] / turn[name] for turn in taken[1:]] for name in sides}  # the first one warms up
-    found = counts(tokens)
-    return {
-        "block": block,
-        "prompt": prompt,
-        "response": response,
-        "measured": {name: statistics.median(ratios[name]) for name in ("shared", "packed")},
-        "spread": {name: [min(ratios[name]), max(ratios[name])] for name in ("shared", "packed")},
-        "tokens": gains(found),
-        "operations": gains(found, shape),
-    }
-
-
-def text_rows(tokenizer, block: str, prompt: int, response: int) -> list[dict]:
-    """A block's rows as texts of so many tokens; the last one of a response is the end that TRL adds."""
-    known = sorted(tokenizer.get_vocab().values())
-    words = [text for text in map(tokenizer.decode, known) if re.fullmatch(r" [a-z]{3,}", text)]
-    drawn = random.Random(0)
-    prompts, texts = (
-        ["".join(drawn.choices(words, k=size)) for _ in range(4)] for size in (prompt, max(response - 1, 0))
-    )
-    return [
-        {"prompt": prompts[asked], "chosen": texts[chosen], "rejected": texts[rejected]}
-        for asked, chosen, rejected in BLOCKS[block]
-    ]
-
-
-def trainers(tokenizer, shape: dict, rows: list[dict], folder: str) -> dict:
-    """The three trainers, with equal weights, on all rows as one batch."""
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, LlamaConfig, set_seed
-    from trl import DPOConfig, DPOTrainer
-
-    from benchmarks.shared_dpo import SharedDPOTrainer
-    from cpt_utils.training import MirroredDPOTrainer
-
     set_seed(0)
     model = AutoModelForCausalLM.from_config(LlamaConfig(**config_sizes(shape)), dtype=torch.float32)
-    sides = {}
-    for name, kind in (("stock", DPOTrainer), ("shared", SharedDPOTrainer), ("packed", MirroredDPOTrainer)):
-        settings = DPOConfig(
-            folder,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            per_device_train_batch_size=len(rows),
-            num_train_epochs=1,
-            max_length=None,
-            report_to="none",
-        )
-        sides[name] = kind(
-            model=copy.deepcopy(model),
-            args=settings,
-            train_dataset=Dataset.from_list(rows),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
-        )
-    return sides
-
-
-def seconds(trainer, rows: list[dict]) -> float:
-    """For one step on the rows: their batch, the loss under policy and reference, and its gradients."""
-    trainer.model.train()
-    started = time.perf_counter()
-    with trainer.compute_loss_context_manager():
-        loss = trainer.compute_loss(trainer.model, trainer.data_collator(rows))
-    loss.backward()
-    taken = time.perf_counter() - started
-    trainer.model.zero_grad()
-    return taken
+    lora = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    with tempfile.TemporaryDirectory() as folder:
+        sides = trainers(model, tokenizer, lora, rows, folder, use_cpu=True, bf16=False, gradient_checkpointing=False)
+        told = compared(sides, shape)
+    return {"block": block, "prompt": prompt, "response": response} | told
 
 
 def assemble(planned: list[str]) -> dict:

@@ -46,7 +46,7 @@ def measure(way: str, pair: tuple[str, str] | None, tiny: bool) -> dict:
     """The texts of one way on the grid of a pair, or on the curves of single rubrics, with both judges' scores."""
     size = SIZES[tiny]
     cells = grid_cells(pair, size) if pair else curve_cells(size)
-    texts = write(way, cells, size["new_tokens"], tiny)
+    texts = write(way, cells, size["new_tokens"])
     judges = {"scores": embedded_judge(), "meaning": embedded_judge("meaning")}
     rows = [cell | {"response": text} for cell, text in zip(cells, texts)]
     for row, rank in zip(rows, topic_ranks(rows).tolist()):
@@ -69,7 +69,7 @@ def curve_cells(size: dict) -> list[dict]:
     return [{"prompt": prompt, "asked": one} for prompt in size["prompts"] for one in asked]
 
 
-def write(way: str, cells: list[dict], new_tokens: int, tiny: bool) -> list[str]:
+def write(way: str, cells: list[dict], new_tokens: int) -> list[str]:
     """One text to each cell."""
     told = options(settings()) | {"max_new_tokens": new_tokens}
     model = tuned_model() if way.endswith(", tuned") else base_model()
@@ -78,7 +78,7 @@ def write(way: str, cells: list[dict], new_tokens: int, tiny: bool) -> list[str]
         return mixed_texts(model, list(groups), list(weights), **told)
     cases = [{"turns": messages(cell["prompt"], in_numbers(cell["asked"])), "targets": cell["asked"]} for cell in cells]
     steers = way.startswith("vectors")
-    return say(model, "vector" if steers else "", cases, Vectors(model, tiny) if steers else None, **told)
+    return say(model, "vector" if steers else "", cases, Vectors(model) if steers else None, **told)
 
 
 def in_numbers(asked: dict[str, float]) -> str:

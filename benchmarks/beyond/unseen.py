@@ -67,7 +67,7 @@ def trained(held: tuple[str, ...], count: int, seed: int, size: dict) -> dict:
     rows = with_reference(load_student(profile), blocks, profile)
     trainer = trainer_of(profile, rows, rows[:2])
     trainer.train()
-    model = kept_model(trainer, f"unseen-{'-'.join(held)}-{count}-{seed}")
+    model = kept_model(trainer, f"unseen-{'-'.join(held)}-{count}-{seed}-of-{size['steps']}")
     texts = answers(model, evaluation_tasks(PROMPTS[: size["prompts"]], RUBRICS), profile, size["samples"])
     return {"small": names, "rows": len(rows), "written": with_sense(texts, base_model(), FOLDER)}
 
@@ -103,6 +103,13 @@ def figures(rows: list[Response]) -> dict:
     return steerability(rows, RESAMPLES) | {"meaning_rho": meaning["spearman_rho"], "meaning_ci95": interval}
 
 
+def of_training(unit: str) -> dict[str, float]:
+    """Rho and overall of one training under the rubrics that it held out: how far seeds and folds lie apart."""
+    held = unit.split(", ")[0].split()
+    found = steerability([row for row in texts_of(unit) if row["rubric"] in held], resamples=0)
+    return {name: found[name] for name in ("spearman_rho", "overall")}
+
+
 def assemble(planned: list[str]) -> dict:
     """Figures by number of small rubrics, for held-out and for trained rubrics; texts of all folds and seeds pooled."""
     held, seen = {}, {}
@@ -120,6 +127,7 @@ def assemble(planned: list[str]) -> dict:
         "held_out": {count: figures(rows) for count, rows in held.items()},
         "trained": {count: figures(rows) for count, rows in seen.items()},
         "untuned": {way: figures(rows) for way, rows in beside.items()},
+        "by_training": {unit: of_training(unit) for unit in planned if "," in unit},
         "small": {unit: found["found"]["small"] for unit, found in so_far(f"{NAME}_units").items() if "," in unit},
         "likeness": likeness(embedded_judge()),
     }

@@ -1,18 +1,22 @@
 """Three ways to steer, alike to ask: prompting, a steering vector, and the tuned model (CPT)."""
 
+import os
 import random
 
 import torch
 
 from benchmarks.answers import base_model, tuned_model
-from benchmarks.measured import so_far
-from benchmarks.steering import diff_means, own_scores, steered
-from benchmarks.trainings import RUBRICS
+from benchmarks.measured import committed
+from benchmarks.steering import diff_means, steered
+from benchmarks.trainings import FOLDER
 from cpt_utils.models.conversation import ChatModel, chat
+from cpt_utils.models.logps import weights_hash
+from cpt_utils.prompts import load_responses
+from cpt_utils.runtime import files
 
 WAYS = ("prompting", "vector", "cpt")
-DEFAULT = {"layer": 14, "strength": 1.0}
-"""Where a vector is added, and how strongly, until `make ablation` has chosen it."""
+ALONE = "base, steering vector"
+"""The ablation's name of what steers here: a vector without a system prompt."""
 
 
 def model_of(way: str) -> ChatModel:
@@ -20,19 +24,38 @@ def model_of(way: str) -> ChatModel:
     return tuned_model() if way == "cpt" else base_model()
 
 
+def chosen_vector() -> dict:
+    """{chosen: {layer, strength}, own: {rubric: score}}, as `make ablation` found them on training prompts."""
+    return committed("ablation")["steering"][ALONE]
+
+
+def kept_vectors(base: ChatModel, layer: int) -> dict[str, torch.Tensor]:
+    """Each rubric's vector (width,) at this layer, read from all recorded texts once: units are processes."""
+    from safetensors.torch import load_file, save_file
+
+    texts = [[row["rubric"], row["target"], row["response"]] for row in load_responses(heldout=False)]
+    key = files.json_hash([weights_hash(base.model), layer, texts], 12)
+    place = FOLDER / f"vectors-{key}.safetensors"
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f"{place.name}.{os.getpid()}")
+        save_file({rubric: at[layer] for rubric, at in diff_means(base, (layer,)).items()}, partial)
+        partial.replace(place)
+    return load_file(place)
+
+
 class Vectors:
     """Each rubric's vector of one point of score, and the model's own score without any: what a target adds."""
 
-    def __init__(self, base: ChatModel, tiny: bool = False):
-        unit = so_far("ablation_units").get("steering alone", {}).get("found", {})
-        self.chosen = unit.get("chosen", DEFAULT)
-        self.vectors = diff_means(base, (self.chosen["layer"],))
-        self.own = unit.get("own") or (dict.fromkeys(RUBRICS, 25.0) if tiny else own_scores(base, prompted=False))
+    def __init__(self, base: ChatModel):
+        found = chosen_vector()
+        self.chosen, self.own = found["chosen"], found["own"]
+        self.vectors = kept_vectors(base, self.chosen["layer"])
 
     def of(self, targets: dict[str, float]) -> torch.Tensor:
         """What asks for these targets, one for each rubric named: (width,)."""
-        layer, strength = self.chosen["layer"], self.chosen["strength"]
-        return sum(strength * (t - self.own[name]) * self.vectors[name][layer] for name, t in targets.items())
+        strength = self.chosen["strength"]
+        return sum(strength * (t - self.own[name]) * self.vectors[name] for name, t in targets.items())
 
     def added(self, model, targets: dict[str, float]):
         """Inside, the model is steered towards the targets (steering.steered)."""

@@ -1,6 +1,6 @@
 """The stages in order, their limits, and the sizes that make the difference between a run and a rehearsal."""
 
-LIMITS = {"A": 20, "B": 80, "C": 90, "D": 110, "E": 70, "F": 30, "G": 20, "H": 600}  # seconds
+LIMITS = {"A": 20, "B": 80, "C": 90, "D": 110, "E": 70, "F": 30, "G": 20, "H": 600, "I": 120}  # seconds
 """Seconds on an H100; PATIENCE multiplies them."""
 ON_REQUEST = "H"
 MODULES = {
@@ -12,6 +12,7 @@ MODULES = {
     "F": "generation",
     "G": "handover",
     "H": "seeds",
+    "I": "shared_steps",
 }
 WHAT = {
     "A": "it is all there",
@@ -22,6 +23,7 @@ WHAT = {
     "F": "generation",
     "G": "hand-over to trl and accelerate",
     "H": "three seeds",
+    "I": "steps with shared prompts",
 }
 REHEARSAL_PATIENCE = 8
 """A rehearsal computes on a processor, so its limits are wider."""
@@ -52,6 +54,17 @@ SIZES = {
     "new_tokens": 200,
     "profile": "embedded",  # E and H
     "seeds": [42, 43, 44],
+    # I: the kind of block, blocks in a step, tokens of a prompt and of a response; what tells most comes first
+    "shared_steps": {
+        "embedded": [
+            ("six rows", 4, 256, 256),
+            ("six rows", 1, 24, 72),  # as on a processor
+            ("six rows", 4, 64, 448),
+            ("six rows", 4, 448, 64),
+            ("pair", 12, 256, 256),
+        ],
+        "large": [("six rows", 1, 256, 256), ("six rows", 1, 64, 448)],
+    },
 }
 REHEARSAL = SIZES | {
     "product": 512,
@@ -68,6 +81,7 @@ REHEARSAL = SIZES | {
     "new_tokens": 8,
     "profile": "smoke",
     "seeds": [42, 43],
+    "shared_steps": {"embedded": [("six rows", 2, 6, 4), ("pair", 3, 6, 4)], "large": [("six rows", 1, 6, 4)]},
 }
 
 

@@ -20,6 +20,7 @@ def needed(sizes: dict, letters: list[str]) -> list[str]:
         "D": f"{sizes['student']}-nf4",
         "F": f"{sizes['student']}-nf4",
         "G": "tiny-nf4",
+        "I": f"{sizes['student']}-nf4",
     }
     return sorted({name for letter, name in by_stage.items() if letter in letters})
 

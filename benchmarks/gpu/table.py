@@ -11,6 +11,11 @@ NOT_MEASURED = (
     "processor, with tiny models and with transformers in unsloth's place; `make gpu` measures them on a GPU, and "
     "`make readme` then shows the figures here."
 )
+SHARED = [  # the part, the point (shared_steps.point_name), and what the row says of it
+    ("embedded", "1 x six rows, 24 + 72", "TRL's step takes so many times as long: 135 million weights, 6 short rows"),
+    ("embedded", "4 x six rows, 256 + 256", "24 rows of 256 + 256 tokens"),
+    ("large", "1 x six rows, 256 + 256", "4 billion weights in 4 bits, 6 rows of 256 + 256 tokens"),
+]
 ROWS = [  # what the row says, the stage, the way to the figure, and how it is shown
     ("bf16 product, TFLOP/s", "A", ("product_tflops",), "{:.0f}"),
     ("copy on the device, GB/s, read and written", "A", ("copy_gb_per_second",), "{:.0f}"),
@@ -45,6 +50,15 @@ ROWS = [  # what the row says, the stage, the way to the figure, and how it is s
     ("32 texts: `model.generate`", "F", ("transformers", "generate_32"), "{:.0f}"),
     ("32 texts: unsloth", "F", ("unsloth", "unsloth_32"), "{:.0f}"),
     ("`trl dpo` with the files of notebook 04", "G", ("outcome",), "{}"),
+    *(
+        (f"{label}, {way}", "I", (part, name, kind, key), "{:.2f}")
+        for part, name, label in SHARED
+        for way, kind, key in (
+            ("TRL's with shared prompts", "measured", "shared"),
+            ("this series' trainer", "measured", "packed"),
+            ("counted in tokens", "tokens", "packed"),
+        )
+    ),
 ]
 
 
@@ -59,6 +73,8 @@ def cell(stages: dict, letter: str, way: tuple, form: str) -> str:
     for name in way:
         if isinstance(found, dict) and "failure" in found:
             return found["failure"]
+        if isinstance(found, dict) and "skipped" in found:
+            return "skipped"
         if not isinstance(found, dict) or name not in found:
             return NOT_RUN if outcome == "passed" else outcome
         found = found[name]

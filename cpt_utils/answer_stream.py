@@ -13,7 +13,7 @@ from itertools import chain
 from cpt_utils import connection, replies
 from cpt_utils.runtime.errors import EndpointError, RefusedError, StoppedError
 from cpt_utils.runtime.keys import before_key
-from cpt_utils.thoughts import aloud_so_far
+from cpt_utils.thoughts import aloud_so_far, begun_before
 
 EVERY = 0.2
 """Seconds between two looks at a growing text."""
@@ -36,11 +36,13 @@ def body_of(
     asked: Collection[str],
     show: Callable[[str], None],
     stop: threading.Event,
+    thinks: threading.Event,
 ) -> tuple[str, EndpointError | None]:
     """The body of the reply as connection.body_of gives it, so that replies.answer_of reads both alike.
 
     `show` gets the text so far, without thinking and keys. Once `stop` is set, the failure is a StoppedError with that
     text. What breaks off has "interrupted" as its reason to finish. A reply that is no stream comes as it is.
+    `thinks` is set while answers end thinking that they have not begun: of the next one that is not shown at all.
     """
     show("")
     if stop.is_set():
@@ -56,14 +58,16 @@ def body_of(
                 _add(body, beside, name, data)
                 if time.monotonic() - shown >= EVERY:
                     shown = time.monotonic()
-                    show(_shown(body))
+                    show(_shown(body, thinks))
         except EndpointError as error:
             failure = error
     if failure and not _has_end(body):
-        return "", StoppedError(_shown(body)) if isinstance(failure, StoppedError) else failure
+        return "", StoppedError(_shown(body, thinks)) if isinstance(failure, StoppedError) else failure
     rest = b"\n".join(other).decode("utf-8", "replace")
     if not body and rest.strip():
         return rest, None
+    if _has_end(body):
+        (thinks.set if begun_before(_text(body)) else thinks.clear)()
     return json.dumps(_closed(body, beside | {"done": done}, rest)), None
 
 
@@ -180,13 +184,16 @@ def _grow(answer: dict, choice: dict) -> None:
             message[field] = value
 
 
-def _shown(body: dict) -> str:
+def _shown(body: dict, thinks: threading.Event) -> str:
     """The text so far, as it may be seen."""
+    return before_key(aloud_so_far(_text(body), thinks.is_set()))
+
+
+def _text(body: dict) -> str:
     try:
-        text, _ = replies.said_in(body["choices"][0]["message"])
+        return replies.said_in(body["choices"][0]["message"])[0]
     except (LookupError, TypeError):
         return ""
-    return before_key(aloud_so_far(text))
 
 
 def _has_end(body: dict) -> bool:

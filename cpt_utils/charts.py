@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from cpt_utils import lettering
 from cpt_utils.judging import FOREIGN
 from cpt_utils.plotting import BASE, LABELS, TUNED, figure
 from cpt_utils.rows import Response
@@ -95,10 +96,11 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
     return fig
 
 
-def save_ranking(path, title: str, weights: dict[str, float], entries: list[tuple]) -> None:
+def save_ranking(path, title: str, weights: dict[str, float], entries: list[tuple]) -> str:
     """A table as a PNG: texts (rank, label, total, scores by criterion) as rows, weighed criteria as columns.
 
     Without a total there is no rank (None). Of more than MOST_ROWS texts the best and the last are drawn.
+    Returns one sentence on letters that no font here has, or "".
     """
     import matplotlib.pyplot as plt
 
@@ -121,6 +123,7 @@ def save_ranking(path, title: str, weights: dict[str, float], entries: list[tupl
     fig.suptitle(_short(title, 70), x=0.01, ha="left", fontsize=12, fontweight="bold")
     try:
         fig.savefig(path, metadata={"Software": ""})
+        return lettering.told(fig)
     finally:
         plt.close(fig)
 

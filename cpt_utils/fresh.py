@@ -14,6 +14,7 @@ from cpt_utils.prompts import messages, system_prompt, teacher_messages
 from cpt_utils.rows import Response, Task
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.teachers import Teacher
+from cpt_utils.thoughts import aloud_so_far
 
 
 def fresh_turns(prompt: str, rubric: Rubric, target: int, tuned: bool = False) -> list[dict]:
@@ -41,7 +42,9 @@ def fresh_text(
     stop = stop or threading.Event()
     if isinstance(writer, ChatModel):
         seed = sum(row["model"] == writer.name for row in read_responses(path))
-        text = stream_chat(writer, turns, show, stop, EVERY, **{"seed": seed} | options)
+        text = stream_chat(
+            writer, turns, lambda text: show(aloud_so_far(text)), stop, EVERY, **{"seed": seed} | options
+        )
         if stop.is_set():
             return None
         text = whole_sentences(text)

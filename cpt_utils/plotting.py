@@ -2,10 +2,10 @@
 
 import html
 import io
-import re
 
 import numpy as np
 
+from cpt_utils import lettering
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.runtime import files
 from cpt_utils.runtime.places import named_folder, writable
@@ -19,8 +19,6 @@ LABELS = {
     "esoteric": "Esoteric",
     "creative_chaos": "Creative Chaos",
 }
-POWER_OF_TEN = re.compile(r"\$\\mathdefault\{[-−]?(?:[\d.]+\\times)?\d+(?:\^\{[-−]?[\d.]+\})?\}\$")
-"""As the library writes them on axes; a formula in any other text is none."""
 NO_FORMULAS = "class='mathjax_ignore tex2jax_ignore'"
 """For HTML: Jupyter and Colab would read "$5 and $10" as a formula."""
 
@@ -45,25 +43,8 @@ def figure(rows: int = 1, columns: int = 1, width: float = 9, height: float = 3.
         }
     )
     fig, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
-    _without_formulas(fig)
+    lettering.as_written(fig)
     return fig, axes
-
-
-def _without_formulas(fig) -> None:
-    """Have all texts of this figure drawn as they are, since names and titles may hold "$5 and $10"."""
-    from matplotlib.text import Text
-
-    draw = fig.draw
-
-    def plainly(renderer):
-        for axis in fig.axes:  # labels that are still to be made are made now
-            axis.get_xticklabels(which="both"), axis.get_yticklabels(which="both")
-        for text in fig.findobj(Text):
-            text.set_parse_math(bool(POWER_OF_TEN.fullmatch(text.get_text())))
-            text.set_text(files.encodable(text.get_text()))  # half a character cannot be drawn
-        draw(renderer)
-
-    fig.draw = plainly
 
 
 def save(fig, profile: Profile, name: str, title: str) -> None:
@@ -75,6 +56,8 @@ def save(fig, profile: Profile, name: str, title: str) -> None:
     folder = writable(named_folder("CPT_FIGURES", files.run_dir(profile) / "figures"), "CPT_FIGURES")
     fig.savefig(folder / f"{name}.png", metadata={"Software": ""})
     display(small_picture(fig))
+    if boxes := lettering.told(fig):
+        print(boxes)
     plt.close(fig)
 
 

@@ -117,6 +117,7 @@ def endpoint_teacher(
     refused = threading.Event()  # set once the endpoint has refused a schema
     lasts = threading.Event()  # set while repeated requests have brought nothing but pages
     whole = threading.Event()  # set once the endpoint has refused a stream
+    thinks = threading.Event()  # set while its template begins thinking that its answers only end
 
     def answer(asked: list[list[dict]], schema: dict | None = None) -> list[str | EndpointError]:
         answers = []
@@ -133,7 +134,7 @@ def endpoint_teacher(
 
     def stream(turns: list[dict], show: Callable[[str], None], stop: threading.Event) -> tuple[str, bool]:
         if not whole.is_set():
-            growing = partial(answer_stream.body_of, show=show, stop=stop)
+            growing = partial(answer_stream.body_of, show=show, stop=stop, thinks=thinks)
             try:
                 said = _ask_roomy(turns, _spoken, growing)
             except StoppedError as stopped:

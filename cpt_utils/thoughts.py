@@ -80,15 +80,22 @@ def aloud(text: str, tag: re.Pattern = TAG, strict: bool = False) -> str | None:
     return wrapped[2] if wrapped else said
 
 
-def aloud_so_far(text: str) -> str:
+def aloud_so_far(text: str, begun: bool = False) -> str:
     """The text outside of thinking while it grows: what may turn out to be thinking waits until that is clear.
 
-    What a chat template began is known by its end alone, and is seen until then.
+    begun: a chat template has begun it. Otherwise that is known by its end alone, and seen until then.
     """
     text = BEGUN.sub("", text).lstrip()
+    text = f"<think>{text}" if begun and not TAG.match(text) else text
     said = aloud(text)
     waits = said is None or TAG.match(text) and aloud(text, strict=True) is None
     return "" if waits else said.lstrip()
+
+
+def begun_before(text: str) -> bool:
+    """Whether a whole text ends thinking that it has not begun, since its chat template did."""
+    found = TAG.search(text)
+    return bool(found and found["end"] and not _quoted(found) and aloud(text) is not None)
 
 
 def _quoted(found: re.Match) -> bool:

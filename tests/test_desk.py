@@ -8,16 +8,19 @@ import pytest
 import torch
 from replies import delta, serving_pieces
 
-from cpt_utils import own_texts
+from cpt_utils import fresh, own_texts
 from cpt_utils.evaluation import preference_margins
+from cpt_utils.fast import decoding
 from cpt_utils.judging import Judgement
-from cpt_utils.models import streaming
+from cpt_utils.models import conversation, streaming
 from cpt_utils.models.conversation import ChatModel, chat
 from cpt_utils.models.logps import token_log_ratios
 from cpt_utils.models.streaming import stream_chat
 from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_figure
 from cpt_utils.prompts import messages, system_prompt
+from cpt_utils.rows import Task
 from cpt_utils.rubrics import Rubric, load_rubric
+from cpt_utils.runtime.errors import GenerationError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.teachers import Teacher, endpoint_teacher
@@ -210,6 +213,54 @@ def test_half_an_answer_of_an_endpoint_is_marked_wherever_it_goes(two, tmp_path,
     desk.send[0].click()
     (text,) = own_texts.kept_texts(tmp_path)
     assert text["label"] == "m (stopped), 95"
+
+
+@pytest.fixture
+def thinking(tiny_model, tokenizer, monkeypatch):
+    """A model that writes what it is given to write, and whose template opens a thought before each answer."""
+    tokenizer, script = copy.deepcopy(tokenizer), []
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+    )
+
+    def generate(model, batch, watch=None, **options):
+        ids = tokenizer.encode(script[0], add_special_tokens=False)
+        for token in ids if watch else ():
+            watch(torch.tensor([token]))
+        return torch.tensor([[*ids, tokenizer.eos_token_id]])
+
+    monkeypatch.setattr(decoding, "generate", generate)
+    return ChatModel(tiny_model, tokenizer, "thinker"), script
+
+
+def test_a_thought_that_the_template_opens_is_never_shown(thinking, two, desk, tmp_path, monkeypatch):
+    model, script = thinking
+    script.append("Hm, the sea, hm.\n</think>\n\nThe sea sings.")
+    assert conversation.answered(model, [messages("Hello")]) == [(f"<think>\n{script[0]}", True)]
+    assert chat(two[0], [messages("Hello")], max_new_tokens=3)[0][:7] != "<think>"
+    shown = []
+    monkeypatch.setattr(fresh, "EVERY", 0)
+    task = Task(prompt="Hello", rubric="rococo", target=95)
+    made = fresh.fresh_text(model, task, messages("Hello"), tmp_path / "fresh.jsonl", shown.append)
+    assert made["response"] == "The sea sings." and shown[-1] == "The sea sings." and len(set(shown)) > 3
+    assert all("The sea sings.".startswith(text) for text in shown)
+    wide = opened(two, tmp_path / "wide", others={"thinker": model})
+    wide.sides[1].value, grown = "thinker", []
+    wide.answers[1].observe(lambda change: grown.append(change["new"]), "value")
+    assert texts(run(wide))[1] == "The sea sings." and not any("Hm" in page for page in grown)
+
+
+def test_a_thought_without_an_answer_is_told(thinking, two, tmp_path):
+    model, script = thinking
+    script.append("Hm, the sea, and so on and on.")
+    with pytest.raises(GenerationError, match="thinking, and no answer after it"):
+        fresh.fresh_text(
+            model, Task(prompt="Hello", rubric="rococo", target=95), messages("Hello"), tmp_path / "f.jsonl"
+        )
+    desk = opened(two, tmp_path, others={"thinker": model})
+    desk.sides[1].value = "thinker"
+    assert len(run(desk)["sides"]) == 1 and "thinker gave thinking, and no answer" in desk.state.value
 
 
 def test_an_endpoint_that_fails_is_told_in_its_own_words_and_leaves_the_other_side(two, tmp_path, monkeypatch):

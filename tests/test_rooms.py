@@ -59,6 +59,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "own",
     "fresh",
     "export",
+    "lettering",
     "plotting",
     "charts",
     "diagrams",

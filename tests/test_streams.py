@@ -134,6 +134,21 @@ def test_thinking_is_never_shown(pieces):
     assert not [seen for seen in shown if not "The sea.".startswith(seen.strip())]
 
 
+def test_a_thought_that_the_template_begins_is_shown_once_at_most():
+    """Its end alone tells of it, and from then on the next answer waits for one."""
+    thought = [delta("hm, "), delta("hm </th"), delta("ink>\n\n"), *WORDS, DONE]
+    script, shown = [thought, thought, WORDS, WORDS], []
+    with serving_pieces(lambda body: script.pop(0)) as url:
+        teacher = endpoint_teacher("m", url)
+        for _ in range(4):
+            shown.append([])
+            text, ended = teacher.stream(TURNS, shown[-1].append, threading.Event())
+            assert text.strip() == "The sea." and ended
+    told = ["hm" in "".join(seen) for seen in shown]
+    assert told == [True, False, False, False]
+    assert "The sea" not in shown[2] and "The sea" in shown[3]  # one without a thought, and the next grows again
+
+
 @pytest.mark.parametrize("text", ["<b", "He said [", "a < b", "<thinking out loud> I am", "<answer>None"])
 def test_a_story_grows_though_it_looks_a_little_like_thinking(text):
     assert aloud_so_far(f"{text} more of it, so much that no tag is left to come.").endswith("to come.") or (

@@ -203,6 +203,21 @@ def tokenizer_with(template: str, end: str = "<|im_end|>"):
     return made
 
 
+@pytest.mark.parametrize("tag", ["<think>\n", "<thinking>", "[THINK]", "<seed:think>\n\n", "<reasoning>\n"])
+def test_a_thought_that_a_template_opens_is_known(tag):
+    begins = CHATML + "{% if add_generation_prompt %}<|im_start|>assistant\n" + f"{tag}{{% endif %}}"
+    assert templates.opened(tokenizer_with(begins)) == tag
+    assert templates.opened(tokenizer_with(begins.replace(tag, f"{tag}</think>\n\n"))) == ""
+    assert templates.opened(tokenizer_with("{{ raise_exception('no') }}")) == ""
+
+
+def test_a_mark_of_a_turn_is_no_thought():
+    for template, _, _, end in WORKING.values():
+        assert templates.opened(tokenizer_with(template, end)) == "", template
+    plain = EACH + "<{{ m.role }}>{{ m.content }}</{{ m.role }}>{% endfor %}{% if add_generation_prompt %}<assistant>"
+    assert templates.opened(tokenizer_with(plain + "{% endif %}")) == ""
+
+
 @pytest.fixture(params=WORKING)
 def family(request):
     template, end, own, eos = WORKING[request.param]

@@ -1,6 +1,10 @@
 // Keys and names inside a studio or a desk, of which `el` is a part: its root is the ancestor of class "cpt-keys".
 // Letters and arrows stay inside, where JupyterLab would take them for commands; Ctrl+Z goes to the kernel as "undo"
 // unless a field has typing of its own to take back; what has no accessible name gets one.
+// Lumino, below JupyterLab and Notebook 7, looks for this from a key's target upwards, and no further than to the first
+// part that a shortcut is for, which may be the target itself: so the target bears it. The classic notebook, and
+// JupyterLab where it listens at the end of a key's way, are kept from hearing it.
+const KEPT = "data-lm-suppress-shortcuts";
 const FOCUSABLE = "button, input, textarea, select, [tabindex='0'], [contenteditable='true']";
 const words = (field) => field.value ?? field.textContent;
 const named = (part) => part.getAttribute("aria-label") || part.labels?.[0]?.textContent || part.title || words(part);
@@ -27,7 +31,7 @@ function guard(root, undo) {
     const held = event.ctrlKey || event.metaKey;
     const back = held && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "z";
     const plain = !held && !event.altKey && !(event.shiftKey && event.key === "Enter");
-    root.toggleAttribute("data-lm-suppress-shortcuts", back || plain); // Lumino looks for it; others shall run a cell
+    event.target.toggleAttribute(KEPT, back || plain); // others shall run a cell
     const types = event.target.matches("input, textarea, [contenteditable='true']");
     if (back && !(types && words(event.target) !== before)) {
       event.preventDefault();
@@ -35,7 +39,7 @@ function guard(root, undo) {
     }
   };
   const onBubble = (event) => {
-    if (root.hasAttribute("data-lm-suppress-shortcuts")) event.stopPropagation();
+    if (event.target.hasAttribute(KEPT)) event.stopPropagation();
   };
   const onChange = () => {
     giveNames(root);
@@ -60,6 +64,9 @@ function guard(root, undo) {
 }
 
 export default {
+  initialize({ model }) {
+    model.send({ here: true }); // the kernel puts it into the page then
+  },
   render({ model, el }) {
     let end = () => {}, frame = 0;
     const begin = () => {

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import takewhile
 
-from cpt_utils.models.templates import end_token, in_user_turn, plain_text, rendered, takes_system
+from cpt_utils.models.templates import end_token, in_user_turn, opened, plain_text, rendered, takes_system
 
 NEW_TOKENS = 130
 """Room for an answer, unless said otherwise."""
@@ -139,8 +139,12 @@ def waiting(chat_model: ChatModel, conversations: list[list[dict]]):
 
 
 def read(chat_model: ChatModel, new, ends: list[int]) -> list[tuple[str, bool]]:
-    """New tokens (rows, up to the limit) as texts, and whether each came to its end."""
+    """New tokens (rows, up to the limit) as texts, and whether each came to its end.
+
+    A text has the tag of thinking that its template began it with, so that what it thinks is known as such.
+    """
     rows = new.tolist()
     said = [list(takewhile(lambda token: token not in ends, row)) for row in rows]
     texts = chat_model.tokenizer.batch_decode(said, skip_special_tokens=True)
-    return [(text.strip(), not set(ends).isdisjoint(row)) for text, row in zip(texts, rows)]
+    begun = opened(chat_model.tokenizer)
+    return [((begun + text).strip(), not set(ends).isdisjoint(row)) for text, row in zip(texts, rows)]

@@ -5,6 +5,7 @@ import time
 from functools import partial
 
 from cpt_utils.models.conversation import ChatModel, answered
+from cpt_utils.models.templates import opened
 
 LONGEST = 8000
 """Characters that a prompt and its system prompt may have together."""
@@ -40,14 +41,14 @@ def stream_dial(chat_model, first, second, position: float, show, stop, every=0.
 
 def _streamed(ask, chat_model: ChatModel, show, stop: threading.Event, every: float, options: dict):
     tokens: list[int] = []
-    shown = 0.0
+    shown, begun = 0.0, opened(chat_model.tokenizer)
 
     def watch(new) -> bool:
         nonlocal shown
         tokens.extend(new.tolist())
         if time.monotonic() - shown >= every:
             shown = time.monotonic()
-            show(chat_model.tokenizer.decode(tokens, skip_special_tokens=True))
+            show(begun + chat_model.tokenizer.decode(tokens, skip_special_tokens=True))
         return stop.is_set()
 
     ((text, ended),) = ask(watch=watch, **options)

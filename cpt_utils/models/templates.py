@@ -20,6 +20,8 @@ BRACKETED = re.compile(r"<[^<>\s]+>|\[/?[A-Z_]+\]")
 """Marks of turns as templates write them; some are no tokens of the vocabulary."""
 WORDED = re.compile(r"(?:##+ ?\w[\w ]{0,30}[:：]?|\b\w{1,20} ?[:：])(?=\s*$)", re.MULTILINE)
 """Marks in plain words, at the end of a line that a template writes: "### Response:", "USER: "."""
+OPENED = re.compile(r"[<\[](?:\w{1,12}:)?(?:think|thought|reason)\w{0,4}[>\]]\s*\Z", re.IGNORECASE)
+"""A tag of thinking at the end of a prompt."""
 JOINER = "\u2060"
 """A word joiner, which nobody sees."""
 
@@ -57,6 +59,11 @@ def template_fault(tokenizer, moved: bool) -> str:
 def end_token(tokenizer) -> int | None:
     """The token that the template writes behind an answer, where chat stops; None if it writes none."""
     return _end_token(*_key(tokenizer))
+
+
+def opened(tokenizer) -> str:
+    """The tag of thinking that the template leaves open where each answer begins, and which that lacks; or ""."""
+    return _opened(*_key(tokenizer))
 
 
 def plain_text(tokenizer, text: str) -> str:
@@ -109,6 +116,14 @@ def _end_token(tokenizer, size: int, template: str) -> int | None:
     added = {number for number, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
     ids = tokenizer(behind, add_special_tokens=False)["input_ids"]
     return next((number for number in ids if number in added | {tokenizer.eos_token_id}), None)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(tokenizer, size: int, template: str) -> str:
+    with contextlib.suppress(Exception):
+        found = OPENED.search(rendered(tokenizer, PROBE[1:], tokenize=False, add_generation_prompt=True))
+        return found[0] if found else ""
+    return ""
 
 
 @functools.lru_cache(maxsize=8)

@@ -88,9 +88,9 @@ class CompareView(w.VBox):
         entries = [(each["rank"], each["label"], each["now"], each["parts_now"]) for each in rows]
         weights = {criterion.name: criterion.weight for criterion in self.now.rubric.criteria}
         try:
-            charts.save_ranking(self.folder / name, self.now.rubric.title, weights, entries)
+            boxes = charts.save_ranking(self.folder / name, self.now.rubric.title, weights, entries)
         except OSError as error:
             why = error.strerror or "check the folder"
             self.told.value = views.status(f"The picture cannot be written ({why}): check the folder.", "error")
             return
-        self.told.value = views.status(f"Saved {files.shown(self.folder / name)}.", "ok")
+        self.told.value = views.status(f"Saved {files.shown(self.folder / name)}. {boxes}".strip(), "ok")

@@ -9,6 +9,8 @@ from cpt_utils.rubrics import LEVEL_SCORES
 PLAIN = str.maketrans("<$", "‹＄")
 """ipywidgets 7 (Colab's) takes a label for HTML, and every version sets formulas in it."""
 WIDE = {"description_width": "110px"}
+TIP = "tooltip" if w.Text.class_traits().get("tooltip") else "description_tooltip"
+"""What a field's tooltip is called: ipywidgets 8 has one name for all widgets, 7 another for what has a label."""
 
 
 def button(label: str, tip: str, act, width: str = "auto") -> w.Button:
@@ -43,10 +45,14 @@ def icon(name: str, act) -> w.Button:
     return made
 
 
+ROOM = "390px"
+"""For a name, a slider and two buttons: in less of it the name takes a whole line, or a button would drop alone."""
+
+
 def weight_row(weight: float, step: float, on_move, on_edit, on_remove) -> w.HBox:
     """A criterion's name (see name_row), its weight as a slider, and buttons to edit and to remove it.
 
-    In a narrow column the name stands above the others, so that the slider keeps a length to drag along.
+    In a row of less than ROOM the name stands above the others, so that the slider keeps a length to drag along.
     """
     slider = w.FloatSlider(
         value=weight,
@@ -57,7 +63,7 @@ def weight_row(weight: float, step: float, on_move, on_edit, on_remove) -> w.HBo
         layout=w.Layout(flex="3 1 150px", min_width="100px"),
     )
     slider.observe(lambda change: on_move(change["new"]), "value")
-    name = w.HTML(layout=w.Layout(flex="1 1 150px", min_width="90px"))
+    name = w.HTML(layout=w.Layout(flex=f"1 1 calc(({ROOM} - 100%) * 999)", min_width="120px"))
     parts = [name, slider, icon("pencil", on_edit), icon("times", on_remove)]
     return w.HBox(parts, layout=w.Layout(flex_flow="row wrap", align_items="center")).add_class("cpt-row")
 
@@ -103,21 +109,28 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     """Fields for a criterion's texts; `on_type` gets the path of the field within it, and the text."""
 
     def watched(label: str, kind: type, text: str, *path) -> w.Widget:
-        made = field(label.translate(PLAIN), kind, value=text, rows=3, tooltip=label)
+        made = field(label, kind, value=text, rows=3)
         made.style.description_width = "150px"  # names of levels are longer than those of other fields
         made.observe(lambda change: on_type(path, change["new"]), "value")
         return made
 
-    return w.VBox(
+    panel = w.VBox(
         [
             watched("Name", w.Text, criterion["name"], "name"),
             watched("Description", w.Textarea, criterion["description"], "description"),
-            *(
-                watched(name, w.Textarea, text, "levels", i)
-                for i, (name, text) in enumerate(zip(level_names, criterion["levels"]))
-            ),
+            *(watched("", w.Textarea, text, "levels", i) for i, text in enumerate(criterion["levels"])),
         ]
     )
+    name_levels(panel, level_names)
+    return panel
+
+
+def name_levels(panel: w.VBox, names: list[str]) -> None:
+    """Name the fields of a `criterion_panel` as the levels are called now."""
+    for made, name, score in zip(panel.children[2:], names, LEVEL_SCORES):
+        label = name.strip() or f"Level {score}"
+        made.description = label.translate(PLAIN)
+        setattr(made, TIP, label)
 
 
 def discard(box: w.Box) -> None:

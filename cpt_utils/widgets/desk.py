@@ -67,10 +67,9 @@ class SteeringDesk(w.VBox):
                 row(*answers),
                 w.HTML("<b>Earlier runs</b>"),
                 self.past,
-                keys.key_guard(),
             ]
         )
-        self.add_class(keys.KEYS)
+        keys.add_guard(self)
         self._arrange()
         self._show_past()
 

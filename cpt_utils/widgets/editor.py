@@ -10,6 +10,7 @@ from cpt_utils.widgets.controls import (
     criterion_panel,
     discard,
     fill_rubric_panel,
+    name_levels,
     name_row,
     row,
     rubric_panel,
@@ -52,9 +53,11 @@ class Editor(w.VBox):
             discard(box)
 
     def name_rows(self, draft: dict) -> None:
-        """Name the rows of the weights as the criteria are called now."""
+        """Name rows and fields as the criteria and the levels are called now."""
         for i, (line, criterion) in enumerate(zip(self.weights.children, draft["criteria"]), 1):
             name_row(line, criterion["name"] or f"criterion {i}")
+        for panel in self.criteria.children:
+            name_levels(panel, draft["levels"])
 
     def show(self, what) -> None:
         """Open the fields of a criterion (its index) or of the whole rubric (WORDS); once more closes them."""

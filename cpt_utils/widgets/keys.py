@@ -10,18 +10,27 @@ KEYS = "cpt-keys"
 """The class of the widget that keys are kept inside of, and that is searched for what has no name."""
 
 
-def key_guard(on_undo=None) -> w.Widget:
-    """A part without a face: put it among the children of a widget of class KEYS. `on_undo()` hears Ctrl+Z.
+def add_guard(root: w.Box, on_undo=None) -> None:
+    """Keep keys inside of `root`, which gets the class KEYS. `on_undo()` hears Ctrl+Z.
 
-    It does nothing where anywidget is absent, and on Colab, where it would change the widgets of the whole page.
+    The guard is a part without a face, and joins the others once the page has said that it knows such parts: one that
+    does not (no extension there, or no way to the address that it would come from) shows nothing of a box that holds
+    one. It is left out where anywidget is absent, and on Colab, where it would change the widgets of the whole page.
     """
+    root.add_class(KEYS)
     kind = None if "google.colab" in sys.modules else _guard_class()
     if kind is None:
-        return w.HTML(layout=w.Layout(display="none"))
+        return
     guard = kind()
     guard.layout.height = "0"
-    guard.on_msg(lambda _widget, said, _buffers: on_undo() if on_undo and said.get("undo") else None)
-    return guard
+
+    def hear(_widget, said: dict, _buffers) -> None:
+        if said.get("here") and guard not in root.children:
+            root.children = (*root.children, guard)
+        elif said.get("undo") and on_undo:
+            on_undo()
+
+    guard.on_msg(hear)
 
 
 @functools.cache

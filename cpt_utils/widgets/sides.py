@@ -7,7 +7,9 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import fault, stream_answer, stream_dial
 from cpt_utils.one_answer import growing_answer
 from cpt_utils.prompts import messages
+from cpt_utils.runtime.errors import CutOffError, GenerationError
 from cpt_utils.teachers import Teacher
+from cpt_utils.thoughts import aloud_so_far, spoken
 from cpt_utils.widgets import views
 from cpt_utils.widgets.orders import Order
 
@@ -52,9 +54,21 @@ def answer(
     turns = [messages(run["prompt"], system or None) for system in side["systems"]]
     if isinstance(model, Teacher):
         return growing_answer(model, *turns, "gave no answer", show, stop)
+    settings = (lambda text: show(aloud_so_far(text)), stop, every)
     if "dial" in run:
-        return stream_dial(model, *turns, run["dial"], show, stop, every, **run["options"])
-    return stream_answer(model, *turns, show, stop, every, **run["options"])
+        text, ended = stream_dial(model, *turns, run["dial"], *settings, **run["options"])
+    else:
+        text, ended = stream_answer(model, *turns, *settings, **run["options"])
+    return (aloud_so_far(text) if stop.is_set() else _spoken(model, text)), ended
+
+
+def _spoken(model: ChatModel, text: str) -> str:
+    """The answer without thinking; a GenerationError where it is thinking alone."""
+    try:
+        return spoken(text).strip()
+    except CutOffError as error:
+        why = str(error)
+    raise GenerationError(f"{model.name} gave {why}.")
 
 
 def head(name: str, model: ChatModel | Teacher) -> str:

@@ -48,10 +48,9 @@ class RubricStudio(w.VBox):
                 self.anew,
                 self.state,
                 row(column([self.editor], "280px"), column([self.live], "310px", "1.3")),
-                keys.key_guard(self._undo),
             ]
         )
-        self.add_class(keys.KEYS)
+        keys.add_guard(self, self._undo)
         self._open(rubric, rubric.name, ways_of(rubric))
         self.file.options = filing.names(folder)
 

@@ -56,7 +56,8 @@ def trainer_of(
     student = load_student(profile)
     arguments = dpo_settings(profile, FOLDER / "scratch")
     arguments.save_strategy = "no"
-    arguments.per_device_eval_batch_size = arguments.precompute_ref_batch_size = ROWS
+    arguments.per_device_eval_batch_size = ROWS
+    arguments.precompute_ref_batch_size = max(ROWS, profile.rows_per_batch)  # so that no block is torn
     return prepare_trainer(
         kind(
             model=student.model,

@@ -31,8 +31,8 @@ def training_blocks(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]
     """Mirrored rows as blocks: those of one user prompt and rubric, and two that ask for the subject.
 
     The two are a pair over the user prompt, as in a square, with the next prompt of the rubric in an order drawn by
-    `seed`. They stand under the highest target, where a model loses its subject first. Three targets make eight rows,
-    and those blocks come first: training takes eight rows a step.
+    `seed`. They stand under one of the targets above the lowest, in turn: at the lowest a model keeps its subject
+    without being asked. Three targets make eight rows, and those blocks come first: training takes eight rows a step.
     """
     groups: dict[tuple, list[PreferenceRow]] = {}
     for row in rows:
@@ -41,8 +41,10 @@ def training_blocks(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]
     for prompts in _drawn(list(groups.values()), seed):
         order = list(prompts)
         for one, other in zip(order, [*order[1:], order[0]]):
-            highest = (max(prompts[name], key=lambda row: row["chosen_target"]) for name in (one, other))
-            blocks.append(prompts[one] + _over_prompts(*highest))
+            targets = sorted({row["chosen_target"] for row in prompts[one]})[1:]
+            asked = targets[len(blocks) % len(targets)]
+            pair = [next(row for row in prompts[name] if row["chosen_target"] == asked) for name in (one, other)]
+            blocks.append(prompts[one] + _over_prompts(*pair))
     blocks.sort(key=lambda block: len(block) != 8)
     return _numbered([row for block in blocks for row in block])
 

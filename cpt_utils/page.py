@@ -2,8 +2,8 @@
 
 import textwrap
 
-WIDTH = 90
-"""Characters that a line has on a window of 1280 points, beside the list of files."""
+WIDTH = 72
+"""Characters that a line has on a window of 1024 points, beside the list of files, and on the site."""
 
 
 def folded(text: str, indent: str = "") -> str:

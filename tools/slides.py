@@ -26,8 +26,8 @@ REVEAL = ROOT / ".slides" / "node_modules" / "reveal.js"
 SEE = "*What to see:*"
 MOST_WORDS = 45
 """Of the text on a slide, unless its first sentence is longer."""
-PAGES_ABOVE = 'href="../0'
-"""Links to notebooks lead to the site's pages."""
+ABOVE = {'href="0': 'href="../0', 'src="figures/': 'src="../figures/'}
+"""The site's pages and pictures lie beside the slides' folder."""
 LONGEST = 1200
 """Letters of a table that can be read from the back of a room."""
 
@@ -110,6 +110,14 @@ def notes(source: str) -> list:
     return [shown(source, "notes")] if source.strip() else []
 
 
+def text_of_slide(source: str) -> str:
+    """HTML whose links to notebooks and pictures lead up from the slides' folder."""
+    page = to_html(source, "notebooks")
+    for here, above in ABOVE.items():
+        page = page.replace(here, above)
+    return page
+
+
 def slides_of(path: Path) -> str:
     """The HTML of a notebook's slides."""
     notebook = nbformat.read(path, as_version=4)
@@ -123,9 +131,7 @@ def slides_of(path: Path) -> str:
         reveal_theme="white",
         exclude_input=True,
     )
-    exporter.register_filter(
-        "markdown2html", lambda source: to_html(source, "notebooks").replace('href="0', PAGES_ABOVE)
-    )
+    exporter.register_filter("markdown2html", text_of_slide)
     return exporter.from_notebook_node(notebook)[0]
 
 

@@ -389,7 +389,7 @@ def test_all_text_is_shown_as_text(desk, monkeypatch):
 
 def test_on_pages_without_widgets_there_is_a_sentence(desk):
     bundle = getattr(desk, "_repr_mimebundle_", dict)()  # ipywidgets 7 has none: it shows the repr itself
-    assert "when you run this cell where widgets are shown" in repr(desk) == bundle.get("text/plain", repr(desk))
+    assert "when you run this cell in JupyterLab" in repr(desk) == bundle.get("text/plain", repr(desk))
 
 
 def test_log_ratios_add_up_to_the_log_probability_of_the_response(two):

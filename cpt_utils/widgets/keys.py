@@ -47,8 +47,8 @@ def _guard_class() -> type | None:
     return KeyGuard
 
 
-ELSEWHERE = "opens here when you run this cell where widgets are shown: JupyterLab, Jupyter Notebook, VS Code, Colab."
-"""What a page or a terminal without widgets shows instead, behind a name."""
+ELSEWHERE = "opens here when you run this cell in JupyterLab, Notebook 7, VS Code or Colab."
+"""What a page or a terminal without widgets shows instead, behind a name; ipywidgets cuts it at 110 letters."""
 GONE = ".cpt-keys.jupyter-widgets-disconnected"
 """A root of class KEYS whose kernel has ended: Jupyter sets the other class."""
 LOOK = (

@@ -1,6 +1,7 @@
 """The steering desk without a browser, and token log-ratios."""
 
 import copy
+import sys
 import threading
 import time
 
@@ -362,6 +363,14 @@ def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
     assert not desk.go.disabled and len(desk.runs[0]["sides"]) == 1
 
 
+def test_on_colab_a_run_is_over_before_its_button_has_been_answered(desk, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    heard = []
+    desk.halt.observe(lambda change: heard.append(change["new"]), "disabled")
+    desk.go.click()
+    assert "Done after" in desk.state.value and not desk.go.disabled and not heard
+
+
 def test_what_is_asked_is_checked(desk):
     for prompt, words in (("  ", "The prompt is empty"), ("x" * 9000, "shorten them to 8000")):
         desk.prompt.value = prompt
@@ -380,7 +389,7 @@ def test_all_text_is_shown_as_text(desk, monkeypatch):
 
 def test_on_pages_without_widgets_there_is_a_sentence(desk):
     bundle = getattr(desk, "_repr_mimebundle_", dict)()  # ipywidgets 7 has none: it shows the repr itself
-    assert "when you run this cell" in repr(desk) == bundle.get("text/plain", repr(desk))
+    assert "when you run this cell in JupyterLab" in repr(desk) == bundle.get("text/plain", repr(desk))
 
 
 def test_log_ratios_add_up_to_the_log_probability_of_the_response(two):

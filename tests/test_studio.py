@@ -558,7 +558,7 @@ def test_widgets_do_not_pile_up(studio):
 
 def test_on_pages_without_widgets_there_is_a_sentence(studio):
     bundle = getattr(studio, "_repr_mimebundle_", dict)()  # ipywidgets 7 has none: it shows the repr itself
-    assert "when you run this cell" in repr(studio) == bundle.get("text/plain", repr(studio))
+    assert "when you run this cell in JupyterLab" in repr(studio) == bundle.get("text/plain", repr(studio))
 
 
 def test_a_text_that_the_judge_cannot_read_is_shown_as_such():

@@ -1,6 +1,7 @@
 """The workbench's tabs and panels, as their observers see them; a chat model is a real server on this machine."""
 
 import json
+import sys
 import threading
 import time
 
@@ -13,7 +14,7 @@ from cpt_utils.rubrics import load_rubric
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Read, read_ways
-from cpt_utils.widgets import live, readers, scores
+from cpt_utils.widgets import live, readers, scores, work
 from cpt_utils.widgets.scoring import READ
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -356,6 +357,40 @@ def test_scoring_many_texts_can_be_stopped(studio, tmp_path, monkeypatch):
     work.wait(120)
     assert studio.live.scores.value != before and "many 60" in studio.live.scores.value
     assert studio.live.work.layout.display == "none"
+
+
+def test_on_colab_work_is_done_before_its_button_has_been_answered(studio, model, monkeypatch):
+    """Its page draws what is sent until then, and nothing of what a thread sends later."""
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    tab(studio, "Texts")
+    bench, halted = studio.live.bench, []
+    bench.write.halt.layout.observe(lambda change: halted.append(change["new"]), "display")
+    bench.write.go.click()
+    assert not bench.write.busy and " words." in bench.write.state.value and len(bench.texts) == 1
+    assert "1 own texts" in bench.told.value and set(halted) <= {"none"}  # a button that nobody hears is none
+
+
+def test_on_colab_an_interrupt_of_the_kernel_stops_the_work(monkeypatch):
+    stop, waits = threading.Event(), []
+
+    class Interrupted(threading.Thread):
+        def join(self, timeout=None):
+            waits.append(1)
+            if len(waits) == 1:
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    thread = Interrupted(target=stop.wait, args=(60,))
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    work.run_beside(thread, stop)
+    assert stop.is_set() and not thread.is_alive() and len(waits) == 2
+    monkeypatch.delitem(sys.modules, "google.colab")
+    stop.clear()
+    later = threading.Thread(target=stop.wait, args=(60,))
+    work.run_beside(later, stop)
+    assert later.is_alive()
+    stop.set()
+    later.join(60)
 
 
 def test_a_failing_teacher_leaves_the_studio_usable(tmp_path):

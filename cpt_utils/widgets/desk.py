@@ -10,7 +10,7 @@ import ipywidgets as w
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts
-from cpt_utils.runtime import files
+from cpt_utils.runtime import colab, files
 from cpt_utils.runtime.errors import CptError
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.teachers import Teacher
@@ -18,6 +18,7 @@ from cpt_utils.widgets import keys, runs, sides, views
 from cpt_utils.widgets.controls import button, column, field, row
 from cpt_utils.widgets.orders import Order
 from cpt_utils.widgets.sides import DIAL, MODELS, ORDERS
+from cpt_utils.widgets.work import run_beside
 
 ITS_OWN = "the order's style"
 LIMITS = {"Temperature": (0.0, 1.5), "Seed": (0, 2**31 - 1), "Most tokens": (1, 4096)}
@@ -75,7 +76,7 @@ class SteeringDesk(w.VBox):
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
-        return "The steering desk opens here when you run this cell."
+        return f"The steering desk {keys.ELSEWHERE}"
 
     def _build(self, profile: Profile, prompt: str) -> None:
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
@@ -142,12 +143,12 @@ class SteeringDesk(w.VBox):
         run |= {"dial": self.dial.value} if compare == DIAL else {}
         self.stop.clear()
         self.latest = None
-        self.go.disabled, self.halt.disabled = True, False
+        self.go.disabled, self.halt.disabled = True, colab.here()
         for i in (0, 1):
             self.answers[i].value, self.verdicts[i].value, self.send[i].disabled = runs.paper(""), "", True
         # In a thread, so that the kernel stays free to hear the Stop button.
         self.thread = threading.Thread(target=self._work, args=(run, asked), daemon=True)
-        self.thread.start()
+        run_beside(self.thread, self.stop)
 
     def wait(self, seconds: float | None = None) -> None:
         """Block until the run in progress is over."""

@@ -1,10 +1,11 @@
 """What core ipywidgets cannot: keys that stay inside, Ctrl+Z, and names for sliders. Needs anywidget."""
 
 import functools
-import sys
 from importlib import resources
 
 import ipywidgets as w
+
+from cpt_utils.runtime import colab
 
 KEYS = "cpt-keys"
 """The class of the widget that keys are kept inside of, and that is searched for what has no name."""
@@ -18,7 +19,7 @@ def add_guard(root: w.Box, on_undo=None) -> None:
     one. It is left out where anywidget is absent, and on Colab, where it would change the widgets of the whole page.
     """
     root.add_class(KEYS)
-    kind = None if "google.colab" in sys.modules else _guard_class()
+    kind = None if colab.here() else _guard_class()
     if kind is None:
         return
     guard = kind()
@@ -46,6 +47,8 @@ def _guard_class() -> type | None:
     return KeyGuard
 
 
+ELSEWHERE = "opens here when you run this cell in JupyterLab, Notebook 7, VS Code or Colab."
+"""What a page or a terminal without widgets shows instead, behind a name; ipywidgets cuts it at 110 letters."""
 GONE = ".cpt-keys.jupyter-widgets-disconnected"
 """A root of class KEYS whose kernel has ended: Jupyter sets the other class."""
 LOOK = (

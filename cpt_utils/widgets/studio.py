@@ -56,7 +56,7 @@ class RubricStudio(w.VBox):
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
-        return "The rubric studio opens here when you run this cell."
+        return f"The rubric studio {keys.ELSEWHERE}"
 
     def _build(self, teachers) -> None:
         """All widgets, in the order of the page."""

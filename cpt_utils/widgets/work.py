@@ -7,9 +7,23 @@ from collections.abc import Callable
 
 import ipywidgets as w
 
+from cpt_utils.runtime import colab
 from cpt_utils.runtime.errors import CptError
 from cpt_utils.widgets import views
 from cpt_utils.widgets.controls import button, row
+
+
+def run_beside(thread: threading.Thread, stop: threading.Event) -> None:
+    """Start a thread; on Colab also wait for it, since its page draws what is sent while a button is answered, and not
+    what a thread sends later (googlecolab/colabtools, issue 3373). Meanwhile no other button is heard: interrupting
+    the kernel is what sets `stop` there.
+    """
+    thread.start()
+    while colab.here() and thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            stop.set()
 
 
 class Work(w.VBox):
@@ -46,12 +60,13 @@ class Work(w.VBox):
             self.say(str(error), "error")
             return
         try:
-            self.loop = asyncio.get_running_loop()  # the kernel's
+            self.loop = None if colab.here() else asyncio.get_running_loop()  # the kernel's, unless that waits
         except RuntimeError:
             self.loop = None
-        self.busy, self.go.disabled, self.halt.layout.display, self.halt.disabled = True, True, None, False
+        self.busy, self.go.disabled, self.halt.disabled = True, True, False
+        self.halt.layout.display = "none" if colab.here() else None
         self.thread = threading.Thread(target=self._work, args=(task,), daemon=True)
-        self.thread.start()
+        run_beside(self.thread, self.stop)
 
     def wait(self, seconds: float | None = None) -> None:
         """Block until the work in progress is over."""

@@ -139,7 +139,7 @@ def finding_two_styles(found: dict) -> str:
     """Of each way, what a point asked of one style does to it and to the other, on average."""
     told = []
     for way, grids in found["grids"].items():
-        slopes = [style for grid in grids.values() for style in grid["slopes"].values()]
+        slopes = [style for grid in grids.values() for style in grid["slopes"]["score"].values()]
         if slopes:
             own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
             told.append(f"{way} {own:+.2f} and {other:+.2f}")

@@ -12,10 +12,11 @@ import yaml
 from datasets import Dataset
 from scipy.stats import spearmanr
 
-from benchmarks import measured
+from benchmarks import measured, trainings
 from benchmarks.beyond import drawings, running, unseen
 from benchmarks.beyond.small_rubrics import drawn, small_responses, small_rubrics, small_system_prompt
 from cpt_utils.degenerate import degeneracy
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.pairs import check_leaks, check_rows
 from cpt_utils.prompts import load_corpus, load_prompts, load_responses, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
@@ -138,6 +139,16 @@ def test_rows_seen_are_those_of_all_epochs_and_small_rubrics_take_the_place_of_l
     assert {sum(seen.values()) for seen in found} == {steps * profile.rows_per_batch}
     assert found[0]["small"] == 0 < found[1]["small"] < found[2]["small"]
     assert unseen.rows_seen(["rococo", "telegram", "rococo"]) == {"large": 2, "small": 1}
+
+
+def test_a_trainer_still_knows_of_which_rubric_each_row_is(monkeypatch, tmp_path, tiny_model, tokenizer):
+    """What a unit counts is what its trainer reads, in whichever form TRL has put it."""
+    monkeypatch.setattr(trainings, "FOLDER", tmp_path)
+    monkeypatch.setattr(trainings, "load_student", lambda profile: ChatModel(tiny_model, tokenizer, ""))
+    profile = load_profile("embedded").replace(max_steps=4)
+    rows = unseen.rows_of(("esoteric", "rococo"), ["telegram"], profile)
+    trainer = unseen.trainer_of(profile, rows[:8] + rows[-8:], rows[:2])
+    assert unseen.rows_seen(trainer.train_dataset["rubric"]) == {"large": 16, "small": 16}
 
 
 def test_units_of_the_first_fold_come_first_and_hold_all_counts_and_seeds():

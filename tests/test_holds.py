@@ -1,7 +1,5 @@
 """Does a style hold: what is asked, how it is measured, and the three ways that answer."""
 
-from types import SimpleNamespace
-
 import matplotlib
 import pytest
 import torch
@@ -9,7 +7,6 @@ import torch
 from benchmarks import measured, steering
 from benchmarks.beyond import drawings, holds, running, ways
 from cpt_utils.degenerate import readable
-from cpt_utils.judging import Judgement
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
@@ -44,11 +41,12 @@ def test_a_gap_is_high_minus_low_of_one_prompt_and_rubric():
 
     rows = [row("a", "rococo", 10, 20.0), row("a", "rococo", 95, 60.0), row("a", "esoteric", 10, 30.0)]
     rows += [row("a", "esoteric", 95, 10.0), row("b", "rococo", 10, 0.0), row("b", "rococo", 95, 50.0)]
-    found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)])
+    found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)], "score")
     assert found["gap"] == pytest.approx([30.0, 20.0])  # prompts: (40 - 20) / 2 and 50
     assert found["above"] == pytest.approx(2 / 3) and found["unread"] == 1
     assert found["gap_of_all"] == pytest.approx([17.5, 7.5])  # of the second prompt (50 + 0) / 2
-    assert holds.gap_of([row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)])["gap"] is None
+    none = [row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)]
+    assert holds.gap_of(none, "score")["gap"] is None
 
 
 @pytest.mark.parametrize(
@@ -181,14 +179,15 @@ def test_the_vector_is_added_where_the_ablation_chose_to_on_training_prompts(mon
     assert two.tolist() == pytest.approx([6 * best["strength"]] * 2)
 
 
-@pytest.fixture
-def letters(monkeypatch):
-    """A judge of letters that gives 70 to whatever is long, so that nothing has to be fitted."""
-    judge = SimpleNamespace(score=lambda rubric, prompt, text: Judgement(70.0 if len(text) > 60 else 20.0, False))
-    monkeypatch.setattr(holds, "ngram_judge", lambda: judge)
+def judged(condition, prompt, target, meaning, **others):
+    """A row as a unit keeps it: the series' judge says 50 of all, and that of letters what that of meaning says."""
+    row = {"condition": condition, "prompt": prompt, "rubric": "rococo", "target": target, "response": "A text."}
+    scores = {"score": 50.0, "meaning": meaning, "letters": meaning}
+    parts = {"follows": 1.0, "subject": 2.0, "language": 1.5, "overall": 1.2, "topic_rank": 1, "order_gain": 2.0}
+    return row | scores | parts | {"degenerate": False} | others
 
 
-def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_path, letters):
+def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     planned = holds.units(tiny=False)
     assert len(planned) == 15
@@ -198,37 +197,50 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
         rows = []
         for name, score in high.items() if part == "turns" else ():
             for prompt in ("one", "two"):
-                for target in (10, 95):
-                    judged = {"score": score if target == 95 else 20.0, "style": 50.0, "topic_rank": 1}
-                    row = {"condition": name, "prompt": prompt, "rubric": "rococo", "target": target}
-                    text = "A short text in plain words about one thing" + ", dear reader, at length." * (target == 95)
-                    rows.append(row | judged | {"response": text})
+                rows.append(judged(name, prompt, 10, 20.0, topic_rank=9, letters=20.0))
+                rows.append(judged(name, prompt, 95, score, overall=0.8 if way == "cpt" else 0.4, letters=70.0))
         measured.keep_texts("holds", unit, rows)
         shares = {name: {"sum": 0.5, "copy": 0.2, "language": 0.0} for name in ("nothing asked", "rococo")}
         measured.add("holds_units", unit, {"lost": shares} if part == "lost" else {"chosen": {"layer": 14}})
     found = holds.assemble(list(planned))
     assert found["table"]["cpt"]["fourth turn"]["kept"] == pytest.approx(0.5)
-    assert found["table"]["cpt"]["table"]["kept"] == pytest.approx(0.0)
-    assert found["table"]["cpt"]["table"]["letters_gap"] == pytest.approx([50.0, 0.0])
+    table = found["table"]["cpt"]["table"]
+    assert table["kept"] == pytest.approx(0.0) and table["style_gap"] == pytest.approx([0.0, 0.0])
+    assert table["letters_gap"] == pytest.approx([50.0, 0.0])
+    assert table["overall"] == pytest.approx([1.0, 0.0]) and table["topic"] == 0.5 and table["order_gain"] == 2.0
+    assert found["table"]["prompting"]["table"]["overall"] == pytest.approx([0.8, 0.0])
+    assert table["rho"] == pytest.approx({"score": 0.0, "meaning": 0.0, "letters": 1.0})
     assert found["lost"]["vector"]["rococo"]["sum"] == 0.5 and found["chosen"] == {"layer": 14}
     fig = drawings.draw_holds(measured.files.rounded(found))
     assert fig.axes[0].get_title("left").endswith("keeps 0% (table) to 50% (fourth turn)")
 
 
-def test_of_a_first_gap_that_may_be_none_no_share_is_told(monkeypatch, tmp_path, letters):
+def test_of_a_first_gap_that_may_be_none_no_share_is_told(monkeypatch, tmp_path):
     """An untuned model has next to no gap, and a share of that would be any number."""
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     for unit in holds.units(tiny=False):
         rows = []
         for place, prompt in enumerate(holds.PROMPTS[:4]) if unit.endswith("turns") else ():
             for condition, high in (("first turn", (60.0, 9.0, 20.0, 21.0)[place]), ("fourth turn", 80.0)):
-                for target, score in ((10, 20.0), (95, high)):
-                    row = {"condition": condition, "prompt": prompt, "rubric": "rococo", "target": target}
-                    rows.append(row | {"score": score, "style": score, "topic_rank": 1, "response": "A text."})
+                rows += [judged(condition, prompt, target, score) for target, score in ((10, 20.0), (95, high))]
         measured.keep_texts("holds", unit, rows)
         measured.add("holds_units", unit, {"lost": {}} if unit.endswith("lost") else {"chosen": None})
     table = holds.assemble(list(holds.units(tiny=False)))["table"]["prompting"]
     assert table["first turn"]["gap"][0] > 0 and table["first turn"]["kept"] is table["fourth turn"]["kept"] is None
+
+
+def test_of_every_part_but_what_is_lost_the_texts_are_kept_judged(monkeypatch):
+    monkeypatch.setattr(holds, "model_of", lambda way: None)
+    monkeypatch.setattr(holds, "base_model", lambda: "base")
+    monkeypatch.setattr(holds, "say", lambda model, way, cases, vectors, **told: ["A text."] * len(cases))
+    monkeypatch.setattr(holds, "judged", lambda rows, base: [row | {"judged": base} for row in rows])
+    for part in holds.PARTS:
+        found = holds.measure("cpt", part, tiny=True)
+        if part == "lost":
+            assert "written" not in found
+            continue
+        assert found["written"] and all(row["judged"] == "base" for row in found["written"])
+        assert not any({"turns", "targets"} & set(row) for row in found["written"])
 
 
 @pytest.mark.slow
@@ -236,4 +248,7 @@ def test_holds_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     running.run("holds", "benchmarks.beyond.holds", holds.assemble, drawings.draw_holds, ["--tiny"])
-    assert set(measured.so_far("holds")["table"]) == set(ways.WAYS) and (tmp_path / "holds" / "holds.png").exists()
+    found, names = measured.so_far("holds"), {"overall", "topic", "order_gain", "rho", "letters_gap"}
+    for conditions in found["table"].values():
+        assert all(names <= set(told) for told in conditions.values())
+    assert set(found["table"]) == set(ways.WAYS) and (tmp_path / "holds" / "holds.png").exists()

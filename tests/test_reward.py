@@ -1,5 +1,6 @@
 """`make reward`: what pays, who looks on, where they part, and how a stopped run goes on."""
 
+import copy
 import json
 import time
 
@@ -8,6 +9,7 @@ import pytest
 
 from benchmarks import measured
 from benchmarks.beyond import drawings, reward, running
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.online import Diary
 from cpt_utils.rewards import nearness
 
@@ -16,14 +18,60 @@ POINT = {"overall": 1.0, "spearman_rho": 0.5, "meaning_rho": 0.4, "letters_rho":
 
 
 def test_every_remedy_starts_where_the_run_does_that_it_is_held_against():
-    assert list(reward.units(tiny=False)) == [reward.DPO, *reward.RUNS]
-    start, what, kl = reward.RUNS["untuned, one judge"]
-    assert (start, what, kl) == ("base", "one judge", 0.0)
+    start, what, kl, share = reward.RUNS["untuned, one judge"]
+    assert (start, what, kl, share) == ("base", "one judge", 0.0, 1.0)
     for name in ("untuned, harmonic", "untuned, two judges"):
         assert reward.RUNS[name][0] == "base" and reward.RUNS[name][1] != what and reward.RUNS[name][2] == kl
     assert reward.RUNS["untuned, KL"][:2] == ("base", what) and reward.RUNS["untuned, KL"][2] > 0
-    assert reward.RUNS["tuned, one judge"] == ("cpt", what, kl)
+    assert reward.RUNS["tuned, one judge"] == ("cpt", what, kl, 1.0)
     assert reward.online_settings(reward.SIZES[False])["steps"] == 500
+
+
+def test_who_stops_early_has_the_run_and_its_first_remedy():
+    planned = list(reward.units(tiny=False))
+    assert planned[:3] == [reward.DPO, "untuned, one judge", "untuned, harmonic"] and set(planned[1:]) == {*reward.RUNS}
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_remedy_is_the_run_it_is_held_against_with_half_the_steps(tiny):
+    whole = reward.online_settings(reward.SIZES[tiny], *reward.RUNS["untuned, one judge"][2:])
+    half = reward.online_settings(reward.SIZES[tiny], *reward.RUNS["untuned, harmonic"][2:])
+    assert half == whole | {"steps": whole["steps"] // 2}
+    assert half["steps"] % reward.SIZES[tiny]["watch"] == 0 or tiny, "or the longer run was not looked at there"
+
+
+def test_one_run_at_a_time_or_seconds_would_be_of_half_a_machine():
+    import ast
+    import inspect
+
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(reward))) if isinstance(node, ast.Call)]
+    (call,) = (one for one in calls if getattr(one.func, "id", "") == "run")
+    assert {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == {"workers": 1}
+
+
+def test_checkpoints_are_named_by_all_that_makes_a_run(tiny_model):
+    profile, tasks = reward.settings(), [{"prompt": "Why?", "rubric": "rococo", "target": 95, "system": "Be rococo."}]
+    student, size = ChatModel(tiny_model, None, ""), reward.SIZES[True]
+
+    def key(student=student, profile=profile, tasks=tasks, paid=0.5, unpaid=0.4, size=size):
+        others = {"letters": lambda rows: [unpaid] * len(rows)}
+        diary = Diary(lambda rows: [paid + 1e-7 * number for number in range(len(rows))], others)
+        return reward.key_of(student, profile, tasks, diary, size)
+
+    trained = copy.deepcopy(tiny_model)
+    next(trained.parameters()).data += 0.01
+    changed = [
+        {"student": ChatModel(trained, None, "")},
+        {"profile": profile.replace(lora=profile.lora.model_dump() | {"r": 4})},
+        {"profile": profile.replace(online=profile.online.model_dump() | {"kl": 0.05})},
+        {"tasks": [tasks[0] | {"system": "Be very rococo."}]},
+        {"paid": 0.51},
+        {"unpaid": 0.41},
+        {"size": size | {"watch": 1}},
+    ]
+    keys = [key(), *(key(**one) for one in changed)]
+    assert key() == key(student=ChatModel(copy.deepcopy(tiny_model), None, "")) == keys[0]
+    assert len(set(keys)) == len(keys)
 
 
 def test_two_judges_pay_the_lower_of_their_rewards(monkeypatch):
@@ -93,15 +141,15 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     planned = list(reward.units(tiny=False))
     for unit in planned:
-        points = [{"step": step, "seconds": 10.0 * step} | POINT for step in (0, 50, 100)]
+        points = [{"step": step, "seconds": 10.0 * step} | POINT | {"overall": step / 100} for step in (0, 50, 100)]
         if unit == reward.DPO:
             measured.keep_texts("reward", unit, [])
             measured.add("reward_units", unit, {"points": [point | {"seconds": point["step"]} for point in points]})
             continue
-        rows = []
-        for step in range(100):
+        rows, steps = [], round(100 * reward.RUNS[unit][3])
+        for step in range(steps):
             paid = 0.3 + step / 200
-            letters = paid if step < 50 or "harmonic" in unit else 0.5 - (step - 50) / 100
+            letters = paid if step < 55 or "harmonic" in unit else 0.5 - (step - 50) / 100
             for text in ("plain", "odd"):
                 told = {"prompt": "Why?", "rubric": "rococo", "target": 95, "response": f"{text} {step}"}
                 gap = 0.05 if text == "odd" else 0.0
@@ -109,17 +157,21 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
                     told | {"step": step, "reward": paid, "style": paid + gap, "meaning": paid, "letters": letters}
                 )
         measured.keep_texts("reward", unit, rows)
-        measured.add("reward_units", unit, {"points": points, "steps": 100, "kl": 0.0})
+        measured.add("reward_units", unit, {"points": [p for p in points if p["step"] <= steps], "steps": steps})
     found = measured.files.rounded(reward.assemble(planned))
     one, honest = found["runs"]["untuned, one judge"], found["runs"]["untuned, harmonic"]
     assert 50 < one["parting"] < 70 and honest["parting"] is None
     assert {text["response"].split()[0] for text in one["texts"]} == {"odd"} and len(one["texts"]) == 4
     assert all(abs(text["step"] - one["parting"]) <= reward.WINDOW for text in one["texts"])
+    assert found["equal_steps"] == 50 and len(honest["curves"]["style"]) == 50
+    for run in (one, honest):
+        assert run["at_equal_steps"]["step"] == 50 and run["at_equal_steps"]["parting"] is None
+        assert run["at_equal_steps"]["overall"] == 0.5
     assert found[reward.DPO]["seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
     assert one["seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
-    assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, never" in told
+    assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, not in 50 steps" in told
 
 
 def test_at_equal_time_the_last_point_within_it_counts():

@@ -8,6 +8,7 @@ from test_decoding import sharpened
 
 from benchmarks import measured
 from benchmarks.beyond import drawings, running, two_styles
+from benchmarks.beyond.columns import columns
 from benchmarks.beyond.mixed import mixed_texts
 from cpt_utils.models.conversation import ChatModel, chat
 from cpt_utils.prompts import messages, system_prompt
@@ -66,26 +67,37 @@ def test_what_is_mixed_is_the_weighted_sum_of_logits(tiny_model, tokenizer):
         assert found == [wanted.strip()]
 
 
-def rows_by(own, interference, noise=0.0):
+SENSE = {"subject": 2.0, "language": 1.5, "topic_rank": 1, "order_gain": 2.0, "degenerate": False}
+
+
+def judged(rows):
+    """Rows as a unit keeps them, whose "score" all three judges give."""
+    told = []
+    for row in rows:
+        follows = 2 * (1 - min(1, abs(row["score"] - row["target"]) / 50))
+        told.append(row | SENSE | {"follows": follows, "overall": follows / 2, "response": "A text."})
+        told[-1] |= {"meaning": row["score"], "letters": row["score"]}
+    return told
+
+
+def rows_by(own, interference, noise=0.0, pair=PAIR):
     """Rows of a grid in which each style's score is what these slopes say."""
     chance, rows = np.random.default_rng(0), []
     for prompt in ("one", "two", "three", "four"):
         for a in two_styles.GRID:
             for b in two_styles.GRID:
-                off = noise * chance.normal(size=2)
-                scores = {
-                    PAIR[0]: own * a + interference * b + off[0],
-                    PAIR[1]: 20 + own * b + interference * a + off[1],
-                }
-                row = {"prompt": prompt, "asked": dict(zip(PAIR, (a, b))), "scores": scores, "meaning": scores}
-                rows.append(row | {"topic_rank": 1, "degenerate": False})
-    return rows
+                asked = dict(zip(pair, (a, b)))
+                for rubric, amount, other, start in zip(pair, (a, b), (b, a), (0, 20)):
+                    score = start + own * amount + interference * other + noise * chance.normal()
+                    row = {"prompt": prompt, "asked": asked, "rubric": rubric, "target": amount, "score": score}
+                    rows.append(row)
+    return judged(rows)
 
 
 def test_slopes_are_told_apart_and_their_intervals_hold_them():
-    exact = two_styles.slopes(rows_by(0.6, -0.1), PAIR, "scores")
+    exact = two_styles.slopes(rows_by(0.6, -0.1), PAIR, "score")
     assert exact[PAIR[0]] == pytest.approx([0.6, -0.1]) and exact[PAIR[1]] == pytest.approx([0.6, -0.1])
-    found = two_styles.with_interval(rows_by(0.6, 0.2, noise=8.0), PAIR, "scores")
+    found = two_styles.with_interval(rows_by(0.6, 0.2, noise=8.0), PAIR, "letters")
     for style in found.values():
         (own, low, high), (other, least, most) = style["own"], style["interference"]
         assert low < own < high and least < other < most and high - low < 0.2
@@ -95,10 +107,21 @@ def test_slopes_are_told_apart_and_their_intervals_hold_them():
 def test_texts_that_no_judge_could_read_are_left_out():
     rows = rows_by(0.6, 0.0)
     for row in rows[::7]:
-        row["scores"] = dict.fromkeys(PAIR)
-    assert two_styles.slopes(rows, PAIR, "scores")[PAIR[0]] == pytest.approx([0.6, 0.0], abs=1e-9)
-    assert two_styles.slopes(rows[:1], PAIR, "scores") == {}
-    assert np.isnan(two_styles.mean_scores(rows[:1], PAIR[0])[0])
+        row["score"] = None
+    assert two_styles.slopes(rows, PAIR, "score")[PAIR[0]] == pytest.approx([0.6, 0.0], abs=1e-9)
+    assert two_styles.slopes(rows[:1], PAIR, "score") == {}
+    assert np.isnan(two_styles.mean_score(rows[:1], PAIR[0])[0])
+
+
+def test_a_text_counts_once_for_each_style_that_it_was_asked():
+    """At its target in one style and far from it in the other, it gets half."""
+    cells = [{"prompt": "one", "asked": {"rococo": 80, "esoteric": 30}}, {"prompt": "one", "asked": {"rococo": 10}}]
+    rows = two_styles.by_style(cells, ["both", "alone"])
+    told = [(row["rubric"], row["target"], row["response"]) for row in rows]
+    assert told == [("rococo", 80, "both"), ("esoteric", 30, "both"), ("rococo", 10, "alone")]
+    kept_to_one = judged([row | {"score": 80.0} for row in rows[:2]])
+    assert columns(kept_to_one)["follows"] == pytest.approx(1.0)
+    assert columns(kept_to_one)["overall"][0] == pytest.approx(0.5 * columns(kept_to_one[:1])["overall"][0])
 
 
 def test_grids_and_curves_are_assembled_and_drawn(monkeypatch, tmp_path):
@@ -108,25 +131,25 @@ def test_grids_and_curves_are_assembled_and_drawn(monkeypatch, tmp_path):
     assert len(planned) == 12
     for unit in planned:
         way, what = unit.split(": ")
-        rows = []
-        if what == "curve":
-            for rubric in drawings.LABELS:
-                for amount in two_styles.CURVE:
-                    score = {rubric: None if amount == 30 else amount / 2}
-                    rows.append({"prompt": "one", "asked": {rubric: amount}, "scores": score, "meaning": score})
-        else:
-            names = dict(zip(PAIR, what.split(" + ")))
-            for row in rows_by(0.5, 0.1):
-                for key in ("asked", "scores", "meaning"):
-                    row[key] = {names[rubric]: value for rubric, value in row[key].items()}
-                rows.append(row)
+        rows = rows_by(0.5, 0.1, pair=tuple(what.split(" + "))) if what != "curve" else []
+        for rubric in drawings.LABELS if what == "curve" else ():
+            for amount in two_styles.CURVE:
+                row = {"prompt": "one", "asked": {rubric: amount}, "rubric": rubric, "target": amount}
+                rows += judged([row | {"score": amount / 2}])
+                rows[-1] |= {"score": None, "overall": None} if amount == 30 else {}
         measured.keep_texts("two_styles", unit, rows)
         measured.add("two_styles_units", unit, {})
     found = measured.files.rounded(two_styles.assemble(planned))
     assert set(found["grids"]) == set(found["curves"]) == set(two_styles.WAYS)
     grid = found["grids"]["dial, tuned"]["rococo + chaos_cinema"]
-    assert len(grid["points"]) == 25 and grid["slopes"]["rococo"]["interference"][0] == pytest.approx(0.1)
-    assert found["curves"]["dial, tuned"]["rococo"]["rho"] == pytest.approx(1)
+    assert len(grid["points"]) == 25
+    assert set(grid["slopes"]) == {"score", "meaning", "letters"}
+    assert all(slopes["rococo"]["interference"][0] == pytest.approx(0.1) for slopes in grid["slopes"].values())
+    curve = found["curves"]["dial, tuned"]["rococo"]
+    assert curve["rho"] == pytest.approx({"score": 1.0, "meaning": 1.0, "letters": 1.0}) and curve["unread"] == 1
+    for told in found["ways"].values():
+        assert set(told) == {"one style", "two styles"} and told["two styles"]["topic"] == 1.0
+        assert told["one style"]["unread"] == len(drawings.LABELS) and 0 < told["two styles"]["overall"][0] < 1
     fig = drawings.draw_two_styles(found)
     assert "dial, tuned +0.50 and +0.10" in fig.get_suptitle() and len(fig.axes) == 12
 
@@ -137,4 +160,7 @@ def test_two_styles_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     module = "benchmarks.beyond.two_styles"
     running.run("two_styles", module, two_styles.assemble, drawings.draw_two_styles, ["--tiny"])
-    assert set(measured.so_far("two_styles")["grids"]) == set(two_styles.WAYS)
+    found = measured.so_far("two_styles")
+    assert set(found["grids"]) == set(found["ways"]) == set(two_styles.WAYS)
+    for told in found["ways"].values():
+        assert all({"overall", "topic", "order_gain", "rho"} <= set(one) for one in told.values())

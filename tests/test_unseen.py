@@ -3,21 +3,25 @@
 import collections
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
 import yaml
+from datasets import Dataset
 from scipy.stats import spearmanr
 
-from benchmarks import measured
+from benchmarks import measured, trainings
 from benchmarks.beyond import drawings, running, unseen
 from benchmarks.beyond.small_rubrics import drawn, small_responses, small_rubrics, small_system_prompt
 from cpt_utils.degenerate import degeneracy
+from cpt_utils.models.conversation import ChatModel
 from cpt_utils.pairs import check_leaks, check_rows
 from cpt_utils.prompts import load_corpus, load_prompts, load_responses, system_prompt
 from cpt_utils.rubrics import shipped_rubrics
 from cpt_utils.runtime.profiles import load_profile
+from cpt_utils.training import in_training_order
 
 matplotlib.use("agg")
 ROWS = small_responses()
@@ -123,6 +127,30 @@ def test_rows_are_whole_blocks_without_the_rubrics_that_are_held_out(count):
     assert not any(row["prompt"][0]["content"] in told for row in rows)
 
 
+def test_rows_seen_are_those_of_all_epochs_and_small_rubrics_take_the_place_of_large_ones():
+    profile, steps = load_profile("embedded"), unseen.SIZES[False]["steps"]
+    found = []
+    for count in unseen.COUNTS:
+        rows = unseen.rows_of(("esoteric", "rococo"), drawn(count, 42), profile)
+        args = SimpleNamespace(max_steps=steps, num_train_epochs=1, per_device_train_batch_size=profile.rows_per_batch)
+        args.gradient_accumulation_steps, args.seed = profile.batches_per_step, 42
+        ordered = in_training_order(Dataset.from_list(rows), args, profile.rows_per_batch)
+        found.append(unseen.rows_seen(ordered["rubric"]))
+    assert {sum(seen.values()) for seen in found} == {steps * profile.rows_per_batch}
+    assert found[0]["small"] == 0 < found[1]["small"] < found[2]["small"]
+    assert unseen.rows_seen(["rococo", "telegram", "rococo"]) == {"large": 2, "small": 1}
+
+
+def test_a_trainer_still_knows_of_which_rubric_each_row_is(monkeypatch, tmp_path, tiny_model, tokenizer):
+    """What a unit counts is what its trainer reads, in whichever form TRL has put it."""
+    monkeypatch.setattr(trainings, "FOLDER", tmp_path)
+    monkeypatch.setattr(trainings, "load_student", lambda profile: ChatModel(tiny_model, tokenizer, ""))
+    profile = load_profile("embedded").replace(max_steps=4)
+    rows = unseen.rows_of(("esoteric", "rococo"), ["telegram"], profile)
+    trainer = unseen.trainer_of(profile, rows[:8] + rows[-8:], rows[:2])
+    assert unseen.rows_seen(trainer.train_dataset["rubric"]) == {"large": 16, "small": 16}
+
+
 def test_units_of_the_first_fold_come_first_and_hold_all_counts_and_seeds():
     planned = list(unseen.units(tiny=False))
     assert len(planned) == len(set(planned)) == 2 + 2 * 2 * 3 and len(unseen.units(tiny=True)) == 3
@@ -150,7 +178,7 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
                     gone = 105 - target if held and ", 0 small" in unit else target
                     rows += [row_of(prompt, rubric, target, gone + len(prompt), way) for way in unseen.UNTUNED]
         measured.keep_texts("unseen", unit, rows)
-        measured.add("unseen_units", unit, {"small": drawn(8, 42)})
+        measured.add("unseen_units", unit, {"small": drawn(8, 42), "rows_seen": {"large": 500, "small": 700}})
     monkeypatch.setattr(unseen, "likeness", lambda judge: {})
     monkeypatch.setattr(unseen, "RESAMPLES", 20)
     found = unseen.assemble(list(planned))
@@ -158,7 +186,9 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
     assert found["held_out"]["0"]["spearman_rho"] < 0 < 0.9 < found["held_out"]["16"]["spearman_rho"]
     assert found["trained"]["0"]["spearman_rho"] > 0.9 and set(found["untuned"]) == set(unseen.UNTUNED)
     assert found["held_out"]["8"]["texts"] == 3 * 4 * 3 * 2 * 2  # prompts, rubrics, targets, ways here, seeds
-    assert len(found["small"]) == len(found["by_training"]) == 12 and found["hardware"]
+    assert len(found["small"]) == len(found["by_training"]) == len(found["rows_seen"]) == 12 and found["hardware"]
+    assert -1 <= found["held_out"]["8"]["letters_rho"] <= 1 and len(found["held_out"]["8"]["letters_ci95"]) == 2
+    assert all(rows == {"large": 500, "small": 700} for rows in found["rows_seen"].values())
     for unit, figures in found["by_training"].items():
         assert (figures["spearman_rho"] < 0) == (", 0 small" in unit) and figures["overall"] > 0
     fig = drawings.draw_unseen(measured.files.rounded(found))
@@ -214,4 +244,7 @@ def test_unseen_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     running.run("unseen", "benchmarks.beyond.unseen", unseen.assemble, drawings.draw_unseen, ["--tiny"])
-    assert set(measured.so_far("unseen")["held_out"]) == {"0", "8"} and (tmp_path / "unseen" / "unseen.png").exists()
+    found = measured.so_far("unseen")
+    size = unseen.SIZES[True]["steps"] * unseen.settings().rows_per_batch
+    assert {sum(seen.values()) for seen in found["rows_seen"].values()} == {size}
+    assert set(found["held_out"]) == {"0", "8"} and (tmp_path / "unseen" / "unseen.png").exists()

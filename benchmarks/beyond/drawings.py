@@ -139,7 +139,7 @@ def finding_two_styles(found: dict) -> str:
     """Of each way, what a point asked of one style does to it and to the other, on average."""
     told = []
     for way, grids in found["grids"].items():
-        slopes = [style for grid in grids.values() for style in grid["slopes"].values()]
+        slopes = [style for grid in grids.values() for style in grid["slopes"]["score"].values()]
         if slopes:
             own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
             told.append(f"{way} {own:+.2f} and {other:+.2f}")
@@ -180,8 +180,10 @@ def draw_reward(found: dict):
 
 def finding_reward(found: dict) -> str:
     """Where in each run the measures of style leave the judge that never pays."""
-    steps = {name: one["parting"] for name, one in found["runs"].items()}
-    told = [f"{name}, " + ("never" if step is None else f"at step {step}") for name, step in steps.items()]
+    told = []
+    for name, one in found["runs"].items():
+        steps, moment = len(one["curves"]["style"]), one["parting"]
+        told.append(f"{name}, " + (f"not in {steps} steps" if moment is None else f"at step {moment}"))
     return "Measures of style leave a judge that never pays:\n" + "; ".join(told)
 
 

@@ -2,8 +2,9 @@
 
 Three ways to steer (ways.py) answer in a second and a fourth turn, against a user who wants plain words, in other kinds
 of text, at three times the length, and under system prompts with typing errors or in German. Every prompt is answered
-for low and for high; judged is the gap between the two, by the judge that reads sentence embeddings alone. What is
-lost: sums of one digit, copying a sentence, answering in the language of the question. Writes results/holds.json.
+for low and for high; judged is the gap between the two, by the judge that reads sentence embeddings alone, and beside
+it what columns.py tells. What is lost: sums of one digit, copying a sentence, answering in the language of the
+question, of which no style is judged. Writes results/holds.json.
 """
 
 import re
@@ -11,20 +12,18 @@ import re
 import numpy as np
 import yaml
 
-from benchmarks.answers import by_prompt, options
+from benchmarks.answers import base_model, by_prompt, options
+from benchmarks.beyond.columns import columns, judged, texts_of
 from benchmarks.beyond.drawings import draw_holds
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.small_rubrics import DATA
 from benchmarks.beyond.ways import WAYS, Vectors, mistyped, model_of, say
-from benchmarks.measured import kept_texts, so_far
-from benchmarks.second_judge import ngram_judge
+from benchmarks.measured import so_far
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
-from cpt_utils.degenerate import degeneracy, frequency
-from cpt_utils.judging import embedded_judge, judge_rows
+from cpt_utils.degenerate import frequency
 from cpt_utils.measures import words_of
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import TARGETS
-from cpt_utils.sense import topic_ranks
 
 NAME = "holds"
 ASKED = yaml.safe_load((DATA / "holds.yaml").read_text("utf-8"))
@@ -58,7 +57,8 @@ def measure(way: str, part: str, tiny: bool) -> dict:
     if part == "lost":
         return {"lost": lost(way, size, write)}
     makers = {"turns": turns, "wordings": wordings, "requests": requests, "long": at_length}
-    return {"chosen": getattr(vectors, "chosen", None), "written": judged(makers[part](way, size, write))}
+    rows = [{key: row[key] for key in row if key not in ("turns", "targets")} for row in makers[part](way, size, write)]
+    return {"chosen": getattr(vectors, "chosen", None), "written": judged(rows, base_model())}
 
 
 def case(condition: str, prompt: str, rubric: str, side: str, said: str | None = None, system: str = "") -> dict:
@@ -128,17 +128,6 @@ def last_third(text: str) -> str:
     return " ".join(words[-max(1, len(words) // 3) :]) if words else ""
 
 
-def judged(rows: list[dict]) -> list[dict]:
-    """With the score of the embedding judge, the series' judge's as "style", and the place of the own prompt."""
-    style = [row["score"] for row in judge_rows(embedded_judge(), rows)]
-    ranks = topic_ranks(rows).tolist()
-    found = []
-    for row, other, rank in zip(judge_rows(embedded_judge("meaning"), rows), style, ranks, strict=True):
-        kept = {name: value for name, value in row.items() if name not in ("turns", "targets")}
-        found.append(kept | {"style": other, "topic_rank": rank})
-    return found
-
-
 def lost(way: str, size: dict, write) -> dict[str, dict[str, float]]:
     """Shares of right answers, greedy, with nothing asked of the style and under each rubric's high."""
     cases = tests(size)
@@ -185,7 +174,7 @@ def is_in(text: str, language: str) -> bool:
 RIGHT = {"sum": has_sum, "copy": has_copy, "language": is_in}
 
 
-def gap_of(rows: list[dict], score: str = "score") -> dict:
+def gap_of(rows: list[dict], score: str) -> dict:
     """High minus low of one prompt and rubric: mean and standard error over prompts, and the share above 0.
 
     Pairs that could not be read are left out there; `gap_of_all` has each as none, since German is read more seldom.
@@ -204,20 +193,16 @@ def gap_of(rows: list[dict], score: str = "score") -> dict:
 
 
 def condition_of(rows: list[dict]) -> dict:
-    """The gap by the embedding judge, by the series' judge and by one that read letters alone, texts on their subject,
-    and broken ones. By letters nothing was chosen: the series' judge chose the vector's strength and CPT's recipe."""
-    letters = gap_of(judge_rows(ngram_judge(), rows))["gap"]
-    topic = float(np.mean([row["topic_rank"] == 1 for row in rows]))
-    broken = float(np.mean([bool(degeneracy(row["response"])) for row in rows]))
-    others = {"style_gap": gap_of(rows, "style")["gap"], "letters_gap": letters}
-    return gap_of(rows) | others | {"topic": topic, "degenerate": broken}
+    """The gap by the embedding judge, by the series' judge and by the one of letters, and the columns of all ways."""
+    others = {"style_gap": gap_of(rows, "score")["gap"], "letters_gap": gap_of(rows, "letters")["gap"]}
+    return gap_of(rows, "meaning") | others | columns(rows)
 
 
 def assemble(planned: list[str]) -> dict:
     """The table: way -> condition -> figures; "kept" is a condition's gap as a share of the first turn's."""
     table, gone, kept = {}, {}, so_far(f"{NAME}_units")
     for way in WAYS:
-        rows = [row for part in PARTS[:-1] for row in kept_texts(NAME, f"{way}, {part}")]
+        rows = [row for part in PARTS[:-1] for row in texts_of(NAME, f"{way}, {part}")]
         conditions = dict.fromkeys(row["condition"] for row in rows)
         mine = {name: condition_of([row for row in rows if row["condition"] == name]) for name in conditions}
         whole, error = mine[FIRST]["gap"] or (0.0, 0.0)

@@ -3,7 +3,9 @@
 One judge pays (style measures), from the untuned model and from the tuned one; then what should keep the model honest:
 KL, the harmonic reward, and two judges of which the lower counts. Two judges that are not paid by look on, and every
 WATCH steps the model writes on held-out prompts. Mirrored DPO stands beside it, watched in the same way, so that both
-can be read at equal time. Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
+can be read at equal time: one run at a time, with the whole machine to itself. The remedies take half the steps and are
+read at equal steps; the rate is constant, so those of a longer run are the same until there.
+Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
 """
 
 import json
@@ -26,22 +28,25 @@ from cpt_utils.judging import embedded_judge, judge_rows
 from cpt_utils.models.adapters import find_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model, load_student
-from cpt_utils.models.logps import with_reference
+from cpt_utils.models.logps import weights_hash, with_reference
 from cpt_utils.online import Diary, mean_by_step, online_trainer
 from cpt_utils.overall import with_sense
 from cpt_utils.pairs import rows_for
-from cpt_utils.prompts import load_prompts
+from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rewards import Reward, harmonic, least_of, nearness, parting, smooth
+from cpt_utils.rows import Task
 from cpt_utils.runtime import files
+from cpt_utils.runtime.profiles import Profile
 
 NAME = "reward"
-RUNS = {  # who starts, what pays, the weight of KL
-    "untuned, one judge": ("base", "one judge", 0.0),
-    "tuned, one judge": ("cpt", "one judge", 0.0),
-    "untuned, harmonic": ("base", "harmonic", 0.0),
-    "untuned, two judges": ("base", "two judges", 0.0),
-    "untuned, KL": ("base", "one judge", 0.05),
+RUNS = {  # who starts, what pays, the weight of KL, the share of the steps
+    "untuned, one judge": ("base", "one judge", 0.0, 1.0),
+    "untuned, harmonic": ("base", "harmonic", 0.0, 0.5),
+    "tuned, one judge": ("cpt", "one judge", 0.0, 1.0),
+    "untuned, two judges": ("base", "two judges", 0.0, 0.5),
+    "untuned, KL": ("base", "one judge", 0.05, 0.5),
 }
+"""In this order: who stops early has the run that is hacked, if any is, and the first remedy."""
 DPO = "mirrored DPO"
 SIZES = {
     False: {"online": {"steps": 500}, "watch": 50, "prompts": PROMPTS[:6], "rubrics": RUBRICS, "dpo": -1},
@@ -62,9 +67,10 @@ def units(tiny: bool) -> dict[str, tuple]:
     return {DPO: (mirrored_dpo, tiny)} | {name: (online, name, tiny) for name in RUNS}
 
 
-def online_settings(size: dict) -> dict:
-    """The profile's settings of online training with those of the size."""
-    return settings().online.model_dump() | size["online"]
+def online_settings(size: dict, kl: float = 0.0, share: float = 1.0) -> dict:
+    """The profile's settings of online training with those of the size, for a share of its steps."""
+    told = settings().online.model_dump() | size["online"]
+    return told | {"kl": kl, "steps": round(share * told["steps"])}
 
 
 def paying(what: str, base: ChatModel) -> Reward:
@@ -142,23 +148,35 @@ def held_out(rows: list[dict], base: ChatModel) -> dict[str, float]:
 
 def online(name: str, tiny: bool) -> dict:
     """One run: its texts with all rewards, and the held-out points. It goes on from its last checkpoint."""
-    start, what, kl = RUNS[name]
-    size, told = SIZES[tiny], online_settings(SIZES[tiny]) | {"kl": kl}
+    start, what, kl, share = RUNS[name]
+    size, told = SIZES[tiny], online_settings(SIZES[tiny], kl, share)
     profile = settings().replace(save_steps=1 if tiny else 50, online=told)
-    folder = (measured.RESULTS if tiny else FOLDER) / "online" / files.json_hash([name, told], 12)
     adapter = find_adapter(profile)[0] if start == "cpt" else None
-    set_seed(profile.seed)
     student, base = load_chat_model(profile, adapter) if adapter else load_student(profile), base_model()
     prompts = [prompt["prompt"] for prompt in load_prompts(heldout=False)][: 2 if tiny else None]
-    diary = Diary(paying(what, base), looking_on())
+    tasks, diary = evaluation_tasks(prompts, size["rubrics"]), Diary(paying(what, base), looking_on())
+    folder = (measured.RESULTS if tiny else FOLDER) / "online" / key_of(student, profile, tasks, diary, size)
     watch = Watch(base, student.tokenizer, size, size["watch"], diary)
-    trainer = online_trainer(student, profile, evaluation_tasks(prompts, size["rubrics"]), diary, folder)
+    set_seed(profile.seed)  # here: every run begins from one adapter and reads in one order
+    trainer = online_trainer(student, profile, tasks, diary, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if last := last_checkpoint(folder):
         watch.take_up(diary_of(folder, int(last.rpartition("-")[2])))
     trainer.add_callback(watch)
     trainer.train(resume_from_checkpoint=last)
-    return {"points": watch.points, "steps": told["steps"], "kl": kl, "written": diary.rows}
+    return {"points": watch.points, "steps": told["steps"], "written": diary.rows}
+
+
+def key_of(student: ChatModel, profile: Profile, tasks: list[Task], diary: Diary, size: dict) -> str:
+    """What a run's checkpoints are kept under: a hash of all that makes it, so that none of another run is continued.
+
+    That is the weights at its start (of the tuned model those of its recipe), the settings, the tasks, what is looked
+    at, and the judges: by what they give for the recorded texts of one held-out prompt.
+    """
+    recorded = load_responses(heldout=True)[:12]
+    given = [judge(recorded) for judge in (diary.rewards, *diary.others.values())]
+    judges = [[round(value, 3) for value in values] for values in given]
+    return files.json_hash([weights_hash(student.model), profile.model_dump(), tasks, size, judges], 12)
 
 
 def mirrored_dpo(tiny: bool) -> dict:
@@ -179,6 +197,11 @@ def at_time(points: list[dict], seconds: float) -> dict:
     return [point for point in points if point["seconds"] <= seconds + 1e-6][-1]
 
 
+def at_step(points: list[dict], step: int) -> dict:
+    """The last point up to this step."""
+    return [point for point in points if point["step"] <= step][-1]
+
+
 def curves_of(rows: list[dict]) -> dict[str, list[float]]:
     """Means by step of the reward, and of each judge's nearness."""
     return {name: mean_by_step(rows, name).tolist() for name in ("reward", "style", "meaning", "letters")}
@@ -193,24 +216,30 @@ def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
 
 
 def assemble(planned: list[str]) -> dict:
-    """Curves, where style and an unpaid judge part, the texts there, and held-out figures at the time that DPO took."""
+    """Curves, where style and an unpaid judge part, the texts there; and held-out figures at the time that DPO took.
+
+    "at_equal_steps" says of every run what had come of it after the steps of the shortest one.
+    """
     kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items()}
     seconds, runs = kept[DPO]["points"][-1]["seconds"], {}
+    shortest = min(kept[unit]["steps"] for unit in planned if unit != DPO)
     for name in (unit for unit in planned if unit != DPO):
         rows, points = kept_texts(NAME, name), kept[name]["points"]
         curves = curves_of(rows)
-        moment = parting(curves["style"], curves["letters"], WINDOW)
+        moment, early = (parting(curves["style"][:n], curves["letters"][:n], WINDOW) for n in (None, shortest))
         runs[name] = {
             "curves": {judge: smooth(curve, WINDOW).tolist() for judge, curve in curves.items()},
             "parting": moment,
             "texts": telling(rows, len(curves["reward"]) - 1 if moment is None else moment),
             "points": points,
             "at_equal_time": at_time(points, seconds),
+            "at_equal_steps": at_step(points, shortest) | {"parting": early},
             "seconds_a_step": points[-1]["seconds"] / max(1, kept[name]["steps"]),
         }
     how = f"make reward; curves smoothed over {WINDOW} steps; held-out points; equal time: what mirrored DPO took"
-    return {"how": how, "hardware": hardware_of(NAME), "runs": runs, DPO: kept[DPO] | {"seconds": seconds}}
+    told = {"how": how, "hardware": hardware_of(NAME), "equal_steps": shortest, "runs": runs}
+    return told | {DPO: kept[DPO] | {"seconds": seconds}}
 
 
 if __name__ == "__main__":
-    run(NAME, "benchmarks.beyond.reward", assemble, draw_reward)
+    run(NAME, "benchmarks.beyond.reward", assemble, draw_reward, workers=1)

@@ -3,21 +3,21 @@
 Four ways: numbers in the system prompt (untuned and tuned), a dial over two differences of system prompts (tuned), and
 two steering vectors (untuned). A grid of asked and judged values for both styles shows what one slider does to the
 other's score. Writes benchmarks/results/two_styles.json.
+
+A text that was asked two styles counts once for each, with that style's amount as its target: "follows", overall and
+rho (columns.py) are means over both, and a text that is at its target in one alone gets half of the overall it could.
 """
 
 import numpy as np
 
 from benchmarks.answers import base_model, options, tuned_model
+from benchmarks.beyond.columns import SCORES, columns, judged, texts_of
 from benchmarks.beyond.drawings import draw_two_styles
 from benchmarks.beyond.mixed import mixed_texts
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.ways import Vectors, say
-from benchmarks.measured import kept_texts
 from benchmarks.trainings import PROMPTS, RUBRICS, settings
-from cpt_utils.degenerate import degeneracy
-from cpt_utils.judging import embedded_judge
 from cpt_utils.prompts import messages, system_prompt
-from cpt_utils.sense import topic_ranks
 
 NAME = "two_styles"
 WAYS = ("numbers, untuned", "numbers, tuned", "dial, tuned", "vectors, untuned")
@@ -43,17 +43,19 @@ def units(tiny: bool) -> dict[str, tuple]:
 
 
 def measure(way: str, pair: tuple[str, str] | None, tiny: bool) -> dict:
-    """The texts of one way on the grid of a pair, or on the curves of single rubrics, with both judges' scores."""
+    """The texts of one way on the grid of a pair, or on the curves of single rubrics, judged."""
     size = SIZES[tiny]
     cells = grid_cells(pair, size) if pair else curve_cells(size)
-    texts = write(way, cells, size["new_tokens"])
-    judges = {"scores": embedded_judge(), "meaning": embedded_judge("meaning")}
-    rows = [cell | {"response": text} for cell, text in zip(cells, texts)]
-    for row, rank in zip(rows, topic_ranks(rows).tolist()):
-        row |= {"topic_rank": rank, "degenerate": bool(degeneracy(row["response"]))}
-        for name, judge in judges.items():
-            row[name] = {rubric: judge.score(rubric, "", row["response"]).score for rubric in row["asked"]}
-    return {"written": rows}
+    return {"written": judged(by_style(cells, write(way, cells, size["new_tokens"])), base_model())}
+
+
+def by_style(cells: list[dict], texts: list[str]) -> list[dict]:
+    """A row for each style that a text was asked, with the style's amount as the target."""
+    return [
+        cell | {"rubric": rubric, "target": amount, "response": text}
+        for cell, text in zip(cells, texts, strict=True)
+        for rubric, amount in cell["asked"].items()
+    ]
 
 
 def grid_cells(pair: tuple[str, str], size: dict) -> list[dict]:
@@ -102,27 +104,27 @@ def dialled(cell: dict) -> tuple[list[list[dict]], list[float]]:
     return conversations, weights
 
 
-def slopes(rows: list[dict], pair: tuple[str, str], scores: str) -> dict[str, list[float]]:
+def slopes(rows: list[dict], pair: tuple[str, str], score: str) -> dict[str, list[float]]:
     """For each style: points judged for a point asked of itself, and of the other, by least squares."""
     found = {}
     for rubric, other in (pair, pair[::-1]):
-        read = [row for row in rows if row[scores][rubric] is not None]
+        read = [row for row in rows if row["rubric"] == rubric and row[score] is not None]
         asked = np.array([[row["asked"][rubric], row["asked"][other], 1] for row in read], float).reshape(-1, 3)
         if len(np.unique(asked[:, :2], axis=0)) < 3:
             return {}
-        fitted = np.linalg.lstsq(asked, np.array([row[scores][rubric] for row in read]), rcond=None)[0]
+        fitted = np.linalg.lstsq(asked, np.array([row[score] for row in read]), rcond=None)[0]
         found[rubric] = fitted[:2].tolist()
     return found
 
 
-def with_interval(rows: list[dict], pair: tuple[str, str], scores: str) -> dict[str, dict]:
+def with_interval(rows: list[dict], pair: tuple[str, str], score: str) -> dict[str, dict]:
     """Own slope and interference of both styles, each [value, low, high], from a bootstrap over prompts."""
     prompts, chance = sorted({row["prompt"] for row in rows}), np.random.default_rng(0)
     by_prompt = {prompt: [row for row in rows if row["prompt"] == prompt] for prompt in prompts}
-    whole, draws = slopes(rows, pair, scores), []
+    whole, draws = slopes(rows, pair, score), []
     for _ in range(DRAWS if len(prompts) > 1 and whole else 0):
         drawn = [row for place in chance.integers(len(prompts), size=len(prompts)) for row in by_prompt[prompts[place]]]
-        draws.append(slopes(drawn, pair, scores))
+        draws.append(slopes(drawn, pair, score))
     found = {}
     for rubric, values in whole.items():
         spans = []
@@ -133,58 +135,46 @@ def with_interval(rows: list[dict], pair: tuple[str, str], scores: str) -> dict[
     return found
 
 
-def mean_scores(rows: list[dict], rubric: str, scores: str = "scores") -> list[float]:
-    """Mean and standard error of what was judged; [nan, nan] where nothing could be read."""
-    found = [row[scores][rubric] for row in rows if row[scores][rubric] is not None]
+def mean_score(rows: list[dict], rubric: str) -> list[float]:
+    """Mean and standard error of what was judged of a style; [nan, nan] where nothing could be read."""
+    found = [row["score"] for row in rows if row["rubric"] == rubric and row["score"] is not None]
     return [float(np.mean(found)), float(np.std(found) / len(found) ** 0.5)] if found else [float("nan")] * 2
 
 
 def grid_of(rows: list[dict], pair: tuple[str, str]) -> dict:
-    """Mean scores of both styles at each point of the grid, slopes by both judges, subject and broken texts."""
+    """Mean scores of both styles at each point of the grid, slopes by each judge, and the columns of all ways."""
     nodes: dict[tuple, list[dict]] = {}
     for row in rows:
         nodes.setdefault(tuple(row["asked"][rubric] for rubric in pair), []).append(row)
-    points = [{"asked": at, "judged": [mean_scores(cell, rubric) for rubric in pair]} for at, cell in nodes.items()]
-    told = {scores: with_interval(rows, pair, scores) for scores in ("scores", "meaning")}
-    return {"points": points, "slopes": told["scores"], "slopes_meaning": told["meaning"]} | sound(rows)
-
-
-def sound(rows: list[dict]) -> dict[str, float]:
-    """Share of texts on their subject and of broken ones."""
-    return {
-        "topic": float(np.mean([row["topic_rank"] == 1 for row in rows])),
-        "degenerate": float(np.mean([row["degenerate"] for row in rows])),
-    }
+    points = [{"asked": at, "judged": [mean_score(cell, rubric) for rubric in pair]} for at, cell in nodes.items()]
+    return {"points": points, "slopes": {score: with_interval(rows, pair, score) for score in SCORES}} | columns(rows)
 
 
 def curve_of(rows: list[dict]) -> dict:
-    """For each rubric: [mean, standard error] by amount, and Spearman's rho of asked and judged by both judges."""
-    from scipy.stats import spearmanr
-
+    """For each rubric: [mean, standard error] by amount, and the columns of all ways."""
     found = {}
-    for rubric in dict.fromkeys(next(iter(row["asked"])) for row in rows):
-        mine = [row for row in rows if rubric in row["asked"]]
-        amounts = sorted({row["asked"][rubric] for row in mine})
-        by_amount = {a: mean_scores([row for row in mine if row["asked"][rubric] == a], rubric) for a in amounts}
-        found[rubric] = {"by_amount": by_amount}
-        for scores, name in (("scores", "rho"), ("meaning", "rho_meaning")):
-            read = [(row["asked"][rubric], row[scores][rubric]) for row in mine if row[scores][rubric] is not None]
-            found[rubric][name] = float(spearmanr(*zip(*read))[0]) if len(read) > 2 else float("nan")
+    for rubric in dict.fromkeys(row["rubric"] for row in rows):
+        mine = [row for row in rows if row["rubric"] == rubric]
+        amounts = sorted({row["target"] for row in mine})
+        by_amount = {a: mean_score([row for row in mine if row["target"] == a], rubric) for a in amounts}
+        found[rubric] = {"by_amount": by_amount} | columns(mine)
     return found
 
 
 def assemble(planned: list[str]) -> dict:
-    """Grids by way and pair, curves by way."""
-    grids, curves = {}, {}
+    """Grids by way and pair, curves by way; and the columns of each way with one style, and with two at once."""
+    grids, curves, asked = {}, {}, {}
     for unit in planned:
         way, what = unit.split(": ")
-        rows = kept_texts(NAME, unit)
+        rows = texts_of(NAME, unit)
+        asked.setdefault(way, {}).setdefault("one style" if what == "curve" else "two styles", []).extend(rows)
         if what == "curve":
             curves[way] = curve_of(rows)
         else:
             grids.setdefault(way, {})[what] = grid_of(rows, tuple(what.split(" + ")))
+    ways = {way: {number: columns(rows) for number, rows in both.items()} for way, both in asked.items()}
     how = f"make two-styles; {len(planned)} units; slopes: judged points for a point asked, intervals over prompts"
-    return {"how": how, "hardware": hardware_of(NAME), "grids": grids, "curves": curves}
+    return {"how": how, "hardware": hardware_of(NAME), "ways": ways, "grids": grids, "curves": curves}
 
 
 if __name__ == "__main__":

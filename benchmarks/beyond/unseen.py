@@ -4,15 +4,22 @@ Two of the four rubrics are held out, and the student is trained on the other tw
 them, for as many steps each time. What it writes under the held-out rubrics is judged by the series' judges, which saw
 recorded texts and took no part in the training. Every rubric is held out once; beside it stand the untuned model with
 the same system prompts, and with three examples in its context. Writes benchmarks/results/unseen.json.
+
+Equal in all trainings: steps, rows a step, and so rows in all; the settings; the order drawn by the seed. Not equal:
+small rubrics take the place of rows of the two large ones, so that more styles also means fewer rows, and fewer times
+the same row, of each large one; and small rubrics have shorter texts and two targets. So no change is of variety alone.
+"rows_seen" tells for each training how many rows of large and of small rubrics it saw.
 """
 
 import numpy as np
 
 from benchmarks.answers import answers, base_model, kept_model, options
+from benchmarks.beyond.columns import texts_of
 from benchmarks.beyond.drawings import draw_unseen
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.small_rubrics import drawn, likeness, small_responses, small_system_prompt
-from benchmarks.measured import kept_texts, so_far
+from benchmarks.measured import so_far
+from benchmarks.second_judge import ngram_judge
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from benchmarks.units import with_examples
 from cpt_utils.blocks import training_blocks
@@ -69,7 +76,15 @@ def trained(held: tuple[str, ...], count: int, seed: int, size: dict) -> dict:
     trainer.train()
     model = kept_model(trainer, f"unseen-{'-'.join(held)}-{count}-{seed}-of-{size['steps']}")
     texts = answers(model, evaluation_tasks(PROMPTS[: size["prompts"]], RUBRICS), profile, size["samples"])
-    return {"small": names, "rows": len(rows), "written": with_sense(texts, base_model(), FOLDER)}
+    seen = rows_seen(trainer.train_dataset["rubric"])
+    return {"small": names, "rows_seen": seen, "written": with_sense(texts, base_model(), FOLDER)}
+
+
+def rows_seen(rubrics: list[str]) -> dict[str, int]:
+    """How many rows were of the large rubrics and of the small ones: `rubrics` of each row in the order of training
+    (training.in_training_order), where a row of a second epoch stands again."""
+    large = sum(rubric in RUBRICS for rubric in rubrics)
+    return {"large": large, "small": len(rubrics) - large}
 
 
 def sized(seed: int, size: dict) -> Profile:
@@ -90,23 +105,19 @@ def untuned(seed: int, size: dict) -> dict:
     return {"written": with_sense(rows, base, FOLDER)}
 
 
-def texts_of(unit: str) -> list[Response]:
-    """The texts of a unit; a gain that could not be measured is nan again."""
-    rows = kept_texts(NAME, unit)
-    return [row | {"order_gain": float("nan") if row["order_gain"] is None else row["order_gain"]} for row in rows]
-
-
 def figures(rows: list[Response]) -> dict:
-    """Steerability with overall and its parts, intervals over prompts, and rho by the judge of meaning alone."""
-    meaning = steerability(judge_rows(embedded_judge("meaning"), rows), RESAMPLES)
-    interval = meaning["ci95"].get("spearman_rho")
-    return steerability(rows, RESAMPLES) | {"meaning_rho": meaning["spearman_rho"], "meaning_ci95": interval}
+    """Steerability with overall and its parts, intervals over prompts, and rho by the judges of meaning and letters."""
+    found = steerability(rows, RESAMPLES)
+    for name, judge in (("meaning", embedded_judge("meaning")), ("letters", ngram_judge())):
+        told = steerability(judge_rows(judge, rows), RESAMPLES)
+        found |= {f"{name}_rho": told["spearman_rho"], f"{name}_ci95": told["ci95"].get("spearman_rho")}
+    return found
 
 
 def of_training(unit: str) -> dict[str, float]:
     """Rho and overall of one training under the rubrics that it held out: how far seeds and folds lie apart."""
     held = unit.split(", ")[0].split()
-    found = steerability([row for row in texts_of(unit) if row["rubric"] in held], resamples=0)
+    found = steerability([row for row in texts_of(NAME, unit) if row["rubric"] in held], resamples=0)
     return {name: found[name] for name in ("spearman_rho", "overall")}
 
 
@@ -116,11 +127,12 @@ def assemble(planned: list[str]) -> dict:
     for fold in FOLDS:
         for unit in (unit for unit in planned if unit.startswith(" ".join(fold))):
             count = unit.split(", ")[1].removesuffix(" small")
-            for row in texts_of(unit):
+            for row in texts_of(NAME, unit):
                 (held if row["rubric"] in fold else seen).setdefault(count, []).append(row)
-    plain = [row for unit in planned if unit.startswith("untuned") for row in texts_of(unit)]
+    plain = [row for unit in planned if unit.startswith("untuned") for row in texts_of(NAME, unit)]
     ever = {row["rubric"] for rows in held.values() for row in rows}
     beside = {way: [row for row in plain if row["way"] == way and row["rubric"] in ever] for way in UNTUNED}
+    kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items() if "," in unit}
     return {
         "how": f"make unseen; {len(planned)} units; held-out prompts; seeds pooled, intervals over prompts",
         "hardware": hardware_of(NAME),
@@ -128,7 +140,7 @@ def assemble(planned: list[str]) -> dict:
         "trained": {count: figures(rows) for count, rows in seen.items()},
         "untuned": {way: figures(rows) for way, rows in beside.items()},
         "by_training": {unit: of_training(unit) for unit in planned if "," in unit},
-        "small": {unit: found["found"]["small"] for unit, found in so_far(f"{NAME}_units").items() if "," in unit},
+        **{name: {unit: found[name] for unit, found in kept.items()} for name in ("small", "rows_seen")},
         "likeness": likeness(embedded_judge()),
     }
 

@@ -86,16 +86,15 @@ def packed(of: str, rows: list[dict]) -> bytes:
 
 def write_texts(path: Path, data: bytes) -> None:
     """The file whole or as it was: one that ends in the middle could not be read at all. No data, no file."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
-    if not data:
-        path.unlink()
+    if data:
+        files.write_whole(path, data)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def forget_texts(name: str, units: list[str]) -> None:
     """Take out the texts of these units: of a run that was stopped before it kept their figures."""
-    if not (RESULTS / f"{name}.jsonl.xz").exists():
+    if not units or not (RESULTS / f"{name}.jsonl.xz").exists():
         return
     texts: dict[str, list[dict]] = {}
     for row in all_texts(name):

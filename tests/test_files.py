@@ -4,7 +4,7 @@ import pytest
 
 from cpt_utils.bestof import fingerprint
 from cpt_utils.generation import digest
-from cpt_utils.models.logps import _keys
+from cpt_utils.models.logps import token_keys
 from cpt_utils.prompts import messages
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime.files import ROOT, json_hash, load_data
@@ -15,7 +15,7 @@ def test_old_files_keep_their_names():
     assert digest(messages("Schreib über Möwen.")) == "4ae61ef2cf12e93c"
     assert digest(messages("\ud83d")) == "a09fd54b8f0c7d95", "half an emoji"
     assert fingerprint("Möwen", {"b": 1, "a": 0.5}) == "f2302738"
-    assert _keys({"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]})[0] == "192f318fa6690229"
+    assert token_keys({"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]})[0] == "192f318fa6690229"
     assert json_hash([{"name": "Möwe", "seed": 1}, [{"chosen": "x"}]], 12) == "186f2be16203", "run_checkpoints"
 
 

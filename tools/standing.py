@@ -31,7 +31,7 @@ def where() -> str:
 def machine_of(fact: dict) -> str:
     """The hardware that the named result was made on (several machines stand behind ";"), in short."""
     told = recorded()["runs"][fact["timings"]] if "timings" in fact else result(fact["file"])
-    return told["hardware"].replace("CPU ", "").replace(": ", ", ").replace(", 1 threads", ", 1 thread")
+    return told["hardware"].replace("CPU ", "").replace(": ", ", ")
 
 
 def paper() -> str:

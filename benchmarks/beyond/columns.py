@@ -18,10 +18,15 @@ from cpt_utils.rows import Response
 SCORES = ("score", "meaning", "letters")
 
 
+def other_judges() -> dict:
+    """The judges beside the series' own, by the names of their scores."""
+    return {"meaning": embedded_judge("meaning"), "letters": ngram_judge()}
+
+
 def judged(rows: list[Response], base) -> list[Response]:
     """The rows {prompt, rubric, target, response} with all three scores, and with_sense of the first under `base`."""
     found = with_sense(judge_rows(embedded_judge(), rows), base, FOLDER)
-    for name, judge in (("meaning", embedded_judge("meaning")), ("letters", ngram_judge())):
+    for name, judge in other_judges().items():
         scores = [row["score"] for row in judge_rows(judge, rows)]
         found = [row | {name: score} for row, score in zip(found, scores, strict=True)]
     return found

@@ -17,10 +17,10 @@ from transformers import TrainerCallback, set_seed
 
 from benchmarks import measured
 from benchmarks.answers import base_model, options
+from benchmarks.beyond.columns import other_judges
 from benchmarks.beyond.drawings import draw_reward
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.measured import kept_texts, so_far
-from benchmarks.second_judge import ngram_judge
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from cpt_utils.checkpoints import last_checkpoint
 from cpt_utils.evaluation import answer_tasks, evaluation_tasks, rank_metrics
@@ -84,7 +84,7 @@ def paying(what: str, base: ChatModel) -> Reward:
 
 def looking_on() -> dict[str, Reward]:
     """What else is written down of each text. Letters never pay, meaning where two judges do, style in every run."""
-    judges = {"style": embedded_judge("style"), "meaning": embedded_judge("meaning"), "letters": ngram_judge()}
+    judges = {"style": embedded_judge("style")} | other_judges()
     return {name: nearness(judge) for name, judge in judges.items()}
 
 
@@ -139,7 +139,7 @@ def held_out(rows: list[dict], base: ChatModel) -> dict[str, float]:
     rows = with_sense(rows, base, FOLDER)
     read = [row for row in rows if row["score"] is not None]
     found = rank_metrics(read) if read else {}
-    for name, judge in {"meaning": embedded_judge("meaning"), "letters": ngram_judge()}.items():
+    for name, judge in other_judges().items():
         judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
         bare = [{key: row[key] for key in ("target", "score", "degenerate")} for row in judged]
         found[f"{name}_rho"] = rank_metrics(bare)["spearman_rho"] if bare else float("nan")

@@ -14,12 +14,11 @@ the same row, of each large one; and small rubrics have shorter texts and two ta
 import numpy as np
 
 from benchmarks.answers import answers, base_model, kept_model, options
-from benchmarks.beyond.columns import texts_of
+from benchmarks.beyond.columns import other_judges, texts_of
 from benchmarks.beyond.drawings import draw_unseen
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.small_rubrics import drawn, likeness, small_responses, small_system_prompt
 from benchmarks.measured import so_far
-from benchmarks.second_judge import ngram_judge
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from benchmarks.units import with_examples
 from cpt_utils.blocks import training_blocks
@@ -108,7 +107,7 @@ def untuned(seed: int, size: dict) -> dict:
 def figures(rows: list[Response]) -> dict:
     """Steerability with overall and its parts, intervals over prompts, and rho by the judges of meaning and letters."""
     found = steerability(rows, RESAMPLES)
-    for name, judge in (("meaning", embedded_judge("meaning")), ("letters", ngram_judge())):
+    for name, judge in other_judges().items():
         told = steerability(judge_rows(judge, rows), RESAMPLES)
         found |= {f"{name}_rho": told["spearman_rho"], f"{name}_ci95": told["ci95"].get("spearman_rho")}
     return found

@@ -1,6 +1,5 @@
 """Three ways to steer, alike to ask: prompting, a steering vector, and the tuned model (CPT)."""
 
-import os
 import random
 
 import torch
@@ -31,16 +30,14 @@ def chosen_vector() -> dict:
 
 def kept_vectors(base: ChatModel, layer: int) -> dict[str, torch.Tensor]:
     """Each rubric's vector (width,) at this layer, read from all recorded texts once: units are processes."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     texts = [[row["rubric"], row["target"], row["response"]] for row in load_responses(heldout=False)]
     key = files.json_hash([weights_hash(base.model), layer, texts], 12)
     place = FOLDER / f"vectors-{key}.safetensors"
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f"{place.name}.{os.getpid()}")
-        save_file({rubric: at[layer] for rubric, at in diff_means(base, (layer,)).items()}, partial)
-        partial.replace(place)
+        files.write_whole(place, save({rubric: at[layer] for rubric, at in diff_means(base, (layer,)).items()}))
     return load_file(place)
 
 

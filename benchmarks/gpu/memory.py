@@ -75,6 +75,13 @@ def measure(stage: Stage, name: str, profile: Profile, ceiling: float, **changes
     except Exception as error:  # the next one may work
         found["failure"] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     stage.keep(**{name: found | peaks()})
+    release()
+
+
+def release() -> None:
+    """Free what nothing names any more: the next model needs the room."""
+    import torch
+
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -6,12 +6,11 @@ TRL's with shared prompts (shared_dpo.py), and the series' packed one. Beside ea
 A point for which the time left is too short is named under "left_out", and a GPU that is too small says so.
 """
 
-import gc
 import time
 
 from benchmarks.beyond.steps import compared, text_rows, trainers
 from benchmarks.gpu import students
-from benchmarks.gpu.memory import total_gib
+from benchmarks.gpu.memory import release, total_gib
 from benchmarks.gpu.stage import Stage, check_parts
 from benchmarks.gpu.stages import shape_of
 from cpt_utils.runtime import machine, profiles
@@ -62,9 +61,7 @@ def run_part(stage: Stage) -> None:
             stage.keep(**{name: point(stage, student, profile, rows, shape)})
         except torch.OutOfMemoryError:
             stage.keep(**{name: {"failure": "out of memory"}})
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release()
         longest = max(longest, time.time() - started)
     check(stage.found)
 

@@ -34,7 +34,7 @@ def response_logps(chat_model, rows: list[dict], folder: Path | None = None, max
     known = kept.known_numbers(FILE, folder, model_key)
     tokens = [row_tokens(chat_model.tokenizer, row, max_length) for row in rows]
     check_room(rows, tokens, max_length)
-    keys = [_keys(row) for row in tokens]
+    keys = [token_keys(row) for row in tokens]
     missing = [number for number, pair in enumerate(keys) if not known.keys() >= set(pair)]
     new, told = {}, time.monotonic()
     try:
@@ -100,7 +100,7 @@ def weights_hash(model) -> str:
     return digest.hexdigest()[:16]
 
 
-def _keys(row: dict[str, list[int]]) -> list[str]:
+def token_keys(row: dict[str, list[int]]) -> list[str]:
     """The short hashes under which the two log-probabilities of a row's tokens (row_tokens) are kept."""
     return [files.json_hash([row["prompt_ids"], row[f"{side}_ids"]], 16) for side in SIDES]
 

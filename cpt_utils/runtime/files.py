@@ -67,14 +67,14 @@ def rounded(values):
     )
 
 
-def write_whole(path: Path, text: str, meet: Callable[[Path], None] | None = None) -> None:
+def write_whole(path: Path, content: str | bytes, meet: Callable[[Path], None] | None = None) -> None:
     """Write a file whole or not at all; each writer has a file beside it of its own.
 
-    `meet(path)` may set aside or refuse what stands there, once the new text is on the disk.
+    `meet(path)` may set aside or refuse what stands there, once the new content is on the disk.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content) if isinstance(content, bytes) else partial.write_text(content, encoding="utf-8")
         if meet:
             meet(path)
         partial.replace(path)

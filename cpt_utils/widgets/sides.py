@@ -67,8 +67,7 @@ def _spoken(model: ChatModel, text: str) -> str:
     try:
         return spoken(text).strip()
     except CutOffError as error:
-        why = str(error)
-    raise GenerationError(f"{model.name} gave {why}.")
+        raise GenerationError(f"{model.name} gave {error}.") from None
 
 
 def head(name: str, model: ChatModel | Teacher) -> str:

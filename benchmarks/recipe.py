@@ -1,12 +1,13 @@
 """How the settings of the profile `embedded` were chosen, never on the held-out prompts: `make recipe`.
 
 Each trial trains without nine of the training prompts, four of the recorded teacher's and five of the corpus, and
-writes on those nine (one sample, seed 42), one trial at a time. Kept in benchmarks/results/recipe.json, with the texts
+writes on those nine (one sample, seed 42). Kept in benchmarks/results/recipe.json, with the texts
 beside it; what is there is not run again. "former" holds the trials of the recipe before, which did not ask for the
 subject: four prompts kept aside, two samples, two trials at a time, and the first judge, which knew one hand.
 """
 
 import argparse
+from functools import partial
 
 from benchmarks.measured import keep, keep_texts, machines, side_by_side, so_far
 from cpt_utils import runtime
@@ -14,11 +15,11 @@ from cpt_utils.overall import mean_of
 from cpt_utils.rows import TARGETS, PreferenceRow, Response
 from cpt_utils.runtime import machine
 
-HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42, or the named one; one at a time"
+HOW = "make recipe; judged on nine training prompts kept aside, one sample; seed 42, or the named one"
 PAIRS = {"rows": "pairs", "rows_per_batch": 6}
 """The rows of one prompt and rubric a step: nothing asks for the subject."""
-SQUARES, BLOCKS = {"rows": "squares"}, {"rows": "blocks"}
-"""As many rows for the subject as for the style, and a third as many (cpt_utils.blocks)."""
+SQUARES, BLOCKS, TEN = {"rows": "squares"}, {"rows": "blocks"}, {"rows": "ten", "rows_per_batch": 10}
+"""As many rows for the subject as for the style, a third as many, and two thirds as many (cpt_utils.blocks)."""
 TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well; "texts": whose, if not the recorded
     "six rows a step, no squares": PAIRS | {"max_length": 135},
     "squares": SQUARES | {"max_length": 135},
@@ -33,6 +34,8 @@ TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well
     "squares on 110 tokens, 150 steps, seed 43": SQUARES | {"max_length": 110, "max_steps": 150, "seed": 43},
     "blocks on 110 tokens, 150 steps": BLOCKS | {"max_length": 110, "max_steps": 150},
     "blocks on 110 tokens, 150 steps, seed 43": BLOCKS | {"max_length": 110, "max_steps": 150, "seed": 43},
+    "ten rows on 110 tokens, 112 steps": TEN | {"max_length": 110, "max_steps": 112},
+    "ten rows on 110 tokens, 112 steps, seed 43": TEN | {"max_length": 110, "max_steps": 112, "seed": 43},
 }
 
 
@@ -99,7 +102,7 @@ def rows_of(texts: list[Response], kind: str, seed: int) -> list[PreferenceRow]:
 
     aside = kept_aside()
     mirrored = build_mirrored_pairs([row for row in texts if row["prompt"] not in aside])
-    blocks = {"squares": mirrored_squares, "blocks": training_blocks}
+    blocks = {"squares": mirrored_squares, "blocks": training_blocks, "ten": partial(training_blocks, subject_pairs=2)}
     return blocks[kind](mirrored, seed) if kind in blocks else mirrored
 
 

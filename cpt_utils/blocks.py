@@ -27,12 +27,13 @@ def mirrored_squares(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow
     return _numbered(found)
 
 
-def training_blocks(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]:
-    """Mirrored rows as blocks: those of one user prompt and rubric, and two that ask for the subject.
+def training_blocks(rows: list[PreferenceRow], seed: int, subject_pairs: int = 1) -> list[PreferenceRow]:
+    """Mirrored rows as blocks: those of one user prompt and rubric, and `subject_pairs` pairs that ask for the subject.
 
-    The two are a pair over the user prompt, as in a square, with the next prompt of the rubric in an order drawn by
-    `seed`. They stand under one of the targets above the lowest, in turn: at the lowest a model keeps its subject
-    without being asked. Three targets make eight rows, and those blocks come first: training takes eight rows a step.
+    Such a pair is mirrored over the user prompt, as in a square, with the next prompt of the rubric in an order drawn
+    by `seed`. It stands under one of the targets above the lowest, in turn: at the lowest a model keeps its subject
+    without being asked. Three targets and one such pair make eight rows, and blocks of three targets come first:
+    training takes as many rows a step as these have.
     """
     groups: dict[tuple, list[PreferenceRow]] = {}
     for row in rows:
@@ -42,10 +43,13 @@ def training_blocks(rows: list[PreferenceRow], seed: int) -> list[PreferenceRow]
         order = list(prompts)
         for one, other in zip(order, [*order[1:], order[0]]):
             targets = sorted({row["chosen_target"] for row in prompts[one]})[1:]
-            asked = targets[len(blocks) % len(targets)]
-            pair = [next(row for row in prompts[name] if row["chosen_target"] == asked) for name in (one, other)]
-            blocks.append(prompts[one] + _over_prompts(*pair))
-    blocks.sort(key=lambda block: len(block) != 8)
+            block = list(prompts[one])
+            for place in range(subject_pairs):
+                asked = targets[(len(blocks) + place) % len(targets)]
+                pair = [next(row for row in prompts[name] if row["chosen_target"] == asked) for name in (one, other)]
+                block += _over_prompts(*pair)
+            blocks.append(block)
+    blocks.sort(key=lambda block: len(block) != 6 + 2 * subject_pairs)
     return _numbered([row for block in blocks for row in block])
 
 

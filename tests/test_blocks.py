@@ -115,6 +115,17 @@ def test_every_prompt_of_a_rubric_meets_two_others_once_each_way():
     assert BLOCKED == training_blocks(ROWS, seed=42) != training_blocks(ROWS, seed=43)
 
 
+def test_a_block_can_ask_for_the_subject_under_both_targets_above_the_lowest():
+    rows = training_blocks(ROWS, seed=42, subject_pairs=2)
+    check_rows(rows, mirrored=True, where="here")
+    assert len(rows) == len(BLOCKS) * 10
+    for start in range(0, len(rows), 10):
+        block = rows[start : start + 10]
+        assert len({halves(row)[1] for row in block[:6]}) == 1
+        assert sorted(row["chosen_target"] for row in block[6:]) == [50, 50, 95, 95]
+        assert len({halves(row)[1] for row in block[6:]}) == 2, "both meet the same other prompt"
+
+
 def test_blocks_of_other_sizes_come_last_so_that_no_step_of_eight_rows_tears_one():
     two = [text(p, "small", t, f"{p} {t}") for p in "PQR" for t in (10, 95)]
     three = [text(p, "three", t, f"{p} {t}") for p in "ST" for t in (10, 50, 95)]

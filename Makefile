@@ -62,7 +62,7 @@ lab: $(VENV)/.lab-ready
 notebooks: $(VENV)/.run-ready
 	@if [ -d runs/embedded ]; then mv runs/embedded runs/embedded-before-$$(date +%Y%m%d-%H%M%S); fi
 	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place
-	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place --only 06,07,08
+	CPT_FIGURES=figures $(PY) -m cpt_utils run --in-place --only 06,07,08,09
 
 # Three seeds of training and evaluation; about half an hour on 2 cores.
 seeds: $(VENV)/.run-ready

@@ -40,18 +40,40 @@ RHOS = ("spearman_rho", "second_spearman_rho")
 
 def methods_table(methods: dict) -> str:
     """A row of HTML per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
-    cell, first = "<{} style='text-align:{};padding:3px;white-space:nowrap'>{}</{}>", "<th style='width:20%'></th>"
-    rows = [first + "".join(cell.format("th", "right", heading, "th") for heading, _ in COLUMNS.values())]
-    rows[0] = rows[0].replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
+    rows = []
     for name, measured in methods.items():
-        cells = [cell.format("td", "left", html.escape(name), "td")]
-        for key, (_, digits) in COLUMNS.items():
-            mean, spread = measured.get(key, (None, None))
-            shown = "–" if mean is None else f"{mean:.{digits}f}"
-            shown += f" ±{spread:.{digits}f}" if spread else ""
-            cells.append(cell.format("td", "right", shown, "td"))
-        rows.append("".join(cells))
-    return f"<table {NO_FORMULAS} style='width:100%;font-size:12px'><tr>{'</tr><tr>'.join(rows)}</tr></table>"
+        rows.append([name] + [with_spread(*measured.get(key, (None, None)), d) for key, (_, d) in COLUMNS.items()])
+    table = html_table(["", *(heading for heading, _ in COLUMNS.values())], rows)
+    return table.replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
+
+
+TRIAL_COLUMNS = {"overall": 2, "topic": 2, "accuracy": 2, "spearman_rho": 2, "order_gain": 1, "degenerate_rate": 2}
+"""Metrics of a trial of the recipe, headed as in COLUMNS, and their digits."""
+
+
+def recipe_table(trials: dict) -> str:
+    """A row of HTML per trial of `make recipe`: what its training computed, in thousands of tokens, and its metrics."""
+    rows = []
+    for name, found in sorted(trials.items()):
+        figures = [f"{found['columns'] / 1000:.0f}"] if "columns" in found else ["–"]
+        rows.append([name, *figures, *(f"{found[key]:.{digits}f}" for key, digits in TRIAL_COLUMNS.items())])
+    return html_table(["", "thousand tokens", *(COLUMNS[key][0] for key in TRIAL_COLUMNS)], rows)
+
+
+def html_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table of HTML with names on the left and figures on the right."""
+    cell = "<{} style='text-align:{};padding:3px;white-space:nowrap'>{}</{}>"
+    lines = ["<th style='width:20%'></th>" + "".join(cell.format("th", "right", name, "th") for name in head[1:])]
+    for name, *figures in rows:
+        right = "".join(cell.format("td", "right", html.escape(figure), "td") for figure in figures)
+        lines.append(cell.format("td", "left", html.escape(name), "td") + right)
+    return f"<table {NO_FORMULAS} style='width:100%;font-size:12px'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+
+
+def with_spread(mean: float | None, spread: float | None, digits: int) -> str:
+    """A mean with its spread, or alone where there is none; a dash where there is no mean."""
+    shown = "–" if mean is None else f"{mean:.{digits}f}"
+    return f"{shown} ±{spread:.{digits}f}" if spread else shown
 
 
 def opposed(first: dict[str, tuple], second: dict[str, tuple]) -> list[str]:

@@ -13,13 +13,13 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from torch.nn.functional import logsigmoid
 
-from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08
+from cpt_utils.exercises import nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08, nb09
 from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
-CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07", "08")}  # by the notebook's number
-for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08):
+CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07", "08", "09")}  # by the notebook's number
+for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08, nb09):
     own = {name: value for name, value in vars(module).items() if name.startswith("check_")}
     CHECKS[re.search(r"nb(\d\d)", module.__name__)[1]] |= own
 
@@ -32,7 +32,7 @@ TITLE = re.compile(r"### .+ · (●○○|●●○|●●●) · \d+ minutes\n"
 def found() -> list[tuple[str, str, str, str, str]]:
     """(notebook, check, task, starter, help) of every exercise in the notebooks."""
     exercises = []
-    for path in sorted((ROOT / "notebooks").glob("0[1-8]_*.ipynb")):
+    for path in sorted((ROOT / "notebooks").glob("0[1-9]_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         for before, cell, after in zip(cells, cells[1:], cells[2:]):
             if cell.cell_type == "code" and (match := CALL.search(cell.source)):
@@ -50,7 +50,7 @@ def check(name, *answers, **first):
     return known(*answers, **first)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07", "08"])
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05", "06", "07", "08", "09"])
 def test_every_notebook_has_exercises(number):
     assert sum(stem.startswith(number) for stem, *_ in EXERCISES) >= 2
 
@@ -60,7 +60,7 @@ def test_every_check_is_used_once_in_its_notebook():
     assert used == sorted((number, name) for number, checks in CHECKS.items() for name in checks)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-8]_*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0[1-9]_*.ipynb")), ids=lambda path: path.stem)
 def test_no_other_cell_needs_what_an_exercise_defines(path):
     """Exercises stand in the middle: they may be left out, or hold a wrong answer."""
     made_by, needed = {}, []
@@ -275,6 +275,24 @@ def hand_gradients(a, b, beta, sign=-1.0, front=None, other=(-1, 1)):
 def opposed(first, second, wanted=lambda product: product < 0, pairs=itertools.combinations):
     gaps = {(a, b): (first[a] - first[b]) * (second[a] - second[b]) for a, b in pairs(first, 2)}
     return [pair for pair, product in gaps.items() if wanted(product)]
+
+
+def gap_of(rows, ddof=1, power=0.5):
+    gaps = []
+    for prompt in dict.fromkeys(row["prompt"] for row in rows):
+        high, low = ([r["score"] for r in rows if (r["prompt"], r["side"]) == (prompt, s)] for s in ("high", "low"))
+        gaps.append(np.mean(high) - np.mean(low))
+    return np.mean(gaps), np.std(gaps, ddof=ddof) / len(gaps) ** power
+
+
+def unpaired(rows):
+    high, low = ([row["score"] for row in rows if row["side"] == side] for side in ("high", "low"))
+    return np.mean(high) - np.mean(low), np.sqrt(np.var(high, ddof=1) / len(high) + np.var(low, ddof=1) / len(low))
+
+
+def two_slopes(asked, judged, constant=True):
+    table = np.c_[np.array(asked, float), np.ones(len(asked))[:, None]] if constant else np.array(asked, float)
+    return tuple(np.linalg.lstsq(table, np.array(judged, float), rcond=None)[0][:2])
 
 
 def near(score):
@@ -514,6 +532,18 @@ MISTAKES = [
         [lambda d, n, rng=random.Random: np.mean([min(s(d, n)) for s in [rng(1).sample] for _ in range(400)])],
         "as random draws would be",
     ),
+    ("check_gap", [lambda rows: tuple(-v if not i else v for i, v in enumerate(gap_of(rows)))], "turned around"),
+    ("check_gap", [lambda rows: gap_of([row | {"prompt": i // 2} for i, row in enumerate(rows)])], "pair of texts"),
+    ("check_gap", [lambda rows: gap_of(rows, ddof=0)], "n - 1"),
+    ("check_gap", [lambda rows: gap_of(rows, power=0)], "lie apart"),
+    ("check_gap", [lambda rows: gap_of(rows, power=1)], "root of it"),
+    ("check_gap", [unpaired], "every text is counted"),
+    ("check_gap", [lambda rows: gap_of(rows)[0]], "a tuple is asked for"),
+    ("check_slopes", [lambda *a: two_slopes(*a)[::-1]], "swapped"),
+    ("check_slopes", [lambda *a: two_slopes(*a, constant=False)], "constant is missing"),
+    ("check_slopes", [lambda a, j: np.linalg.lstsq(np.c_[a, np.ones(len(a))], j, rcond=None)[0]], "too many"),
+    ("check_slopes", [lambda a, j: [np.polyfit(column, j, 1)[0] for column in zip(*a)]], "fitted alone"),
+    ("check_slopes", [lambda a, j: [np.polyfit(j, column, 1)[0] for column in zip(*a)]], "to be explained"),
     ("check_anchor_score", [lambda v, low, high: 100 * (v - low) / (high - low)], "leaves 0 to 100"),
     ("check_anchor_score", [lambda v, low, high: min(1, max(0, (v - low) / (high - low)))], "multiply by 100"),
     ("check_anchor_score", [lambda v, low, high: min(100, 100 * v / high)], "divided by the high anchor"),

@@ -1,11 +1,13 @@
 """Does a style hold: what is asked, how it is measured, and the three ways that answer."""
 
+import re
+
 import matplotlib
 import pytest
 import torch
 
 from benchmarks import measured, steering
-from benchmarks.beyond import drawings, holds, running, ways
+from benchmarks.beyond import drawings, holds, running, tables, ways
 from cpt_utils.degenerate import readable
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
@@ -213,6 +215,19 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
     assert found["lost"]["vector"]["rococo"]["sum"] == 0.5 and found["chosen"] == {"layer": 14}
     fig = drawings.draw_holds(measured.files.rounded(found))
     assert fig.axes[0].get_title("left").endswith("keeps 0% (table) to 50% (fourth turn)")
+    shown = cells(tables.holds_table(found))
+    assert shown["fourth turn"] == ["20", "20", "20", "50%", "50", "1.00", "0.50", "2.0"]
+    assert cells(tables.lost_table(found))["copy"] == ["0.20"] * 6
+    del found["table"]["vector"]["table"]
+    assert cells(tables.holds_table(found))["table"][:3] == ["0", "–", "0"]
+    read = tables.first_texts("turns", "first turn", "rococo")
+    assert set(read) == set(ways.WAYS) and all(row["target"] == 95 for row in read.values())
+
+
+def cells(table):
+    """{name: the figures beside it} of a table of HTML."""
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in table.split("</tr>")[1:]]
+    return {row[0]: row[1:] for row in rows if row}
 
 
 def test_of_a_first_gap_that_may_be_none_no_share_is_told(monkeypatch, tmp_path):

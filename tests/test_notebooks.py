@@ -20,7 +20,7 @@ from cpt_utils.runtime import machine
 from cpt_utils.runtime.files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NUMBERS = [f"{n:02}" for n in range(1, 9)]
+NUMBERS = [f"{n:02}" for n in range(1, 10)]
 
 
 def code_cells(notebook):
@@ -108,7 +108,7 @@ def execute_smoke(runs, variables, *choices):
 
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory):
-    """All eight notebooks, every step, on the embedded model, with sizes of the profile "smoke".
+    """All nine notebooks, every step, on the embedded model, with sizes of the profile "smoke".
 
     In float32 as on a plain laptop with Windows, on every machine: no AVX-512, and nothing that only Unix has
     (away/sitecustomize.py). No foreign host is ever looked up.
@@ -120,7 +120,7 @@ def smoke_run(tmp_path_factory):
     variables |= {"HF_HUB_OFFLINE": "0", "HF_DATASETS_OFFLINE": "0"}
     before = {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
     # the series as `make run` runs it, then those that run by themselves
-    printed = execute_smoke(runs, variables, [], ["--only", "06,07,08"])
+    printed = execute_smoke(runs, variables, [], ["--only", "06,07,08,09"])
     assert before == {p: p.stat().st_mtime_ns for p in NOTEBOOKS}
     assert not reached.exists(), reached.read_text("utf-8")
     return runs / "smoke", printed
@@ -146,7 +146,7 @@ def first_loss(folder):
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 8 and len(list((folder / "figures").glob("*.png"))) == 25
+    assert len(list(folder.glob("0*.ipynb"))) == 9 and len(list((folder / "figures").glob("*.png"))) == 27
     assert all(f"{n}_" in printed for n in NUMBERS)
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]

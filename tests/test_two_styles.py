@@ -7,7 +7,7 @@ import torch
 from test_decoding import sharpened
 
 from benchmarks import measured
-from benchmarks.beyond import drawings, running, two_styles
+from benchmarks.beyond import drawings, running, tables, two_styles
 from benchmarks.beyond.columns import columns
 from benchmarks.beyond.mixed import mixed_texts
 from cpt_utils.models.conversation import ChatModel, chat
@@ -150,6 +150,8 @@ def test_grids_and_curves_are_assembled_and_drawn(monkeypatch, tmp_path):
     for told in found["ways"].values():
         assert set(told) == {"one style", "two styles"} and told["two styles"]["topic"] == 1.0
         assert told["one style"]["unread"] == len(drawings.LABELS) and 0 < told["two styles"]["overall"][0] < 1
+    table = tables.two_styles_table(found)
+    assert table.count("<tr>") == 9 and "dial, tuned: two styles" in table and ">1.00</td>" in table
     fig = drawings.draw_two_styles(found)
     assert "dial, tuned +0.50 and +0.10" in fig.get_suptitle() and len(fig.axes) == 12
 

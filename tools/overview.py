@@ -27,6 +27,7 @@ NOTEBOOKS = {  # number: (name, what happens)
         "comparisons",
         "other ways to the same end; why batches are mirrored; what was never trained; judges on trial",
     ),
+    "09": ("beyond", "does a style hold in other turns, kinds of text and languages; what is lost; two styles at once"),
 }
 
 
@@ -39,10 +40,12 @@ NEEDS = {  # beside Python and the packages
     "06": "any CPU",
     "07": "any CPU",
     "08": "any CPU; trains and writes nothing",
+    "09": "any CPU; trains nothing",
 }
 
 
-UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds"}  # by themselves: `run --only 06,07,08`
+UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds", "09": "less than a minute"}
+"""Those that run by themselves: `run --only 06,07,08,09`."""
 
 
 def minutes() -> str:

@@ -97,6 +97,7 @@ def work(profile: Profile) -> dict[str, dict[str, float]]:
         "06": capstone(profile),
         "07": online(profile),
         "08": {},
+        "09": {},  # one text
     }
     one = weights(profile)
     factors = {"reading": 2 * one, "training": training_factor(profile) * one, "writing": 2 * one}

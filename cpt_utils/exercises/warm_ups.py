@@ -140,6 +140,25 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
             19 / 9: "there a text can be drawn twice: choose two different ones.",
         },
     ),
+    "check_gap": (
+        40,
+        {
+            60: "that is the first prompt's gap: take the mean of both.",
+            20: "that is the second prompt's gap: take the mean of both.",
+            80: "that is the sum of both gaps: take the mean.",
+            65: "that is the mean of the two high scores: take the low ones from it.",
+            -40: "high less low, so that a gap above 0 says that the order is followed.",
+        },
+    ),
+    "check_slopes": (
+        0.25,
+        {
+            10: "that is what was gained: divide it by the points asked.",
+            4: "upside down: points judged for a point asked.",
+            0.5: "30 is where it stood at 20, and 40 where it stood at 60: what was gained?",
+            2 / 3: "that is 40 for 60: take only what was gained.",
+        },
+    ),
     "check_bootstrap": (
         20,
         {

@@ -60,6 +60,17 @@ def test_notebook_keeps_the_style(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_no_cell_takes_the_name_of_what_another_imports(path):
+    """Whoever runs a former cell again, or goes on to a later one, would call a text in place of the function."""
+    trees = [ast.parse(cell.source) for cell in code_cells(nbformat.read(path, as_version=4))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imports = [one for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)) for one in node.names]
+    set_here = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    defined = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    assert not (set_here | defined) & {(one.asname or one.name).split(".")[0] for one in imports}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_committed_outputs_are_real(path):
     notebook = nbformat.read(path, as_version=4)
     cells = code_cells(notebook)

@@ -20,7 +20,7 @@ METRICS = (  # accuracy, τ and ρ stand beside the paper's (standing.paper)
     ("**overall** (0 to 2)", "overall"),
     ("follows the style that was asked for (0 to 2)", "follows"),
     ("keeps to its prompt: share of texts, guessing 0.04", "topic"),
-    ("words in an order: what shuffling them would cost, nats a word", "order_gain"),
+    ("its words stand in an order: order gain, explained below", "order_gain"),
 )
 TOGETHER = "\N{NO-BREAK SPACE}"
 MODELS = ("base", "cpt", "cpt_paraphrased", "teacher")
@@ -45,8 +45,9 @@ def results() -> str:
         lines.append(f"| {label} | {' | '.join(cells)} |")
     versions = ", ".join(f"{name} {report['versions'][name]}" for name in ("torch", "transformers", "trl"))
     told = (
-        f"Mean ± standard deviation over {len(report['by_seed'])} trainings. Held-out pairs that are right under both "
-        f"system prompts: {report['mean']['both_directions']:.0%}. {report['hardware']}; {versions}."
+        f"Mean ± standard deviation over {len(report['by_seed'])} trainings. Two texts for one held-out prompt make a "
+        "pair; training moved the preference to the right text under both of their system prompts in "
+        f"{report['mean']['both_directions']:.0%} of pairs. {report['hardware']}; {versions}."
     )
     return "\n".join([*lines, "", told])
 

@@ -14,9 +14,12 @@ NOTEBOOKS = {  # number: (name, what happens)
     ),
     "03": (
         "pair_construction",
-        "pairs mirrored over the system prompt and over the question; splits; which of the two the base model reads",
+        "pairs mirrored over the system prompt and over the question; splits; which half an untrained model reads",
     ),
-    "04": ("dpo_training", "the DPO loss by hand; why mirrored rows share a step; training, watched"),
+    "04": (
+        "dpo_training",
+        "the loss of DPO (*direct preference optimization*) by hand; why mirrored rows share a step; training, watched",
+    ),
     "05": ("inference_comparison", "base and tuned side by side; steerability, side effects, paraphrases, limits"),
     "06": (
         "capstone",

@@ -107,7 +107,8 @@ def ways() -> str:
         return f"{methods[name]['overall'][0]:.2f}"
 
     return (
-        "By the overall score from 0 to 2, three seeds each (`make ablation` measures it, notebook 08 shows all of it):"
+        "By the overall score from 0 to 2, three seeds each (`make ablation` measures it, notebook 08 shows all). "
+        "The prompts are those of notebook 05, fewer than in the first table, so one model's numbers differ a little:"
         f"\n\n- **The full recipe**: {overall(FULL)}, in one try.\n"
         f"- **Without training**: {overall('base')} with the system prompt alone, {overall('base, 3 examples')} with "
         f"three examples before the question, {overall('base, steering vector')} with a steering vector (a direction "
@@ -126,7 +127,7 @@ def turned(pairs: list[str]) -> str:
     if not pairs:
         return "Judge and recipe have changed since these ways were first measured; no two of them changed their order."
     named = "; ".join(f"*{pair.replace(' / ', '* and *')}*" for pair in pairs)
-    return f"An earlier judge and recipe had these in the other order, by ρ: {named}."
+    return f"With an earlier judge and recipe some pairs of ways stood the other way round, by ρ: {named}."
 
 
 def other_rates(rates: dict[str, list[float]]) -> str:

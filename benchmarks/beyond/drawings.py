@@ -214,7 +214,7 @@ def draw_sharing(found: dict):
                 capsize=2,
                 label=f"{block}, {label}",
             )
-    axis.plot(*zip(*REPORTED.values()), "kx", label="within rows, on GPUs (the paper's)")
+    axis.plot(*zip(*REPORTED.values()), "kx", label="within rows, on GPUs, as others report")
     axis.axhline(1, color="black", linewidth=1)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.set(

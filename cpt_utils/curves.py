@@ -49,11 +49,11 @@ def training_curves(log: list[dict], steps: int):
     axes[1].set(title="implicit rewards")
     axes[1].legend(loc="upper left")
     met = [line.get("rewards/both_directions", math.nan) for line in lines]
-    axes[2].plot(x, met, color=TUNED, alpha=0.5, linewidth=1, label="training pairs, both ways")
+    axes[2].plot(x, met, color=TUNED, alpha=0.5, linewidth=1, label="training pairs, both directions")
     held = [line for line in log if "eval_rewards/accuracies" in line]
     for name, mark, colour, label in (
         ("accuracies", "D", BASE, "held-out rows"),
-        ("both_directions", "o", TUNED, "held-out pairs, both ways"),
+        ("both_directions", "o", TUNED, "held-out pairs, both directions"),
     ):
         shares = [line.get(f"eval_rewards/{name}", math.nan) for line in held]
         axes[2].plot([line["step"] for line in held], shares, mark, color=colour, label=label)

@@ -116,12 +116,11 @@ def small_training(
 
 def experiment_table(tried: list[dict]) -> str:
     """One line for each small training, the newest last."""
-    head = (
-        f"{'beta':>7} {'rate':>9} {'mirrored':>9} {'last loss':>10} {'nats moved':>11} {'both ways':>10} {'seconds':>8}"
-    )
+    head = f"{'beta':>7} {'rate':>9} {'mirrored':>9} {'last loss':>10} {'nats moved':>11} {'both directions':>16} "
+    head += f"{'seconds':>8}"
     lines = [
         f"{one['beta']:7.3g} {one['rate']:9.2g} {'yes' if one['mirrored'] else 'no':>9} {one['loss']:10.3f} "
-        f"{one['moved']:11.1f} {one['both_directions']:10.2f} {one['seconds']:8.0f}"
+        f"{one['moved']:11.1f} {one['both_directions']:16.2f} {one['seconds']:8.0f}"
         for one in tried
     ]
     return "\n".join([head, *lines])

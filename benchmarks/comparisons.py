@@ -57,13 +57,13 @@ def recipe_table(trials: dict) -> str:
     for name, found in sorted(trials.items()):
         figures = [f"{found['columns'] / 1000:.0f}"] if "columns" in found else ["–"]
         rows.append([name, *figures, *(f"{found[key]:.{digits}f}" for key, digits in TRIAL_COLUMNS.items())])
-    return html_table(["", "thousand tokens", *(COLUMNS[key][0] for key in TRIAL_COLUMNS)], rows)
+    return html_table(["", "thousand tokens", *(COLUMNS[key][0] for key in TRIAL_COLUMNS)], rows, names=35)
 
 
-def html_table(head: list[str], rows: list[list[str]]) -> str:
-    """A table of HTML with names on the left and figures on the right."""
+def html_table(head: list[str], rows: list[list[str]], names: int = 20) -> str:
+    """A table of HTML with names on the left, at least so many % of its width, and figures on the right."""
     cell = "<{} style='text-align:{};padding:3px;white-space:nowrap'>{}</{}>"
-    lines = ["<th style='width:20%'></th>" + "".join(cell.format("th", "right", name, "th") for name in head[1:])]
+    lines = [f"<th style='width:{names}%'></th>" + "".join(cell.format("th", "right", name, "th") for name in head[1:])]
     for name, *figures in rows:
         right = "".join(cell.format("td", "right", html.escape(figure), "td") for figure in figures)
         lines.append(cell.format("td", "left", html.escape(name), "td") + right)

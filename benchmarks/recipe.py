@@ -21,16 +21,16 @@ PAIRS = {"rows": "pairs", "rows_per_batch": 6}
 SQUARES, BLOCKS, TEN = {"rows": "squares"}, {"rows": "blocks"}, {"rows": "ten", "rows_per_batch": 10}
 """As many rows for the subject as for the style, a third as many, and two thirds as many (cpt_utils.blocks)."""
 TRIALS = {  # settings of the profile; "corpus": the hands of the corpus as well; "texts": whose, if not the recorded
-    "six rows a step, no squares": PAIRS | {"max_length": 135},
-    "squares": SQUARES | {"max_length": 135},
+    "six rows on 135 tokens": PAIRS | {"max_length": 135},
+    "squares on 135 tokens": SQUARES | {"max_length": 135},
     "squares on 110 tokens, 150 steps": SQUARES | {"max_length": 110, "max_steps": 150},
-    "the same, of the corpus's hands as well": SQUARES | {"max_length": 110, "max_steps": 150, "corpus": True},
+    "squares on 110 tokens, 150 steps, more hands": SQUARES | {"max_length": 110, "max_steps": 150, "corpus": True},
     "squares on 120 tokens, rate 3e-3": SQUARES | {"max_length": 120, "learning_rate": 3e-3},
     "squares on whole texts, 60 steps": SQUARES | {"max_length": 512, "max_steps": 60},
-    "squares, beta 0.1": SQUARES | {"max_length": 135, "beta": 0.1},
+    "squares on 135 tokens, beta 0.1": SQUARES | {"max_length": 135, "beta": 0.1},
     "squares on 110 tokens": SQUARES | {"max_length": 110},
-    "squares on the student's own texts": SQUARES | {"max_length": 160, "texts": "the student"},
-    "squares on texts of both": SQUARES | {"max_length": 160, "texts": "both"},
+    "squares on the student's texts, 160 tokens": SQUARES | {"max_length": 160, "texts": "the student"},
+    "squares on texts of both, 160 tokens": SQUARES | {"max_length": 160, "texts": "both"},
     "squares on 110 tokens, 150 steps, seed 43": SQUARES | {"max_length": 110, "max_steps": 150, "seed": 43},
     "blocks on 110 tokens, 150 steps": BLOCKS | {"max_length": 110, "max_steps": 150},
     "blocks on 110 tokens, 150 steps, seed 43": BLOCKS | {"max_length": 110, "max_steps": 150, "seed": 43},

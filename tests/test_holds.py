@@ -214,7 +214,7 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
     assert table["rho"] == pytest.approx({"score": 0.0, "meaning": 0.0, "letters": 1.0})
     assert found["lost"]["vector"]["rococo"]["sum"] == 0.5 and found["chosen"] == {"layer": 14}
     fig = drawings.draw_holds(measured.files.rounded(found))
-    assert fig.axes[0].get_title("left").endswith("keeps 0% (table) to 50% (fourth turn)")
+    assert "keeps 0% (table) to 50% (fourth turn)" in fig.get_suptitle()
     shown = cells(tables.holds_table(found))
     assert shown["fourth turn"] == ["20", "20", "20", "50%", "50", "1.00", "0.50", "2.0"]
     assert cells(tables.lost_table(found))["copy"] == ["0.20"] * 6

@@ -153,7 +153,7 @@ def test_grids_and_curves_are_assembled_and_drawn(monkeypatch, tmp_path):
     table = tables.two_styles_table(found)
     assert table.count("<tr>") == 9 and "dial, tuned: two styles" in table and ">1.00</td>" in table
     fig = drawings.draw_two_styles(found)
-    assert "dial, tuned +0.50 and +0.10" in fig.get_suptitle() and len(fig.axes) == 12
+    assert "dial, tuned +0.50;" in (title := fig.get_suptitle()) and "+0.10 to +0.10" in title and len(fig.axes) == 12
 
 
 @pytest.mark.slow

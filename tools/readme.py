@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.gpu.table import gpu
 from cpt_utils.runtime import files
+from tools.carry import carries
 from tools.last_run import RUN, example, results, ship_adapter
 from tools.overview import minutes, models, serving
 from tools.rivals import speed, ways
@@ -11,7 +12,7 @@ from tools.standing import paper, where
 from tools.workshop import answers, half_day, ninety, waiting
 
 PARTS = {
-    "README.md": (minutes, example, results, paper, ways, models, where, gpu, speed, serving),
+    "README.md": (minutes, example, results, paper, ways, carries, models, where, gpu, speed, serving),
     "notebooks/WORKSHOP.md": (waiting, ninety, half_day),
     "notebooks/LEADER.md": (answers,),
 }

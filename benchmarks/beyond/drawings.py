@@ -77,10 +77,8 @@ def draw_holds(found: dict):
         look = {"fmt": "o", "color": WAY_COLOURS[way], "capsize": 2, "label": WAY_LABELS[way]}
         axes[0].errorbar(means, [place + shift for place, _ in at], xerr=errors, **look)
     axes[0].axvline(0, color="black", linewidth=1)
-    axes[0].set(
-        yticks=places, yticklabels=conditions, xlabel="judged high minus low, points", title=finding_holds(found)
-    )
-    axes[0].legend(fontsize=8)
+    axes[0].set(yticks=places, yticklabels=conditions, xlabel="judged high minus low, points")
+    axes[0].legend(fontsize=8, ncol=3, loc="upper center", bbox_to_anchor=(0.4, -0.14))
     tests = list(found["lost"]["cpt"]["nothing asked"])
     for number, (way, shares) in enumerate(found["lost"].items()):
         asked = [name for name in shares if name != "nothing asked"]
@@ -89,7 +87,8 @@ def draw_holds(found: dict):
             axes[1].bar(x, np.mean([shares[name][test] for name in asked]), width=0.22, color=WAY_COLOURS[way])
             axes[1].plot(x, shares["nothing asked"][test], "k_", markersize=12)
     axes[1].set(xticks=range(len(tests)), xticklabels=tests, ylim=(0, 1), ylabel="share right")
-    axes[1].set_title("styles asked for (line: none)")
+    axes[1].set_xlabel("bars: a style asked for; lines: none")
+    fig.suptitle(finding_holds(found), fontsize=11)
     return fig
 
 
@@ -101,7 +100,7 @@ def finding_holds(found: dict) -> str:
     if not others:
         return "Nothing could be compared with the first turn"
     least, most = min(others, key=others.get), max(others, key=others.get)
-    return f"Of its first turn's gap the tuned model keeps {others[least]:.0%} ({least}) to {others[most]:.0%} ({most})"
+    return f"The tuned model keeps {others[least]:.0%} ({least}) to {others[most]:.0%} ({most}) of its first turn's gap"
 
 
 def draw_two_styles(found: dict):
@@ -114,10 +113,12 @@ def draw_two_styles(found: dict):
         for rubric, curve in found["curves"][way].items():
             asked = sorted(curve["by_amount"], key=int)
             means = [np.nan if curve["by_amount"][at][0] is None else curve["by_amount"][at][0] for at in asked]
-            axes[-1][column].plot([int(at) for at in asked], means, "o-", markersize=3, color=RUBRIC_COLOURS[rubric])
+            look = {"markersize": 3, "color": RUBRIC_COLOURS[rubric], "label": LABELS[rubric]}
+            axes[-1][column].plot([int(at) for at in asked], means, "o-", **look)
         axes[-1][column].plot([0, 100], [0, 100], "k--", linewidth=1)
         axes[-1][column].set(xlabel="asked for", ylabel="judged", ylim=(-3, 103))
         axes[0][column].set_title(way)
+    axes[-1][0].legend(fontsize=8)
     fig.suptitle(finding_two_styles(found), fontsize=11)
     return fig
 
@@ -136,14 +137,21 @@ def draw_grid(axis, grid: dict, pair: list[str]) -> None:
 
 
 def finding_two_styles(found: dict) -> str:
-    """Of each way, what a point asked of one style does to it and to the other, on average."""
-    told = []
-    for way, grids in found["grids"].items():
-        slopes = [style for grid in grids.values() for style in grid["slopes"]["score"].values()]
-        if slopes:
-            own, other = (np.mean([style[name][0] for style in slopes]) for name in ("own", "interference"))
-            told.append(f"{way} {own:+.2f} and {other:+.2f}")
-    return "For one point asked, points judged of the style itself and of the other:\n" + "; ".join(told)
+    """What a point asked of a style does to it, by each way, the mean of all; and to the other, from least to most."""
+    slopes = {way: slopes_of(grids) for way, grids in found["grids"].items()}
+    told = [f"{way} {np.mean(own):+.2f}" for way, (own, _) in slopes.items() if own]
+    others = [value for _, of_other in slopes.values() for value in of_other]
+    if not others:
+        return "Too few amounts were asked for to tell what a point does"
+    half = len(told) // 2
+    lines = ["For a point asked, points judged: " + "; ".join(told[:half]), "; ".join(told[half:])]
+    return f"{lines[0]};\n{lines[1]} (of the other style {min(others):+.2f} to {max(others):+.2f})"
+
+
+def slopes_of(grids: dict) -> tuple[list[float], list[float]]:
+    """Points judged for a point asked, by the series' judge: of each style itself, and by the other of its pair."""
+    styles = [style for grid in grids.values() for style in grid["slopes"]["score"].values()]
+    return tuple([style[name][0] for style in styles] for name in ("own", "interference"))
 
 
 JUDGE_LOOKS = {

@@ -125,6 +125,12 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     return panel
 
 
+def fill_criterion_panel(panel: w.VBox, criterion: dict) -> None:
+    """Put a criterion's texts into the fields of its panel."""
+    for made, text in zip(panel.children, [criterion["name"], criterion["description"], *criterion["levels"]]):
+        made.value = text
+
+
 def name_levels(panel: w.VBox, names: list[str]) -> None:
     """Name the fields of a `criterion_panel` as the levels are called now."""
     for made, name, score in zip(panel.children[2:], names, LEVEL_SCORES):

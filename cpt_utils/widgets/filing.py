@@ -17,8 +17,11 @@ Known = dict[Path, bytes | None]
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
     """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
     path = drafts.yaml_path(folder, name)
-    if path.name == BASELINE:  # which the next baseline replaces
+    if path.stem.lower() == Path(BASELINE).stem:  # which the next baseline replaces
         raise RubricError(f"{BASELINE} holds what the tab Compare keeps to compare with: choose another name.")
+    other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
+    if other.exists():  # the files beside them have one name
+        raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
     there = path.exists()
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)

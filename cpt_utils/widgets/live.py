@@ -9,6 +9,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime.errors import StoreError
 from cpt_utils.ways import Way
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.bench import BenchView
@@ -221,6 +222,15 @@ class LiveViews(w.Tab):
         """Draw the tab in front; the others wait until they are."""
         if self.rubric is None:
             return
+        if self.bench.others():
+            self._list_texts()  # which draws
+            return
+        try:
+            self._draw_tab()
+        except StoreError as error:  # of a file of verdicts; a page does not show what an observer raises
+            self.reads.tell(str(error))
+
+    def _draw_tab(self) -> None:
         tab, target, texts = TABS[self.selected_index], self.target.value, self.texts()
         now = self.now()
         self.reads.show(now.ways, list(texts.values()))

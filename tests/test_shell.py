@@ -196,6 +196,24 @@ def test_a_draft_that_cannot_be_set_aside_is_told_and_stays(left, tmp_path, monk
     assert kept(tmp_path).read_bytes() == before
 
 
+@pytest.mark.parametrize("since", [None, "title: another hand's"])
+def test_what_was_saved_can_be_saved_again_after_the_cell_ran_again(tmp_path, since):
+    studio = opened(tmp_path)
+    sliders(studio)[1].value = 60
+    studio.file.value = "mine"
+    studio.save.click()
+    studio.keeper.flush()
+    if since:
+        (tmp_path / "mine.yaml").write_text(since)
+    again = opened(tmp_path)
+    again.keeper.go_on.click()
+    sliders(again)[1].value = 70
+    again.file.value = "mine"
+    again.save.click()
+    assert ("(replaced)" in again.state.value) is (since is None)
+    assert ("is there already, and not as you" in again.state.value) is (since is not None)
+
+
 def test_what_was_not_edited_leaves_no_draft(tmp_path):
     studio = opened(tmp_path)
     studio.keeper.flush()
@@ -228,8 +246,8 @@ def test_a_draft_has_a_rubrics_form_whatever_it_says():
     state = {"draft": rubric.model_dump(), "original": rubric.model_dump(), "opened": "rococo"}
     state |= {"ways": ways, "begun": ways, "named": [criterion.name for criterion in rubric.criteria]}
     older = {part: value for part, value in state.items() if part != "named"}
-    assert autosave.unpacked(autosave.packed(older)) == state
-    assert autosave.unpacked(autosave.packed(state)) == state
+    for left in (older, state, state | {"known": {"a.yaml": 3}}, state | {"known": ["a.yaml"]}):
+        assert autosave.unpacked(autosave.packed(left)) == state | {"known": {}}
     for part, value in (
         ("title", 3),
         ("levels", ["a"]),

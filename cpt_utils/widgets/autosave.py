@@ -27,7 +27,7 @@ def draft_file(folder: Path, name: str) -> Path:
 
 
 def packed(state: dict) -> str:
-    """A studio's state (draft, original, opened, ways, begun, named) as JSON."""
+    """A studio's state (draft, original, opened, ways, begun, named), and the hashes of its files (known), as JSON."""
     ways = {part: {name: to_data(way) for name, way in state[part].items()} for part in ("ways", "begun")}
     return files.encodable(json.dumps(state | ways, ensure_ascii=False, indent=1))
 
@@ -46,7 +46,10 @@ def unpacked(text: str) -> dict:
     named = kept.get("named")  # drafts of older versions have none
     if not _texts(named, len(kept["draft"]["criteria"])):
         named = [criterion["name"] for criterion in kept["draft"]["criteria"]]
-    return {part: kept[part] for part in ("draft", "opened", "ways", "begun")} | {"original": original, "named": named}
+    known = kept.get("known")
+    known = known if isinstance(known, dict) and _texts(list(known.values())) else {}
+    parts = {part: kept[part] for part in ("draft", "opened", "ways", "begun")}
+    return parts | {"original": original, "named": named, "known": known}
 
 
 def _texts(value, count=None) -> bool:

@@ -7,6 +7,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.ways import Counted
+from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -142,6 +143,20 @@ def test_a_criterion_may_be_called_as_the_whole_text_is(tmp_path):
     view.about.index = 0
     press(view, "low")
     assert [mark["criterion"] for mark in marks.read_marks(tmp_path)] == [WHOLE, marks.ALL]
+
+
+def test_marked_texts_that_are_not_on_view_are_scored_beside_the_kernel(studio, tmp_path, monkeypatch):
+    batches = []
+    compute = scores._compute
+    monkeypatch.setattr(scores, "_known", {})
+    monkeypatch.setattr(scores, "_compute", lambda way, texts: (batches.append(len(texts)), compute(way, texts)))
+    for row in load_responses()[-60:]:
+        level = target_name(row["target"])
+        marks.add_mark(tmp_path, {"who": "Ann", "response": row["response"], "level": level, "criterion": ""})
+    studio.live._draw()
+    studio.live.work.work.wait(120)
+    assert max(batches) == scores.BATCH and batches.count(1) <= 12 * len(studio.ways)
+    assert "Scores against marks" in studio.live.marking.result.value
 
 
 def test_a_file_that_breaks_while_somebody_marks_is_told(studio, tmp_path):

@@ -236,6 +236,7 @@ class LiveViews(w.Tab):
         self.reads.show(now.ways, list(texts.values()))
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
+        scored += self.marking.marked() if tab == "Marks" else []
         if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(now.ways, scored):
             return
         if tab == "Scores":

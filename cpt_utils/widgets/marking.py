@@ -70,6 +70,13 @@ class MarksView(w.VBox):
             self.about.value = kept if kept in names else marks.ALL
         self._draw()
 
+    def marked(self) -> list[str]:
+        """All texts that somebody has marked: their scores are held against the marks, too."""
+        try:
+            return list(dict.fromkeys(mark["response"] for mark in marks.read_marks(self.folder)))
+        except StoreError:  # which `show` tells
+            return []
+
     @property
     def criterion(self) -> str:
         """What marks are about now, as files name it."""

@@ -7,7 +7,7 @@ from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.reading import Reading, bound
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric
-from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.runtime.errors import JudgeError, brief
 from cpt_utils.ways import Counted, Way, flaw
 
 
@@ -65,5 +65,7 @@ def _way(name: str, anchor) -> Way:
     if isinstance(anchor, Way):
         return anchor
     if not isinstance(anchor, (tuple, list)) or len(anchor) != 3:
-        raise JudgeError(f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this is {anchor!r}.")
+        raise JudgeError(
+            f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this is {brief(anchor)}."
+        )
     return Counted(*anchor)

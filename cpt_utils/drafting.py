@@ -1,6 +1,7 @@
 """A rubric to start from: an empty one, a pasted one, or one that a teacher drafts from a sentence."""
 
 import re
+import textwrap
 
 from cpt_utils import rubric_text
 from cpt_utils.one_answer import one_answer
@@ -20,6 +21,7 @@ PLACEHOLDER_LEVELS = [
 ]
 LONGEST = 1000
 """Characters of the sentence that a rubric is drafted from."""
+FENCED = re.compile(r"```(?:json|ya?ml)?\s*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 KEYS = ("title", "objective", "guiding_principles", "levels", "criteria")
 
 
@@ -38,14 +40,16 @@ def empty_rubric() -> Rubric:
 
 
 def pasted_rubric(text: str) -> Rubric:
-    """A rubric from pasted text: YAML, or the layout of the original release with its table of tabs."""
+    """A rubric from pasted text: YAML or JSON, or the layout of the original release with its table of tabs."""
     if not text.strip():
         raise RubricError("There is nothing to read: paste a rubric's text first.")
-    if re.search(r"^criteria:", text, re.MULTILINE):
-        rubric = Rubric.checked(rubric_text.from_yaml(text, "the pasted text"), "the pasted text")
-    else:
-        rubric = Rubric.from_text(text)
-    return _as_own(rubric)
+    fenced = FENCED.fullmatch(text.strip())
+    plain = textwrap.dedent(fenced[1] if fenced else text).replace("\u00a0", " ")  # as pages and chats have it
+    if not re.search(r"^\s*[\"']?criteria[\"']?\s*:", plain, re.MULTILINE) and not plain.lstrip().startswith("{"):
+        return _as_own(Rubric.from_text(text))
+    data = rubric_text.from_yaml(plain, "the pasted text")
+    named = {} if data.get("name") else {"name": rubric_text.plain_name(str(data.get("title") or "my style")[:40])}
+    return _as_own(Rubric.checked(data | named, "the pasted text"))
 
 
 def _as_own(rubric: Rubric) -> Rubric:
@@ -109,7 +113,7 @@ def read_draft(answer: str) -> Rubric:
     Weights are brought to 100; keys that a rubric does not have are left out.
     """
     answer = spoken(answer).strip()
-    fenced = re.search(r"```(?:json|ya?ml)?\s*\n(.*?)```", answer, re.DOTALL | re.IGNORECASE)
+    fenced = FENCED.search(answer)
     source = fenced[1] if fenced else answer[answer.find("{") : answer.rfind("}") + 1]
     if not source.strip():
         raise RubricError("it has no JSON")

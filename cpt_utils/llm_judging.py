@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:
     Task and text are material: they stand between marks that they cannot close, and nothing in them, nor in the
     rubric, is a special token.
     """
-    names = ", ".join(f'"{plain(criterion.name)}": number' for criterion in rubric.criteria)
+    names = ", ".join(f"{_quoted(criterion.name)}: number" for criterion in rubric.criteria)
     task, mark = fence(prompt), fence(response)
     return messages(
         f"{plain(rubric.to_markdown())}\n\nThe task given to the writer stands between the two lines {task}, the text "
@@ -51,6 +52,11 @@ def fence(text: str) -> str:
 def plain(text: str) -> str:
     """The text with a word joiner (invisible) inside of whatever looks like a special token or a tag."""
     return MARKUP.sub(lambda found: found[0] + JOINER, text)
+
+
+def _quoted(name: str) -> str:
+    """A name as JSON has it, so that a model may copy it."""
+    return json.dumps(plain(name), ensure_ascii=False)
 
 
 def judgement_schema(rubric: Rubric) -> dict:

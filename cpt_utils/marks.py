@@ -1,7 +1,6 @@
 """What people say of texts: marks of low, mid or high, in files that a room can pool."""
 
 import hashlib
-import re
 import unicodedata
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -9,9 +8,12 @@ from typing import NotRequired, TypedDict
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
+from cpt_utils.runtime.places import is_file_name
 
 LEVELS = tuple(TARGETS)
 """What a mark says: the names of the series' targets."""
+KEY = ("who", "response", "criterion", "level")
+"""What each mark has."""
 ALL = ""
 """The `criterion` of a mark that is about the whole text."""
 
@@ -47,7 +49,7 @@ def person(who: str) -> str:
 def marks_file(folder: Path, who: str) -> Path:
     """Where a person's marks are kept; a StoreError refuses what is no name."""
     name = person(who)
-    if not re.fullmatch(r"\w[\w .-]{0,39}", name):
+    if not is_file_name(name, 40):
         raise StoreError(f"{who[:50]!r} is no name for a file of marks: use letters, digits, spaces, '-' and '.'.")
     return Path(folder) / f"marks-{name}.jsonl"
 
@@ -75,7 +77,7 @@ def read_marks(folder: Path) -> list[Mark]:
 
 def _checked(row: dict, place: str) -> Mark:
     row = {"criterion": ALL} | row
-    for name in ("who", "response", "criterion", "level"):
+    for name in KEY:
         if not isinstance(row.get(name), str):
             raise StoreError(f"{place}: no text in {name!r}; mend or delete the row.")
     if row["level"] not in (*LEVELS, ""):

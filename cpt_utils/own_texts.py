@@ -1,5 +1,6 @@
 """Texts of one's own to try a rubric on: from a table, pasted, or fresh from a teacher; kept in the run's folder."""
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import TypedDict
@@ -16,6 +17,8 @@ FRESH = "fresh_responses.jsonl"
 """The store of responses that teachers wrote in the studio."""
 COLUMNS = ("response", "text", "completion", "output", "answer")
 """Where a table may have its texts; the first of them that it has."""
+WORDS = 5
+"""More than so many make no name of a column."""
 MOST = 500
 """Texts of one file: each is scored by every criterion."""
 LONGEST = 50_000
@@ -30,13 +33,28 @@ class OwnText(TypedDict):
     prompt: str
 
 
+def named_file(folder: Path, words: str) -> Path:
+    """The file that was typed, as a path or by its name in the folder; a DataError where no file can be called so."""
+    try:
+        path = Path(words.strip().strip("\"'")).expanduser()  # Windows copies paths in quotes
+        inside = folder / path
+        return inside if not path.exists() and inside.exists() else path
+    except (OSError, RuntimeError, ValueError):  # too long, or somebody's home folder who is not here
+        raise DataError(f"{words[:60]!r} is no path of a file here: type one, or paste the text below.") from None
+
+
+def is_seen(text: str) -> bool:
+    """Whether anything of a text can be seen."""
+    return any(c.isprintable() and not c.isspace() for c in text)
+
+
 def read_texts(source: Path | str) -> list[OwnText]:
     """The texts of a .csv, .jsonl, .json or .parquet file, each once; a DataError says what is wrong with it.
 
     Its column is one of COLUMNS, or the only one there is. A column "label" names the texts, "prompt" says what their
     writers were told.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.suffix.lower() not in TABLES:
         ends = f"ends in {path.suffix}" if path.suffix else "has no ending"
         raise DataError(f"{path.name!r} {ends}: name a .csv or .jsonl file of texts, or paste its text.")
@@ -44,11 +62,14 @@ def read_texts(source: Path | str) -> list[OwnText]:
     columns = list(rows[0]) if rows else []
     column = next((name for name in COLUMNS if name in columns), columns[0] if len(columns) == 1 else None)
     if column is None:
-        raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {', '.join(columns)}.")
+        has = ", ".join(name[:40] for name in columns[:8])
+        raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {has}.")
+    if column not in COLUMNS and len(column.split()) > WORDS:
+        raise DataError(f"{path.name} begins with a text: write {COLUMNS[0]!r} in a line above it.")
     found: dict[str, OwnText] = {}
     for number, row in enumerate(rows, 1):
         text = row[column]
-        if text is None or isinstance(text, str) and not text.strip():
+        if text is None or isinstance(text, str) and not is_seen(text):
             continue
         if not isinstance(text, str):
             kind = type(text).__name__

@@ -47,6 +47,11 @@ class Reading:
         """The texts, each once, that `ask` would send: one request each, if all goes well."""
         return [text for text in dict.fromkeys(texts) if self._judged(text) is None]
 
+    def unclear(self, texts: list[str]) -> list[str]:
+        """For each of the texts that were asked about and got no score the reason."""
+        asked = filter(None, map(self._judged, dict.fromkeys(texts)))
+        return [judged.reason for judged in asked if judged.score is None]
+
     def _judged(self, text: str) -> Judgement | None:
         key = self.tasks.get(text, ""), text
         if key not in self.found and (judged := self.judge.at_hand(self._row(text))):

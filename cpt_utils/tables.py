@@ -1,5 +1,6 @@
 """Tables: rows of the Hub's data sets, and of local files of rows."""
 
+import csv
 import os
 import re
 import warnings
@@ -33,9 +34,10 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     from pandas.errors import ParserWarning
 
     kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
-    words = {"converters": dict.fromkeys(TEXTS, str), "keep_default_na": False, "na_values": [""]}
     # Where rows have more cells than the head, pandas would move all by one column, or leave the last ones out.
-    options = words | {"index_col": False, "sep": _separator(path)} if kind == "csv" else {}
+    options = (
+        {"index_col": False, "keep_default_na": False, "na_values": [""]} | _columns(path) if kind == "csv" else {}
+    )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ParserWarning)
@@ -54,11 +56,18 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
         ) from None
 
 
-def _separator(path: Path) -> str:
-    """What parts the columns of a CSV file, by its head: spreadsheets write semicolons or tabs in many countries."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        head = re.sub(r'"[^"]*"', "", file.readline(10_000))
-    return max(",;\t", key=head.count)  # of equals the first
+def _columns(path: Path) -> dict:
+    """What parts the columns of a CSV file, and which are texts, by its head.
+
+    Spreadsheets write semicolons or tabs in many countries, and people write names with capitals.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        head = file.readline(10_000)
+    plain = re.sub(r'"[^"]*"', "", head)
+    separator = max(",;\t", key=plain.count)  # of equals the first
+    names = next(csv.reader([head], delimiter=separator), [])
+    texts = [name for name in names if name.strip().lower() in TEXTS]
+    return {"sep": separator, "converters": dict.fromkeys(texts, str)}
 
 
 def _is_utf8(path: Path) -> bool:

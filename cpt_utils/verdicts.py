@@ -5,6 +5,7 @@ import math
 import re
 
 from cpt_utils.judging import Judgement
+from cpt_utils.models.templates import JOINER
 from cpt_utils.rubrics import Rubric
 from cpt_utils.thoughts import ANY_TAG, aloud
 
@@ -104,7 +105,7 @@ def _read(data: dict, rubric: Rubric) -> Judgement | None:
     (scale,) = scales
     score, given = _number(data["score"], scale), _given(data)
     criteria = {
-        c.name: value for c in rubric.criteria if (value := _number(given.get(c.name.lower()), scale)) is not None
+        c.name: value for c in rubric.criteria if (value := _number(given.get(_key(c.name)), scale)) is not None
     }
     tenths = [value for value in given.values() if isinstance(value, str) and re.search(r"/\s*10\s*$", value)]
     if score is None or (tenths and score <= 10 and max(criteria.values(), default=0) > 10):
@@ -113,14 +114,19 @@ def _read(data: dict, rubric: Rubric) -> Judgement | None:
 
 
 def _given(data: dict) -> dict[str, object]:
-    """The scores of criteria, by their names in lower case: from an object, or from a list of objects with names."""
+    """The scores of criteria, by the keys of their names: from an object, or from a list of objects with names."""
     given = data.get("criteria")
     if isinstance(given, list):
         named = [one for one in given if isinstance(one, dict)]
-        given = {str(one.get("name", one.get("criterion", ""))).lower(): one for one in named}
+        given = {str(one.get("name", one.get("criterion", ""))): one for one in named}
     if not isinstance(given, dict):
         return {}
-    return {name: value.get("score") if isinstance(value, dict) else value for name, value in given.items()}
+    return {_key(name): value.get("score") if isinstance(value, dict) else value for name, value in given.items()}
+
+
+def _key(name: str) -> str:
+    """A criterion's name whatever its capitals and spaces, and without what was put into it to break a tag."""
+    return " ".join(name.replace(JOINER, "").lower().split())
 
 
 def _number(value, scale: str | None = None) -> float | None:

@@ -15,7 +15,7 @@ from cpt_utils.measures import ENGLISH, style_measures
 from cpt_utils.rubric_text import FAULTS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.runtime.errors import JudgeError, brief
 
 LEAST_EXAMPLES = 2
 """At each end: one example alone says as much about its subject as about its style."""
@@ -69,15 +69,15 @@ class Counted:
         """The same with numbers; a JudgeError says what is wrong with it for the criterion `name`."""
         known = style_measures("")
         if not isinstance(self.measure, str) or self.measure not in known:
-            raise JudgeError(f"{name!r}: there is no measure {self.measure!r}, only {', '.join(known)}.")
+            raise JudgeError(f"{name!r}: there is no measure {brief(self.measure)}, only {', '.join(known)}.")
         try:
             low, high = float(self.low), float(self.high)
         except (TypeError, ValueError, OverflowError):
             low = high = math.nan
         if not (math.isfinite(low) and math.isfinite(high)):
             raise JudgeError(
-                f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this has {self.low!r} and "
-                f"{self.high!r}."
+                f"{name!r}: an anchor is (measure, value worth 0, value worth 100), and this has {brief(self.low)} "
+                f"and {brief(self.high)}."
             )
         if low == high:
             raise JudgeError(f"{name!r}: both anchors are {low:g}; they must differ.")
@@ -134,8 +134,8 @@ class Fitted:
         """The same; a JudgeError says what is wrong with it for the criterion `name`."""
         parts = _judge().parts.get(self.style, {}) if isinstance(self.style, str) else {}
         if not isinstance(self.criterion, str) or self.criterion not in parts:
-            known = f"{self.style!r} has {', '.join(parts)}" if parts else f"there is no style {self.style!r}"
-            raise JudgeError(f"{name!r}: the series' judge has no criterion {self.criterion!r}: {known}.")
+            known = f"{self.style!r} has {', '.join(parts)}" if parts else f"there is no style {brief(self.style)}"
+            raise JudgeError(f"{name!r}: the series' judge has no criterion {brief(self.criterion)}: {known}.")
         return self
 
     def scores(self, texts: list[str]) -> list[float | None]:
@@ -152,7 +152,9 @@ class Read:
     def checked(self, name: str) -> "Read":
         """The same; a JudgeError says what is wrong with it for the criterion `name`."""
         if not isinstance(self.judge, str) or not self.judge.strip():
-            raise JudgeError(f"{name!r}: {self.judge!r} names no chat model that could read for it; write its name.")
+            raise JudgeError(
+                f"{name!r}: {brief(self.judge)} names no chat model that could read for it; write its name."
+            )
         return self
 
 
@@ -181,7 +183,7 @@ def write_ways(path: Path, ways: dict[str, Way]) -> None:
         if place.exists():
             files.set_aside(place, files.before_now(place.name))
 
-    if not (path.is_file() and path.read_text("utf-8") == text):
+    if not (path.is_file() and path.read_bytes() == text.encode()):
         files.write_whole(path, text, keep)
 
 
@@ -216,10 +218,12 @@ def from_data(data: dict, name: str) -> Way:
     kind = data.get("kind") if isinstance(data, dict) else None
     made = KINDS.get(kind) if isinstance(kind, str) else None
     if made is None:
-        raise JudgeError(f"{name!r}: a way to score it has a kind, one of {', '.join(KINDS)}; this has {kind!r}.")
+        raise JudgeError(f"{name!r}: a way to score it has a kind, one of {', '.join(KINDS)}; this has {brief(kind)}.")
     fields = {field: value for field, value in data.items() if field != "kind"}
     if set(fields) != set(made.__dataclass_fields__):
-        raise JudgeError(f"{name!r}: {kind} needs {', '.join(made.__dataclass_fields__)}, and has {', '.join(fields)}.")
+        needs = ", ".join(made.__dataclass_fields__)
+        has = ", ".join(field if isinstance(field, str) else brief(field) for field in fields)[:200]
+        raise JudgeError(f"{name!r}: {kind} needs {needs}, and has {has}.")
     if made is Likened and not all(_is_texts(value) for value in fields.values()):
         raise JudgeError(f"{name!r}: the examples of both ends are lists of texts.")
     return made(**{field: tuple(v) if isinstance(v, list) else v for field, v in fields.items()}).checked(name)

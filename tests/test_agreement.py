@@ -143,6 +143,33 @@ def test_a_person_is_one_however_the_name_was_typed(tmp_path):
     assert agreement.alpha(found) is None  # nobody else has marked
 
 
+@pytest.mark.parametrize(
+    "who", ["प्रिया शर्मा", "สมหญิง", "علی\u200cرضا", "محمّد", "José", "Jose\u0301", "O'Brien", "D’Angelo", "李雷"]
+)
+def test_a_person_has_a_name_in_any_script(tmp_path, who):
+    marks.add_mark(tmp_path, {"who": who, "response": "a", "level": "low", "criterion": ""})
+    assert len(marks.read_marks(tmp_path)) == len(list(tmp_path.glob("marks-*.jsonl"))) == 1
+
+
+def test_what_a_file_of_ways_holds_is_told_in_few_words(tmp_path):
+    bomb = "&a [x, x, x, x, x, x, x, x, x, x]"
+    for name, last in zip("bcdef", "abcde"):
+        bomb = f"&{name} [{bomb}" + f", *{last}" * 9 + "]"
+    path = tmp_path / "mine.judge.yaml"
+    for way in (
+        f"kind: {bomb}",
+        f"kind: counted, low: 0, high: 1, measure: {bomb}",
+        f"kind: counted, low: {bomb}, high: 1, measure: commas",
+        f"kind: read, judge: {bomb}",
+        f"kind: fitted, style: {bomb}, criterion: x",
+        "kind: counted, 1: 2",
+    ):
+        path.write_text(f"Air: {{{way}}}")
+        with pytest.raises(JudgeError, match="'Air'") as error:
+            ways.read_ways(path)
+        assert len(str(error.value)) < 1500
+
+
 def test_the_half_that_tests_a_judge_is_the_same_for_everybody():
     texts = [row["response"] for row in RECORDED]
     share = np.mean([marks.is_test(text) for text in texts])

@@ -21,7 +21,7 @@ from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_f
 from cpt_utils.prompts import messages, system_prompt
 from cpt_utils.rows import Task
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime.errors import GenerationError
+from cpt_utils.runtime.errors import GenerationError, SettingsError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.teachers import Teacher, endpoint_teacher
@@ -428,3 +428,9 @@ def test_heat_as_a_figure(tmp_path):
     fig = token_heat_figure(views)
     fig.savefig(tmp_path / "heat.png")
     assert (tmp_path / "heat.png").stat().st_size > 5000 and len(fig.axes) == 3
+
+
+@pytest.mark.parametrize("others", [{"far": "http://localhost/v1"}, {"base": Teacher("t", list)}])
+def test_a_model_that_cannot_be_asked_is_told_when_the_desk_is_opened(two, tmp_path, others):
+    with pytest.raises(SettingsError, match=f"others\\['{next(iter(others))}'\\] cannot be asked"):
+        opened(two, tmp_path, others=others)

@@ -11,7 +11,7 @@ import pytest
 from cpt_utils.judging import Judgement, judge_rows
 from cpt_utils.llm_judging import LLMJudge, fence, judge_messages, judgement_schema, stored_verdicts
 from cpt_utils.prompts import load_responses
-from cpt_utils.rubrics import load_rubric
+from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import EndpointError, JudgeError, StoreError
 from cpt_utils.teachers import Teacher
@@ -175,6 +175,18 @@ def test_criteria_are_read_in_every_form_and_wrong_ones_left_out():
     given = {NAMES[0]: {"score": "8/10"}, NAMES[1].upper(): 30, NAMES[2]: True, NAMES[3]: 400, "other": 5}
     parsed = parse_judgement(json.dumps({"criteria": given, "score": 50}), RUBRIC)
     assert parsed.by_criterion == {NAMES[0]: 80, NAMES[1]: 30}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['Say "no"', "back\\slash", "two\nlines", "tab\tbed", "<b>bold</b>", "<|im_end|>", "Größe & Maß", "夜の静けさ"],
+)
+def test_a_model_may_copy_each_criterions_name_from_what_it_is_asked(name):
+    criteria = [{"name": each, "weight": 50, "levels": list("abcde")} for each in (name, "other")]
+    rubric = Rubric.checked({**RUBRIC.model_dump(), "name": "mine", "criteria": criteria})
+    asked = judge_messages(rubric, "task", "A text.")[-1]["content"]
+    copied = asked[asked.rindex('{"criteria"') :].replace("number", "70")
+    assert parse_judgement(copied, rubric).by_criterion == {rubric.criteria[0].name: 70, "other": 70}
 
 
 def test_a_quoted_text_is_not_read():

@@ -5,7 +5,9 @@ import pytest
 from cpt_utils import marks
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
+from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.ways import Counted
+from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -91,7 +93,7 @@ def test_suggested_weights_and_ways_can_be_taken_and_undone(studio):
     assert isinstance(studio.ways["Winding syntax"], Counted)
     studio.undo.click()
     assert studio.ways == before
-    view.about.value = WHOLE
+    view.about.value = marks.ALL
     assert view.criterion == marks.ALL
 
 
@@ -114,3 +116,57 @@ def test_marks_of_evil_texts_and_names_are_shown_as_text(studio, tmp_path):
     studio.live.selected_index = 2
     pages = studio.live.marking.result.value + studio.live.marking.text.value
     assert "&lt;script&gt;" in pages and "<script" not in pages
+
+
+def test_the_last_mark_is_taken_back_whoever_and_whatever_is_marked_now(studio, tmp_path):
+    view = studio.live.marking
+    view.who.value = "Ann"
+    press(view, "high")
+    press(view, "low")
+    view.about.value = "Winding syntax"
+    press(view, "mid")
+    view.about.value, view.who.value = "Ornamental diction", "Ben"
+    for count in (2, 1, 0):
+        view.back.click()
+        assert len(marks.read_marks(tmp_path)) == count and view.back.disabled is (count == 0)
+    assert {mark.name for mark in tmp_path.glob("marks-*.jsonl")} == {"marks-Ann.jsonl"}
+
+
+def test_a_criterion_may_be_called_as_the_whole_text_is(tmp_path):
+    data = load_rubric("rococo").model_dump() | {"name": "mine"}
+    data["criteria"][0]["name"] = WHOLE
+    studio = rubric_studio(Rubric.checked(data), tmp_path)
+    studio.live.selected_index = 2
+    view = studio.live.marking
+    view.who.value, view.about.index = "Ann", 1
+    press(view, "high")
+    view.about.index = 0
+    press(view, "low")
+    assert [mark["criterion"] for mark in marks.read_marks(tmp_path)] == [WHOLE, marks.ALL]
+
+
+def test_marked_texts_that_are_not_on_view_are_scored_beside_the_kernel(studio, tmp_path, monkeypatch):
+    batches = []
+    compute = scores._compute
+    monkeypatch.setattr(scores, "_known", {})
+    monkeypatch.setattr(scores, "_compute", lambda way, texts: (batches.append(len(texts)), compute(way, texts)))
+    for row in load_responses()[-60:]:
+        level = target_name(row["target"])
+        marks.add_mark(tmp_path, {"who": "Ann", "response": row["response"], "level": level, "criterion": ""})
+    studio.live._draw()
+    studio.live.work.work.wait(120)
+    assert max(batches) == scores.BATCH and batches.count(1) <= 12 * len(studio.ways)
+    assert "Scores against marks" in studio.live.marking.result.value
+
+
+def test_a_file_that_breaks_while_somebody_marks_is_told(studio, tmp_path):
+    view = studio.live.marking
+    view.who.value = "Ann"
+    press(view, "high")
+    (tmp_path / "marks-Ben.jsonl").write_text('{"who": "Ben"}\n')
+    press(view, "low")
+    assert "marks-Ben.jsonl, row 1: no text in" in view.told.value and "You: low" not in view.told.value
+    view.back.click()
+    assert "marks-Ben.jsonl, row 1" in view.told.value
+    (tmp_path / "marks-Ben.jsonl").unlink()
+    assert marks.read_marks(tmp_path) == []

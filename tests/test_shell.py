@@ -1,13 +1,16 @@
 """The studio's shell without a browser: a draft that outlives its cell, names, and what anywidget adds."""
 
+import errno
+import html
 import json
+import re
 import sys
 import warnings
 
 import ipywidgets as w
 import pytest
 
-from cpt_utils.rubrics import load_rubric
+from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import Counted, ways_of
 from cpt_utils.widgets import autosave, controls, keys
@@ -84,6 +87,133 @@ def test_to_edit_is_to_begin_anew(left, tmp_path):
     assert json.loads(kept(tmp_path).read_text("utf-8"))["draft"]["criteria"][2]["weight"] == 50
 
 
+@pytest.fixture
+def page(monkeypatch):
+    """What a page knows by the messages it gets, in their order: the state of each open model, by its id."""
+    models = {}
+    opening, sending, closing = w.Widget.open, w.Widget._send, w.Widget.close
+
+    def known(state: dict) -> None:
+        refs = re.findall(r"IPY_MODEL_(\w+)", json.dumps(state))
+        assert set(refs) <= set(models), "a message names a model that is not open"
+
+    def open_(self):
+        opening(self)
+        state = self.get_state()
+        known(state)
+        models[self.model_id] = state
+
+    def send(self, msg, buffers=None):
+        if msg["method"] == "update" and self.comm is not None:
+            assert self.model_id in models, "a message to a model that is closed"
+            known(msg["state"])
+            models[self.model_id] |= msg["state"]
+        sending(self, msg, buffers)
+
+    def close(self):
+        if self.comm is not None:
+            models.pop(self.model_id, None)
+        closing(self)
+
+    for name, change in (("open", open_), ("_send", send), ("close", close)):
+        monkeypatch.setattr(w.Widget, name, change)
+    return models
+
+
+def drawn(models: dict, one: w.Widget, kind: str, key: str) -> list:
+    """What a page shows below a widget: this key of all models of a kind, in their order."""
+    state = models[one.model_id]
+    inside = [models[ref.removeprefix("IPY_MODEL_")] for ref in state.get("children", ())]
+    found = [state[key]] if state["_model_name"] == kind else []
+    for child in inside:
+        (widget,) = (each for each in one.children if models[each.model_id] is child)
+        found += drawn(models, widget, kind, key)
+    return found
+
+
+@pytest.mark.parametrize("change", ["weights", "fewer", "more", "another rubric", "one of its own"])
+def test_going_on_leaves_fields_where_they_are_and_the_page_shows_the_draft(page, tmp_path, change):
+    studio = opened(tmp_path)
+    if change == "fewer":
+        studio.weights.children[0].children[3].click()
+    elif change == "more":
+        studio.add.click()
+    elif change == "another rubric":
+        studio.source.value = "creative_chaos"
+    elif change == "one of its own":
+        studio._begin(Rubric.checked({**load_rubric("rococo").model_dump(), "name": "mine", "title": "Mine"}))
+    sliders(studio)[1].value = 60
+    fields(studio, 1)[2].value = "Always."
+    studio.keeper.flush()
+    again = opened(tmp_path)
+    before, rows = set(page), list(again.weights.children)
+    again.keeper.go_on.click()
+    assert again.draft == studio.draft and again.source.value == studio.source.value
+    weights = [criterion["weight"] for criterion in studio.draft["criteria"]]
+    assert drawn(page, again.weights, "FloatSliderModel", "value") == weights
+    names = [f">{html.escape(criterion['name'])}</div>" for criterion in studio.draft["criteria"]]
+    heads = drawn(page, again.weights, "HTMLModel", "value")
+    assert all(name in head for name, head in zip(names, heads, strict=True))
+    texts = [text for c in studio.draft["criteria"] for text in (c["description"], *c["levels"])]
+    assert drawn(page, again.criteria, "TextareaModel", "value") == texts
+    stay = min(len(rows), len(weights))
+    assert list(again.weights.children)[:stay] == rows[:stay]
+    assert (set(page) == before) is (len(rows) == len(weights))  # nothing to draw anew, and nothing to take away
+
+
+def test_of_two_studios_in_a_notebook_neither_writes_over_the_others_draft(tmp_path):
+    first, second = opened(tmp_path), opened(tmp_path)
+    for studio, title in ((first, "One"), (second, "Two"), (first, "Three"), (first, "Four")):
+        studio.title.value = title
+        studio.keeper.flush()
+    second.undo.click()  # nothing is left of its edits, and the file is not its own
+    second.keeper.flush()
+    texts = [json.loads(path.read_text("utf-8"))["draft"]["title"] for path in tmp_path.glob("studio-rococo*.json")]
+    assert sorted(texts) == ["Four", "One", "Two"]
+
+
+def test_the_last_edit_before_a_cell_ran_again_counts(left, tmp_path):
+    again = opened(tmp_path)
+    left.title.value = "Written after the offer"
+    left.keeper.flush()
+    again.keeper.go_on.click()
+    assert again.title.value == "Written after the offer"
+
+
+def test_a_draft_that_cannot_be_set_aside_is_told_and_stays(left, tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    again = opened(tmp_path)
+    before = kept(tmp_path).read_bytes()
+    monkeypatch.setattr(type(tmp_path), "rename", full)
+    monkeypatch.setattr(autosave.files, "write_whole", full)
+    again.keeper.anew.click()
+    assert "cannot be set aside (Read-only file system)" in again.keeper.told.value and offers(again)
+    sliders(again)[0].value = 40
+    again.keeper.flush()
+    assert "not kept (Read-only file system)" in again.keeper.told.value and not caplog.records
+    assert kept(tmp_path).read_bytes() == before
+
+
+@pytest.mark.parametrize("since", [None, "title: another hand's"])
+def test_what_was_saved_can_be_saved_again_after_the_cell_ran_again(tmp_path, since):
+    studio = opened(tmp_path)
+    sliders(studio)[1].value = 60
+    studio.file.value = "mine"
+    studio.save.click()
+    studio.keeper.flush()
+    if since:
+        (tmp_path / "mine.yaml").write_text(since)
+    again = opened(tmp_path)
+    again.keeper.go_on.click()
+    sliders(again)[1].value = 70
+    again.file.value = "mine"
+    again.save.click()
+    assert ("(replaced)" in again.state.value) is (since is None)
+    assert ("is there already, and not as you" in again.state.value) is (since is not None)
+
+
 def test_what_was_not_edited_leaves_no_draft(tmp_path):
     studio = opened(tmp_path)
     studio.keeper.flush()
@@ -116,8 +246,8 @@ def test_a_draft_has_a_rubrics_form_whatever_it_says():
     state = {"draft": rubric.model_dump(), "original": rubric.model_dump(), "opened": "rococo"}
     state |= {"ways": ways, "begun": ways, "named": [criterion.name for criterion in rubric.criteria]}
     older = {part: value for part, value in state.items() if part != "named"}
-    assert autosave.unpacked(autosave.packed(older)) == state
-    assert autosave.unpacked(autosave.packed(state)) == state
+    for left in (older, state, state | {"known": {"a.yaml": 3}}, state | {"known": ["a.yaml"]}):
+        assert autosave.unpacked(autosave.packed(left)) == state | {"known": {}}
     for part, value in (
         ("title", 3),
         ("levels", ["a"]),

@@ -1,6 +1,8 @@
 """The rubric studio without a browser: the pure part, and the widgets as their observers see them."""
 
 import copy
+import html
+import json
 import random
 import time
 
@@ -11,6 +13,7 @@ from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, RubricError
+from cpt_utils.runtime.files import encodable
 from cpt_utils.ways import Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live
 from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
@@ -121,6 +124,16 @@ def test_history_goes_back_and_takes_a_moving_slider_as_one_step():
 def test_file_names_stay_in_the_folder(tmp_path, name):
     with pytest.raises(RubricError, match="is no file name"):
         drafts.yaml_path(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["हिन्दी", "cafe\u0301", "Größe", "مقياس", "mon style d'été", "夜記"])
+def test_a_file_has_a_name_in_any_script_and_is_found_by_it(studio, tmp_path, name):
+    studio.file.value = name
+    studio.save.click()
+    assert "Saved" in studio.state.value and "valid" not in studio.state.value
+    (path,) = tmp_path.glob("*.yaml")
+    studio.load.click()
+    assert f"Loaded {html.escape(path.name)}" in studio.state.value and load_rubric(path) == studio.valid
 
 
 def test_a_link_out_of_the_folder_is_refused(tmp_path):
@@ -457,6 +470,37 @@ def test_names_of_other_files_are_refused_and_a_baseline_is_not_written_over(stu
         studio.save.click()
     names = {load_rubric(path).name for path in tmp_path.glob("*.yaml")}
     assert len(names) == 2  # rows of two rubrics bear two names
+
+
+def test_two_files_that_differ_in_their_ending_alone_would_share_what_lies_beside_them(studio, tmp_path):
+    studio.file.value = "mine.yml"
+    studio.save.click()
+    studio.file.value = "mine"
+    studio.save.click()
+    assert "Not saved. mine.yml is there already" in studio.state.value and not (tmp_path / "mine.yaml").exists()
+
+
+def test_a_file_of_ways_in_another_encoding_is_kept_aside_when_the_rubric_is_saved(studio, tmp_path):
+    (tmp_path / "mine.judge.yaml").write_bytes(b"\xff\xfe: x")
+    studio.file.value = "mine"
+    studio.save.click()
+    assert "Saved" in studio.state.value and read_ways(tmp_path / "mine.judge.yaml") == studio.ways
+    assert [path.read_bytes() for path in tmp_path.glob("mine.judge-before-*.yaml")] == [b"\xff\xfe: x"]
+
+
+def test_half_a_character_can_be_sent_to_the_page(studio):
+    half = "So gilded, so laced \ud83d and so perfumed a guest, dear reader, never bowed to anybody."
+    studio.live.own.value = half
+    fields(studio, 0)[0].value = half
+    fields(studio, 1)[3].value = half
+    studio.levels[0].value = half
+    views = [studio.live.scores.value, studio.state.value]
+    for line, panel in zip(studio.weights.children, studio.criteria.children):
+        views += [line.children[0].value, *(each.tooltip for each in line.children[2:])]
+        views += [each.description for each in panel.children]
+    json.dumps(views, ensure_ascii=False).encode()
+    assert "laced ? and" in studio.live.scores.value
+    assert encodable("a \ud83d\ude00 b \ud83d") == "a \U0001f600 b ?"
 
 
 def test_an_example_of_several_paragraphs_stays_one(studio):

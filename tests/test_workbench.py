@@ -1,10 +1,12 @@
 """The workbench behind the studio: own texts, fresh ones, drafts, the way *read*, two states side by side."""
 
 import json
+import textwrap
 import threading
 import time
 
 import pytest
+import yaml
 from replies import completion, serving
 
 from cpt_utils import agreement, charts, drafting, marks, own_texts
@@ -67,6 +69,7 @@ def test_texts_come_from_csv_and_jsonl(tmp_path):
         ("mine.txt", "x", "ends in .txt: name a .csv or .jsonl file of texts, or paste its text"),
         ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
         ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
+        ("plain.csv", "It rains on the roof tonight.\nNobody is at home.\n", "plain.csv begins with a text: write"),
         ("many.csv", "text\n" + "".join(f"text {n}\n" for n in range(501)), "many.csv has 501 texts, and 500 are"),
     ],
 )
@@ -101,6 +104,18 @@ def test_numbers_in_a_table_are_words_and_ends_of_lines_are_alike(tmp_path):
     found = own_texts.read_texts(tmp_path / "mine.csv")
     assert [(text["label"], text["response"]) for text in found] == [("1", "12"), ("mine 2", "13"), ("2", "a\nb")]
     assert own_texts.own_text("a", "a\r\nb\rc")["response"] == "a\nb\nc"
+
+
+@pytest.mark.parametrize("head", ["Label,Response", " LABEL , Text ", '"label","Answer"'])
+def test_texts_stay_words_however_their_column_is_written(tmp_path, head):
+    (tmp_path / "mine.csv").write_text(f"{head}\n007,12\n008,true\n", "utf-8")
+    found = own_texts.read_texts(tmp_path / "mine.csv")
+    assert [(text["label"], text["response"]) for text in found] == [("007", "12"), ("008", "true")]
+
+
+def test_what_cannot_be_seen_is_no_text(tmp_path):
+    (tmp_path / "mine.csv").write_text("response\n\u200b\u200b\n\u2060\nA text.\n", "utf-8")
+    assert [text["response"] for text in own_texts.read_texts(tmp_path / "mine.csv")] == ["A text."]
 
 
 def test_a_text_that_would_be_scored_for_ever_is_refused(tmp_path):
@@ -202,6 +217,23 @@ def test_pasted_rubrics_are_read_in_both_layouts():
     ):
         with pytest.raises(RubricError, match=words):
             drafting.pasted_rubric(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: textwrap.indent(text, "    "),
+        lambda text: f"```yaml\n{text}```\n",
+        lambda text: text.replace("  ", "\u00a0\u00a0").replace("\n", "\r\n"),
+        lambda text: text.replace("criteria:", '"criteria":'),
+        lambda text: text.replace("name: rococo\n", ""),
+        lambda text: json.dumps(yaml.safe_load(text)),
+        lambda text: f"\n```json\n{json.dumps(yaml.safe_load(text), indent=2)}\n```",
+    ],
+)
+def test_a_pasted_rubric_is_read_as_pages_and_chats_have_it(change):
+    read = drafting.pasted_rubric(change(RUBRIC.to_yaml()))
+    assert read.criteria == RUBRIC.criteria and read.name == "my_rococo"
 
 
 @pytest.mark.parametrize(
@@ -370,6 +402,12 @@ def test_suggestions_say_what_they_would_change():
     (weights,) = suggestions(state, "", points)
     assert sum(weights.weights) == 100 and weights.taken(state).rubric != RUBRIC
     assert suggestions(state, "", {}) == [] == suggestions(state, NAMES[0], {})
+    given = [criterion.weight for criterion in RUBRIC.criteria]
+    unscored = State("now", RUBRIC, {name: way for name, way in ways.items() if name != NAMES[0]})
+    (weights,) = suggestions(unscored, "", points)  # of what has no scores the marks say nothing
+    assert weights.weights[0] == given[0] and sum(weights.weights) == 100 and weights.weights != tuple(given)
+    none = Rubric.checked(drafts.with_weights(RUBRIC.model_dump(), [100, *[0] * (len(NAMES) - 1)]))
+    assert suggestions(State("now", none, unscored.ways), "", points) == []
     assert Suggestion("x", criterion=NAMES[1], way=Counted("commas", 0, 9)).taken(state).ways[NAMES[1]].high == 9
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from replies import completion, delta, serving, serving_pieces
 
-from cpt_utils import marks
+from cpt_utils import marks, own_texts
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import load_rubric
 from cpt_utils.runtime.errors import SettingsError
@@ -403,3 +403,73 @@ def test_a_failing_teacher_leaves_the_studio_usable(tmp_path):
     bench.write.go.click()
     bench.write.wait(30)
     assert "It failed (ValueError): &lt;b&gt;broken" in bench.write.state.value and not bench.write.go.disabled
+
+
+@pytest.mark.parametrize(
+    "path", ["~nobody-is-called-so/a.csv", f"{'x' * 300}.csv", "The whole text, pasted here. " * 20]
+)
+def test_what_is_no_path_is_told_and_another_one_can_be_typed(studio, tmp_path, path, caplog):
+    bench = studio.live.bench
+    bench.file.value = path
+    bench.bring.go.click()
+    bench.bring.wait(30)
+    assert "✗" in bench.bring.state.value and not caplog.records
+    (tmp_path / "mine.csv").write_text("response\nA text of my own.\n")
+    bench.file.value = '"mine.csv"'
+    bench.bring.go.click()
+    bench.bring.wait(30)
+    assert "1 of 1 texts of mine.csv are new" in bench.bring.state.value
+
+
+def test_what_a_button_raises_is_told(caplog):
+    def begin():
+        raise ZeroDivisionError("<b>by zero</b>")
+
+    panel = work.Work("Go", "", begin)
+    panel.go.click()
+    assert "It failed (ZeroDivisionError): &lt;b&gt;by zero" in panel.state.value
+    assert not panel.busy and not caplog.records
+
+
+@pytest.mark.parametrize("name", ["m", readers.EMBEDDED])
+def test_two_models_of_one_name_are_told(tmp_path, name):
+    twice = [Teacher("m", list), Teacher(name, list)]
+    with pytest.raises(SettingsError, match=f"Two of the studio's models are called '{name}'"):
+        rubric_studio("rococo", tmp_path, twice)
+
+
+@pytest.mark.parametrize("answer", ["", "I like it.", "<think>Well", '{"criteria"'])
+def test_answers_that_give_no_score_are_no_verdicts(tmp_path, answer):
+    asked = []
+
+    def reply(conversations):
+        asked.extend(conversations)
+        return [answer if len(asked) > 1 else '{"score": 70}'] * len(conversations)
+
+    studio = rubric_studio("rococo", tmp_path, [Teacher("t", reply)])
+    choose_read(studio, NAMES[0])
+    panel = studio.live.reads
+    panel.work.go.click()
+    panel.work.wait(60)
+    assert "✗" in panel.work.state.value and "11 of 12 answers gave no score (unparsable)" in panel.work.state.value
+    assert f"{NAMES[0]}: 11 of them got no score (unparsable)" in panel.told.value
+
+
+def test_a_broken_file_of_verdicts_is_told(tmp_path, caplog):
+    studio = rubric_studio("rococo", tmp_path, [Teacher("t", lambda conversations: ["{}"] * len(conversations))])
+    (tmp_path / readers.VERDICTS).write_text("nonsense\n{}\n")
+    choose_read(studio, NAMES[0])
+    assert "verdicts.jsonl, line 1: not JSON" in studio.live.reads.told.value
+    assert studio.live.reads.layout.display is None and not caplog.records
+    (tmp_path / readers.VERDICTS).unlink()
+    tab(studio, "Scores")
+    assert "12, by t" in studio.live.reads.told.value
+
+
+def test_texts_that_come_from_elsewhere_are_seen_when_the_tab_is(studio, tmp_path):
+    assert not studio.live.bench.texts
+    own_texts.keep_texts(tmp_path, [own_texts.own_text("sent", EVIL)])
+    tab(studio, "Texts")
+    assert [text["label"] for text in studio.live.bench.texts] == ["sent"] and "sent" in studio.live.bench.list.value
+    tab(studio, "Scores")
+    assert "sent" in studio.live.picked.options and "sent" in studio.live.scores.value

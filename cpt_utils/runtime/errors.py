@@ -1,11 +1,22 @@
 """The series' own errors, and what pydantic found wrong, in words that say how to mend it."""
 
+import reprlib
+
 
 class CptError(Exception):
     """What was foreseen went wrong; the message says what, where and the mend. A notebook shows nothing else."""
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()  # IPython asks for it; plain Python shows its traceback
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
+
+
+def brief(value: object) -> str:
+    """A value of a file as a message may show it: a line of YAML can stand for a million entries."""
+    return _SHORT.repr(value)
 
 
 class SettingsError(CptError, ValueError):

@@ -113,8 +113,9 @@ def sha256(path: Path) -> str:
 
 
 def encodable(text: str) -> str:
-    """The text without halves of characters (an emoji that was cut in two), which tokenizers refuse."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """The text without halves of characters (an emoji that was cut in two), which tokenizers and pages refuse."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")  # joins what a stream parted
+    return whole.encode("utf-8", "replace").decode("utf-8")
 
 
 def load_data(name: str):

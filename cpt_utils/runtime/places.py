@@ -2,12 +2,15 @@
 
 import errno
 import os
+import unicodedata
 from pathlib import Path
 
 from cpt_utils.runtime.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The repository."""
+SIGNS = " .-'’\u200c\u200d"
+"""What may stand between the letters of a name; the last two part and join letters of some scripts, unseen."""
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 
 
@@ -41,6 +44,15 @@ def writable(folder: Path, variable: str) -> Path:
     raise SettingsError(
         f"The folder {str(shown)!r} cannot be written ({why}): set {variable} to one that can, or unset it."
     )
+
+
+def is_file_name(name: str, most: int) -> bool:
+    """Whether a typed name of at most so many characters can be a file's, in any script: it leads nowhere else."""
+
+    def of_a_word(c: str) -> bool:
+        return c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M"
+
+    return 0 < len(name) <= most and of_a_word(name[0]) and all(of_a_word(c) or c in SIGNS for c in name)
 
 
 def cache_fault(error: BaseException | None, source: "str | Path") -> str:

@@ -1,5 +1,6 @@
 """The draft of a studio, kept in a file while it is edited, so that a cell that runs again can go on with it."""
 
+import contextlib
 import json
 import re
 import threading
@@ -12,7 +13,7 @@ from cpt_utils.rubrics import LEVEL_SCORES, Rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.ways import from_data, to_data
-from cpt_utils.widgets import views
+from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import button, row
 
 PAUSE = 0.3
@@ -26,7 +27,7 @@ def draft_file(folder: Path, name: str) -> Path:
 
 
 def packed(state: dict) -> str:
-    """A studio's state (draft, original, opened, ways, begun, named) as JSON."""
+    """A studio's state (draft, original, opened, ways, begun, named), and the hashes of its files (known), as JSON."""
     ways = {part: {name: to_data(way) for name, way in state[part].items()} for part in ("ways", "begun")}
     return files.encodable(json.dumps(state | ways, ensure_ascii=False, indent=1))
 
@@ -45,7 +46,10 @@ def unpacked(text: str) -> dict:
     named = kept.get("named")  # drafts of older versions have none
     if not _texts(named, len(kept["draft"]["criteria"])):
         named = [criterion["name"] for criterion in kept["draft"]["criteria"]]
-    return {part: kept[part] for part in ("draft", "opened", "ways", "begun")} | {"original": original, "named": named}
+    known = kept.get("known")
+    known = known if isinstance(known, dict) and _texts(list(known.values())) else {}
+    parts = {part: kept[part] for part in ("draft", "opened", "ways", "begun")}
+    return parts | {"original": original, "named": named, "known": known}
 
 
 def _texts(value, count=None) -> bool:
@@ -60,7 +64,8 @@ def _is_draft(data) -> bool:
             set(one) == {"name", "weight", "description", "levels"}
             and isinstance(one["name"], str)
             and isinstance(one["description"], str)
-            and isinstance(one["weight"], (int, float))
+            and type(one["weight"]) in (int, float)
+            and 0 <= one["weight"] <= 100
             and _texts(one["levels"], len(LEVEL_SCORES))
         )
 
@@ -77,16 +82,17 @@ def _is_draft(data) -> bool:
 class DraftKeeper(w.VBox):
     """Keeps a studio's state in a file, and offers what was left there: `on_resume(state)` hears that it is taken.
 
-    What is not taken is set aside under another name as soon as something is edited.
+    What is not taken, or was written by another studio since, is set aside under another name as soon as something is
+    edited.
     """
 
     def __init__(self, path: Path, on_resume):
-        self.path, self.on_resume, self.timer = path, on_resume, None
-        self.ours = False  # whether what stands in the file is this studio's
+        self.path, self.on_resume, self.timer, self.turn = path, on_resume, None, threading.Lock()
+        self.ours: bytes | None = None  # what this studio wrote into the file, or took from it
         self.told = w.HTML(layout=w.Layout(width="98%"))
         self.go_on = button("Go on with it", "Open the draft that was kept", self._go_on)
         self.anew = button(
-            "Begin anew", "Leave the draft; it stays in the run's folder under another name", self._set_aside
+            "Begin anew", "Leave the draft; it stays in the run's folder under another name", self._begin_anew
         )
         self.choice = row(self.go_on, self.anew)
         super().__init__([self.told, self.choice])
@@ -95,7 +101,7 @@ class DraftKeeper(w.VBox):
     def _offer(self) -> None:
         self.choice.layout.display = "none"
         try:
-            self.found = unpacked(self.path.read_text("utf-8"))
+            self._find()
             when = time.strftime("%d %b, %H:%M", time.localtime(self.path.stat().st_mtime))
         except (OSError, ValueError):  # none there, or of no use
             return
@@ -103,13 +109,26 @@ class DraftKeeper(w.VBox):
         self.told.value = views.status(f"Your last draft here ({title}, {when}) is kept: go on with it, or begin anew.")
         self.choice.layout.display = None
 
+    def _find(self) -> None:
+        """Look at the draft in the file."""
+        data = self.path.read_bytes()
+        self.found, self.data = unpacked(data.decode("utf-8")), data
+
     def _go_on(self) -> None:
-        self.ours = True
+        with contextlib.suppress(OSError, ValueError):  # else as it was offered
+            self._find()  # the cell's former studio may have written its last edit after the offer
+        self.ours = self.data
         self._say("")
         self.on_resume(self.found)
 
+    def _begin_anew(self) -> None:
+        try:
+            self._set_aside()
+        except OSError as error:
+            told = f"The draft cannot be set aside ({_why(error)}): it stays where it is. Check the run's folder."
+            self.told.value = views.status(told, "error")
+
     def _set_aside(self) -> None:
-        self.ours = True
         words = ""
         if self.path.exists():
             kept = files.set_aside(self.path, files.before_now(self.path.name))
@@ -124,7 +143,7 @@ class DraftKeeper(w.VBox):
         """Write the state soon; one that is not edited needs no file."""
         if self.timer is not None:
             self.timer.cancel()
-        if not edited and not self.ours:  # it was just opened, and what lies there may be on offer
+        if not edited and self.ours is None:  # it was just opened
             return
         text = packed(state) if edited else ""
         self.timer = threading.Timer(PAUSE, self._write, [text])
@@ -138,12 +157,19 @@ class DraftKeeper(w.VBox):
 
     def _write(self, text: str) -> None:
         try:
-            if not self.ours:
-                self._set_aside()
-            if text:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                files.write_whole(self.path, text)
-            else:
-                self.path.unlink(missing_ok=True)
+            with self.turn:
+                foreign = drafts.text_of(self.path) not in (None, self.ours)
+                if text:
+                    if foreign or self.choice.layout.display is None:
+                        self._set_aside()
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    files.write_whole(self.path, text)
+                    self.ours = drafts.text_of(self.path)
+                elif not foreign:
+                    self.path.unlink(missing_ok=True)
         except OSError as error:
-            self._say(f"Your draft is not kept ({error.strerror}): save it as a file, or mend the run's folder.")
+            self._say(f"Your draft is not kept ({_why(error)}): save it as a file, or mend the run's folder.")
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -68,17 +68,24 @@ class BenchView(w.VBox):
         self._read()
         self.on_texts()
 
+    def others(self) -> bool:
+        """Whether the files have other texts than before, as the desk or another studio may have added some."""
+        if others := self.version != self._version():
+            self._read()
+        return others
+
+    def _version(self) -> list:
+        return [drafts.version_of(self.folder / name) for name in (own_texts.KEPT, FRESH)]
+
     def _read(self) -> None:
-        self.told.value = ""
+        self.told.value, self.version = "", self._version()
         try:
             self.texts = own_texts.kept_texts(self.folder)
         except CptError as error:
             self.told.value = views.status(str(error), "error")
 
     def _bring(self):
-        path = Path(self.file.value.strip().strip("\"'")).expanduser()  # Windows copies paths in quotes
-        inside = self.folder / path
-        path = inside if not path.exists() and inside.exists() else path
+        path = own_texts.named_file(self.folder, self.file.value)
 
         def read(work: Work) -> str:
             work.say(f"Reading {path.name} ...")
@@ -90,7 +97,7 @@ class BenchView(w.VBox):
 
     def _add(self) -> None:
         text, label = self.paste.value.strip(), self.label.value.strip()
-        if not text:
+        if not own_texts.is_seen(text):
             self.told.value = views.status("There is nothing to add: paste a text first.", "error")
             return
         try:

@@ -83,6 +83,9 @@ class CompareView(w.VBox):
         self.picked.value = name
 
     def _draw(self) -> None:
+        if not self.texts:
+            self.told.value = views.status("There is nothing to draw yet: the texts are still being scored.", "error")
+            return
         name = f"{self.now.rubric.name}_ranking.png"
         rows = states.comparison(self.opened, self.now, self.texts)
         entries = [(each["rank"], each["label"], each["now"], each["parts_now"]) for each in rows]

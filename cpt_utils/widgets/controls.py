@@ -5,6 +5,7 @@ import html
 import ipywidgets as w
 
 from cpt_utils.rubrics import LEVEL_SCORES
+from cpt_utils.runtime.files import encodable
 
 PLAIN = str.maketrans("<$", "‹＄")
 """ipywidgets 7 (Colab's) takes a label for HTML, and every version sets formulas in it."""
@@ -70,6 +71,7 @@ def weight_row(weight: float, step: float, on_move, on_edit, on_remove) -> w.HBo
 
 def name_row(line: w.HBox, name: str) -> None:
     """Name a `weight_row`, also for those who do not see it."""
+    name = encodable(name)
     shown = html.escape(name, quote=True)
     line.children[0].value = f"<div data-name='Weight of {shown}' style='line-height:1.3'>{shown}</div>"
     for made, verb in zip(line.children[2:], ("Edit", "Remove")):
@@ -125,10 +127,16 @@ def criterion_panel(criterion: dict, level_names: list[str], on_type) -> w.VBox:
     return panel
 
 
+def fill_criterion_panel(panel: w.VBox, criterion: dict) -> None:
+    """Put a criterion's texts into the fields of its panel."""
+    for made, text in zip(panel.children, [criterion["name"], criterion["description"], *criterion["levels"]]):
+        made.value = text
+
+
 def name_levels(panel: w.VBox, names: list[str]) -> None:
     """Name the fields of a `criterion_panel` as the levels are called now."""
     for made, name, score in zip(panel.children[2:], names, LEVEL_SCORES):
-        label = name.strip() or f"Level {score}"
+        label = encodable(name.strip()) or f"Level {score}"
         made.description = label.translate(PLAIN)
         setattr(made, TIP, label)
 

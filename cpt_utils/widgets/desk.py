@@ -11,7 +11,7 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts
 from cpt_utils.runtime import colab, files
-from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.errors import CptError, SettingsError
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.teachers import Teacher
 from cpt_utils.widgets import keys, runs, sides, views
@@ -43,7 +43,14 @@ def steering_desk(
     """
     profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
-    models = {"base": base, "tuned": tuned} | (others or {})
+    models = {"base": base, "tuned": tuned}
+    for name, model in (others or {}).items():
+        if name in models or not isinstance(model, ChatModel | Teacher):
+            raise SettingsError(
+                f"others[{name!r}] cannot be asked: give a model of load_chat_model, or a Teacher such as "
+                "endpoint_teacher(model, base_url), under a name that is neither base nor tuned."
+            )
+        models[name] = model
     return SteeringDesk(models, judge, profile, prompt, every, Path(folder) if folder else files.run_dir(profile))
 
 

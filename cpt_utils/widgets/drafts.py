@@ -1,8 +1,8 @@
 """A rubric while it is being edited: plain data that may be wrong for a while, and what can be done to it."""
 
 import copy
-import re
 import time
+import unicodedata
 from pathlib import Path
 
 from cpt_utils.drafting import PLACEHOLDER_LEVELS
@@ -11,6 +11,7 @@ from cpt_utils.rubric_text import plain_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
+from cpt_utils.runtime.places import is_file_name
 from cpt_utils.ways import WAYS, Way, flaw, ways_of, write_ways
 from cpt_utils.widgets.scores import score
 from cpt_utils.wordings import WORDINGS
@@ -117,8 +118,8 @@ class History:
 
 def yaml_path(folder: Path, name: str) -> Path:
     """Where a typed file name leads: a .yaml file inside `folder`, never elsewhere."""
-    name = name.strip()
-    if not re.fullmatch(r"\w[\w .-]{0,79}", name):
+    name = unicodedata.normalize("NFC", name.strip())
+    if not is_file_name(name, 80):
         raise RubricError(f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path.")
     path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     if path.name.endswith((WAYS, WORDINGS)):
@@ -134,6 +135,15 @@ def text_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def version_of(path: Path) -> tuple[int, int] | None:
+    """What changes whenever a file does, without reading it; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:

@@ -9,6 +9,7 @@ from cpt_utils.widgets.controls import (
     button,
     criterion_panel,
     discard,
+    fill_criterion_panel,
     fill_rubric_panel,
     name_levels,
     name_row,
@@ -38,19 +39,27 @@ class Editor(w.VBox):
         super().__init__([head, self.weights, row(self.add, self.edit_words), self.words, self.criteria])
 
     def fill(self, draft: dict) -> None:
-        """Put a draft into the fields."""
-        old = [*self.weights.children, *self.criteria.children]
+        """Put a draft into the fields. Those that are there stay: a page that draws hundreds anew may miss some."""
         fill_rubric_panel(self.words, draft)
-        rows, panels = [], []
-        for i, criterion in enumerate(draft["criteria"]):
-            acts = (partial(self.on_weigh, i), partial(self.show, i), partial(self.on_remove, i))
-            rows.append(weight_row(criterion["weight"], drafts.STEP, *acts))
-            panels.append(criterion_panel(criterion, draft["levels"], partial(self._typed_in, i)))
-        self.weights.children, self.criteria.children = rows, panels
-        show_one(self.criteria, self.shown)
+        rows, panels, criteria = self.weights.children, self.criteria.children, draft["criteria"]
+        for line, panel, criterion in zip(rows, panels, criteria):
+            line.children[1].value = criterion["weight"]
+            fill_criterion_panel(panel, criterion)
+        if len(rows) != len(criteria):
+            new = [self._fields_of(draft, i) for i in range(len(rows), len(criteria))]
+            self.weights.children = [*rows, *(line for line, _ in new)][: len(criteria)]
+            self.criteria.children = [*panels, *(panel for _, panel in new)][: len(criteria)]
+            show_one(self.criteria, self.shown)
         self.name_rows(draft)
-        for box in old:
+        for box in (*rows[len(criteria) :], *panels[len(criteria) :]):
             discard(box)
+
+    def _fields_of(self, draft: dict, index: int) -> tuple[w.HBox, w.VBox]:
+        """A new row and a new panel for the criterion at this place."""
+        criterion = draft["criteria"][index]
+        acts = (partial(self.on_weigh, index), partial(self.show, index), partial(self.on_remove, index))
+        panel = criterion_panel(criterion, draft["levels"], partial(self._typed_in, index))
+        return weight_row(criterion["weight"], drafts.STEP, *acts), panel
 
     def name_rows(self, draft: dict) -> None:
         """Name rows and fields as the criteria and the levels are called now."""

@@ -1,5 +1,6 @@
 """A studio's files: a rubric and how its criteria are scored, by the name that was typed."""
 
+import hashlib
 from pathlib import Path
 
 from cpt_utils.rubrics import Rubric
@@ -17,8 +18,11 @@ Known = dict[Path, bytes | None]
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
     """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
     path = drafts.yaml_path(folder, name)
-    if path.name == BASELINE:  # which the next baseline replaces
+    if path.stem.lower() == Path(BASELINE).stem:  # which the next baseline replaces
         raise RubricError(f"{BASELINE} holds what the tab Compare keeps to compare with: choose another name.")
+    other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
+    if other.exists():  # the files beside them have one name
+        raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
     there = path.exists()
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)
@@ -35,6 +39,18 @@ def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way],
     ways = load_ways(path, rubric)
     known[path] = before
     return rubric, ways, path.name
+
+
+def marks_of(known: Known) -> dict[str, str]:
+    """Names of files with a hash of what is known to stand in them."""
+    return {path.name: hashlib.sha256(data).hexdigest() for path, data in known.items() if data is not None}
+
+
+def recalled(folder: Path, hashes: dict[str, str]) -> Known:
+    """The files of a folder that still hold what `marks_of` noted."""
+    found = {folder / name: drafts.text_of(folder / name) for name in hashes}
+    now = marks_of(found)
+    return {path: data for path, data in found.items() if now.get(path.name) == hashes[path.name]}
 
 
 def names(folder: Path) -> list[str]:

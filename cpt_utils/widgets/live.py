@@ -9,6 +9,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime.errors import StoreError
 from cpt_utils.ways import Way
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.bench import BenchView
@@ -221,11 +222,21 @@ class LiveViews(w.Tab):
         """Draw the tab in front; the others wait until they are."""
         if self.rubric is None:
             return
+        if self.bench.others():
+            self._list_texts()  # which draws
+            return
+        try:
+            self._draw_tab()
+        except StoreError as error:  # of a file of verdicts; a page does not show what an observer raises
+            self.reads.tell(str(error))
+
+    def _draw_tab(self) -> None:
         tab, target, texts = TABS[self.selected_index], self.target.value, self.texts()
         now = self.now()
         self.reads.show(now.ways, list(texts.values()))
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
+        scored += self.marking.marked() if tab == "Marks" else []
         if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(now.ways, scored):
             return
         if tab == "Scores":

@@ -35,7 +35,7 @@ class MarksView(w.VBox):
         self.texts: list[str] = []
         self.quiet = False
         self.who = field("Your name", w.Text, placeholder="as the others shall see it")
-        self.about = field("Marks of", w.Dropdown, options=[WHOLE])
+        self.about = field("Marks of", w.Dropdown, options=[(WHOLE, marks.ALL)])
         self.text = w.HTML().add_class("cpt-view")
         self.why = field("Why", w.Text, placeholder="a word or two, if you like; before you mark")
         self.levels = [
@@ -53,7 +53,7 @@ class MarksView(w.VBox):
         )
         head = [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told]
         super().__init__([*head, self.result, self.suggesting, row(self.export)])
-        self.last: list[str] = []
+        self.last: list[marks.Mark] = []
         for each in (self.who, self.about):
             each.observe(self._draw, "value")
         self.offered.observe(self._tell_effect, "value")
@@ -63,44 +63,59 @@ class MarksView(w.VBox):
         self.now, self.labelled, self.baseline = now, texts, baseline
         self.texts = sorted(dict.fromkeys(texts.values()), key=marks.text_key)  # an order that tells nothing
         rubric = now.rubric
-        names, kept = [WHOLE, *(criterion.name for criterion in rubric.criteria)], self.about.value
-        if list(self.about.options) != names:
-            self.about.options = names
-            self.about.value = kept if kept in names else WHOLE
+        names, kept = [criterion.name for criterion in rubric.criteria], self.about.value
+        options = [(WHOLE, marks.ALL), *((name, name) for name in names)]  # one may be called like the first
+        if list(self.about.options) != options:
+            self.about.options = options
+            self.about.value = kept if kept in names else marks.ALL
         self._draw()
+
+    def marked(self) -> list[str]:
+        """All texts that somebody has marked: their scores are held against the marks, too."""
+        try:
+            return list(dict.fromkeys(mark["response"] for mark in marks.read_marks(self.folder)))
+        except StoreError:  # which `show` tells
+            return []
 
     @property
     def criterion(self) -> str:
         """What marks are about now, as files name it."""
-        return marks.ALL if self.about.value == WHOLE else self.about.value
+        return self.about.value
 
     def _marker(self, level: str):
         return lambda: self._mark(level)
 
-    def _mark(self, level: str, response: str | None = None) -> None:
-        response = self._next() if response is None else response
-        if response is None:
-            return
-        mark = marks.Mark(who=marks.person(self.who.value), response=response, level=level, criterion=self.criterion)
-        if self.why.value.strip() and level:
-            mark["why"] = self.why.value.strip()
+    def _mark(self, level: str) -> None:
+        who = marks.person(self.who.value)
         try:
+            if (response := self._next()) is None:
+                return
+            mark = marks.Mark(who=who, response=response, level=level, criterion=self.criterion)
+            if self.why.value.strip():
+                mark["why"] = self.why.value.strip()
             marks.add_mark(self.folder, mark)
         except StoreError as error:
-            words = "Write your name first: marks are kept under it." if not mark["who"] else str(error)
+            words = str(error) if who else "Write your name first: marks are kept under it."
             self.told.value = views.status(words, "error")
             return
         self.why.value = ""
-        self.last = [*self.last, response] if level else self.last[:-1]
-        self._draw()
-        score = self.now.score(response, self.criterion)
-        judged = "it has no score" if score is None else f"the rubric's score is {score:.0f}"
-        if level:
+        self.last = [*self.last, mark]
+        if self._draw():
+            score = self.now.score(response, self.criterion)
+            judged = "it has no score" if score is None else f"the rubric's score is {score:.0f}"
             self.told.value = views.status(f"You: {level} ({TARGETS[level]}); {judged}.", "ok")
 
     def _take_back(self) -> None:
-        if self.last:
-            self._mark("", self.last[-1])
+        """Take back what was marked last, whoever and whatever is to be marked now."""
+        if not self.last:
+            return
+        try:
+            marks.add_mark(self.folder, {name: "" if name == "level" else self.last[-1][name] for name in marks.KEY})
+        except StoreError as error:
+            self.told.value = views.status(str(error), "error")
+            return
+        self.last = self.last[:-1]
+        self._draw()
 
     def _marks(self) -> list[marks.Mark]:
         """Everybody's marks of what is marked now."""
@@ -116,14 +131,16 @@ class MarksView(w.VBox):
         mine = {mark["response"] for mark in given if mark["who"] == who}
         return next((text for text in self.texts if text not in mine), None)
 
-    def _draw(self, _change=None) -> None:
+    def _draw(self, _change=None) -> bool:
+        """Show it all; whether the files of marks can be read."""
         if self.now is None or self.quiet:
-            return
+            return True
         try:
-            given = self._marks()
+            everybody = marks.read_marks(self.folder)
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
-            return
+            return False
+        given = marks.about(everybody, self.criterion)
         who, left = marks.person(self.who.value), self._unmarked(given)
         done = sum(mark["who"] == who and mark["response"] in self.texts for mark in given)
         self.told.value = views.note(f"{done} of {len(self.texts)} texts marked. {HOW}")
@@ -131,12 +148,12 @@ class MarksView(w.VBox):
         for each in self.levels:
             each.disabled = left is None
         self.back.disabled = not self.last
-        self._judge(given)
+        self._judge(given, everybody)
+        return True
 
-    def _judge(self, given: list[marks.Mark]) -> None:
+    def _judge(self, given: list[marks.Mark], everybody: list[marks.Mark]) -> None:
         """Agreement on the texts that test, and what those that fit suggest."""
         self.points = marks.by_text(given)
-        everybody = marks.read_marks(self.folder)
         criteria = [criterion.name for criterion in self.now.rubric.criteria]
         before = ""
         if self.baseline and self._differs():

@@ -3,6 +3,7 @@
 import ipywidgets as w
 
 from cpt_utils.reading import Bound, Reading
+from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.widgets import views
 from cpt_utils.widgets.work import Work
 
@@ -34,9 +35,16 @@ class ReadPanel(w.VBox):
         told = (
             f"Texts that a chat model is still to read: {named}." if requests else "All texts on view have been read."
         )
+        for name, reading in self.readings.items():
+            if unclear := reading.unclear(self.texts):
+                told += f" {name}: {len(unclear)} of them got no score ({_usual(unclear)})."
         self.told.value = views.note(told)
         self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}"
         self.work.go.layout.display = None if requests else "none"
+
+    def tell(self, wrong: str) -> None:
+        """Say what is wrong with the verdicts."""
+        self.told.value, self.layout.display = views.status(wrong, "error"), None
 
     def waiting(self) -> dict[str, list[str]]:
         """By criterion the texts without a verdict on its words as they are now."""
@@ -58,6 +66,17 @@ class ReadPanel(w.VBox):
                 work.say(f"{sent} of {total} requests answered ...")
                 reading.ask(texts)
                 sent += len(texts)
+            unclear = [reason for reading, texts in batches for reason in reading.unclear(texts)]
+            if unclear:
+                raise JudgeError(
+                    f"{len(unclear)} of {sent} answers gave no score ({_usual(unclear)}): run the cell again to ask "
+                    "once more, or choose another model. The other verdicts are kept."
+                )
             return f"{sent} of {total} requests answered; verdicts are kept."
 
         return ask
+
+
+def _usual(reasons: list[str]) -> str:
+    """The reason that comes most often."""
+    return max(reasons, key=reasons.count)

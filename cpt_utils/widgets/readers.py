@@ -52,6 +52,11 @@ class ChatModels:
                     f"teachers holds a {kind}: give Teachers, such as endpoint_teacher(model, base_url), or models of "
                     "load_chat_model."
                 )
+            if model.name in (*self.loaders, EMBEDDED, TUNED):
+                raise SettingsError(
+                    f"Two of the studio's models are called {model.name!r}: give one of them another name, such as "
+                    "dataclasses.replace(teacher, name=...)."
+                )
             self.loaders[model.name] = lambda model=model: model
         self.judges = {name: LLMJudge(_as_teacher(load()), folder / VERDICTS) for name, load in self.loaders.items()}
         self.loaders |= {EMBEDDED: functools.cache(_embedded), TUNED: functools.cache(_tuned)}

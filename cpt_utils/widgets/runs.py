@@ -141,5 +141,5 @@ def paper(text: str, least: int = 120) -> str:
     """An answer as it grows: escaped, with its line breaks, on a field of a least height in pixels."""
     return (
         f"<div style='border:1px solid #8886;padding:6px 10px;min-height:{least}px;{views.AS_WRITTEN}"
-        f"line-height:1.45'>{views.html.escape(text)}</div>"
+        f"line-height:1.45'>{views.escaped(text)}</div>"
     )

@@ -181,8 +181,9 @@ class RubricStudio(w.VBox):
 
     def _resume(self, state: dict) -> None:
         """Go on with a draft that was kept."""
+        self.known |= filing.recalled(self.folder, state["known"])  # or what was saved before could not be saved again
         self._remember()
-        self._restore(state)
+        self._restore({name: value for name, value in state.items() if name != "known"})
 
     def _restore(self, state: dict) -> None:
         now = self._state()
@@ -200,6 +201,7 @@ class RubricStudio(w.VBox):
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
+        self._keep()
         self.file.options = filing.names(self.folder)
         self.state.value = views.status(words, "ok")
 
@@ -213,11 +215,17 @@ class RubricStudio(w.VBox):
         self._open(rubric, name, ways)
         self.state.value = views.status(f"Loaded {name}.", "ok")
 
+    def _is_as_opened(self) -> bool:
+        return self.draft == self.original and self.ways == self.begun
+
+    def _keep(self) -> None:
+        self.keeper.keep(self._state() | {"known": filing.marks_of(self.known)}, not self._is_as_opened())
+
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""
-        same = self.draft == self.original and self.ways == self.begun
+        same = self._is_as_opened()
         self.undo.disabled, self.reset.disabled = not self.history.states, same
-        self.keeper.keep(self._state(), not same)
+        self._keep()
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:

@@ -35,7 +35,12 @@ def suggestions(state: State, criterion: str, fit: dict[str, float]) -> list[Sug
     found = agreement.suggest_weights({name: [part[name] for part in parts] for name in known}, list(fit.values()))
     if not found:
         return []
-    weights = drafts.apportion([found.get(name, 0.0) for name in names])
+    given = drafts.weights_of(state.rubric.model_dump())
+    kept = sum(weight for name, weight in zip(names, given) if name not in found)
+    if kept == 100:
+        return []
+    shares = [found[name] * (1 - kept / 100) if name in found else weight for name, weight in zip(names, given)]
+    weights = drafts.apportion(shares)  # of what has no scores the marks say nothing: it keeps its weight
     named = ", ".join(f"{name} {weight:g}" for name, weight in zip(names, weights))
     return [Suggestion(f"weights: {named}", weights=tuple(weights))]
 

@@ -6,6 +6,7 @@ from cpt_utils.agreement import LEAST, LIMITS, meaning
 from cpt_utils.plotting import NO_FORMULAS
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import LEVEL_SCORES, Criterion, Rubric
+from cpt_utils.runtime.files import encodable
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#9A9A9A"
 AS_WRITTEN = "white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext;"
@@ -15,9 +16,14 @@ NUMBER = "text-align:right;padding-left:8px;white-space:nowrap"
 SMALL = "font-size:12px;opacity:.8;line-height:1.4;margin:4px 0"
 
 
+def escaped(words: object) -> str:
+    """Words as a page takes them: no tag among them, and no half of a character, which no message can hold."""
+    return html.escape(encodable(str(words)))
+
+
 def text(words: object) -> str:
     """Escaped text that keeps its line breaks."""
-    return html.escape(str(words)).replace("\n", "<br>")
+    return escaped(words).replace("\n", "<br>")
 
 
 def note(words: str) -> str:
@@ -69,7 +75,7 @@ def conversation(turns: list[dict]) -> str:
         f"<div style='{SMALL}'><b>{text(turn['role'])}</b></div>"
         f"<div style='border:1px solid #8886;padding:6px 8px;{AS_WRITTEN}"
         "font-family:monospace;font-size:12px;line-height:1.4;max-height:340px;overflow-y:auto'>"
-        f"{html.escape(turn['content'])}</div>"
+        f"{escaped(turn['content'])}</div>"
         for turn in turns
     )
 
@@ -124,7 +130,7 @@ def whole_text(words: str) -> str:
     """One text to read, escaped, with its line breaks."""
     return (
         f"<div style='border:1px solid #8886;padding:6px 10px;margin:4px 0;{AS_WRITTEN}"
-        f"line-height:1.45;max-height:220px;overflow-y:auto'>{html.escape(words)}</div>"
+        f"line-height:1.45;max-height:220px;overflow-y:auto'>{escaped(words)}</div>"
     )
 
 

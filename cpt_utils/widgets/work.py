@@ -59,6 +59,9 @@ class Work(w.VBox):
         except CptError as error:
             self.say(str(error), "error")
             return
+        except Exception as error:  # else it would be told to nobody: a page does not show what a button's act raises
+            self.say(_failed(error), "error")
+            return
         try:
             self.loop = None if colab.here() else asyncio.get_running_loop()  # the kernel's, unless that waits
         except RuntimeError:
@@ -97,7 +100,11 @@ class Work(w.VBox):
         except CptError as error:
             self.say(str(error), "error")
         except Exception as error:  # whatever it was, the studio must stay usable
-            self.say(f"It failed ({type(error).__name__}): {error}"[:500], "error")
+            self.say(_failed(error), "error")
         finally:
             self.busy, self.go.disabled, self.halt.layout.display = False, False, "none"
             self.then(self.over)
+
+
+def _failed(error: Exception) -> str:
+    return f"It failed ({type(error).__name__}): {error}"[:500]

@@ -5,6 +5,7 @@ from importlib import resources
 
 import pytest
 
+from cpt_utils.widgets import keys, views
 from tools import lab as browser_lab
 
 pytestmark = pytest.mark.browser
@@ -57,3 +58,21 @@ def test_ctrl_z_takes_back_typing_first(page):
     assert page.get_by_title("Title").input_value() == "Rococo" and page.evaluate("sent") == []
     page.keyboard.press("Control+z")
     assert page.evaluate("sent") == [{"undo": True}] and "z" not in page.evaluate("heard")
+
+
+VSCODE = "<style>tr{text-align:right} .jupyter-button{border:0;background:#333;color:#ccc}</style>"
+"""What VS Code says of all tables, and what comes of its colours in the dark theme."""
+
+
+def test_names_stand_to_the_left_and_buttons_can_be_seen_in_vscode(page):
+    entry = {"label": "Gilt", "total": 50.0, "own": False, "flag": "", "before": 1}
+    buttons = "<button class='jupyter-button'>low</button><button class='jupyter-button mod-active'>high</button>"
+    page.set_content(f"{VSCODE}<div class=cpt-keys>{keys.LOOK}{views.ranking([entry])}{buttons}</div>")
+    page.evaluate("document.body.dataset.vscodeThemeKind = 'vscode-dark'")
+
+    def style(words: str, what: str) -> str:
+        return page.get_by_text(words).evaluate(f"(part) => getComputedStyle(part)['{what}']")
+
+    assert style("Gilt", "text-align") == "left" and style("50.0", "text-align") == "right"
+    colours = [style(words, "border-color") for words in ("low", "high")]
+    assert style("low", "border-width") == style("high", "border-width") == "1px" and colours[0] != colours[1]

@@ -79,7 +79,10 @@ LOOK = (
     f"{GONE}>:not(.cpt-notice){{opacity:.4;pointer-events:none}}"
     # JupyterLab writes the names of tabs that are not in front in a grey that is hard to read.
     ".cpt-keys .lm-TabBar-tab{color:var(--jp-ui-font-color1,inherit)!important}"
-    ".cpt-keys td{text-align:left}"  # VS Code has tables stand to the right
+    # VS Code has tables stand to the right, and in its dark theme gives buttons the colour of the tab that they are on.
+    ".cpt-keys td{text-align:left}"
+    "[data-vscode-theme-kind] .cpt-keys .jupyter-button{border:1px solid #8888}"
+    "[data-vscode-theme-kind] .cpt-keys .mod-active{border-color:currentColor}"
     ".cpt-keys textarea{field-sizing:content;min-height:3em;max-height:16em}"  # as high as its words, if it can
     f"{GONE}::before,{GONE} .jupyter-widgets-disconnected::before{{content:none}}</style>"
     "<div class='cpt-dead' role='alert' style='border-left:4px solid #D55E00;padding:2px 8px;line-height:1.4'>"

@@ -349,6 +349,21 @@ def test_a_page_that_lacks_anywidget_gets_core_widgets_alone(monkeypatch, tmp_pa
     assert modules(studio) <= core
 
 
+def test_a_page_hears_of_anywidget_when_it_has_drawn_the_cell(monkeypatch, tmp_path):
+    """Once for a cell, and not before: what a page waits for, it may draw nothing beside."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    made, seen = made_guard(monkeypatch), []
+    shell = InteractiveShell()
+    monkeypatch.setattr(keys, "get_ipython", lambda: shell)
+    shell.push({"studio": lambda: opened(tmp_path), "shown": lambda part: seen.append((part, len(made)))})
+    for number, cell in enumerate(("shown(studio())", "shown(studio())", "pass"), 1):
+        shell.run_cell(cell).raise_error()
+        assert [count for _, count in seen] == [0, 1][:number] and len(made) == min(number, 2)
+    made[0]._handle_custom_msg({"here": True}, [])
+    assert guards(seen[0][0]) == made[:1] and not guards(seen[1][0])
+
+
 def test_ctrl_z_undoes_where_the_page_knows_anywidget(monkeypatch, tmp_path):
     made = made_guard(monkeypatch)
     studio = opened(tmp_path)

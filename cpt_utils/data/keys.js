@@ -13,6 +13,10 @@ function giveNames(root) {
   for (const sign of root.querySelectorAll("button[title]")) { // a picture has no words of its own
     if (!/\p{L}/u.test(sign.textContent) && sign.ariaLabel !== sign.title) sign.ariaLabel = sign.title;
   }
+  for (const handle of root.querySelectorAll(".ui-slider-handle")) { // of ipywidgets 7, which do not say what they are
+    handle.setAttribute("role", "slider");
+    handle.ariaValueNow = handle.closest(".widget-slider")?.querySelector(".widget-readout")?.textContent ?? null;
+  }
   for (const part of root.querySelectorAll("[role='slider'], .widget-readout")) {
     const told = part.closest(".cpt-row")?.querySelector("[data-name]")?.dataset.name;
     const name = told ?? part.closest(".widget-slider")?.querySelector("label")?.textContent;

@@ -4,6 +4,7 @@ import functools
 from importlib import resources
 
 import ipywidgets as w
+from IPython import get_ipython
 
 from cpt_utils.runtime import colab
 
@@ -22,16 +23,38 @@ def add_guard(root: w.Box, on_undo=None) -> None:
     kind = None if colab.here() else _guard_class()
     if kind is None:
         return
-    guard = kind()
-    guard.layout.height = "0"
 
-    def hear(_widget, said: dict, _buffers) -> None:
-        if said.get("here") and guard not in root.children:
-            root.children = (*root.children, guard)
-        elif said.get("undo") and on_undo:
-            on_undo()
+    def begin() -> None:
+        guard = kind()
+        guard.layout.height = "0"
 
-    guard.on_msg(hear)
+        def hear(_widget, said: dict, _buffers) -> None:
+            if said.get("here") and guard not in root.children:
+                root.children = (*root.children, guard)
+            elif said.get("undo") and on_undo:
+                on_undo()
+
+        guard.on_msg(hear)
+
+    _after_the_cell(begin)
+
+
+def _after_the_cell(act) -> None:
+    """Act once the cell that runs has shown what it shows; at once where there are no cells.
+
+    A page hears of widgets in turn. VS Code asks its user before it fetches anywidget, for a minute if nobody answers,
+    and shows nothing that comes later.
+    """
+    shell = get_ipython()
+    if shell is None:
+        act()
+        return
+
+    def later(*_) -> None:
+        shell.events.unregister("post_run_cell", later)
+        act()
+
+    shell.events.register("post_run_cell", later)
 
 
 @functools.cache
@@ -56,6 +79,10 @@ LOOK = (
     f"{GONE}>:not(.cpt-notice){{opacity:.4;pointer-events:none}}"
     # JupyterLab writes the names of tabs that are not in front in a grey that is hard to read.
     ".cpt-keys .lm-TabBar-tab{color:var(--jp-ui-font-color1,inherit)!important}"
+    # VS Code has tables stand to the right, and in its dark theme gives buttons the colour of the tab that they are on.
+    ".cpt-keys td{text-align:left}"
+    "[data-vscode-theme-kind] .cpt-keys .jupyter-button{border:1px solid #8888}"
+    "[data-vscode-theme-kind] .cpt-keys .mod-active{border-color:currentColor}"
     ".cpt-keys textarea{field-sizing:content;min-height:3em;max-height:16em}"  # as high as its words, if it can
     f"{GONE}::before,{GONE} .jupyter-widgets-disconnected::before{{content:none}}</style>"
     "<div class='cpt-dead' role='alert' style='border-left:4px solid #D55E00;padding:2px 8px;line-height:1.4'>"

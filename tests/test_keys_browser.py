@@ -1,0 +1,78 @@
+"""Keys and names (data/keys.js) in a plain page that listens as VS Code does, with a slider of ipywidgets 7."""
+
+import os
+from importlib import resources
+
+import pytest
+
+from cpt_utils.widgets import keys, views
+from tools import lab as browser_lab
+
+pytestmark = pytest.mark.browser
+PAGE = """
+<div class="cpt-keys"><div class="cpt-row"><div data-name="Weight of Gilt">Gilt</div><div class="widget-slider">
+<span class="ui-slider-handle" tabindex="0">|</span><div class="widget-readout" contenteditable="true">30.0</div>
+</div></div><input title="Title" value="Rococo"><div id="here"></div></div>"""
+BEGIN = """async (source) => {
+  const keys = (await import("data:text/javascript," + encodeURIComponent(source))).default;
+  [window.sent, window.heard] = [[], []];
+  window.addEventListener("keydown", ({ key }) => window.heard.push(key));
+  keys.render({ model: { send: (said) => window.sent.push(said) }, el: document.getElementById("here") });
+}"""
+
+
+@pytest.fixture
+def page():
+    if browser_lab.chromium() is None and os.environ.get("CPT_NO_BROWSER"):
+        pytest.skip("CPT_NO_BROWSER is set")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_lab.chromium(), args=browser_lab.FLAGS)
+        page = browser.new_page()
+        page.set_content(PAGE)
+        page.evaluate(BEGIN, resources.files("cpt_utils").joinpath("data/keys.js").read_text("utf-8"))
+        yield page
+        browser.close()
+
+
+def test_a_slider_of_ipywidgets_7_says_what_it_is_and_where_it_stands(page):
+    slider = page.get_by_role("slider", name="Weight of Gilt")
+    assert slider.get_attribute("aria-valuenow") == "30.0"
+    page.evaluate("document.querySelector('.widget-readout').textContent = '41.5'")
+    assert slider.get_attribute("aria-valuenow") == "41.5"
+    assert page.get_by_role("textbox", name="Weight of Gilt").count() == 1
+
+
+def test_keys_stay_inside_and_undo_is_told(page):
+    page.get_by_role("slider").focus()
+    for key in ("b", "x", "ArrowRight", "Control+z", "Shift+Enter"):
+        page.keyboard.press(key)
+    assert page.evaluate("heard.filter((key) => !['Control', 'Shift'].includes(key))") == ["Enter"]
+    assert page.evaluate("sent") == [{"undo": True}]
+
+
+def test_ctrl_z_takes_back_typing_first(page):
+    page.get_by_title("Title").fill("Mine")
+    page.keyboard.press("Control+z")
+    assert page.get_by_title("Title").input_value() == "Rococo" and page.evaluate("sent") == []
+    page.keyboard.press("Control+z")
+    assert page.evaluate("sent") == [{"undo": True}] and "z" not in page.evaluate("heard")
+
+
+VSCODE = "<style>tr{text-align:right} .jupyter-button{border:0;background:#333;color:#ccc}</style>"
+"""What VS Code says of all tables, and what comes of its colours in the dark theme."""
+
+
+def test_names_stand_to_the_left_and_buttons_can_be_seen_in_vscode(page):
+    entry = {"label": "Gilt", "total": 50.0, "own": False, "flag": "", "before": 1}
+    buttons = "<button class='jupyter-button'>low</button><button class='jupyter-button mod-active'>high</button>"
+    page.set_content(f"{VSCODE}<div class=cpt-keys>{keys.LOOK}{views.ranking([entry])}{buttons}</div>")
+    page.evaluate("document.body.dataset.vscodeThemeKind = 'vscode-dark'")
+
+    def style(words: str, what: str) -> str:
+        return page.get_by_text(words).evaluate(f"(part) => getComputedStyle(part)['{what}']")
+
+    assert style("Gilt", "text-align") == "left" and style("50.0", "text-align") == "right"
+    colours = [style(words, "border-color") for words in ("low", "high")]
+    assert style("low", "border-width") == style("high", "border-width") == "1px" and colours[0] != colours[1]

@@ -1,6 +1,7 @@
 """Tables: rows of the Hub's data sets, and of local files of rows."""
 
 import csv
+import json
 import os
 import re
 import warnings
@@ -51,9 +52,20 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
             raise DataError(f"{path.name} cannot be read, as {told}.") from None
         if kind != "parquet" and not _is_utf8(path):
             raise DataError(f"{path.name} is no text in UTF-8: save it as UTF-8 and load it again.") from None
+        where = _torn_line(path) if path.suffix.lower() == ".jsonl" else ""
         raise DataError(
-            f"{path.name} cannot be read as {kind}: check that it is not empty and every row is whole."
+            f"{path.name} cannot be read as {kind}{where}: check that it is not empty and every row is whole."
         ) from None
+
+
+def _torn_line(path: Path) -> str:
+    """Which line of a .jsonl file is the first that is no JSON, in words; nothing where all are."""
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            json.loads(line or "{}")
+        except ValueError:
+            return f", as line {number} is no JSON"
+    return ""
 
 
 def _columns(path: Path) -> dict:

@@ -110,6 +110,14 @@ def test_runs_are_kept_in_a_file_and_shown_again(desk, two, tmp_path):
     assert again.orders[0].system == desk.orders[0].system and again.orders[0].style is None
 
 
+def test_a_file_of_runs_that_cannot_be_read_is_told(desk, two, tmp_path):
+    run(desk)
+    with open(tmp_path / runs.FILE, "a") as file:
+        file.write("<b>torn\n{}\n")
+    again = opened(two, tmp_path)
+    assert again.runs == [] and "Earlier runs are not shown" in again.past.value and "torn" not in again.past.value
+
+
 def test_a_file_that_cannot_be_written_is_told_and_costs_no_run(desk, tmp_path):
     (tmp_path / runs.FILE).mkdir()
     assert texts(run(desk))[0] and "This run is not kept" in desk.state.value and not desk.go.disabled

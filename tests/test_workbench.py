@@ -99,6 +99,12 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, content, mark):
     ]
 
 
+def test_the_line_of_a_file_that_is_torn_is_named(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"text": "One."}\n{"text": "Two."\n{"text": "Three."}\n')
+    with pytest.raises(DataError, match="as line 2 is no JSON"):
+        own_texts.read_texts(tmp_path / "mine.jsonl")
+
+
 def test_numbers_in_a_table_are_words_and_ends_of_lines_are_alike(tmp_path):
     (tmp_path / "mine.csv").write_bytes(b'label,text\r\n1,12\r\n,13\r\n2,"a\r\nb"\r\n3,"a\nb"\r\n')
     found = own_texts.read_texts(tmp_path / "mine.csv")

@@ -60,7 +60,7 @@ class SteeringDesk(w.VBox):
     def __init__(self, models: dict, judge, profile: Profile, prompt: str, every: float, folder: Path):
         self.models, self.judge, self.every, self.folder = models, judge, every, folder
         self.sampling = profile.sampling.model_dump(exclude={"batch_size"})
-        self.runs, self.own = runs.read_runs(folder), runs.own_rubrics(folder)
+        (self.runs, fault), self.own = runs.read_runs(folder), runs.own_rubrics(folder)
         self.latest: dict | None = None
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
@@ -80,6 +80,8 @@ class SteeringDesk(w.VBox):
         keys.add_guard(self)
         self._arrange()
         self._show_past()
+        if fault:
+            self.past.value = views.status(f"Earlier runs are not shown: {fault}", "error")
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""

@@ -93,13 +93,16 @@ def _encodable(value):
     return files.encodable(value) if isinstance(value, str) else value
 
 
-def read_runs(folder: Path) -> list[dict]:
-    """The last runs of the folder's file, newest first; what is none is passed over."""
+def read_runs(folder: Path) -> tuple[list[dict], str]:
+    """The last runs of the folder's file, newest first, and why there are none if it cannot be read.
+
+    What is no run is passed over.
+    """
     try:
         rows = files.read_jsonl(folder / FILE)
-    except StoreError:
-        return []
-    return [row for row in reversed(rows) if _is_run(row)][:KEPT]
+    except StoreError as error:
+        return [], str(error)
+    return [row for row in reversed(rows) if _is_run(row)][:KEPT], ""
 
 
 def _is_run(row: dict) -> bool:

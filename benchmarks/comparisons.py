@@ -42,7 +42,7 @@ def methods_table(methods: dict) -> str:
     """A row of HTML per method: mean ± standard deviation over seeds of each metric; no ± where there is no spread."""
     rows = []
     for name, measured in methods.items():
-        rows.append([name] + [with_spread(*measured.get(key, (None, None)), d) for key, (_, d) in COLUMNS.items()])
+        rows.append([name] + [with_spread(measured.get(key), d) for key, (_, d) in COLUMNS.items()])
     table = html_table(["", *(heading for heading, _ in COLUMNS.values())], rows)
     return table.replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
 
@@ -70,8 +70,9 @@ def html_table(head: list[str], rows: list[list[str]], names: int = 20) -> str:
     return f"<table {NO_FORMULAS} style='width:100%;font-size:12px'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
 
 
-def with_spread(mean: float | None, spread: float | None, digits: int) -> str:
-    """A mean with its spread, or alone where there is none; a dash where there is no mean."""
+def with_spread(figure: tuple[float | None, float | None] | float | None, digits: int) -> str:
+    """A figure, (mean, spread) or a number: the mean alone where there is no spread, a dash where there is no mean."""
+    mean, spread = figure if isinstance(figure, (tuple, list)) else (figure, None)
     shown = "–" if mean is None else f"{mean:.{digits}f}"
     return f"{shown} ±{spread:.{digits}f}" if spread else shown
 

@@ -81,15 +81,19 @@ def draw_holds(found: dict):
     axes[0].legend(fontsize=8, ncol=3, loc="upper center", bbox_to_anchor=(0.4, -0.14))
     tests = list(found["lost"]["cpt"]["nothing asked"])
     for number, (way, shares) in enumerate(found["lost"].items()):
-        asked = [name for name in shares if name != "nothing asked"]
         for place, test in enumerate(tests):
             x = place + 0.25 * (number - 1)
-            axes[1].bar(x, np.mean([shares[name][test] for name in asked]), width=0.22, color=WAY_COLOURS[way])
+            axes[1].bar(x, under_styles(shares, test), width=0.22, color=WAY_COLOURS[way])
             axes[1].plot(x, shares["nothing asked"][test], "k_", markersize=12)
     axes[1].set(xticks=range(len(tests)), xticklabels=tests, ylim=(0, 1), ylabel="share right")
     axes[1].set_xlabel("bars: a style asked for; lines: none")
     fig.suptitle(finding_holds(found), fontsize=11)
     return fig
+
+
+def under_styles(shares: dict[str, dict[str, float]], test: str) -> float:
+    """Share of right answers with a style asked for, the mean of all styles."""
+    return float(np.mean([share[test] for name, share in shares.items() if name != "nothing asked"]))
 
 
 def finding_holds(found: dict) -> str:

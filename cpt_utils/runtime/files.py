@@ -160,7 +160,7 @@ def read_jsonl(path: Path) -> list[dict]:
     except StoreError:
         raise
     except (OSError, ValueError) as error:
-        raise StoreError(f"{_name(path)} cannot be read ({_why(error)}): check the path.") from None
+        raise StoreError(f"{_name(path)} cannot be read ({why(error)}): check the path.") from None
 
 
 def _rows(path: Path) -> list[dict]:
@@ -239,7 +239,7 @@ def _mend_end(file, path: Path) -> int:
 def unwritable(path: Path, error: OSError | ValueError) -> StoreError:
     """What to say of a file that could not be written; a ValueError tells of a name that no file can have."""
     return StoreError(
-        f"{_name(path)} cannot be written ({_why(error)}): free some space or choose another path, and run the same "
+        f"{_name(path)} cannot be written ({why(error)}): free some space or choose another path, and run the same "
         "call again; what was written before is kept."
     )
 
@@ -248,7 +248,8 @@ def _name(path: Path) -> str:
     return path.name if path.name.isprintable() else ascii(path.name)
 
 
-def _why(error: OSError | ValueError) -> str:
+def why(error: OSError | ValueError) -> str:
+    """What an error says, without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -125,7 +125,7 @@ class DraftKeeper(w.VBox):
         try:
             self._set_aside()
         except OSError as error:
-            told = f"The draft cannot be set aside ({_why(error)}): it stays where it is. Check the run's folder."
+            told = f"The draft cannot be set aside ({files.why(error)}): it stays where it is. Check the run's folder."
             self.told.value = views.status(told, "error")
 
     def _set_aside(self) -> None:
@@ -168,8 +168,4 @@ class DraftKeeper(w.VBox):
                 elif not foreign:
                     self.path.unlink(missing_ok=True)
         except OSError as error:
-            self._say(f"Your draft is not kept ({_why(error)}): save it as a file, or mend the run's folder.")
-
-
-def _why(error: OSError) -> str:
-    return error.strerror or str(error)
+            self._say(f"Your draft is not kept ({files.why(error)}): save it as a file, or mend the run's folder.")

@@ -18,6 +18,7 @@ from cpt_utils.rewards import Reward
 from cpt_utils.rows import Response, Task
 from cpt_utils.runtime import files, machine
 from cpt_utils.runtime.profiles import Profile
+from cpt_utils.training import cast_once
 
 
 @dataclass
@@ -51,6 +52,14 @@ def mean_by_step(rows: list[dict], name: str) -> np.ndarray:
     return np.array([np.mean(by_step[step]) for step in sorted(by_step)])
 
 
+class OnlineTrainer(GRPOTrainer):
+    """TRL's GRPOTrainer, whose frozen weights are cast to training's number type once and not at every token."""
+
+    def train(self, *args, **kwargs):
+        with cast_once(self.model, self.args):
+            return super().train(*args, **kwargs)
+
+
 def online_trainer(
     student: ChatModel, profile: Profile, tasks: list[Task], diary: Diary, folder: Path | None = None
 ) -> GRPOTrainer:
@@ -70,7 +79,7 @@ def online_trainer(
         return diary.write(trainer_state.global_step, [one | {"response": text} for one, text in zip(task, texts)])
 
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # the hook is called experimental, and says so each time
-    trainer = GRPOTrainer(
+    trainer = OnlineTrainer(
         model=student.model,
         args=grpo_settings(profile, folder),
         processing_class=student.tokenizer,

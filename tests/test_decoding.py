@@ -113,6 +113,17 @@ def test_a_flat_distribution_outgrows_the_short_list():
     assert (both[:, 0] == 7).all() and (both[:, 1] >= SHORTLIST).any()  # only the flat row is drawn from all
 
 
+def test_at_top_p_one_every_token_may_come_and_nothing_is_sorted(monkeypatch):
+    torch.manual_seed(0)
+    for name in ("sort", "topk"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *told, **named: pytest.fail("sorted"))
+    logits = torch.tensor([[0.0, 1.0, 2.0] + [-12.0] * 5000]).repeat(4000, 1)
+    drawn = pick(logits, 2.0, 1.0)
+    assert drawn.shape == (4000,) and (drawn > 2).any()
+    share = torch.bincount(drawn, minlength=3)[:3] / 4000
+    torch.testing.assert_close(share, (logits[0] / 2).softmax(-1)[:3], atol=0.03, rtol=0)
+
+
 def test_temperature_zero_is_greedy_and_low_temperature_nearly_so():
     logits = torch.tensor([[0.0, 1.0, 0.5]])
     assert pick(logits, 0.0, 0.9).item() == 1

@@ -18,6 +18,20 @@ def test_packed_weights_are_the_same_product_and_leave_no_trace(tiny_model):
     assert "forward" not in vars(layer)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_weights_multiply_as_autocast_would(bias):
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(96, 48, bias=bias), torch.randn(5, 96)
+    layer.weight.data = layer.weight.data.bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = layer(x)
+        with packed_weights(layer):
+            torch.testing.assert_close(layer(x), expected, rtol=0.02, atol=0.02)
+            assert layer(x).dtype == torch.bfloat16
+    with torch.no_grad(), torch.autocast("cpu", torch.float16), packed_weights(layer):
+        assert layer(x).dtype == torch.float16  # another type: as without
+
+
 def test_cast_weights_change_no_bit_of_loss_or_gradient_and_leave_no_trace(tiny_model):
     lora = LoraConfig(target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
     model = get_peft_model(tiny_model, lora)

@@ -9,6 +9,7 @@ from cpt_utils.evaluation import evaluation_tasks
 from cpt_utils.judging import Judgement
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.rewards import group_advantages, least_of, nearness, parting, smooth
+from cpt_utils.runtime import machine
 from cpt_utils.runtime.errors import JudgeError, SettingsError
 from cpt_utils.runtime.profiles import load_profile
 
@@ -88,6 +89,25 @@ def test_a_step_writes_groups_pays_them_and_moves_the_adapter_only(tiny_model, t
     after = {name.replace(".base_layer", "").removeprefix("base_model.model."): weight
              for name, weight in trainer.model.named_parameters() if "lora" not in name}  # fmt: skip
     assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+
+
+def test_frozen_weights_are_cast_once_for_training_and_stand_as_before_behind_it(
+    tiny_model, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(machine, "number_type", lambda: "bfloat16")
+    seen = []
+
+    def reward(rows):
+        layers = [m for name, m in trainer.model.named_modules() if name.endswith("base_layer")]
+        seen.append({layer.weight.dtype for layer in layers})
+        return [0.1, 0.9] * 2
+
+    trainer, _ = trained(tiny_model, tokenizer, tmp_path, reward)
+    before = {name: weight.clone() for name, weight in trainer.model.named_parameters() if "lora" not in name}
+    trainer.train()
+    assert trainer.args.bf16 and seen == [{torch.bfloat16}] * 2
+    after = dict(trainer.model.named_parameters())
+    assert all(weight.dtype == torch.float32 and torch.equal(weight, after[name]) for name, weight in before.items())
 
 
 def test_a_rollout_is_the_policys_own_text_up_to_its_end(tiny_model, tokenizer, tmp_path):

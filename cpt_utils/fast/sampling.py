@@ -49,11 +49,14 @@ def pick(logits: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor
     """One token a row from logits (n, vocabulary): greedy at temperature 0, else top-p sampling.
 
     The smallest set of tokens with at least `top_p` probability nearly always fits a short list, so the whole
-    vocabulary is sorted only for the rows where it does not (Holtzman et al. 2020, section 3.1).
+    vocabulary is sorted only for the rows where it does not (Holtzman et al. 2020, section 3.1). At `top_p` 1 every
+    token may come, and nothing is sorted.
     """
     if not temperature:
         return logits.argmax(-1)
     probabilities = (logits / temperature).softmax(-1)
+    if top_p == 1:
+        return torch.multinomial(probabilities, 1).squeeze(-1)
     best, tokens = probabilities.topk(min(SHORTLIST, probabilities.shape[-1]))
     picked = draw(best, tokens, top_p)
     wide = best.sum(-1) < top_p

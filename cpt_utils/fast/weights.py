@@ -43,10 +43,17 @@ def onednn_product(layer: torch.nn.Linear):
 
     def forward(x):
         if x.dtype != dtype:  # under autocast, as of a model that a trainer has wrapped
-            return torch.nn.functional.linear(x, layer.weight, bias)
+            if bias is not None or not casts_to("cpu", dtype):
+                return torch.nn.functional.linear(x, layer.weight, bias)
+            x = x.to(dtype)
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
     return forward
+
+
+def casts_to(device: str, dtype: torch.dtype) -> bool:
+    """Whether autocast is on and multiplies in this number type."""
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == dtype
 
 
 def layout_works(dtype: torch.dtype) -> bool:

@@ -40,15 +40,6 @@ def test_a_remedy_is_the_run_it_is_held_against_with_half_the_steps(tiny):
     assert half["steps"] % reward.SIZES[tiny]["watch"] == 0 or tiny, "or the longer run was not looked at there"
 
 
-def test_one_run_at_a_time_or_seconds_would_be_of_half_a_machine():
-    import ast
-    import inspect
-
-    calls = [node for node in ast.walk(ast.parse(inspect.getsource(reward))) if isinstance(node, ast.Call)]
-    (call,) = (one for one in calls if getattr(one.func, "id", "") == "run")
-    assert {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords} == {"workers": 1}
-
-
 def test_checkpoints_are_named_by_all_that_makes_a_run(tiny_model):
     profile, tasks = reward.settings(), [{"prompt": "Why?", "rubric": "rococo", "target": 95, "system": "Be rococo."}]
     student, size = ChatModel(tiny_model, None, ""), reward.SIZES[True]
@@ -100,16 +91,23 @@ def watch(every=2):
 def test_a_diary_goes_on_where_it_was_kept(tmp_path):
     one = watch()
     one.diary.write(0, [{"response": "a"}])
-    one.points.append({"step": 0, "seconds": 0.0})
-    one.diary.started = time.monotonic() - 100
+    one.points.append({"step": 0, "cpu_seconds": 0.0})
+    one.began = time.process_time() - 100
     one.keep(reward.diary_of(tmp_path, 50))
     other = watch()
     other.take_up(reward.diary_of(tmp_path, 50))
     other.on_train_begin(None, None, None)
     assert other.diary.rows == one.diary.rows and other.points == one.points
-    assert 99 < time.monotonic() - other.diary.started < 110
+    assert 99 < time.process_time() - other.began < 110
     other.diary.write(50, [{"response": "b"}])
-    assert [row["step"] for row in other.diary.rows] == [0, 50] and 99 < other.diary.rows[-1]["seconds"] < 110
+    assert [row["step"] for row in other.diary.rows] == [0, 50]
+
+
+def worked(seconds):
+    """Keep the processor at work for so long."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
 
 
 def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
@@ -124,27 +122,29 @@ def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
 
     def answer_tasks(chat_model, tasks, judge, **options):
         assert not chat_model.model.training
-        time.sleep(0.2)
+        worked(0.2)
         return []
 
     monkeypatch.setattr(reward, "answer_tasks", answer_tasks)
     monkeypatch.setattr(reward, "held_out", lambda rows, base: dict(POINT))
     model, one = Model(), watch()
-    began = time.monotonic()
+    began = time.process_time()
     one.look(0, model)
+    time.sleep(0.3)  # somebody else's time
+    worked(0.1)
     one.look(2, model)
-    assert model.training and time.monotonic() - began > 0.39
-    assert [point["step"] for point in one.points] == [0, 2] and one.points[1]["seconds"] < 0.15
+    assert model.training and time.process_time() - began > 0.49
+    assert [point["step"] for point in one.points] == [0, 2] and 0.1 <= one.points[1]["cpu_seconds"] < 0.25
 
 
 def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     planned = list(reward.units(tiny=False))
     for unit in planned:
-        points = [{"step": step, "seconds": 10.0 * step} | POINT | {"overall": step / 100} for step in (0, 50, 100)]
+        points = [{"step": step, "cpu_seconds": 10.0 * step} | POINT | {"overall": step / 100} for step in (0, 50, 100)]
         if unit == reward.DPO:
             measured.keep_texts("reward", unit, [])
-            measured.add("reward_units", unit, {"points": [point | {"seconds": point["step"]} for point in points]})
+            measured.add("reward_units", unit, {"points": [point | {"cpu_seconds": point["step"]} for point in points]})
             continue
         rows, steps = [], round(100 * reward.RUNS[unit][3])
         for step in range(steps):
@@ -167,15 +167,15 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     for run in (one, honest):
         assert run["at_equal_steps"]["step"] == 50 and run["at_equal_steps"]["parting"] is None
         assert run["at_equal_steps"]["overall"] == 0.5
-    assert found[reward.DPO]["seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
-    assert one["seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
+    assert found[reward.DPO]["cpu_seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
+    assert one["cpu_seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
     assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, not in 50 steps" in told
 
 
 def test_at_equal_time_the_last_point_within_it_counts():
-    points = [{"step": step, "seconds": seconds} for step, seconds in ((0, 0.0), (50, 30.0), (100, 61.0))]
+    points = [{"step": step, "cpu_seconds": seconds} for step, seconds in ((0, 0.0), (50, 30.0), (100, 61.0))]
     assert [reward.at_time(points, seconds)["step"] for seconds in (0.0, 29.0, 30.0, 60.0, 500.0)] == [
         0,
         0,

@@ -167,7 +167,7 @@ JUDGE_LOOKS = {
 
 
 def draw_reward(found: dict):
-    """What pays and what looks on, by step, for each run; and held-out overall against seconds, beside DPO."""
+    """What pays and what looks on, by step, for each run; and held-out overall against time, beside DPO."""
     runs = found["runs"]
     fig, axes = figure(2, len(runs), width=3 * len(runs), height=6, squeeze=False)
     for column, (name, one) in enumerate(runs.items()):
@@ -178,10 +178,10 @@ def draw_reward(found: dict):
             axes[0][column].axvline(one["parting"], color="black", linestyle=":", linewidth=1)
         axes[0][column].set(title=name, xlabel="step", ylim=(0, 1))
         for points, colour, label in ((one["points"], TUNED, "GRPO"), (found["mirrored DPO"]["points"], SHORT, "DPO")):
-            read = [(point["seconds"], point["overall"]) for point in points if point.get("overall") is not None]
+            read = [(point["cpu_seconds"], point["overall"]) for point in points if point.get("overall") is not None]
             if read:
                 axes[1][column].plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
-        axes[1][column].set(xlabel="seconds of training", ylim=(0, 2))
+        axes[1][column].set(xlabel="seconds of the processor", ylim=(0, 2))
     axes[0][0].set_ylabel("near the target (0 to 1)")
     axes[1][0].set_ylabel("held out: overall (0 to 2)")
     axes[0][0].legend(fontsize=8)

@@ -3,8 +3,8 @@
 One judge pays (style measures), from the untuned model and from the tuned one; then what should keep the model honest:
 KL, the harmonic reward, and two judges of which the lower counts. Two judges that are not paid by look on, and every
 WATCH steps the model writes on held-out prompts. Mirrored DPO stands beside it, watched in the same way, so that both
-can be read at equal time: one run at a time, with the whole machine to itself. The remedies take half the steps and are
-read at equal steps; the rate is constant, so those of a longer run are the same until there.
+can be read at equal time: seconds that the processor worked for a run, so that nothing beside it counts. The remedies
+take half the steps and are read at equal steps; the rate is constant, so a longer run is the same until there.
 Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
 """
 
@@ -89,16 +89,20 @@ def looking_on() -> dict[str, Reward]:
 
 
 class Watch(TrainerCallback):
-    """Held-out texts of the model as it is, every so many steps; what that takes is no time of the training."""
+    """Held-out texts of the model as it is, every so many steps; what that takes is no time of the training.
+
+    Time is the processor's (time.process_time).
+    """
 
     def __init__(self, base: ChatModel, tokenizer, size: dict, every: int, diary: Diary):
         self.base, self.tokenizer, self.size, self.every, self.diary = base, tokenizer, size, every, diary
         self.new_tokens = online_settings(size)["new_tokens"]
         self.points: list[dict] = []
         self.before = 0.0  # seconds of training in former runs
+        self.began = time.process_time()
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        self.diary.started = time.monotonic() - self.before
+        self.began = time.process_time() - self.before
         if not self.points:
             self.look(state.global_step, model)
 
@@ -110,24 +114,24 @@ class Watch(TrainerCallback):
 
     def look(self, step: int, model) -> None:
         """Add a point: held-out figures at this step, after so many seconds of training."""
-        began, training = time.monotonic(), model.training
+        stopped, training = time.process_time(), model.training
         model.eval()
         tasks = evaluation_tasks(self.size["prompts"], self.size["rubrics"])
         told = options(settings()) | {"max_new_tokens": self.new_tokens}
         rows = answer_tasks(ChatModel(model, self.tokenizer, ""), tasks, embedded_judge("style"), **told)
         model.train(training)
-        self.points.append({"step": step, "seconds": began - self.diary.started} | held_out(rows, self.base))
-        self.diary.started += time.monotonic() - began
+        self.points.append({"step": step, "cpu_seconds": stopped - self.began} | held_out(rows, self.base))
+        self.began += time.process_time() - stopped
 
     def keep(self, place: Path) -> None:
-        told = {"rows": self.diary.rows, "points": self.points, "seconds": time.monotonic() - self.diary.started}
+        told = {"rows": self.diary.rows, "points": self.points, "cpu_seconds": time.process_time() - self.began}
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_whole(place, json.dumps(told))
 
     def take_up(self, place: Path) -> None:
         """Go on where `keep` was."""
         told = json.loads(place.read_text("utf-8"))
-        self.diary.rows, self.points, self.before = told["rows"], told["points"], told["seconds"]
+        self.diary.rows, self.points, self.before = told["rows"], told["points"], told["cpu_seconds"]
 
 
 def diary_of(folder: Path, step: int) -> Path:
@@ -164,7 +168,8 @@ def online(name: str, tiny: bool) -> dict:
         watch.take_up(diary_of(folder, int(last.rpartition("-")[2])))
     trainer.add_callback(watch)
     trainer.train(resume_from_checkpoint=last)
-    return {"points": watch.points, "steps": told["steps"], "written": diary.rows}
+    written = [{name: value for name, value in row.items() if name != "seconds"} for row in diary.rows]
+    return {"points": watch.points, "steps": told["steps"], "written": written}
 
 
 def key_of(student: ChatModel, profile: Profile, tasks: list[Task], diary: Diary, size: dict) -> str:
@@ -193,8 +198,8 @@ def mirrored_dpo(tiny: bool) -> dict:
 
 
 def at_time(points: list[dict], seconds: float) -> dict:
-    """The last point that was reached within so many seconds of training."""
-    return [point for point in points if point["seconds"] <= seconds + 1e-6][-1]
+    """The last point that was reached within so many of the processor's seconds."""
+    return [point for point in points if point["cpu_seconds"] <= seconds + 1e-6][-1]
 
 
 def at_step(points: list[dict], step: int) -> dict:
@@ -221,7 +226,7 @@ def assemble(planned: list[str]) -> dict:
     "at_equal_steps" says of every run what had come of it after the steps of the shortest one.
     """
     kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items()}
-    seconds, runs = kept[DPO]["points"][-1]["seconds"], {}
+    seconds, runs = kept[DPO]["points"][-1]["cpu_seconds"], {}
     shortest = min(kept[unit]["steps"] for unit in planned if unit != DPO)
     for name in (unit for unit in planned if unit != DPO):
         rows, points = kept_texts(NAME, name), kept[name]["points"]
@@ -234,12 +239,12 @@ def assemble(planned: list[str]) -> dict:
             "points": points,
             "at_equal_time": at_time(points, seconds),
             "at_equal_steps": at_step(points, shortest) | {"parting": early},
-            "seconds_a_step": points[-1]["seconds"] / max(1, kept[name]["steps"]),
+            "cpu_seconds_a_step": points[-1]["cpu_seconds"] / max(1, kept[name]["steps"]),
         }
     how = f"make reward; curves smoothed over {WINDOW} steps; held-out points; equal time: what mirrored DPO took"
     told = {"how": how, "hardware": hardware_of(NAME), "equal_steps": shortest, "runs": runs}
-    return told | {DPO: kept[DPO] | {"seconds": seconds}}
+    return told | {DPO: kept[DPO] | {"cpu_seconds": seconds}}
 
 
 if __name__ == "__main__":
-    run(NAME, "benchmarks.beyond.reward", assemble, draw_reward, workers=1)
+    run(NAME, "benchmarks.beyond.reward", assemble, draw_reward)

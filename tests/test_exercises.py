@@ -277,6 +277,11 @@ def opposed(first, second, wanted=lambda product: product < 0, pairs=itertools.c
     return [pair for pair, product in gaps.items() if wanted(product)]
 
 
+def luck_of(differences, reached=lambda mean, own: mean >= own - 1e-9):
+    patterns = itertools.product((1, -1), repeat=len(differences))
+    return np.mean([reached(np.mean(np.multiply(p, differences)), np.mean(differences)) for p in patterns])
+
+
 def gap_of(rows, ddof=1, power=0.5):
     gaps = []
     for prompt in dict.fromkeys(row["prompt"] for row in rows):
@@ -539,6 +544,11 @@ MISTAKES = [
     ("check_gap", [lambda rows: gap_of(rows, power=1)], "root of it"),
     ("check_gap", [unpaired], "every text is counted"),
     ("check_gap", [lambda rows: gap_of(rows)[0]], "a tuple is asked for"),
+    ("check_luck", [lambda d: luck_of(d, lambda mean, own: mean > own + 1e-9)], "count what is at least as large"),
+    ("check_luck", [lambda d: luck_of(d, lambda mean, own: abs(mean) >= abs(own) - 1e-9)], "a fall of the same size"),
+    ("check_luck", [lambda d: luck_of([np.sign(v) for v in d])], "only rises are counted"),
+    ("check_luck", [lambda d: luck_of(d) * 2 ** len(d)], "number of patterns"),
+    ("check_luck", [lambda d: 1 - luck_of(d)], "share of the smaller means"),
     ("check_slopes", [lambda *a: two_slopes(*a)[::-1]], "swapped"),
     ("check_slopes", [lambda *a: two_slopes(*a, constant=False)], "constant is missing"),
     ("check_slopes", [lambda a, j: np.linalg.lstsq(np.c_[a, np.ones(len(a))], j, rcond=None)[0]], "too many"),

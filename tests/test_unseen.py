@@ -13,7 +13,7 @@ from datasets import Dataset
 from scipy.stats import spearmanr
 
 from benchmarks import measured, trainings
-from benchmarks.beyond import drawings, running, unseen
+from benchmarks.beyond import drawings, running, tables, unseen
 from benchmarks.beyond.small_rubrics import drawn, small_responses, small_rubrics, small_system_prompt
 from cpt_utils.degenerate import degeneracy
 from cpt_utils.models.conversation import ChatModel
@@ -191,9 +191,21 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
     assert all(rows == {"large": 500, "small": 700} for rows in found["rows_seen"].values())
     for unit, figures in found["by_training"].items():
         assert (figures["spearman_rho"] < 0) == (", 0 small" in unit) and figures["overall"] > 0
+    shown = tables.unseen_table(measured.files.rounded(found))
+    assert shown.count("<tr>") == 6 and "trained, 16 small" in shown and " to " in shown
+    for name, (less, more) in tables.by_training(found, "16").items():
+        assert less < 0 < more and name.startswith(("Esoteric and Rococo, seed 4", "Chaos Cinema and Creative Chaos, "))
+    assert len(tables.by_training(found, "8")) == 4
+    texts = tables.unseen_texts("esoteric rococo", "rococo")
+    assert list(texts) == ["0", "16"] and all(row["target"] == 95 for row in texts.values())
     fig = drawings.draw_unseen(measured.files.rounded(found))
     assert fig.axes[0].get_title("left").startswith("New rubrics are followed better: rho -")
     assert len(fig.axes[0].lines) > 4
+
+
+def test_the_likest_small_rubric_is_named_for_each_large_one():
+    found = {"a": {"rococo": 10.0, "esoteric": 40.0}, "b": {"rococo": 20.0, "esoteric": 5.0}}
+    assert tables.likest({"likeness": found}) == {"esoteric": ("a", 40.0), "rococo": ("b", 20.0)}
 
 
 def test_a_finding_about_new_rubrics_asks_whether_the_intervals_lie_apart():

@@ -1,9 +1,11 @@
 """The measurements of this folder as tables of HTML, and texts of theirs to read."""
 
-from benchmarks.beyond.drawings import under_styles
+from benchmarks.beyond.drawings import UNTUNED_LINES, span, under_styles
 from benchmarks.beyond.holds import NAME as HOLDS
+from benchmarks.beyond.unseen import NAME as UNSEEN
 from benchmarks.comparisons import html_table, with_spread
-from benchmarks.measured import all_texts
+from benchmarks.measured import all_texts, kept_texts
+from cpt_utils.plotting import LABELS
 from cpt_utils.rows import TARGETS, Response
 
 HEADS = {"prompting": "prompted", "vector": "vector", "cpt": "tuned"}
@@ -56,3 +58,53 @@ def first_texts(part: str, condition: str, rubric: str, side: str = "high") -> d
         if told == part and (row["condition"], row["rubric"], row["target"]) == asked:
             found.setdefault(way, row)
     return {way: found[way] for way in HEADS}
+
+
+def unseen_table(found: dict) -> str:
+    """Untuned, and by number of small rubrics: rho by each judge with its interval, overall and topic under rubrics
+    that were held out; rho and overall under those that were trained."""
+    rows = [[label, *of_held_out(found["untuned"][way]), "–", "–"] for way, (_, label) in UNTUNED_LINES.items()]
+    for count, held in found["held_out"].items():
+        trained = [f"{found['trained'][count][name]:.2f}" for name in ("spearman_rho", "overall")]
+        rows.append([f"trained, {count} small", *of_held_out(held), *trained])
+    return html_table(["", *JUDGES.values(), "overall", "topic", "trained: rho", "trained: overall"], rows)
+
+
+def of_held_out(figures: dict) -> list[str]:
+    """The cells of a row of `unseen_table`."""
+    others = [name for name in JUDGES if name != "score"]
+    told = [span(figures, "spearman_rho"), *((figures[f"{name}_rho"], figures[f"{name}_ci95"]) for name in others)]
+    return [with_interval(*pair) for pair in told] + [f"{figures[name]:.2f}" for name in ("overall", "topic")]
+
+
+def with_interval(mean: float, ends: list[float] | None) -> str:
+    """A figure with its interval behind it, if it has one."""
+    return f"{mean:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")
+
+
+def by_training(found: dict, more: str, less: str = "0") -> dict[str, tuple[float, float]]:
+    """{training: rho under what it held out, with `less` and with `more` small rubrics}."""
+    told = {tuple(unit.split(", ")): figures["spearman_rho"] for unit, figures in found["by_training"].items()}
+    pairs = {}
+    for (held, count, seed), rho in told.items():
+        if count == f"{more} small":
+            name = " and ".join(LABELS[rubric] for rubric in held.split())
+            pairs[f"{name}, seed {seed}"] = (told[held, f"{less} small", seed], rho)
+    return pairs
+
+
+def likest(found: dict) -> dict[str, tuple[str, float]]:
+    """{rubric: the small rubric whose high texts the judge scores highest under it, and their mean score}."""
+    rubrics = {rubric for scores in found["likeness"].values() for rubric in scores}
+    pairs = {rubric: {name: scores[rubric] for name, scores in found["likeness"].items()} for rubric in rubrics}
+    return {rubric: max(scores.items(), key=lambda pair: pair[1]) for rubric, scores in sorted(pairs.items())}
+
+
+def unseen_texts(held: str, rubric: str, seed: int = 42, side: str = "high") -> dict[str, Response]:
+    """{number of small rubrics: the first text under a rubric that was held out}, on the first prompt."""
+    units = {count: f"{held}, {count} small, {seed}" for count in ("0", "16")}
+    rows = {count: kept_texts(UNSEEN, unit) for count, unit in units.items()}
+    return {
+        count: next(row for row in texts if (row["rubric"], row["target"]) == (rubric, TARGETS[side]))
+        for count, texts in rows.items()
+    }

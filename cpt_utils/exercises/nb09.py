@@ -1,4 +1,6 @@
-"""Checks of the exercises in notebook 09: does an order make a difference, and what two orders do to each other."""
+"""Checks of the exercises in notebook 09: is a difference one, is it luck, and what two orders do to each other."""
+
+from itertools import product
 
 import numpy as np
 
@@ -73,6 +75,54 @@ def texts(*prompts: list[tuple[float, float]]) -> list[dict]:
         for scores in pairs:
             rows += [{"prompt": f"prompt {number}", "side": s, "score": v} for s, v in zip(("high", "low"), scores)]
     return rows
+
+
+@exercise(
+    "return a share, 0 to 1.", "what could as well have been otherwise says how surprising it is that it was not."
+)
+def check_luck(luck):
+    """luck(differences): the share of all patterns of signs whose mean is at least as large as the measured one."""
+
+    def means(differences) -> np.ndarray:
+        patterns = np.array(list(product((1, -1), repeat=len(differences))))
+        return patterns @ np.array(differences, float) / len(differences)
+
+    def reached(differences, slack=1e-9):
+        return means(differences) >= np.mean(differences) - slack
+
+    def right(differences):
+        return np.mean(reached(differences))
+
+    def leaves_the_own_out(differences):
+        """The pattern that was measured is one of them: count what is at least as large, with itself."""
+        return np.mean(reached(differences, slack=-1e-9))
+
+    def looks_at_both_sides(differences):
+        """It looks as if a fall of the same size is counted, too: only means at least as large are asked for."""
+        return np.mean(np.abs(means(differences)) >= abs(np.mean(differences)) - 1e-9)
+
+    def counts_signs_only(differences):
+        """It looks as if only rises are counted: the size of each difference counts as well."""
+        rises = [sum(pattern) for pattern in product((1, 0), repeat=len(differences))]
+        return np.mean(np.array(rises) >= sum(value > 0 for value in differences))
+
+    def gives_the_number(differences):
+        """That is a number of patterns: divide it by how many there are, two for each difference."""
+        return np.sum(reached(differences))
+
+    def gives_the_rest(differences):
+        """That is the share of the smaller means: the others are asked for."""
+        return 1 - right(differences)
+
+    cases = {
+        "four rises": ([0.5, 0.4, 0.3, 0.2],),
+        "three rises and a small fall": ([0.5, 0.4, -0.1, 0.2],),
+        "as much up as down": ([0.3, -0.3],),
+        "five falls": ([-0.1, -0.2, -0.2, -0.3, -0.1],),
+        "one great rise among small falls": ([0.6, -0.1, -0.05, -0.1, -0.02],),
+    }
+    slips = [leaves_the_own_out, looks_at_both_sides, counts_signs_only, gives_the_number, gives_the_rest]
+    compare(luck, cases, right, slips)
 
 
 @exercise("return (own, other).", "a slider has two effects, and the second one is easily overlooked.")

@@ -150,6 +150,15 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
             -40: "high less low, so that a gap above 0 says that the order is followed.",
         },
     ),
+    "check_luck": (
+        1 / 16,
+        {
+            0.5: "that is one coin: all four have to fall so.",
+            0.25: "that is two coins: there are four.",
+            0.125: "that is all alike, heads or tails: only all heads are asked for.",
+            16: "one in so many: give it as a share.",
+        },
+    ),
     "check_slopes": (
         0.25,
         {

@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 from benchmarks import measured
-from benchmarks.beyond import drawings, reward, running
+from benchmarks.beyond import drawings, reward, running, tables
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.online import Diary
 from cpt_utils.rewards import nearness
@@ -137,9 +137,8 @@ def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
     assert [point["step"] for point in one.points] == [0, 2] and 0.1 <= one.points[1]["cpu_seconds"] < 0.25
 
 
-def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypatch, tmp_path):
-    monkeypatch.setattr(measured, "RESULTS", tmp_path)
-    planned = list(reward.units(tiny=False))
+def fill(planned):
+    """Keep what these units could have come to: 100 steps or a share of them, where letters leave style at 55."""
     for unit in planned:
         points = [{"step": step, "cpu_seconds": 10.0 * step} | POINT | {"overall": step / 100} for step in (0, 50, 100)]
         if unit == reward.DPO:
@@ -158,6 +157,12 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
                 )
         measured.keep_texts("reward", unit, rows)
         measured.add("reward_units", unit, {"points": [p for p in points if p["step"] <= steps], "steps": steps})
+
+
+def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    planned = list(reward.units(tiny=False))
+    fill(planned)
     found = measured.files.rounded(reward.assemble(planned))
     one, honest = found["runs"]["untuned, one judge"], found["runs"]["untuned, harmonic"]
     assert 50 < one["parting"] < 70 and honest["parting"] is None
@@ -169,9 +174,28 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
         assert run["at_equal_steps"]["overall"] == 0.5
     assert found[reward.DPO]["cpu_seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
     assert one["cpu_seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
+    shown = tables.reward_table(found, "at_equal_time")
+    assert shown.count("<tr>") == 2 + len(reward.RUNS) and shown.index("mirrored DPO") < shown.index(
+        "untuned, one judge"
+    )
+    assert tables.reward_table(found, "points").count(">100<") == 3  # DPO and both whole runs
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
     assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, not in 50 steps" in told
+
+
+def test_what_is_measured_so_far_can_be_assembled_and_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    planned = list(reward.units(tiny=False))
+    fill(planned[:3])
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, ["--so-far"])
+    found = measured.so_far("reward")
+    assert (
+        list(found["runs"]) == planned[1:3] and found["missing"] == planned[3:] and (tmp_path / "reward.png").exists()
+    )
+    fill(planned[3:])
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, [])
+    assert list(measured.so_far("reward")["runs"]) == planned[1:] and "missing" not in measured.so_far("reward")
 
 
 def test_at_equal_time_the_last_point_within_it_counts():

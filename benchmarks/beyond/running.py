@@ -41,6 +41,7 @@ def run(
     parser = argparse.ArgumentParser(prog=f"make {name.replace('_', '-')}")
     parser.add_argument("--workers", type=int, default=workers)
     parser.add_argument("--only", default="", help="units whose name begins with this, then stop")
+    parser.add_argument("--so-far", action="store_true", help="measure nothing, assemble the units that are there")
     parser.add_argument("--tiny", action="store_true", help="the smallest size, which only tries the steps")
     options = parser.parse_args(arguments)
     if options.tiny:
@@ -48,7 +49,12 @@ def run(
     planned = list(importlib.import_module(module).units(options.tiny))
     job = partial(run_unit, module, options.tiny)
     workers = 0 if options.tiny else options.workers
-    measured.resume(name, planned, job, partial(assemble, planned), workers, options.only)
+    if options.so_far:
+        there = [unit for unit in planned if unit in measured.so_far(f"{name}_units")]
+        missing = [unit for unit in planned if unit not in there]
+        measured.keep(name, assemble(there) | ({"missing": missing} if missing else {}))
+    else:
+        measured.resume(name, planned, job, partial(assemble, planned), workers, options.only)
     if found := measured.so_far(name):
         draw(found).savefig(measured.RESULTS / f"{name}.png")
 

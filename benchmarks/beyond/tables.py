@@ -10,6 +10,15 @@ from cpt_utils.rows import TARGETS, Response
 
 HEADS = {"prompting": "prompted", "vector": "vector", "cpt": "tuned"}
 """Short enough for the head of a column."""
+POINT = {
+    "overall": ("overall", 2),
+    "topic": ("topic", 2),
+    "rho, style": ("spearman_rho", 2),
+    "rho, meaning": ("meaning_rho", 2),
+    "rho, letters": ("letters_rho", 2),
+    "broken": ("degenerate_rate", 2),
+}
+"""Head -> what a held-out point of `make reward` calls it, and its digits."""
 JUDGES = {"score": "rho", "meaning": "rho, meaning", "letters": "rho, letters"}
 
 
@@ -108,3 +117,17 @@ def unseen_texts(held: str, rubric: str, seed: int = 42, side: str = "high") -> 
         count: next(row for row in texts if (row["rubric"], row["target"]) == (rubric, TARGETS[side]))
         for count, texts in rows.items()
     }
+
+
+def reward_table(found: dict, when: str) -> str:
+    """Held-out figures of each run of `make reward`, and of mirrored DPO at its end; `when`: "at_equal_time",
+    "at_equal_steps", or "points" for the last one."""
+    points = {"mirrored DPO": found["mirrored DPO"]["points"]} | {
+        name: run[when] for name, run in found["runs"].items()
+    }
+    rows = []
+    for name, told in points.items():
+        point = told[-1] if isinstance(told, list) else told
+        shown = [with_spread(point.get(key), digits) for key, digits in POINT.values()]
+        rows.append([name, str(point["step"]), *shown])
+    return html_table(["", "step", *POINT], rows)

@@ -23,7 +23,8 @@ from cpt_utils.rows import TARGETS, Response, nearest_target
 class NgramJudge:
     """Ridge regression on TF-IDF weights of character 2- to 4-grams within words, per rubric.
 
-    It shares the graded texts with the style judge, and none of its features. It also sees words, and so topics.
+    It knows the recorded texts among those of the style judge, and none of its features. It also sees words, and so
+    topics.
     """
 
     def __init__(self, rows: list[Response]):

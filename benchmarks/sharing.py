@@ -14,9 +14,9 @@ q distinct (prompt, response) of R tokens, the layers compute
 
 tokens (a packed response brings its own copy of the prompt's last token, and drops its own last one). The two rows of a
 mirrored pair have two prompts with two responses each, (n, p, q) = (2, 2, 4): packed, they save what sharing within
-each row saves, at most half. Only further rows give more: a text is chosen in one row and rejected in another, behind
-the same prompt. All pairs of k texts under their k prompts have (k (k - 1), k, k^2), for k = 3 the block of six rows
-(6, 3, 9); a square has (8, 4, 12). So stock costs so many times as much as packed, with r = P / R:
+each row saves, at most half. Only further rows give more: those of one prompt share their chosen text. All pairs of k
+texts under their k prompts have (k (k - 1), k, k^2), for k = 3 the block of six rows (6, 3, 9); a square has (8, 4,
+12). So stock costs so many times as much as packed, with r = P / R:
 
     pair  2 (r + 1) / (r + 2)        six rows, square  4 (r + 1) / (r + 3)        k texts  2 (k - 1) (r + 1) / (r + k)
 

@@ -71,7 +71,7 @@ def is_labelled(line: str) -> bool:
 
 
 def style_measures(text: str) -> dict[str, float]:
-    """About 40 measures of a text, none of which grows with its length. Empty text: all 0."""
+    """Some 40 means and shares of a text, and its longest sentence: no totals. Empty text: all 0."""
     words = words_of(text) or ["the"]
     count = len(words)
     sentences = [len(WORD.findall(s)) for s in sentences_of(text)] or [0]

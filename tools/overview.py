@@ -25,7 +25,11 @@ NOTEBOOKS = {  # number: (name, what happens)
         "capstone",
         "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
     ),
-    "07": ("reward", "online: the rubric as a reward (GRPO), advantages by hand, reward hacking and what stops it"),
+    "07": (
+        "reward",
+        "online: the rubric as a reward (group relative policy optimization, GRPO), advantages by hand, reward hacking "
+        "and what stops it",
+    ),
     "08": (
         "comparisons",
         "other ways to the same end; why batches are mirrored; what was never trained; judges on trial",

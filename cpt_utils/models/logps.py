@@ -1,6 +1,6 @@
 """Log-probabilities of the responses in preference rows: each is computed once and kept.
 
-Notebook 03's measure of the untrained model and the reference of notebook 04 are the same numbers. They lie in
+Notebook 03's measure of the untrained model and the reference of notebook 04 are such numbers. They lie in
 `logps.json` of the run's folder, under a hash of the weights, the number type, and a hash of the tokens; those of
 the shipped rows under the embedded model are shipped too (`make logps`).
 """

@@ -199,7 +199,7 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
     texts = tables.unseen_texts("esoteric rococo", "rococo")
     assert list(texts) == ["0", "16"] and all(row["target"] == 95 for row in texts.values())
     fig = drawings.draw_unseen(measured.files.rounded(found))
-    assert fig.axes[0].get_title("left").startswith("New rubrics are followed better: rho -")
+    assert fig.get_suptitle().startswith("New rubrics are followed better: rho -")
     assert len(fig.axes[0].lines) > 4
 
 

@@ -27,10 +27,10 @@ def draw_unseen(found: dict):
             if interval:
                 axis.axhspan(*interval, color=colour, alpha=0.08, linewidth=0)
         axis.set(xlabel="small rubrics beside the two that are trained", xticks=x)
-    axes[0].set(title=finding_unseen(found), ylabel="Spearman's rho", ylim=(None, 1))
+    axes[0].set(ylabel="Spearman's rho", ylim=(0, 1))
     axes[1].set(ylabel="overall (0 to 2)", ylim=(0, 2))
-    axes[0].legend(fontsize=8, loc="best")
-    axes[1].legend(fontsize=8, loc="best")
+    fig.legend(*axes[0].get_legend_handles_labels(), fontsize=8, ncol=5, loc="outside lower center")
+    fig.suptitle(finding_unseen(found), fontsize=11)
     return fig
 
 

@@ -216,10 +216,14 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
     fig = drawings.draw_holds(measured.files.rounded(found))
     assert "keeps 0% (table) to 50% (fourth turn)" in fig.get_suptitle()
     shown = cells(tables.holds_table(found))
-    assert shown["fourth turn"] == ["20", "20", "20", "50%", "50", "1.00", "0.50", "2.0"]
+    assert shown["fourth turn"] == ["20", "20", "20", "50%", "50"]
+    by_way = cells(tables.holds_by_way(found))
+    assert by_way["table"] == ["0.80 / 0.80 / 1.00", "0.50 / 0.50 / 0.50", "2.0 / 2.0 / 2.0", *by_way["table"][3:]]
+    assert by_way["table"][4].endswith(" / 1.00")
     assert cells(tables.lost_table(found))["copy"] == ["0.20"] * 6
     del found["table"]["vector"]["table"]
     assert cells(tables.holds_table(found))["table"][:3] == ["0", "–", "0"]
+    assert cells(tables.holds_by_way(found))["table"][0] == "0.80 / – / 1.00"
     read = tables.first_texts("turns", "first turn", "rococo")
     assert set(read) == set(ways.WAYS) and all(row["target"] == 95 for row in read.values())
 

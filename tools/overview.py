@@ -34,7 +34,10 @@ NOTEBOOKS = {  # number: (name, what happens)
         "comparisons",
         "other ways to the same end; why batches are mirrored; what was never trained; judges on trial",
     ),
-    "09": ("beyond", "does a style hold in other turns, kinds of text and languages; what is lost; orders that were not trained; two styles at once"),
+    "09": (
+        "beyond",
+        "does a style hold in other turns, kinds of text and languages; what is lost; orders that were not trained; two styles at once",
+    ),
 }
 
 

@@ -19,20 +19,39 @@ POINT = {
     "broken": ("degenerate_rate", 2),
 }
 """Head -> what a held-out point of `make reward` calls it, and its digits."""
+MEASURES = {"overall": 2, "topic": 2, "order_gain": 1}
+"""Digits of each."""
 JUDGES = {"score": "rho", "meaning": "rho, meaning", "letters": "rho, letters"}
 
 
 def holds_table(found: dict) -> str:
-    """By condition: each way's gap ± standard error; of the tuned model what is left of it, and the other columns."""
-    head = ["", *HEADS.values(), "kept", "by letters", "overall", "topic", "order gain"]
+    """By condition: each way's gap ± standard error; of the tuned model what is left of it, and that by letters."""
+    head = ["", *HEADS.values(), "kept", "by letters"]
     rows = []
     for condition, tuned in found["table"]["cpt"].items():
         gaps = [(found["table"][way].get(condition) or {}).get("gap") for way in HEADS]
         kept = "–" if tuned["kept"] is None else f"{tuned['kept']:.0%}"
-        others = {"letters_gap": 0, "overall": 2, "topic": 2, "order_gain": 1}
-        told = [with_spread(gap, 0) for gap in gaps] + [kept]
-        rows.append([condition, *told, *(with_spread(tuned[name], digits) for name, digits in others.items())])
+        rows.append([condition, *(with_spread(gap, 0) for gap in gaps), kept, with_spread(tuned["letters_gap"], 0)])
     return html_table(head, rows)
+
+
+def holds_by_way(found: dict) -> str:
+    """By condition: overall, topic, order gain and rho by two judges, each of all ways, with strokes between."""
+    head = ["prompted / vector / tuned", "overall", "topic", "order gain", "rho", "rho, letters"]
+    rows = []
+    for condition in found["table"]["cpt"]:
+        ways = [found["table"][way].get(condition) or {} for way in HEADS]
+        rhos = [told.get("rho") or {} for told in ways]
+        columns = [([told.get(name) for told in ways], digits) for name, digits in MEASURES.items()]
+        columns += [([rho.get(judge) for rho in rhos], 2) for judge in ("score", "letters")]
+        cells = [" / ".join(with_spread(mean_alone(figure), digits) for figure in many) for many, digits in columns]
+        rows.append([condition, *cells])
+    return html_table(head, rows)
+
+
+def mean_alone(figure):
+    """Of a mean with its spread the mean; a number, or none, as it is."""
+    return figure[0] if isinstance(figure, list) else figure
 
 
 def lost_table(found: dict) -> str:
@@ -70,20 +89,22 @@ def first_texts(part: str, condition: str, rubric: str, side: str = "high") -> d
 
 
 def unseen_table(found: dict) -> str:
-    """Untuned, and by number of small rubrics: rho by each judge with its interval, overall and topic under rubrics
-    that were held out; rho and overall under those that were trained."""
+    """Untuned, and by number of small rubrics: rho by each judge with its interval, overall, topic and order gain under
+    rubrics that were held out; rho and overall under those that were trained."""
     rows = [[label, *of_held_out(found["untuned"][way]), "–", "–"] for way, (_, label) in UNTUNED_LINES.items()]
     for count, held in found["held_out"].items():
         trained = [f"{found['trained'][count][name]:.2f}" for name in ("spearman_rho", "overall")]
         rows.append([f"trained, {count} small", *of_held_out(held), *trained])
-    return html_table(["", *JUDGES.values(), "overall", "topic", "trained: rho", "trained: overall"], rows)
+    return html_table(
+        ["", *JUDGES.values(), "overall", "topic", "order gain", "trained: rho", "trained: overall"], rows
+    )
 
 
 def of_held_out(figures: dict) -> list[str]:
     """The cells of a row of `unseen_table`."""
     others = [name for name in JUDGES if name != "score"]
     told = [span(figures, "spearman_rho"), *((figures[f"{name}_rho"], figures[f"{name}_ci95"]) for name in others)]
-    return [with_interval(*pair) for pair in told] + [f"{figures[name]:.2f}" for name in ("overall", "topic")]
+    return [with_interval(*pair) for pair in told] + [with_spread(figures[name], n) for name, n in MEASURES.items()]
 
 
 def with_interval(mean: float, ends: list[float] | None) -> str:

@@ -5,8 +5,13 @@ import re
 
 import numpy as np
 
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
+MARKS = r"\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
+"""Vowel signs of Hebrew, Arabic and the scripts of India, which Python's \\w leaves out."""
+LETTER = rf"(?:[^\W\d_][{MARKS}]*)"
+WORD = re.compile(rf"{LETTER}+(?:['’]{LETTER}+)*")
+SENTENCE_END = re.compile(r"(?<=[.!?…؟۔।։])[\"'”’»)\]]*\s+|\n+")
+UNSPACED = re.compile(r"[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""A letter of a script that writes no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese."""
 WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
     "function": """the a an of to in on at by for with from and or but if as than that this these those
         is are was were be been being am do does did has have had will would can could may might shall
@@ -37,6 +42,8 @@ WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
 }
 ENGLISH = frozenset(WORD_LISTS) | {"rarity", "rarest_tenth", "unknown_words", "rare_words"}
 """Measures that say nothing about texts in other languages."""
+WORDLESS = {"symbols", "punctuation", "capitals"}
+"""Measures that count no words, and so say something about a script that writes no spaces."""
 _LISTS = {name: frozenset(words.split()) for name, words in WORD_LISTS.items()}
 
 
@@ -54,6 +61,11 @@ def words_of(text: str) -> list[str]:
 
 def sentences_of(text: str) -> list[str]:
     return [part.strip() for part in SENTENCE_END.split(text) if part and part.strip()]
+
+
+def is_spaced(text: str) -> bool:
+    """Whether words can be told apart: most letters are of scripts that write spaces between them."""
+    return 2 * len(UNSPACED.findall(text)) <= sum(character.isalpha() for character in text)
 
 
 def repetition(text: str, n: int = 4) -> float:
@@ -92,8 +104,8 @@ def style_measures(text: str) -> dict[str, float]:
         "sentence_spread": (sum((n - mean) ** 2 for n in sentences) / len(sentences)) ** 0.5,
         "short_sentences": sum(n <= 3 for n in sentences) / len(sentences),
         "line_breaks": 100 * (len(lines) - 1) / count,
-        "commas": per_100(","),
-        "semicolons": per_100(";"),
+        "commas": per_100("[,،、]"),
+        "semicolons": per_100("[;؛]"),
         "colons": per_100(":"),
         "dashes": per_100(r"—|–| - |--"),
         "parentheses": per_100(r"\("),
@@ -101,9 +113,9 @@ def style_measures(text: str) -> dict[str, float]:
         "slashes": per_100(r"[/\\|]"),
         "underscores": per_100(r"[_=#*@%^~+→]"),
         "exclamations": per_100("!"),
-        "questions": per_100(r"\?"),
+        "questions": per_100(r"[?؟]"),
         "ellipses": per_100(r"…|\.\.\."),
-        "quotes": per_100(r"[\"“”]"),
+        "quotes": per_100(r"[\"“”„«»]"),
         "digits": per_100(r"\d+"),
         "symbols": 100 * sum(not (c.isalnum() or c.isspace() or c in ".,;:'’\"“”!?-—()") for c in text) / visible,
         "punctuation": 100 * sum(not (c.isalnum() or c.isspace()) for c in text) / visible,

@@ -11,7 +11,7 @@ import yaml
 
 from cpt_utils.degenerate import degeneracy, readable
 from cpt_utils.judging import FittedJudge, Judgement, embedded_judge
-from cpt_utils.measures import ENGLISH, style_measures
+from cpt_utils.measures import ENGLISH, WORDLESS, is_spaced, style_measures
 from cpt_utils.rubric_text import FAULTS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
@@ -33,6 +33,11 @@ def measured(text: str) -> dict[str, float]:
 def flaw(text: str) -> str:
     """Why a text counts as degenerate ("" if it does not), told once."""
     return degeneracy(text)
+
+
+def says(measure: str, text: str) -> bool:
+    """Whether a measure says something about a text, by its language and its script."""
+    return reads(text) if measure in ENGLISH else measure in WORDLESS or is_spaced(text)
 
 
 @functools.lru_cache(maxsize=4000)
@@ -88,7 +93,7 @@ class Counted:
         return [self._score(text) for text in texts]
 
     def _score(self, text: str) -> float | None:
-        if self.measure in ENGLISH and not reads(text):
+        if not says(self.measure, text):
             return None
         return float(np.clip(100 * (measured(text)[self.measure] - self.low) / (self.high - self.low), 0, 100))
 

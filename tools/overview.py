@@ -36,7 +36,8 @@ NOTEBOOKS = {  # number: (name, what happens)
     ),
     "09": (
         "beyond",
-        "does a style hold in other turns, kinds of text and languages; what is lost; orders that were not trained; two styles at once",
+        "does a style hold in other turns, kinds of text and languages; what is lost; orders not trained; two "
+        "styles at once",
     ),
 }
 

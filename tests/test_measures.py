@@ -1,0 +1,26 @@
+"""Style measures of texts in other scripts than the Latin one."""
+
+import pytest
+
+from cpt_utils.agreement import suggest_anchors
+from cpt_utils.measures import WORDLESS, is_spaced, sentences_of, style_measures, words_of
+from cpt_utils.ways import Counted
+
+
+def test_marks_of_other_scripts_are_counted_and_words_stay_whole():
+    arabic = "هل هذا سؤال؟ نعم، هذا سؤال، حقا؟"
+    measures = style_measures(arabic)
+    assert measures["questions"] == measures["commas"] == pytest.approx(100 * 2 / 7)
+    assert measures["sentence_length"] == 3.5
+    assert style_measures("Ça va ? «Oui.» Bien.")["quotes"] == pytest.approx(100 * 2 / 4)
+    assert words_of("नमस्ते दुनिया। यह क्या है?") == ["नमस्ते", "दुनिया", "यह", "क्या", "है"]
+    assert len(sentences_of("यह है। वह है।")) == 2
+
+
+def test_where_no_spaces_part_words_only_measures_without_words_say_something():
+    chinese = "你好？你好吗？这是一个句子。"
+    assert not is_spaced(chinese) and is_spaced("Is it? Yes, 東京 is.") and is_spaced("") and is_spaced("🌧️☔ 12")
+    for measure in style_measures(""):
+        assert (Counted(measure, 0, 10).scores([chinese]) == [None]) == (measure not in WORDLESS), measure
+    assert Counted("punctuation", 0, 10).scores([chinese]) == [100.0]
+    assert suggest_anchors([chinese, chinese[4:], "Yes."] * 4, [10, 50, 95] * 4).measure in WORDLESS

@@ -50,6 +50,8 @@ def _no_yes(value: object) -> object:
     return value
 
 
+ENDS = (".yaml", ".yml")
+"""How files of rubrics end."""
 MOST_ENTRIES = 100
 """Of a list of a rubric. A short file can name one entry many thousand times."""
 LEVEL_SCORES = (100, 75, 50, 25, 0)
@@ -152,7 +154,7 @@ class Rubric(Strict):
 
 
 def _names_file(text: str) -> bool:
-    return text.lower().endswith((".yaml", ".yml")) and len(text.splitlines()) == 1
+    return text.lower().endswith(ENDS) and len(text.splitlines()) == 1
 
 
 def _write(path: Path, rubric: Rubric, text: str) -> None:
@@ -197,7 +199,17 @@ def shipped_rubrics() -> list[str]:
 def rubric_file(name: str) -> Path | None:
     """The YAML file of a rubric that was saved in the run's folder under this name; None if there is none."""
     folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
-    return next((path for path in folder.glob("*.yaml") if path.stem == name), None)
+    found = sorted(path for path in folder.glob("*.y*ml") if path.stem == name and path.suffix in ENDS)
+    return found[0] if found else None
+
+
+def source_file(name: str | Path | Rubric) -> Path | None:
+    """The YAML file that `load_rubric` reads for this; None for what comes from none, or is not known."""
+    if isinstance(name, Rubric) or name in shipped_rubrics():
+        return None
+    if isinstance(name, Path) or _names_file(str(name)):
+        return Path(os.path.expanduser(name))
+    return rubric_file(str(name))
 
 
 def load_rubric(name: str | Path | Rubric) -> Rubric:
@@ -207,11 +219,9 @@ def load_rubric(name: str | Path | Rubric) -> Rubric:
     """
     if isinstance(name, Rubric):
         return name
-    if isinstance(name, Path) or _names_file(str(name)):
-        return Rubric.from_yaml(Path(os.path.expanduser(name)))
     if name in shipped_rubrics():
         return Rubric.checked(files.load_data(f"rubrics/{name}.yaml"), f"the rubric {name}")
-    if own := rubric_file(str(name)):
-        return Rubric.from_yaml(own)
+    if path := source_file(name):
+        return Rubric.from_yaml(path)
     known = ", ".join(shipped_rubrics())
     raise RubricError(f"There is no rubric {name!r}: use one of {known}, one that you saved, or a path.")

@@ -1,9 +1,11 @@
 """The rubric studio without a browser: the pure part, and the widgets as their observers see them."""
 
+import ast
 import copy
 import html
 import json
 import random
+import re
 import time
 
 import numpy as np
@@ -14,7 +16,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.runtime.files import encodable
-from cpt_utils.ways import Fitted, Likened, read_ways, ways_of
+from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live
 from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
 from cpt_utils.widgets.studio import rubric_studio
@@ -123,6 +125,12 @@ def test_history_goes_back_and_takes_a_moving_slider_as_one_step():
 @pytest.mark.parametrize("name", ["../x", "a/b.yaml", "a\\b", "/etc/x", "", ".hidden", "..", "C:x", "a\nb", "x" * 90])
 def test_file_names_stay_in_the_folder(tmp_path, name):
     with pytest.raises(RubricError, match="is no file name"):
+        drafts.yaml_path(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["mine.judge", "mine.judge.yml", "mine.prompts.yaml"])
+def test_names_of_files_beside_a_rubric_are_refused(tmp_path, name):
+    with pytest.raises(RubricError, match="is how a file beside a rubric's is called"):
         drafts.yaml_path(tmp_path, name)
 
 
@@ -310,6 +318,53 @@ def test_a_rubric_that_was_saved_in_the_runs_folder_is_found_by_its_name(tmp_pat
     mine.save.click()
     assert "load_rubric(&#x27;my_style&#x27;) reads it" in mine.state.value
     assert load_rubric("my_style") == load_rubric(tmp_path / "embedded" / "my_style.yaml")
+
+
+@pytest.fixture
+def diary(tmp_path, monkeypatch):
+    """The run's folder, in which a rubric of one counted criterion was saved as diary.yaml."""
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    made = rubric_studio("rococo")
+    for _ in range(4):
+        made._remove(0)
+    fields(made, 0)[0].value = "Doubt"
+    made._scored("Doubt", Counted("questions", 0.0, 5.0))
+    made.file.value = "diary"
+    made.save.click()
+    return made.folder
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_rubric_opened_by_name_or_path_is_scored_as_it_was_saved_and_can_be_saved_again(diary, by_path):
+    studio = rubric_studio(diary / "diary.yaml" if by_path else "diary")
+    assert studio.ways == {"Doubt": Counted("questions", 0.0, 5.0)} and studio.file.value == "diary.yaml"
+    assert "No score yet" not in studio.live.scores.value and studio.reset.disabled
+    studio.title.value = "Doubt at night"
+    studio.save.click()
+    assert "(replaced)" in studio.state.value and load_rubric("diary").title == "Doubt at night"
+
+
+def test_a_rubric_of_another_folder_brings_its_ways_and_replaces_nothing_here(diary, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "diary.yaml").write_text(load_rubric("esoteric").to_yaml())
+    studio = rubric_studio(str(diary / "diary.yaml"), mine)
+    assert studio.ways == {"Doubt": Counted("questions", 0.0, 5.0)}
+    studio.save.click()
+    assert "Not saved. diary.yaml is there already" in studio.state.value
+    (diary / "diary.judge.yaml").write_text("Doubt: {kind: guessed}")
+    with pytest.raises(JudgeError, match="'Doubt': a way to score it has a kind"):
+        rubric_studio("diary")
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.yml", "mine.yaml", "mine.yaml.yaml", "Mine.YAML"])
+def test_what_a_save_says_reads_the_file(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    studio = rubric_studio("rococo")
+    studio.file.value = name
+    studio.save.click()
+    (said,) = re.findall(r"load_rubric\((.+?)\) reads it", html.unescape(studio.state.value))
+    assert load_rubric(ast.literal_eval(said)).criteria == studio.valid.criteria
 
 
 def test_a_slider_moves_the_ranking_in_under_100_ms(studio):

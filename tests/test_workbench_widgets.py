@@ -108,8 +108,6 @@ def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, mode
     assert read_ways(tmp_path / "mine.judge.yaml")[NAMES[3]] == Read("m")
     # Without the model at hand, its verdicts still count.
     alone = rubric_studio(tmp_path / "mine.yaml", tmp_path)
-    alone.file.value = "mine"
-    alone.load.click()
     assert "Still to be read" not in alone.live.scores.value and alone.ways[NAMES[3]] == Read("m")
     alone.live.own.value = EVIL
     assert alone.live.reads.work.go.description == "Send 1 request"

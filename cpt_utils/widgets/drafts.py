@@ -8,7 +8,7 @@ from pathlib import Path
 from cpt_utils.drafting import PLACEHOLDER_LEVELS
 from cpt_utils.reading import Bound
 from cpt_utils.rubric_text import plain_name
-from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.rubrics import ENDS, Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.runtime.places import is_file_name
@@ -121,8 +121,8 @@ def yaml_path(folder: Path, name: str) -> Path:
     name = unicodedata.normalize("NFC", name.strip())
     if not is_file_name(name, 80):
         raise RubricError(f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path.")
-    path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
-    if path.name.endswith((WAYS, WORDINGS)):
+    path = folder / (name if name.endswith(ENDS) else f"{name}.yaml")
+    if path.with_suffix(".yaml").name.endswith((WAYS, WORDINGS)):
         raise RubricError(f"{path.name} is how a file beside a rubric's is called: choose another name.")
     if path.resolve().parent != folder.resolve():
         raise RubricError(f"{name!r} leads out of the folder: choose another name.")
@@ -133,7 +133,7 @@ def text_of(path: Path) -> bytes | None:
     """What stands in a file, or None where there is none that can be read."""
     try:
         return path.read_bytes()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have
         return None
 
 

@@ -3,10 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from cpt_utils.rubrics import Rubric
-from cpt_utils.runtime import files, profiles
+from cpt_utils.rubrics import ENDS, Rubric, load_rubric, source_file
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
-from cpt_utils.ways import WAYS, Way, load_ways
+from cpt_utils.ways import WAYS, Way, load_ways, ways_of
 from cpt_utils.widgets import drafts
 from cpt_utils.widgets.states import BASELINE
 from cpt_utils.wordings import WORDINGS
@@ -15,19 +15,36 @@ Known = dict[Path, bytes | None]
 """Files as a studio loaded or saved them: those that it may replace."""
 
 
+def opened(rubric: str | Path | Rubric, folder: Path, known: Known) -> tuple[Rubric, dict[str, Way], str]:
+    """What a studio opens with: a rubric, its ways, and the name of its file or, without one, its own.
+
+    A file of the studio's folder may be saved again. A RubricError or a JudgeError says what is wrong.
+    """
+    path = source_file(rubric)
+    if path is None:
+        found = load_rubric(rubric)
+        return found, ways_of(found), found.name
+    before = drafts.text_of(path)
+    found = load_rubric(path)
+    ways = load_ways(path, found)
+    if path.parent.resolve() == folder.resolve():
+        known[folder / path.name] = before
+    return found, ways, path.name
+
+
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
     """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
     path = drafts.yaml_path(folder, name)
     if path.stem.lower() == Path(BASELINE).stem:  # which the next baseline replaces
         raise RubricError(f"{BASELINE} holds what the tab Compare keeps to compare with: choose another name.")
-    other = path.with_suffix(".yml" if path.suffix == ".yaml" else ".yaml")
-    if other.exists():  # the files beside them have one name
-        raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
+    for other in (path.with_suffix(end) for end in ENDS if end != path.suffix):
+        if other.exists():  # the files beside them have one name
+            raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
     there = path.exists()
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)
     known[path] = drafts.text_of(path)
-    by = path.stem if folder == files.run_dir(profiles.load_profile("auto")) else str(path)
+    by = path.stem if source_file(path.stem) == path else str(path)
     return f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
 
 
@@ -55,5 +72,5 @@ def recalled(folder: Path, hashes: dict[str, str]) -> Known:
 
 def names(folder: Path) -> list[str]:
     """Of the rubrics in a folder."""
-    found = sorted(path.name for path in folder.glob("*.y*ml"))
+    found = sorted(path.name for path in folder.glob("*.y*ml") if path.suffix in ENDS)
     return [name for name in found if not name.endswith((WAYS, WORDINGS))]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.rubrics import ENDS, Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.ways import Way, ways_of
@@ -21,12 +21,13 @@ from cpt_utils.widgets.starting import start_panel
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None, teachers=()):
     """A RubricStudio: widgets to edit, weigh, save and load a rubric; shown when it is the last line of a cell.
 
-    `rubric` is a shipped name, the path of a YAML file or a Rubric. Files go to `folder`, by default the run's.
+    `rubric` is a shipped name, that of a saved one, the path of a YAML file or a Rubric; criteria are scored as was
+    saved beside a file. Files go to `folder`, by default the run's.
     `teachers`: Teachers or chat models that may write texts, draft rubrics and read criteria, beside the series' own
     models. None is asked or loaded before its button is pressed.
     """
     folder = Path(folder) if folder else files.run_dir(profiles.load_profile("auto"))
-    return RubricStudio(load_rubric(rubric), folder, teachers)
+    return RubricStudio(rubric, folder, teachers)
 
 
 class RubricStudio(w.VBox):
@@ -35,9 +36,10 @@ class RubricStudio(w.VBox):
     `ways` says how its criteria are scored: AnchorJudge(studio.valid, studio.ways) is that judge, once all have one.
     """
 
-    def __init__(self, rubric: Rubric, folder: Path, teachers=()):
+    def __init__(self, rubric: str | Path | Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: filing.Known = {}
+        rubric, ways, name = filing.opened(rubric, folder, self.known)
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         super().__init__(
@@ -51,8 +53,10 @@ class RubricStudio(w.VBox):
             ]
         )
         keys.add_guard(self, self._undo)
-        self._open(rubric, rubric.name, ways_of(rubric))
+        self._open(rubric, name, ways)
         self.file.options = filing.names(folder)
+        if name.endswith(ENDS):
+            self.file.value = name
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""

@@ -74,6 +74,11 @@ def _frequencies(language: str) -> dict[str, float]:
     return get_frequency_dict(language, "small")
 
 
+def is_seen(text: str) -> bool:
+    """Whether anything of a text can be seen."""
+    return any(c.isprintable() and not c.isspace() for c in text)
+
+
 def degeneracy(text: str, order_gain: float | None = None) -> str:
     """Why a text is no real answer: "empty", "repetition", "keyword salad", or "" if it is fine.
 

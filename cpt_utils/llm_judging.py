@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
-from cpt_utils.degenerate import degeneracy
+from cpt_utils.degenerate import degeneracy, is_seen
 from cpt_utils.judging import Judgement
 from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
@@ -95,9 +95,10 @@ class LLMJudge:
     An answer that is not clear is asked for again up to `retries` times; then the score is None, with the reason
     "unparsable", and the caller leaves the text out and counts it; so it is, with its reason, where the model or a
     filter refuses, or the limit of tokens cuts the answer off. Degenerate texts are flagged by the same rule as
-    everywhere. Verdicts go to the JSONL file `path`, if there is one, the moment they arrive; texts that have one
-    are not asked about again, in this process or the next. Several processes may judge into one file, and no verdict
-    is paid for twice: who asks for one holds it, and others that want the same wait and read it.
+    everywhere, and asked about like others; a text of which nothing can be seen gets 0 unasked. Verdicts go to the
+    JSONL file `path`, if there is one, the moment they arrive; texts that have one are not asked about again, in this
+    process or the next. Several processes may judge into one file, and no verdict is paid for twice: who asks for one
+    holds it, and others that want the same wait and read it.
     """
 
     def __init__(self, teacher: "Teacher | Callable", path: Path | None = None, retries: int = 2):
@@ -196,7 +197,7 @@ class LLMJudge:
 
     def _judgement(self, request: dict) -> Judgement:
         flag = request["flag"]
-        if flag == "empty":
+        if not request["seen"]:
             return Judgement(0.0, True, reason=flag)
         score, by_criterion = self.known[request["asked"]]
         missing = self.refusals.get(request["asked"], "unparsable")
@@ -207,7 +208,7 @@ class LLMJudge:
             if self.path and (size := _length(self.path)) != self._size:  # another process has judged since
                 self.known |= stored_verdicts(self.path)
                 self._size = size
-        return request["asked"] in self.known or request["flag"] == "empty"
+        return request["asked"] in self.known or not request["seen"]
 
     def _keep(self, request: dict, verdict: tuple[float | None, dict]) -> None:
         score, by_criterion = verdict
@@ -233,6 +234,7 @@ def _asked(judge: str, rubric: str, prompt: str, text: str) -> dict:
         "rubric": rubric,
         "marks": (fence(prompt), fence(text)),
         "flag": degeneracy(text),
+        "seen": is_seen(text),
     }
 
 

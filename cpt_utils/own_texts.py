@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TypedDict
 
+from cpt_utils.degenerate import is_seen
 from cpt_utils.generation import read_responses
 from cpt_utils.rows import target_name
 from cpt_utils.runtime import files
@@ -41,11 +42,6 @@ def named_file(folder: Path, words: str) -> Path:
         return inside if not path.exists() and inside.exists() else path
     except (OSError, RuntimeError, ValueError):  # too long, or somebody's home folder who is not here
         raise DataError(f"{words[:60]!r} is no path of a file here: type one, or paste the text below.") from None
-
-
-def is_seen(text: str) -> bool:
-    """Whether anything of a text can be seen."""
-    return any(c.isprintable() and not c.isspace() for c in text)
 
 
 def read_texts(source: Path | str) -> list[OwnText]:

@@ -12,7 +12,7 @@ from replies import delta, serving_pieces
 from cpt_utils import fresh, own_texts
 from cpt_utils.evaluation import preference_margins
 from cpt_utils.fast import decoding
-from cpt_utils.judging import Judgement
+from cpt_utils.judging import Judgement, embedded_judge
 from cpt_utils.models import conversation, streaming
 from cpt_utils.models.conversation import ChatModel, chat
 from cpt_utils.models.logps import token_log_ratios
@@ -152,6 +152,15 @@ def test_a_style_can_judge_an_order_of_ones_own(desk):
     desk.judged.value = "esoteric"
     run(desk)
     assert "Esoteric: 61 of 100" in desk.verdicts[0].value and "target" not in desk.verdicts[0].value
+
+
+@pytest.mark.parametrize("text, told", [("Rain again.", "too short"), ("🌧️ ☔", "without words")])
+def test_a_short_answer_is_not_called_empty_and_gets_no_zero(text, told):
+    shipped = runs.by_style(embedded_judge("style"), "rococo", 95, "Hello", text)
+    assert f"Rococo: no score ({told}" in shipped and "0 of 100" not in shipped
+    ways = {"Ornamental diction": Counted("exclamations", 0, 5)}
+    for said in (shipped, runs.by_nothing(text), runs.by_rubric(load_rubric("rococo"), ways, text)):
+        assert told in said and "degenerate" not in said and "empty" not in said
 
 
 def test_a_rubric_of_ones_own_judges_as_its_file_says(two, tmp_path, monkeypatch):

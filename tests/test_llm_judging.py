@@ -236,6 +236,19 @@ def test_it_asks_again_says_why_and_then_gives_up():
     assert LLMJudge(lambda c: ["?"], retries=1).score("rococo", "", TEXT) == Judgement(None, False, {}, "unparsable")
 
 
+@pytest.mark.parametrize("text", ["Still rain.", "🌧️ ☔ 🌧️", "雨。"])
+def test_a_short_text_is_asked_about_and_one_that_cannot_be_seen_is_not(text):
+    asked = []
+
+    def answer(conversations):
+        asked.extend(conversations)
+        return [verdict(70)]
+
+    judge, row = LLMJudge(answer), {"rubric": "rococo", "prompt": "", "response": text}
+    assert judge.at_hand(row) is None and judge.score("rococo", "", text).score == 70 and len(asked) == 1
+    assert judge.score("rococo", "", " \u200b\n") == Judgement(0.0, True, reason="empty") and len(asked) == 1
+
+
 def rows_of(count: int) -> list[dict]:
     text = "This is the wide and grey sea number {} of them, and we look at it from the pier."
     return [{"rubric": "rococo", "prompt": "p", "response": text.format(n)} for n in range(count)]

@@ -666,7 +666,11 @@ def test_a_text_that_the_judge_cannot_read_is_shown_as_such():
     page = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: german}, live.OWN)
     assert "no score × 30%" in page and ">none<" in page and "degenerate:" not in page
     short = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "Bow low."}, live.OWN)
-    assert "too short to be scored" in short
+    assert "too short for measures of style" in short
+    emoji = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "🌧️ ☔ 🌧️"}, live.OWN)
+    assert (
+        "without words that could be measured" in emoji and ">none<" in emoji and drafts.flagged(" \u200b") == "empty"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils import own_texts
+from cpt_utils.degenerate import is_seen
 from cpt_utils.fresh import fresh_text, fresh_turns
 from cpt_utils.own_texts import FRESH, OwnText
 from cpt_utils.reading import Bound
@@ -97,7 +98,7 @@ class BenchView(w.VBox):
 
     def _add(self) -> None:
         text, label = self.paste.value.strip(), self.label.value.strip()
-        if not own_texts.is_seen(text):
+        if not is_seen(text):
             self.told.value = views.status("There is nothing to add: paste a text first.", "error")
             return
         try:

@@ -5,6 +5,7 @@ import time
 import unicodedata
 from pathlib import Path
 
+from cpt_utils.degenerate import is_seen
 from cpt_utils.drafting import PLACEHOLDER_LEVELS
 from cpt_utils.reading import Bound
 from cpt_utils.rubric_text import plain_name
@@ -19,6 +20,8 @@ from cpt_utils.wordings import WORDINGS
 STEP = 0.5
 """Weights move in steps of this many percent; 0 is a weight, too."""
 MOST_CRITERIA = 12
+UNMEASURED = "too short for measures of style", "without words that could be measured"
+"""What is said of a text that has little, or nothing, to measure, though there is something to read."""
 
 
 def apportion(shares: list[float], total: float = 100.0) -> list[float]:
@@ -216,4 +219,6 @@ def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
 def flagged(text: str) -> str:
     """What is wrong with a text; "" for nothing. One of a few words has hardly a style to measure."""
     reason = flaw(text)
-    return "too short to be scored" if reason == "empty" and any(map(str.isalnum, text)) else reason
+    if reason != "empty" or not is_seen(text):
+        return reason
+    return UNMEASURED[0 if any(map(str.isalnum, text)) else 1]

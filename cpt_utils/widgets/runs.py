@@ -8,7 +8,7 @@ from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, StoreError
 from cpt_utils.sense import OTHERS, measured_gains, topic_ranks
-from cpt_utils.ways import flaw, load_ways
+from cpt_utils.ways import load_ways
 from cpt_utils.widgets import drafts, filing, views
 
 FILE = "desk.jsonl"
@@ -32,9 +32,11 @@ def own_rubrics(folder: Path) -> dict[str, tuple[Rubric, dict]]:
 def by_style(judge, style: str, target: int | None, prompt: str, text: str) -> str:
     """A judge's score of a text for a shipped style, in words."""
     judged = judge.score(style, prompt, text)
-    score = f"no score ({judged.reason})" if judged.score is None else f"{judged.score:.0f} of 100"
+    reason = drafts.flagged(text) if judged.reason == "empty" else judged.reason
+    unread = judged.score is None or judged.reason == "empty" and not judged.score  # offline judges call that 0
+    score = f"no score ({reason})" if unread else f"{judged.score:.0f} of 100"
     aim = "" if target is None else f", target {target}"
-    return f"{LABELS[style]}: {score}{aim}{_flag(judged.reason or 'yes') if judged.degenerate else ''}"
+    return f"{LABELS[style]}: {score}{aim}{_flag(reason or 'yes') if judged.degenerate and not unread else ''}"
 
 
 def by_rubric(rubric: Rubric, ways: dict, text: str) -> str:
@@ -43,16 +45,17 @@ def by_rubric(rubric: Rubric, ways: dict, text: str) -> str:
     if scored["total"] is None:
         return f"{rubric.title}: no criterion has a score; the studio's tab Scoring says how one gets it"
     part = f" (from {scored['rests_on']:g} of 100 points)" if scored["rests_on"] < 100 else ""
-    return f"{rubric.title}: {scored['total']:.0f} of 100{part}{_flag(flaw(text))}"
+    return f"{rubric.title}: {scored['total']:.0f} of 100{part}{_flag(drafts.flagged(text))}"
 
 
 def by_nothing(text: str) -> str:
     """What can be said of a text without a style to judge by."""
-    return f"not judged: the order is your own{_flag(flaw(text))}"
+    return f"not judged: the order is your own{_flag(drafts.flagged(text))}"
 
 
 def _flag(reason: str) -> str:
-    return f" · ✗ degenerate: {reason}" if reason else ""
+    said = reason if reason in drafts.UNMEASURED else f"degenerate: {reason}"
+    return f" · ✗ {said}" if reason else ""
 
 
 def sense_of(base, prompt: str, text: str) -> str:

@@ -15,7 +15,7 @@ from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, RubricError
-from cpt_utils.runtime.files import encodable
+from cpt_utils.runtime.files import ROOT, encodable
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live
 from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
@@ -213,6 +213,35 @@ def test_a_rubric_of_ones_own_has_a_judge_as_soon_as_its_criteria_have_a_way(stu
     assert len(orders) == 2
     judge = AnchorJudge(studio.valid, studio.ways)
     assert judge.score(studio.valid, "", entries[0]["text"]).score == pytest.approx(entries[0]["total"])
+
+
+def test_the_five_minutes_of_notebook_01_end_in_texts_that_change_places(studio):
+    """Its first cell's paragraph, step by step: what is bold is pressed or opened, what is in italics is set."""
+    page = json.loads((ROOT / "notebooks/01_rubric_design.ipynb").read_text("utf-8"))
+    (told,) = [line for line in "".join(page["cells"][0]["source"]).split("\n") if "Only five minutes?" in line]
+    steps = re.findall(r"\*+([^*]+)\*+", told)
+    assert steps[:3] == ["Only five minutes?", "Run All Cells", "rubric studio"]
+    add, scoring_tab, scored, counted, measure, commas, spread, scores_tab = steps[3:]
+    assert told.endswith("move its slider: the texts change places by a rubric of your own.")
+
+    def open_tab(name: str) -> None:
+        studio.live.selected_index = live.TABS.index(name)
+
+    scoring = studio.live.scoring
+    assert [studio.add.description, scoring.kind.description] == [add, scored]
+    assert [scoring.measure.description, scoring.spread.description] == [measure, spread]
+    studio.add.click()
+    open_tab(scoring_tab)
+    assert scoring.criterion.value == "New criterion 1"
+    scoring.kind.value = counted
+    scoring.measure.value = commas
+    scoring.spread.click()
+    open_tab(scores_tab)
+    before = studio.live.scores.value
+    assert "No score yet" not in before and "The texts, best first" in before
+    sliders(studio)[5].value = 80
+    moved = [re.findall(r"[▲▼]\d+", page) for page in (before, studio.live.scores.value)]
+    assert moved[0] != moved[1]
 
 
 def winners(rubric: Rubric, ways: dict, texts: dict[str, str]) -> list[str]:

@@ -11,13 +11,14 @@ import time
 import numpy as np
 import pytest
 
+from cpt_utils import agreement
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.runtime.files import ROOT, encodable
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
-from cpt_utils.widgets import drafts, live
+from cpt_utils.widgets import drafts, live, views
 from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -709,3 +710,12 @@ def test_a_file_that_holds_no_ways_to_score_is_told_in_a_sentence(tmp_path, text
     (tmp_path / "mine.judge.yaml").write_text(text)
     with pytest.raises(JudgeError, match="mine.judge.yaml|'a'"):
         read_ways(tmp_path / "mine.judge.yaml")
+
+
+def test_views_say_what_they_show():
+    page = views.strip([1.0, 3.0], 1, 3)
+    assert "a text on view" in page and "this prompt" not in page and "tell them apart" not in page
+    assert "this measure does not tell them apart" in views.strip([0.0, 0.0], 0, 1)
+    told = views.figures({"rho": 0.5, "low": 0.1, "high": 0.8, "n": 9}, 0.4)
+    assert "kappa 0.40 (levels by the nearest of 10, 50, 95; quadratic)" in told
+    assert [agreement.level_of(score) for score in (29, 31, 70, 74)] == ["low", "mid", "mid", "high"]  # no thirds

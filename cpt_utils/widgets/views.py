@@ -153,9 +153,12 @@ def strip(values: list[float], low: float, high: float) -> str:
         f"padding-left:3px;font-size:11px;line-height:12px'>{label}</div>"
         for label, value in (("0", low), ("100", high))
     )
+    told = f"{least:.3g} to {most:.3g}; a blue tick is a text on view"
+    if len(set(values)) == 1:
+        told += ". All of them have the same value: this measure does not tell them apart"
     return (
         "<div style='position:relative;height:36px;border-bottom:1px solid #8886;margin:4px 0'>"
-        f"{ticks}{anchors}</div>{note(f'{least:.3g} to {most:.3g}; a blue tick is a text of this prompt')}"
+        f"{ticks}{anchors}</div>{note(told)}"
     )
 
 
@@ -171,7 +174,8 @@ def agreement(ranks: dict, kappa, confusion, apart: list[tuple]) -> str:
 
 def figures(ranks: dict, kappa: float | None) -> str:
     """Agreement in a line; ranks["rho"] is there."""
-    known = "" if kappa is None else f"; kappa {kappa:.2f} (by thirds, quadratic)"
+    targets = ", ".join(map(str, TARGETS.values()))
+    known = "" if kappa is None else f"; kappa {kappa:.2f} (levels by the nearest of {targets}; quadratic)"
     return f"rho {ranks['rho']:.2f} [{ranks['low']:.2f}, {ranks['high']:.2f}] on {ranks['n']} texts{known}"
 
 

@@ -17,7 +17,7 @@ KEPT = "bench.jsonl"
 FRESH = "fresh_responses.jsonl"
 """The store of responses that teachers wrote in the studio."""
 COLUMNS = ("response", "text", "completion", "output", "answer")
-"""Where a table may have its texts; the first of them that it has."""
+"""Where a table may have its texts; the first of them that a row fills."""
 WORDS = 5
 """More than so many make no name of a column."""
 MOST = 500
@@ -45,25 +45,26 @@ def named_file(folder: Path, words: str) -> Path:
 
 
 def read_texts(source: Path | str) -> list[OwnText]:
-    """The texts of a .csv, .jsonl, .json or .parquet file, each once; a DataError says what is wrong with it.
+    """The texts of a .csv, .tsv, .jsonl, .json or .parquet file, each once; a DataError says what is wrong with it.
 
-    Its column is one of COLUMNS, or the only one there is. A column "label" names the texts, "prompt" says what their
-    writers were told.
+    Each row's text is in the first of COLUMNS that it fills, or in the only column there is. A column "label" names
+    the texts, "prompt" says what their writers were told.
     """
     path = Path(os.path.expanduser(source))
     if path.suffix.lower() not in TABLES:
         ends = f"ends in {path.suffix}" if path.suffix else "has no ending"
-        raise DataError(f"{path.name!r} {ends}: name a .csv or .jsonl file of texts, or paste its text.")
-    rows = [{name.strip().lower(): value for name, value in row.items()} for row in read_table(path)]
+        raise DataError(f"{path.name!r} {ends}: name a .csv, .tsv or .jsonl file of texts, or paste its text.")
+    rows = [_plain(row) for row in read_table(path)]
     columns = list(rows[0]) if rows else []
-    column = next((name for name in COLUMNS if name in columns), columns[0] if len(columns) == 1 else None)
-    if column is None:
+    filled = [name for name in COLUMNS if name in columns] or (columns if len(columns) == 1 else [])
+    if not filled:
         has = ", ".join(name[:40] for name in columns[:8])
         raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {has}.")
-    if column not in COLUMNS and len(column.split()) > WORDS:
+    if filled[0] not in COLUMNS and len(filled[0].split()) > WORDS:
         raise DataError(f"{path.name} begins with a text: write {COLUMNS[0]!r} in a line above it.")
     found: dict[str, OwnText] = {}
     for number, row in enumerate(rows, 1):
+        column = next((name for name in filled if row[name] is not None), filled[0])
         text = row[column]
         if text is None or isinstance(text, str) and not is_seen(text):
             continue
@@ -77,6 +78,15 @@ def read_texts(source: Path | str) -> list[OwnText]:
     if len(found) > MOST:
         raise DataError(f"{path.name} has {len(found)} texts, and {MOST} are the most: each is scored; take a part.")
     return list(found.values())
+
+
+def _plain(row: dict) -> dict:
+    """A row under small letters; of columns that differ in their letters alone, what is filled."""
+    found: dict = {}
+    for name, value in row.items():
+        name = name.strip().lower()
+        found[name] = value if found.get(name) is None else found[name]
+    return found
 
 
 def own_text(label: str, response: str, prompt: object = "") -> OwnText:

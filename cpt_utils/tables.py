@@ -17,7 +17,7 @@ TEXTS += ("label", "text", "completion", "output", "answer")
 
 
 def read_table(source: "str | Path", split: str = "train") -> list[dict]:
-    """Rows of a Hub data set, or of a local .jsonl, .json, .csv or .parquet file."""
+    """Rows of a Hub data set, or of a local .jsonl, .json, .csv, .tsv or .parquet file."""
     from datasets import load_dataset
 
     path = Path(os.path.expanduser(source))
@@ -34,7 +34,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
     from datasets.exceptions import DatasetGenerationError
     from pandas.errors import ParserWarning
 
-    kind = path.suffix.lower().lstrip(".").replace("jsonl", "json")
+    kind = {".jsonl": "json", ".tsv": "csv"}.get(path.suffix.lower(), path.suffix.lower().lstrip("."))
     # Where rows have more cells than the head, pandas would move all by one column, or leave the last ones out.
     options = (
         {"index_col": False, "keep_default_na": False, "na_values": [""]} | _columns(path) if kind == "csv" else {}
@@ -71,15 +71,19 @@ def _torn_line(path: Path) -> str:
 def _columns(path: Path) -> dict:
     """What parts the columns of a CSV file, and which are texts, by its head.
 
-    Spreadsheets write semicolons or tabs in many countries, and people write names with capitals.
+    Spreadsheets write semicolons or tabs in many countries, and people write names with capitals. A line such as
+    "sep=;" above the head is Excel's.
     """
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         head = file.readline(10_000)
+        said = re.fullmatch(r"sep=([,;|\t])\n?", head, re.IGNORECASE)
+        head = file.readline(10_000) if said else head
     plain = re.sub(r'"[^"]*"', "", head)
-    separator = max(",;\t", key=plain.count)  # of equals the first
+    known = "\t" if path.suffix.lower() == ".tsv" else said and said[1]
+    separator = known or max(",;\t", key=plain.count)  # of equals the first
     names = next(csv.reader([head], delimiter=separator), [])
     texts = [name for name in names if name.strip().lower() in TEXTS]
-    return {"sep": separator, "converters": dict.fromkeys(texts, str)}
+    return {"sep": separator, "skiprows": int(bool(said)), "converters": dict.fromkeys(texts, str)}
 
 
 def _is_utf8(path: Path) -> bool:

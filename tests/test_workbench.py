@@ -1,6 +1,7 @@
 """The workbench behind the studio: own texts, fresh ones, drafts, the way *read*, two states side by side."""
 
 import json
+import re
 import textwrap
 import threading
 import time
@@ -65,8 +66,8 @@ def test_texts_come_from_csv_and_jsonl(tmp_path):
     ("name", "content", "words"),
     [
         ("gone.csv", None, "There is no data file gone.csv"),
-        ("mine", "x", "has no ending: name a .csv or .jsonl"),
-        ("mine.txt", "x", "ends in .txt: name a .csv or .jsonl file of texts, or paste its text"),
+        ("mine", "x", "has no ending: name a .csv, .tsv or .jsonl"),
+        ("mine.txt", "x", "ends in .txt: name a .csv, .tsv or .jsonl file of texts, or paste"),
         ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
         ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
         ("plain.csv", "It rains on the roof tonight.\nNobody is at home.\n", "plain.csv begins with a text: write"),
@@ -89,14 +90,32 @@ def test_a_file_without_texts_is_told(tmp_path, name, content, words):
         '"label","prompt","response"\nfirst,Describe rain.,"One, two."\nsecond,,Another\n',
     ],
 )
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "sep=;\r\n", "\ufeffsep=\t\n", "SEP=,\n"])
 def test_tables_are_read_as_spreadsheets_write_them(tmp_path, content, mark):
+    said = re.search("=(.)", mark)
+    if said and f"{said[1]}response" not in content.lower().replace('"', ""):
+        return  # that line would speak of another file
     (tmp_path / "mine.csv").write_bytes((mark + content).encode())
     found = own_texts.read_texts(tmp_path / "mine.csv")
     assert [(text["label"], text["prompt"], text["response"]) for text in found] == [
         ("first", "Describe rain.", "One, two."),
         ("second", "", "Another"),
     ]
+
+
+def test_a_file_of_tabs_is_read_under_its_own_ending(tmp_path):
+    (tmp_path / "mine.tsv").write_text("text\tlabel\nOne; two; three, or four.\ta;b\n", "utf-8")
+    assert own_texts.read_texts(tmp_path / "mine.tsv") == [own_texts.own_text("a;b", "One; two; three, or four.")]
+
+
+def test_each_row_brings_its_text_whatever_its_column_is_called(tmp_path):
+    rows = [{"text": "One."}, {"response": "Two."}, {"Text": "Three."}, {"output": "Four.", "response": None}, {}]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = own_texts.read_texts(tmp_path / "mine.jsonl")
+    assert [text["response"] for text in found] == ["One.", "Two.", "Three.", "Four."]
+    (tmp_path / "both.csv").write_text("text,response\na note,An answer.\nA text alone.,\n")
+    found = own_texts.read_texts(tmp_path / "both.csv")
+    assert [text["response"] for text in found] == ["An answer.", "A text alone."]
 
 
 def test_the_line_of_a_file_that_is_torn_is_named(tmp_path):

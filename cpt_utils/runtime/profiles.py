@@ -14,7 +14,7 @@ from cpt_utils.runtime.words import HIGHEST_SEED, listed, nearest, rubric_names,
 
 Whole = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-TABLES = (".jsonl", ".json", ".csv", ".parquet")
+TABLES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 """Ends of the names of files that hold preference rows."""
 
 

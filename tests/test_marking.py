@@ -1,12 +1,15 @@
 """The studio's tab Marks, as its observers see it: marks, agreement, suggestions, other people's files."""
 
+import threading
+
+import numpy as np
 import pytest
 
 from cpt_utils import marks
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.ways import Counted
+from cpt_utils.ways import Counted, Likened
 from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
@@ -95,6 +98,26 @@ def test_suggested_weights_and_ways_can_be_taken_and_undone(studio):
     assert studio.ways == before
     view.about.value = marks.ALL
     assert view.criterion == marks.ALL
+
+
+def test_a_suggestion_that_embeds_texts_is_tried_beside_the_kernel(studio, monkeypatch):
+    threads = []
+
+    def embed(texts):
+        threads.append(threading.current_thread())
+        return np.array([[text.count(","), 1.0] for text in texts])
+
+    monkeypatch.setattr("cpt_utils.models.embedding.embedder", lambda: embed)
+    view = studio.live.marking
+    view.about.value = "Winding syntax"
+    mark_all(studio, "Ann", lambda text: "high" if text.count(",") > 9 else "low", prompts=2)
+    assert not threads and "rho on the" in view.effect.value
+    view.offered.value = next(each for _, each in view.offered.options if isinstance(each.way, Likened))
+    studio.live.work.work.wait(60)
+    assert "rho on the" in view.effect.value and isinstance(view.suggested.way, Likened)
+    assert threads and threading.main_thread() not in threads
+    view.take.click()
+    assert isinstance(studio.ways["Winding syntax"], Likened) and threading.main_thread() not in threads
 
 
 def test_a_broken_file_of_somebody_is_told_and_nothing_is_lost(studio, tmp_path):

@@ -5,15 +5,16 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from replies import completion, delta, serving, serving_pieces
 
 from cpt_utils import marks, own_texts
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import load_rubric
-from cpt_utils.runtime.errors import SettingsError
+from cpt_utils.runtime.errors import ModelError, SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher
-from cpt_utils.ways import Read, read_ways
+from cpt_utils.ways import Likened, Read, read_ways
 from cpt_utils.widgets import live, readers, scores, work
 from cpt_utils.widgets.scoring import READ
 from cpt_utils.widgets.studio import rubric_studio
@@ -355,6 +356,32 @@ def test_scoring_many_texts_can_be_stopped(studio, tmp_path, monkeypatch):
     work.wait(120)
     assert studio.live.scores.value != before and "many 60" in studio.live.scores.value
     assert studio.live.work.layout.display == "none"
+
+
+def test_likened_texts_are_embedded_beside_the_kernel_and_a_fault_is_told_once(studio, monkeypatch):
+    threads, gone = [], [True]
+
+    def embed(texts):
+        threads.append(threading.current_thread())
+        if gone:
+            raise ModelError("The embedder is not installed.")
+        return np.array([[len(text), 1.0] for text in texts])
+
+    monkeypatch.setattr("cpt_utils.models.embedding.embedder", lambda: embed)
+    studio._scored(NAMES[0], Likened(("Short.", "Brief."), ("x" * 900, "y" * 900)))
+    work = studio.live.work.work
+    work.wait(60)
+    assert "The embedder is not installed" in work.state.value and studio.live.work.layout.display is None
+    studio.weights.children[1].children[1].value = 60
+    assert len(threads) == 1 and not work.busy  # it waits for the button
+    gone.clear()
+    work.go.click()
+    work.wait(60)
+    assert threading.main_thread() not in threads and len(threads) > 1
+    assert studio.live.work.layout.display == "none" and "no score" not in studio.live.scores.value
+    asked = len(threads)
+    studio.weights.children[1].children[1].value = 40
+    assert len(threads) == asked and not work.busy
 
 
 def test_on_colab_work_is_done_before_its_button_has_been_answered(studio, model, monkeypatch):

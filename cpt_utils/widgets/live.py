@@ -135,7 +135,7 @@ class LiveViews(w.Tab):
         self.reads, self.work = ReadPanel(self._draw), ScoringWork(self._draw)
         readers = list(self.models.judges)
         self.scoring = ScoringView(on_way, readers, self.reads)
-        self.marking = MarksView(folder, on_weights, on_way)
+        self.marking = MarksView(folder, on_weights, on_way, self.work.ready)
         self.bench = BenchView(folder, self.models, self._list_texts)
         self.compare = CompareView(folder, self._bind, self._draw)
         super().__init__(
@@ -237,14 +237,17 @@ class LiveViews(w.Tab):
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
         scored += self.marking.marked() if tab == "Marks" else []
-        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(now.ways, scored):
+        before = (self.compare.baseline() if tab in ("Marks", "Compare") else None) or now
+        states = [now, before, self.opened if tab == "Compare" else now]
+        ways = [way for state in states for way in state.ways.values()]
+        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(ways, scored):
             return
         if tab == "Scores":
             self.scores.value = scores_view(self.rubric, self.start, now.ways, texts, self.picked.value)
         elif tab == "Scoring":
             self.scoring.show(self.rubric, self.ways, texts, self.picked.value)
         elif tab == "Marks":
-            self.marking.show(now, texts, self.compare.baseline())
+            self.marking.show(now, texts, before)
         elif tab == "Texts":
             self.bench.show(self.rubric, now.ways)
         elif tab == "Compare":

@@ -24,11 +24,12 @@ HOW = (
 class MarksView(w.VBox):
     """Mark the texts on view as low, mid or high; marks of everybody whose file lies in `folder` count.
 
-    `on_weights(weights)` and `on_way(name, way)` hear of suggestions that were taken.
+    `on_weights(weights)` and `on_way(name, way)` hear of suggestions that were taken. `ready(ways, texts)`: whether the
+    texts have their scores; if not, the view is shown again when they do (scores.ScoringWork).
     """
 
-    def __init__(self, folder: Path, on_weights, on_way):
-        self.folder, self.on_weights, self.on_way = folder, on_weights, on_way
+    def __init__(self, folder: Path, on_weights, on_way, ready):
+        self.folder, self.on_weights, self.on_way, self.ready = folder, on_weights, on_way, ready
         self.now: State | None = None
         self.baseline: State | None = None
         self.labelled: dict[str, str] = {}
@@ -201,6 +202,10 @@ class MarksView(w.VBox):
 
     def _tell_effect(self, _change=None) -> None:
         if self.suggested and not self.quiet:
+            self.effect.value = views.note("What it changes is told when the texts have their scores by it.")
+            ways = self.suggested.taken(self.now).ways.values()
+            if not self.ready(ways, [*self.points, *self.labelled.values()]):
+                return
             told = suggesting.effect(self.suggested, self.now, self.points, self.labelled)
             self.effect.value = views.note(f"The marks of the other half speak for this. It changes {told}.")
 

@@ -1,13 +1,16 @@
-"""Scores of texts by criterion, each computed once; many at a time beside the kernel, as they take a while."""
+"""Scores of texts by criterion, each computed once; what takes a while is computed beside the kernel."""
+
+from collections.abc import Iterable
 
 import ipywidgets as w
 
 from cpt_utils.reading import Bound, Reading
-from cpt_utils.ways import Read, flaw
+from cpt_utils.ways import Likened, Read, flaw
 from cpt_utils.widgets.work import Work
 
 FEW = 30
-"""New texts that a view may score while it is drawn; more of them are work of their own."""
+"""New texts that a view may score by measures while it is drawn; more of them are work of their own, and so is each
+that is to be embedded: the first one loads a model."""
 MOST = 100_000
 """Scores kept; then it begins anew."""
 BATCH = 8
@@ -25,9 +28,9 @@ def score(way: Bound | Read, text: str) -> float | None:
     return _known[way, text]
 
 
-def lacking(ways: dict[str, Bound], texts: list[str]) -> list[str]:
+def lacking(ways: Iterable[Bound], texts: list[str]) -> list[str]:
     """The texts that lack a score by some way; without those that only chat models are still to read."""
-    own = [way for way in ways.values() if not isinstance(way, Reading)]
+    own = [way for way in ways if not isinstance(way, Reading)]
     return [text for text in texts if any((way, text) not in _known for way in own)]
 
 
@@ -42,28 +45,31 @@ class ScoringWork(w.VBox):
     """Scores many texts with progress and a stop; `over()` hears when views can be drawn."""
 
     def __init__(self, over):
-        self.ways: dict[str, Bound] = {}
+        self.ways: list[Bound] = []
         self.left: list[str] = []
+        self.failed: list[Bound] = []  # ways by which scoring ended with a fault
         self.work = Work("Score the texts", "Score the texts that have no score yet", self._begin, over)
         super().__init__([self.work], layout=w.Layout(display="none"))
 
-    def ready(self, ways: dict[str, Bound], texts: list[str]) -> bool:
-        """Whether a view can be drawn at once. If not, scoring begins by itself; one that was stopped waits for its
-        button."""
-        self.ways, self.left = ways, lacking(ways, texts)
-        many = len(self.left) > FEW
-        self.layout.display = None if many or self.work.busy else "none"
-        if many and not self.work.busy and not self.work.stop.is_set():
+    def ready(self, ways: Iterable[Bound], texts: list[str]) -> bool:
+        """Whether a view can be drawn at once. If not, scoring begins by itself; one that was stopped, or failed, waits
+        for its button."""
+        self.ways = list(dict.fromkeys(way for way in ways if not isinstance(way, Reading)))
+        self.left = lacking(self.ways, texts)
+        slow = len(self.left) > FEW or bool(lacking([way for way in self.ways if isinstance(way, Likened)], texts))
+        self.layout.display = None if slow or self.work.busy else "none"
+        if slow and not self.work.busy and not self.work.stop.is_set() and self.ways != self.failed:
             self.work.start()
-        return not many and not self.work.busy
+        return not slow and not (self.left and self.work.busy)
 
     def _begin(self):
-        ways = [way for way in self.ways.values() if not isinstance(way, Reading)]
-        left = list(self.left)
+        ways, left = self.ways, list(self.left)
 
         def run(work: Work) -> str:
+            self.failed = ways  # until it has not
             for start in range(0, len(left), BATCH):
                 if work.stop.is_set():
+                    self.failed = []
                     return f"{start} of {len(left)} texts have scores."
                 work.say(f"Scoring: {start} of {len(left)} texts ...")
                 batch = left[start : start + BATCH]
@@ -71,6 +77,7 @@ class ScoringWork(w.VBox):
                     _compute(way, batch)
                 for text in batch:
                     flaw(text)  # views show it, and it takes as long
+            self.failed = []
             return ""
 
         return run

@@ -44,7 +44,7 @@ class Reading:
         return judged and judged.by_criterion.get(self.rubric.criteria[0].name, judged.score)
 
     def missing(self, texts: list[str]) -> list[str]:
-        """The texts, each once, that `ask` would send: one request each, if all goes well."""
+        """The texts, each once, that `ask` would send: one request each, and `judge.retries` more without a score."""
         return [text for text in dict.fromkeys(texts) if self._judged(text) is None]
 
     def unclear(self, texts: list[str]) -> list[str]:

@@ -125,7 +125,7 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):
     studio.get_by_label("Scored", exact=True).select_option("read by a chat model")
     seen("Salt: 16, by small-judge")
     shot("4_read")
-    press("Send 16 requests")
+    press("Send 16 requests, up to 48")
     seen("of 16 requests answered ...")
     seen("16 of 16 requests answered; verdicts are kept", 60)
     studio.get_by_label("Criterion", exact=True).select_option("Shouts")

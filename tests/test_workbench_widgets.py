@@ -86,7 +86,7 @@ def test_no_model_is_loaded_or_asked_before_a_button(studio, model, monkeypatch)
 def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, model, tmp_path):
     choose_read(studio, NAMES[3])
     panel = studio.live.reads
-    assert studio.ways[NAMES[3]] == Read("m") and panel.work.go.description == "Send 12 requests"
+    assert studio.ways[NAMES[3]] == Read("m") and panel.work.go.description == "Send 12 requests, up to 36"
     assert "12, by m" in panel.told.value and not model.asked
     tab(studio, "Scores")
     assert f"Still to be read: {NAMES[3]} (12 texts)" in studio.live.scores.value
@@ -101,7 +101,7 @@ def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, mode
     studio.weights.children[3].children[1].value = 70
     assert done(panel)
     studio.criteria.children[3].children[3].value = "It laughs at itself, now and then."
-    assert panel.work.go.description == "Send 12 requests" and not done(panel)
+    assert panel.work.go.description == "Send 12 requests, up to 36" and not done(panel)
     studio.undo.click()
     assert done(panel)
     studio.file.value = "mine"
@@ -111,7 +111,7 @@ def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, mode
     alone = rubric_studio(tmp_path / "mine.yaml", tmp_path)
     assert "Still to be read" not in alone.live.scores.value and alone.ways[NAMES[3]] == Read("m")
     alone.live.own.value = EVIL
-    assert alone.live.reads.work.go.description == "Send 1 request"
+    assert alone.live.reads.work.go.description == "Send 1 request, up to 3"
     alone.live.reads.work.go.click()
     alone.live.reads.work.wait(30)
     assert "no chat model &#x27;m&#x27; is here" in alone.live.reads.work.state.value
@@ -130,7 +130,7 @@ def test_reading_can_be_stopped_and_goes_on(studio, model):
     model.gate.set()
     work.wait(30)
     assert len(model.asked) == 2 and "2 of 12 requests answered" in work.state.value and "Stopped" in work.state.value
-    assert work.go.description == "Send 10 requests" and not work.go.disabled
+    assert work.go.description == "Send 10 requests, up to 30" and not work.go.disabled
     work.go.click()
     work.wait(30)
     assert len(model.asked) == 12
@@ -474,8 +474,10 @@ def test_answers_that_give_no_score_are_no_verdicts(tmp_path, answer):
     studio = rubric_studio("rococo", tmp_path, [Teacher("t", reply)])
     choose_read(studio, NAMES[0])
     panel = studio.live.reads
+    before = panel.work.go.description
     panel.work.go.click()
     panel.work.wait(60)
+    assert len(asked) == 34 <= 36 and "up to 36" in before
     assert "✗" in panel.work.state.value and "11 of 12 answers gave no score (unparsable)" in panel.work.state.value
     assert f"{NAMES[0]}: 11 of them got no score (unparsable)" in panel.told.value
 

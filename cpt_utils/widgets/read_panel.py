@@ -27,19 +27,23 @@ class ReadPanel(w.VBox):
             return
         waiting = self.waiting()
         requests = sum(map(len, waiting.values()))
+        most = sum(len(texts) * (1 + self.readings[name].judge.retries) for name, texts in waiting.items())
         named = "; ".join(
             f"{name}: {len(texts)}, by {self.readings[name].judge.teacher.name}"
             for name, texts in waiting.items()
             if texts
         )
-        told = (
-            f"Texts that a chat model is still to read: {named}." if requests else "All texts on view have been read."
-        )
+        told = "All texts on view have been read."
+        if requests:
+            told = f"Texts that a chat model is still to read: {named}."
+        if most > requests:
+            told += f" What gives no score is asked for again: up to {most} requests."
         for name, reading in self.readings.items():
             if unclear := reading.unclear(self.texts):
                 told += f" {name}: {len(unclear)} of them got no score ({_usual(unclear)})."
         self.told.value = views.note(told)
-        self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}"
+        again = f", up to {most}" if most > requests else ""
+        self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}{again}"
         self.work.go.layout.display = None if requests else "none"
 
     def tell(self, wrong: str) -> None:

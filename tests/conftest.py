@@ -38,6 +38,14 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True)
+def nothing_started(monkeypatch):
+    """Each test begins as a process does in which no profile was started."""
+    from cpt_utils.runtime import profiles
+
+    monkeypatch.setattr(profiles, "_started", [])
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     from transformers import AutoTokenizer

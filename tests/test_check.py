@@ -475,6 +475,12 @@ def test_a_profile_that_was_chosen_and_cannot_run_is_missing(monkeypatch, look):
     assert missing == "profile t4: it needs a CUDA GPU; CPT_PROFILE=embedded runs everywhere."
 
 
+def test_the_profile_that_a_notebook_would_get_is_looked_at_not_the_one_of_the_look(monkeypatch, look):
+    monkeypatch.setenv("CPT_PROFILE", "t4")
+    profiles.start_profile("embedded")
+    assert minute_lines(look, monkeypatch)[1]
+
+
 def test_a_gpu_runs_the_profiles_that_fit_its_memory(monkeypatch, look):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(machine, "number_type", lambda: "float16")

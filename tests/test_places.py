@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cpt_utils import runtime
 from cpt_utils.models.embedded import cache_dir
 from cpt_utils.runtime import files
 from cpt_utils.runtime.places import ROOT, named_folder, writable
@@ -49,6 +50,18 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is(monkeypatch,
     monkeypatch.setattr("os.access", lambda *_: False)  # as for a user without rights: root has all
     with pytest.raises(SettingsError, match="read-only.*set CPT_RUNS"):
         writable(tmp_path, "CPT_RUNS")
+
+
+def test_after_a_start_auto_means_what_was_started(monkeypatch, tmp_path):
+    """A notebook's first cell decides for its widgets, too, whatever is usual on this machine."""
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    monkeypatch.setenv("CPT_PROFILE", "t4")
+    assert load_profile().name == "t4"
+    started = runtime.start("smoke", seed=5, rubrics=["rococo"])
+    assert load_profile() == started.replace(rubrics=None) and files.run_dir(load_profile()) == tmp_path / "smoke"
+    assert load_profile("embedded").name == "embedded" and load_profile(started) is started
+    monkeypatch.setenv("CPT_PROFILE", "embedded")
+    assert runtime.start().name == load_profile().name == "embedded", "a new start begins from what is usual"
 
 
 @settings(deadline=None)

@@ -229,7 +229,8 @@ def minutes(look: Look) -> Lines:
     from cpt_utils.commands import cost, rates
     from cpt_utils.runtime import machine, profiles
 
-    wanted, free = profiles.load_profile().name, look.free or machine.free_memory_gib()
+    wanted = profiles.load_profile(profiles.usual_name()).name  # not the one that the look itself has started
+    free = look.free or machine.free_memory_gib()
     number_type = machine.number_type()
     product = look.rates[number_type]
     run = cost.likeliest(product, number_type)

@@ -44,11 +44,11 @@ QUIET = {  # before the libraries are imported: no bars for reading weights, no 
 
 def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     """Get this session ready, print where it runs, and return the profile, with `changes` to its settings."""
-    from cpt_utils.runtime.profiles import load_profile  # pydantic may have to be installed first
+    from cpt_utils.runtime.profiles import start_profile  # pydantic may have to be installed first
 
     quieten_libraries()
     unused = machine.use_one_gpu()
-    settings = load_profile(profile).replace(seed=seed, **changes)
+    settings = start_profile(profile, seed=seed, **changes)
     random.seed(seed)
     if engine(settings) == "unsloth":
         packages.load_unsloth(settings)

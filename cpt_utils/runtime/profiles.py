@@ -211,12 +211,14 @@ def _checked(settings: dict, where: str) -> Profile:
 def load_profile(name: str | Profile = "auto") -> Profile:
     """A shipped profile by name; a Profile is returned as it is.
 
-    "auto": CPT_PROFILE, else t4 on Colab with a GPU, else embedded.
+    "auto": what this process started with (start_profile), else the usual one.
     """
     if isinstance(name, Profile):
         return name
     if name == "auto":
-        name = os.environ.get("CPT_PROFILE", "").strip() or _usual()
+        if _started:
+            return _started[0]
+        name = usual_name()
     shipped = load_data("profiles.yaml")
     if not isinstance(name, str) or name not in shipped:
         raise SettingsError(f"There is no profile {name!r}: use one of {', '.join(shipped)}.")
@@ -225,7 +227,24 @@ def load_profile(name: str | Profile = "auto") -> Profile:
     return check_profile({**inherited, **own, "name": name})
 
 
-def _usual() -> str:
+_started: list[Profile] = []
+"""The profile of this process: one, or none yet."""
+
+
+def start_profile(name: str | Profile = "auto", **changes) -> Profile:
+    """Load a profile with `changes`. From now on "auto" means it in this process, so that widgets share its folder.
+
+    That is without RUBRICS, which change from run to run. A new start forgets the one before.
+    """
+    profile = load_profile(usual_name() if name == "auto" else name).replace(**changes)
+    _started[:] = [profile.replace(rubrics=None)]
+    return profile
+
+
+def usual_name() -> str:
+    """The name of the profile of a process that has chosen none: CPT_PROFILE, t4 on Colab with a GPU, or embedded."""
     from cpt_utils.runtime import colab
 
+    if named := os.environ.get("CPT_PROFILE", "").strip():
+        return named
     return "t4" if colab.here() and machine.device() == "cuda" else "embedded"

@@ -1,5 +1,7 @@
 """A judge made by hand, for a rubric that has no graded texts."""
 
+from pathlib import Path
+
 import numpy as np
 
 from cpt_utils.judging import UNREADABLE, Judgement
@@ -8,7 +10,7 @@ from cpt_utils.reading import Reading, bound
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError, brief
-from cpt_utils.ways import Counted, Way, flaw
+from cpt_utils.ways import WAYS, Counted, Way, flaw, write_ways
 
 
 class AnchorJudge:
@@ -30,9 +32,9 @@ class AnchorJudge:
                 f"The judge of {rubric.title} needs an anchor for each criterion ({', '.join(names)}), and has them "
                 f"for {', '.join(map(str, anchors)) or 'none'}: give each criterion one, under its name."
             )
-        ways = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
+        self.said = {name: _way(name, anchor).checked(name) for name, anchor in anchors.items()}
         self.tasks: dict[str, str] = {}
-        self.ways = bound(rubric, ways, {reader.teacher.name: reader for reader in readers}, self.tasks)
+        self.ways = bound(rubric, self.said, {reader.teacher.name: reader for reader in readers}, self.tasks)
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response by the weights of `rubric` (a name: those it was made with)."""
@@ -45,7 +47,8 @@ class AnchorJudge:
         self.tasks[response] = prompt
         scores = {criterion: way.scores([response])[0] for criterion, way in self.ways.items()}
         if None in scores.values():
-            return Judgement(None, bool(reason), reason=reason or UNREADABLE)
+            unread = [why for way in self.ways.values() if isinstance(way, Reading) for why in way.unclear([response])]
+            return Judgement(None, bool(reason), reason=reason or (unread or [UNREADABLE])[0])
         criteria = (self.rubric if isinstance(rubric, str) else rubric).criteria
         total = sum(c.weight * scores[c.name] for c in criteria) / 100
         return Judgement(float(np.clip(total, 0, 100)), bool(reason), scores, reason)
@@ -58,6 +61,10 @@ class AnchorJudge:
             if isinstance(way, Reading):
                 way.ask(texts)
         return [self.score(row["rubric"], row.get("prompt", ""), row["response"]) for row in rows]
+
+    def save(self, path: Path) -> None:
+        """Write how the criteria are scored beside the rubric's file, where studio and desk find it."""
+        write_ways(path.with_suffix(WAYS), self.said)
 
 
 def _way(name: str, anchor) -> Way:

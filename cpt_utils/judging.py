@@ -128,17 +128,20 @@ def embedded_judge(kind: str = "both") -> FittedJudge:
 
 
 def judge_rows(judge, rows: list[Response]) -> list[Response]:
-    """The rows {rubric, prompt, response} with score and degenerate added, in their order.
-
-    A judge that asks another model does so about all of them at a time (llm_judging.LLMJudge.score_all).
-    """
+    """The rows {rubric, prompt, response} with score and degenerate added, in their order."""
     for number, row in enumerate(rows, 1):
         if not isinstance(row.get("response"), str):
             kind = type(row.get("response")).__name__
             raise JudgeError(f"Row {number} of {len(rows)} has no text under 'response' but {kind}: fill or drop it.")
-    score_all = getattr(judge, "score_all", None)
-    if score_all:
-        judged = score_all(rows)
-    else:
-        judged = [judge.score(row["rubric"], row.get("prompt", ""), row["response"]) for row in rows]
+    judged = judgements(judge, rows)
     return [{**row, "score": j.score, "degenerate": j.degenerate} for row, j in zip(rows, judged)]
+
+
+def judgements(judge, rows: list[Response]) -> list[Judgement]:
+    """The judgement of each row {rubric, prompt, response}.
+
+    A judge that asks another model does so about all of them at a time (llm_judging.LLMJudge.score_all).
+    """
+    if score_all := getattr(judge, "score_all", None):
+        return score_all(rows)
+    return [judge.score(row["rubric"], row.get("prompt", ""), row["response"]) for row in rows]

@@ -1,13 +1,18 @@
 """The way *read*: a chat model scores one criterion by its levels, as they are written now."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cpt_utils.judging import Judgement
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric
-from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.runtime.errors import EndpointError, JudgeError
+from cpt_utils.teachers import Teacher
 from cpt_utils.ways import Counted, Fitted, Likened, Read, Way
+
+VERDICTS = "verdicts.jsonl"
+"""In the folder of rubrics: what chat models said of texts, by criterion."""
 
 
 def alone(rubric: Rubric, name: str) -> Rubric:
@@ -60,6 +65,15 @@ class Reading:
 
     def _row(self, text: str) -> Response:
         return {"rubric": self.rubric, "prompt": self.tasks.get(text, ""), "response": text}
+
+
+def absent_judge(name: str, folder: Path, told: str) -> LLMJudge:
+    """The verdicts that a chat model gave before, kept in `folder`; to ask it for another fails, as `told` says."""
+
+    def answer(conversations: list) -> list[str]:
+        raise EndpointError(told, fatal=True)
+
+    return LLMJudge(Teacher(name, answer), folder / VERDICTS)
 
 
 Bound = Counted | Likened | Fitted | Reading

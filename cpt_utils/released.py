@@ -12,17 +12,19 @@ from cpt_utils.hub_data import PREFERENCES, RESPONSES, load_preferences, release
 from cpt_utils.judging import FOREIGN, embedded_judge, judge_rows
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_corpus, messages, system_prompt
+from cpt_utils.reading import VERDICTS
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.errors import DataError, ModelError, RubricError
 from cpt_utils.runtime.profiles import Profile, load_profile
-from cpt_utils.styles import asked_prompts, offline_judge
+from cpt_utils.styles import JudgeOfEach, asked_prompts, is_said, offline_judge, own_rubrics, saved_judge
 from cpt_utils.tables import read_table
 from cpt_utils.teachers import endpoint_teacher, named_endpoint
 
 METRICS = {"accuracy": "accuracy", "kendall_tau": "Kendall's tau", "spearman_rho": "Spearman's rho"}
 OFFLINE = "the offline judge"
+SAVED = "the judge that was saved in the studio"
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,20 @@ def usual_judges(profile: Profile) -> dict:
     """Judges by name, the first of which counts: a chat model where CPT_ENDPOINT has one, then the offline judge.
 
     The chat model (CPT_MODEL) is asked at temperature 0, and its verdicts are kept in the run's folder. The embedded
-    student is judged offline. Rubrics of one's own may have no offline judge: the chat model reads them alone.
+    student is judged offline, but for criteria of which the studio says that a chat model reads them. A rubric of one's
+    own is judged as was saved in the studio, or else by the chat model alone.
     """
     named = None if profile.student == "embedded" else named_endpoint("judges")
     if not named:
         return {OFFLINE: offline_judge(profile)}
-    judge = LLMJudge(endpoint_teacher(*named, temperature=0), files.run_dir(profile) / "verdicts.jsonl")
-    return {f"{named[0]} as judge": judge} | ({} if profile.rubrics else {OFFLINE: offline_judge(profile)})
+    judge, name = LLMJudge(endpoint_teacher(*named, temperature=0), files.run_dir(profile) / VERDICTS), named[0]
+    if not profile.rubrics:
+        return {f"{name} as judge": judge, OFFLINE: offline_judge(profile)}
+    said = {own: saved_judge(rubric) for own, rubric in own_rubrics(profile).items() if is_said(rubric)}
+    if not said:
+        return {f"{name} as judge": judge}
+    told = SAVED if set(said) == set(profile.rubrics) else f"{SAVED}, or {name}"
+    return {told: JudgeOfEach({own: said.get(own, judge) for own in profile.rubrics})}
 
 
 @functools.cache

@@ -4,14 +4,17 @@ from pathlib import Path
 
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.generation import read_responses
-from cpt_utils.judging import Judgement, embedded_judge
+from cpt_utils.judging import Judgement, embedded_judge, judgements
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.prompts import load_prompts, load_responses
+from cpt_utils.reading import VERDICTS, absent_judge
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric, rubric_file, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import JudgeError, PairError, RubricError
-from cpt_utils.runtime.profiles import Profile
-from cpt_utils.ways import load_ways
+from cpt_utils.runtime.profiles import Profile, load_profile
+from cpt_utils.teachers import endpoint_teacher, named_endpoint
+from cpt_utils.ways import WAYS, Read, Way, load_ways, read_ways
 from cpt_utils.wordings import wordings_file
 
 TEXTS = "texts.jsonl"
@@ -34,6 +37,11 @@ def find_rubric(name: str) -> Rubric:
     if rubric.name != name:  # rows go by the one, files by the other
         raise RubricError(f"{name}.yaml holds the rubric {rubric.name!r}: save it under that name (notebook 01).")
     return rubric
+
+
+def root_dir(profile: Profile) -> Path:
+    """The folder of a profile, whatever RUBRICS says: there lie the studio's rubrics, texts and verdicts."""
+    return files.run_dir(profile.replace(rubrics=None))
 
 
 def home(profile: Profile, name: str) -> Path:
@@ -89,27 +97,83 @@ class JudgeOfEach:
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response by the judge of its rubric."""
+        return self._of(rubric).score(rubric, prompt, response)
+
+    def score_all(self, rows: list[Response]) -> list[Judgement]:
+        """Judge rows {rubric, prompt, response}, each rubric's at a time."""
+        found: dict[int, Judgement] = {}
+        judges = [self._of(row["rubric"]) for row in rows]
+        for judge in dict.fromkeys(judges):
+            places = [place for place, other in enumerate(judges) if other is judge]
+            found |= zip(places, judgements(judge, [rows[place] for place in places]))
+        return [found[place] for place in range(len(rows))]
+
+    def _of(self, rubric: str | Rubric):
         name = getattr(rubric, "name", rubric)
         if name not in self.judges:
             raise JudgeError(f"No judge is at hand for the rubric {name!r}, only for {', '.join(self.judges)}.")
-        return self.judges[name].score(rubric, prompt, response)
+        return self.judges[name]
 
 
 def offline_judge(profile: Profile):
-    """The judge of the run's rubrics that asks no other model: the series' own, and for one's own rubrics theirs."""
+    """The judge of the run's rubrics: the series' own, and for one's own rubrics theirs.
+
+    It asks another model only where somebody has said in the studio that a chat model reads.
+    """
     if not profile.rubrics:
         return embedded_judge()
     own = own_rubrics(profile)
     return JudgeOfEach({name: saved_judge(own[name]) if name in own else embedded_judge() for name in profile.rubrics})
 
 
-def saved_judge(rubric: Rubric) -> AnchorJudge:
-    """The judge of a saved rubric, as the studio says how its criteria are scored; a JudgeError if it does not."""
-    ways = load_ways(rubric_file(rubric.name), rubric)
+def is_said(rubric: Rubric) -> bool:
+    """Whether somebody has saved how each criterion of a saved rubric is scored."""
+    beside = rubric_file(rubric.name).with_suffix(WAYS)
+    return beside.exists() and {criterion.name for criterion in rubric.criteria} <= set(read_ways(beside))
+
+
+def saved_judge(rubric: Rubric, source: Path | str | None = None) -> AnchorJudge:
+    """The judge of a saved rubric, as the studio says how its criteria are scored; a JudgeError if it does not.
+
+    `source`: the rubric's file, or the name that it was saved under; by default the rubric's. What a chat model reads
+    is read by CPT_ENDPOINT's (readers); without it the verdicts count that are kept, and a JudgeError asks for it
+    where there are none.
+    """
+    ways = load_ways(rubric_file(str(source or rubric.name)) or source, rubric)
     names = [criterion.name for criterion in rubric.criteria]
     if lacking := [name for name in names if name not in ways]:
         raise JudgeError(
             f"Nobody has said how {lacking[0]!r} of {rubric.name!r} is scored: open {rubric.name}.yaml in the studio "
             "(notebook 01), choose it in the tab Scoring, and save."
         )
-    return AnchorJudge(rubric, {name: ways[name] for name in names})
+    ways, folder = {name: ways[name] for name in names}, root_dir(load_profile("auto"))
+    judges = readers(rubric, ways, folder)
+    for name in (name for name, judge in judges.items() if not judge.teacher.remote):
+        if not any(row.get("judge") == name for row in files.read_jsonl(folder / VERDICTS)):
+            raise JudgeError(f"{_absence(rubric, ways, name)}.")
+        print(f"note: {_absence(rubric, ways, name)}. Until then the verdicts count that it gave before.")
+    return AnchorJudge(rubric, ways, list(judges.values()))
+
+
+def readers(rubric: Rubric, ways: dict[str, Way], folder: Path) -> dict[str, LLMJudge]:
+    """The chat models that read criteria of a rubric, by name: CPT_ENDPOINT's, if CPT_MODEL is the one that is named.
+
+    Of another there are only the verdicts that it gave before. All verdicts are kept in `folder`, as the studio's are.
+    """
+    names = dict.fromkeys(way.judge for way in ways.values() if isinstance(way, Read))
+    named = named_endpoint("reads") if names else None
+    return {
+        name: LLMJudge(endpoint_teacher(*named, temperature=0), folder / VERDICTS)
+        if named and named[0] == name
+        else absent_judge(name, folder, _absence(rubric, ways, name))
+        for name in names
+    }
+
+
+def _absence(rubric: Rubric, ways: dict[str, Way], judge: str) -> str:
+    """What to do where a chat model that reads is not at hand."""
+    criterion = next(name for name, way in ways.items() if way == Read(judge))
+    return (
+        f"{criterion[:40]!r} of {rubric.name!r} is read by the chat model {judge!r}, which is not at hand: set "
+        f"CPT_ENDPOINT, and CPT_MODEL to {judge!r}, or have it counted or likened in the studio (tab Scoring)"
+    )

@@ -6,11 +6,14 @@ import re
 import numpy as np
 import pytest
 import yaml
+from replies import completion, serving
 
 from cpt_utils import own, pairs, released, styles
+from cpt_utils.anchors import AnchorJudge
 from cpt_utils.charts import style_shift_figure
 from cpt_utils.generation import generation_tasks, read_responses
-from cpt_utils.judging import embedded_judge
+from cpt_utils.judging import embedded_judge, judge_rows
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.models.adapters import find_adapter
 from cpt_utils.prompts import load_prompts, load_responses, messages, system_prompt
 from cpt_utils.rows import TARGETS, target_name
@@ -19,7 +22,7 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import JudgeError, PairError, PromptError, RubricError, SettingsError
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.teachers import Teacher
-from cpt_utils.ways import WAYS, Counted, write_ways
+from cpt_utils.ways import WAYS, Counted, Read, read_ways, write_ways
 from cpt_utils.wordings import WORDINGS, checked, save_wordings
 
 RUBRIC = Rubric.checked(
@@ -369,6 +372,90 @@ def test_a_chat_model_judges_ones_own_rubric_alone_where_there_is_one(folder, mi
     monkeypatch.setenv("CPT_MODEL", "large")
     (folder / f"diary{WAYS}").unlink()
     assert list(released.usual_judges(mine.replace(student="qwen3-4b"))) == ["large as judge"]
+
+
+READ = WAYS_OF | {"Doubt": Read("gpt")}
+
+
+@pytest.fixture
+def read_by_gpt(folder, monkeypatch):
+    """The rubric with a criterion that the chat model gpt reads, a server where it answers, and what it was asked."""
+    write_ways(folder / f"diary{WAYS}", READ)
+    asked = []
+
+    def reply(body):
+        asked.append(body)
+        return 200, completion(json.dumps({"criteria": {"Doubt": 60}, "score": 60}))
+
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(reply) as url:
+        monkeypatch.setenv("CPT_ENDPOINT", url)
+        monkeypatch.setenv("CPT_MODEL", "gpt")
+        yield asked
+
+
+def rows_of(*targets):
+    return [{"rubric": "diary", "prompt": "A gate.", "response": text_for(t, "a gate"), "target": t} for t in targets]
+
+
+@pytest.mark.parametrize("student", ["embedded", "qwen3-4b"])
+def test_a_criterion_that_a_chat_model_reads_is_read_by_the_endpoints(folder, mine, read_by_gpt, student, monkeypatch):
+    (judge,) = released.usual_judges(mine.replace(student=student)).values()
+    rows = judge_rows(judge, rows_of(10, 95))
+    assert len(read_by_gpt) == 2 and all(body["model"] == "gpt" and body["temperature"] == 0 for body in read_by_gpt)
+    assert "Breath" not in str(read_by_gpt[0]["messages"]), "the other criterion is counted"
+    assert judge.score("diary", "A gate.", rows[1]["response"]).by_criterion == {"Breath": 100, "Doubt": 60}
+    for name in ("CPT_ENDPOINT", "CPT_MODEL"):
+        monkeypatch.delenv(name)
+    again = styles.offline_judge(mine)
+    assert judge_rows(again, rows_of(10, 95)) == rows and len(read_by_gpt) == 2, "by the verdicts that are kept"
+    with pytest.raises(JudgeError, match="1 of 1 texts have no verdict, .*CPT_MODEL to 'gpt', or have it counted"):
+        judge_rows(again, rows_of(50))
+
+
+@pytest.mark.parametrize("model", [None, "another"])
+def test_a_reader_that_is_not_at_hand_is_told_before_anything_is_written(folder, mine, read_by_gpt, model, monkeypatch):
+    monkeypatch.setenv("CPT_MODEL", model) if model else monkeypatch.delenv("CPT_ENDPOINT")
+    with pytest.raises(JudgeError, match="'Doubt' of 'diary' is read by .*'gpt', which is not at hand: set CPT_END"):
+        styles.offline_judge(mine)
+    assert not read_by_gpt
+
+
+def test_verdicts_of_the_studio_count_and_it_is_said_that_the_reader_is_away(folder, mine, monkeypatch, capsys):
+    from cpt_utils.reading import alone
+    from cpt_utils.widgets.readers import VERDICTS
+
+    write_ways(folder / f"diary{WAYS}", READ)
+    teacher = Teacher("gpt", lambda conversations: ['{"score": 80}'] * len(conversations))
+    (row,) = rows_of(95)
+    LLMJudge(teacher, folder / VERDICTS).score(alone(RUBRIC, "Doubt"), row["prompt"], row["response"])
+    assert styles.offline_judge(mine).score("diary", row["prompt"], row["response"]).by_criterion["Doubt"] == 80
+    assert "note: 'Doubt' of 'diary' is read by" in capsys.readouterr().out
+
+
+def test_a_text_that_a_reader_refuses_is_not_called_foreign():
+    reader = LLMJudge(Teacher("gpt", lambda conversations: ["no"] * len(conversations)), retries=0)
+    judged = AnchorJudge(RUBRIC, READ, [reader]).score("diary", "", text_for(95, "a gate"))
+    assert judged.score is None and judged.reason == "unparsable"
+
+
+def test_each_rubrics_texts_are_judged_together(folder, mine, read_by_gpt):
+    judge = styles.offline_judge(mine.replace(rubrics=["rococo", "diary"]))
+    rows = [*rows_of(95), rows_of(10)[0] | {"rubric": "rococo"}, *rows_of(10)]
+    judged = judge_rows(judge, rows)
+    assert [row["response"] for row in judged] == [row["response"] for row in rows] and len(read_by_gpt) == 2
+    assert judged[1]["score"] == embedded_judge().score("rococo", "", rows[1]["response"]).score
+    with pytest.raises(JudgeError, match="only for rococo, diary"):
+        judge_rows(judge, [rows[0] | {"rubric": "esoteric"}])
+
+
+def test_a_judge_is_saved_beside_its_rubric_and_found_by_name_and_path(folder, tmp_path):
+    place = tmp_path / "capstone" / "diary.yaml"
+    place.parent.mkdir()
+    AnchorJudge(RUBRIC, {"Breath": ("sentence_length", 20, 5), "Doubt": WAYS_OF["Doubt"]}).save(place)
+    assert read_ways(place.with_suffix(WAYS)) == WAYS_OF
+    for source in (None, "diary", place, str(place)):
+        assert styles.saved_judge(RUBRIC, source).said == WAYS_OF
 
 
 def test_figures_know_rubrics_that_do_not_come_with_the_series():

@@ -8,14 +8,13 @@ from pathlib import Path
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import stream_chat
-from cpt_utils.reading import Bound, Reading, bound
+from cpt_utils.reading import VERDICTS, Bound, Reading, absent_judge, bound
 from cpt_utils.rubrics import Rubric
-from cpt_utils.runtime.errors import EndpointError, SettingsError
+from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.teachers import Teacher
 from cpt_utils.ways import Read, Way
 
 EMBEDDED, TUNED = "the embedded model", "the tuned model"
-VERDICTS = "verdicts.jsonl"
 ROOM = 900
 """Tokens for a rubric or a verdict of a model in this process."""
 
@@ -76,7 +75,8 @@ class ChatModels:
         """The ways with their judges. One that is not here shows the verdicts that it gave before."""
         for way in ways.values():
             if isinstance(way, Read) and way.judge not in self.judges:
-                self.judges[way.judge] = LLMJudge(Teacher(way.judge, _absent(way.judge)), self.folder / VERDICTS)
+                told = f"no chat model {way.judge!r} is here: rubric_studio(..., teachers=[...]) takes it"
+                self.judges[way.judge] = absent_judge(way.judge, self.folder, told)
         found = bound(rubric, ways, self.judges, tasks)
         return {name: self._known(way) if isinstance(way, Reading) else way for name, way in found.items()}
 
@@ -96,11 +96,3 @@ def _as_teacher(model: Teacher | ChatModel, stop: threading.Event | None = None)
         return [stream_chat(model, turns, lambda text: None, halt, **options) for turns in conversations]
 
     return Teacher(model.name, answer)
-
-
-def _absent(name: str) -> Callable:
-    def answer(conversations: list) -> list[str]:
-        told = f"no chat model {name!r} is here: rubric_studio(..., teachers=[...]) takes it"
-        raise EndpointError(told, fatal=True)
-
-    return answer

@@ -58,6 +58,11 @@ def load_wordings(rubric: str) -> dict[str, Wording]:
     path = wordings_file(rubric)
     if path is None or not path.exists():
         raise PromptError(f"{rubric!r} has no system prompts yet: run notebook 02 with RUBRICS = [{rubric!r}] first.")
+    return read_wordings(path)
+
+
+def read_wordings(path: Path) -> dict[str, Wording]:
+    """The system prompts of a file; a PromptError says what is wrong with it."""
     try:
         data = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:

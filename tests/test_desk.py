@@ -1,15 +1,16 @@
 """The steering desk without a browser, and token log-ratios."""
 
 import copy
+import json
 import sys
 import threading
 import time
 
 import pytest
 import torch
-from replies import delta, serving_pieces
+from replies import completion, delta, serving, serving_pieces
 
-from cpt_utils import fresh, own_texts
+from cpt_utils import fresh, own_texts, runtime
 from cpt_utils.evaluation import preference_margins
 from cpt_utils.fast import decoding
 from cpt_utils.judging import Judgement, embedded_judge
@@ -19,16 +20,19 @@ from cpt_utils.models.logps import token_log_ratios
 from cpt_utils.models.streaming import stream_chat
 from cpt_utils.plotting import heat_colour, heat_limit, token_heat, token_heat_figure
 from cpt_utils.prompts import messages, system_prompt
+from cpt_utils.reading import VERDICTS
 from cpt_utils.rows import Task
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import GenerationError, SettingsError
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.teachers import Teacher, endpoint_teacher
-from cpt_utils.ways import Counted, write_ways
+from cpt_utils.ways import WAYS, Counted, Read, write_ways
 from cpt_utils.widgets import runs
 from cpt_utils.widgets.desk import DIAL, ORDERS, steering_desk
 from cpt_utils.widgets.orders import OWN
+from cpt_utils.widgets.studio import rubric_studio
+from cpt_utils.wordings import checked, save_wordings
 
 EVIL = "<script>alert(1)</script> <b>bold</b> application/vnd.jupyter.widget-view+json"
 
@@ -451,3 +455,116 @@ def test_heat_as_a_figure(tmp_path):
 def test_a_model_that_cannot_be_asked_is_told_when_the_desk_is_opened(two, tmp_path, others):
     with pytest.raises(SettingsError, match=f"others\\['{next(iter(others))}'\\] cannot be asked"):
         opened(two, tmp_path, others=others)
+
+
+# ---------------------------------------------------------------- rubrics of one's own, and the studio's folder
+
+
+def saved(place, name="diary", **changes):
+    """A rubric of two criteria that somebody saved in a folder, with how it is scored."""
+    criteria = [{"name": n, "weight": 50, "levels": list("abcde")} for n in ("Shouting", "Voice")]
+    rubric = {"name": name, "title": "A Diary", "objective": "Doubt.", "levels": list("abcde"), "criteria": criteria}
+    rubric = Rubric.checked(rubric | changes)
+    place.mkdir(parents=True, exist_ok=True)
+    rubric.to_yaml(place / f"{name}.yaml")
+    ways = {"Shouting": Counted("exclamations", 0, 1000), "Voice": Counted("questions", 0, 1000)}
+    write_ways(place / f"{name}{WAYS}", ways)
+    return rubric
+
+
+@pytest.fixture
+def started(two, tmp_path, monkeypatch):
+    """Desks as a notebook opens them after `start`; on this machine another profile is usual."""
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    monkeypatch.setenv("CPT_PROFILE", "t4")
+    for name in ("CPT_ENDPOINT", "CPT_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(runs, "sense_of", lambda *a: "")
+    monkeypatch.setattr(streaming, "answered", lambda *a, **k: [("Stop! " * 3 + "and go on.", True)])
+    profile = runtime.start("smoke")
+
+    def opens(rubrics=None):
+        return steering_desk(*two, Judge(), profile.for_rubrics(rubrics), prompt="Hello", every=0)
+
+    return opens
+
+
+def test_what_is_sent_to_the_bench_reaches_the_studio_of_the_same_session(started, tmp_path):
+    saved(tmp_path / "smoke")
+    for rubrics in (None, ["diary"]):
+        desk = started(rubrics)
+        run(desk)
+        desk.send[0].click()
+        studio = rubric_studio()
+        assert studio.folder == tmp_path / "smoke" and list(studio.file.options) == ["diary.yaml"]
+        (text,) = studio.live.bench.texts
+        assert text["response"].startswith("Stop!")
+        (tmp_path / "smoke" / own_texts.KEPT).unlink()
+    assert (tmp_path / "smoke" / "rubrics" / "diary" / runs.FILE).exists(), "runs are the run's own"
+
+
+def test_under_rubrics_ones_own_judges_and_its_system_prompts_are_filled_in(started, tmp_path):
+    saved(tmp_path / "smoke")
+    saved(tmp_path / "smoke" / "capstone", "night", title="Night Diary")
+    words = {name: {"prompt": f"Write {name}.", "paraphrase": "Again."} for name in ("low", "mid", "high")}
+    save_wordings("diary", checked(words, "here"))
+    desk = started(["diary"])
+    assert list(desk.own) == ["A Diary (diary.yaml)", "Night Diary (capstone/night.yaml)"]
+    order = desk.orders[0]
+    assert (order.system, order.style, order.target) == ("Write high.", "diary", 95)
+    assert [label for label in order.pick.options if label.startswith("A Diary (diary.yaml)")][0].endswith(", low")
+    verdict = run(desk)["sides"][0]["verdict"]
+    assert verdict.startswith("A Diary: ") and "of 100, target 95" in verdict
+    desk.judged.value = "Night Diary (capstone/night.yaml)"
+    verdict = run(desk)["sides"][0]["verdict"]
+    assert verdict.startswith("Night Diary: ") and "target" not in verdict
+
+
+def test_a_rubric_that_is_saved_later_is_found_by_a_button(started, tmp_path):
+    desk = started()
+    desk.judged.value = "esoteric"
+    desk.orders[0].text.value = "Be brief."
+    saved(tmp_path / "smoke")
+    desk.again.click()
+    assert "A Diary (diary.yaml)" in desk.state.value and desk.judged.value == "esoteric"
+    assert desk.orders[0].system == "Be brief."
+    desk.judged.value = "A Diary (diary.yaml)"
+    saved(tmp_path / "smoke", title="<b>Other")  # the former one is kept under another name
+    (tmp_path / "smoke" / "diary.yaml").unlink()
+    desk.generate()
+    assert not desk.runs and "is no longer there: choose anew" in desk.state.value
+
+
+def test_what_a_chat_model_reads_counts_by_its_verdicts_and_else_it_is_told_who_reads(started, tmp_path, monkeypatch):
+    rubric = saved(tmp_path / "smoke")
+    write_ways(
+        tmp_path / "smoke" / f"diary{WAYS}", {"Shouting": Counted("exclamations", 0, 1000), "Voice": Read("gpt")}
+    )
+    desk = started()
+    desk.judged.value = next(iter(desk.own))
+    verdict = run(desk)["sides"][0]["verdict"]
+    assert (
+        "from 50 of 100 points" in verdict and "'Voice': a chat model ('gpt') has to read it, in the studio" in verdict
+    )
+    write_ways(tmp_path / "smoke" / f"diary{WAYS}", dict.fromkeys(("Shouting", "Voice"), Read("gpt")))
+    verdict = run(desk)["sides"][0]["verdict"]
+    assert "no criterion has a score; 'Shouting', 'Voice': a chat model" in verdict and "CPT_ENDPOINT" in verdict
+
+    asked = []
+
+    def reply(body):
+        asked.append(body)
+        return 200, completion(json.dumps({"score": 40}))
+
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(reply) as url:
+        monkeypatch.setenv("CPT_ENDPOINT", url)
+        monkeypatch.setenv("CPT_MODEL", "gpt")
+        assert run(desk)["sides"][1]["verdict"] == "A Diary: 40 of 100" and len(asked) == 2  # both sides say the same
+    monkeypatch.delenv("CPT_ENDPOINT")
+    assert run(desk)["sides"][0]["verdict"] == "A Diary: 40 of 100", "by the verdicts that are kept"
+    assert rubric_studio(rubric).live.models.folder / VERDICTS == tmp_path / "smoke" / VERDICTS
+    monkeypatch.setenv("CPT_ENDPOINT", "http://localhost:1/v1")
+    monkeypatch.delenv("CPT_MODEL")
+    done = run(desk)
+    assert len(done["sides"]) == 2 and "A Diary: not judged. CPT_ENDPOINT is set" in done["sides"][1]["verdict"]

@@ -8,19 +8,19 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils.models.conversation import ChatModel
-from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts
+from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import colab, files
 from cpt_utils.runtime.errors import CptError, SettingsError
 from cpt_utils.runtime.profiles import Profile, load_profile
+from cpt_utils.styles import root_dir
 from cpt_utils.teachers import Teacher
-from cpt_utils.widgets import keys, runs, sides, views
+from cpt_utils.widgets import judged, keys, runs, sides, views
 from cpt_utils.widgets.controls import button, column, field, row
 from cpt_utils.widgets.orders import Order
 from cpt_utils.widgets.sides import DIAL, MODELS, ORDERS
 from cpt_utils.widgets.work import run_beside
 
-ITS_OWN = "the order's style"
 LIMITS = {"Temperature": (0.0, 1.5), "Seed": (0, 2**31 - 1), "Most tokens": (1, 4096)}
 
 
@@ -39,7 +39,8 @@ def steering_desk(
     Sampling settings start as the profile's. `judge` is anything with FittedJudge's `score`, by default the
     offline judge. `every`: seconds between two updates of a growing answer. `others`: more models to choose from, by
     name, such as the capstone's, or an endpoint_teacher, which samples as it was made. Runs are kept in `folder`, by
-    default the run's folder, whose rubrics can judge, too.
+    default the run's. The studio's rubrics can judge, too, and its bench takes answers: they lie in `folder`, by
+    default the profile's own, also under RUBRICS.
     """
     profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
@@ -51,21 +52,22 @@ def steering_desk(
                 "endpoint_teacher(model, base_url), under a name that is neither base nor tuned."
             )
         models[name] = model
-    return SteeringDesk(models, judge, profile, prompt, every, Path(folder) if folder else files.run_dir(profile))
+    kept, studio = [Path(folder)] * 2 if folder else (files.run_dir(profile), root_dir(profile))
+    return SteeringDesk(models, judge, profile, prompt, every, kept, studio)
 
 
 class SteeringDesk(w.VBox):
-    """The widget behind `steering_desk`. `runs` are the finished runs, newest first."""
+    """The widget behind `steering_desk`. `runs`: the finished runs, newest first; `studio`: the studio's folder."""
 
-    def __init__(self, models: dict, judge, profile: Profile, prompt: str, every: float, folder: Path):
-        self.models, self.judge, self.every, self.folder = models, judge, every, folder
+    def __init__(self, models: dict, judge, profile: Profile, prompt: str, every: float, folder: Path, studio: Path):
+        self.models, self.judge, self.every, self.folder, self.studio = models, judge, every, folder, studio
         self.sampling = profile.sampling.model_dump(exclude={"batch_size"})
-        (self.runs, fault), self.own = runs.read_runs(folder), runs.own_rubrics(folder)
+        (self.runs, fault), self.own = runs.read_runs(folder), judged.own_rubrics(studio, folder)
         self.latest: dict | None = None
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
         answers = [column([self.heads[i], self.answers[i], self.verdicts[i], self.send[i]], "300px") for i in (0, 1)]
-        settings = [self.compare, *self.sides, self.dial, self.judged, *self.numbers.values()]
+        settings = [self.compare, *self.sides, self.dial, self.judged, self.again, *self.numbers.values()]
         super().__init__(
             [
                 keys.dead_notice(),
@@ -89,9 +91,10 @@ class SteeringDesk(w.VBox):
 
     def _build(self, profile: Profile, prompt: str) -> None:
         self.prompt = field("Prompt", w.Textarea, value=prompt, rows=3, continuous_update=True)
+        style, own = (profile.rubrics or ["rococo"])[0], judged.own_orders(self.own)
         self.orders = (
-            Order("System prompt", "Fill in", ("rococo", "high")),
-            Order("Second prompt", "Fill in second", ("rococo", "low")),
+            Order("System prompt", "Fill in", (style, TARGETS["high"]), own),
+            Order("Second prompt", "Fill in second", (style, TARGETS["low"]), own),
         )
         self.compare = field("Compare", w.Dropdown, options=[MODELS, ORDERS, DIAL])
         labels = [(f"{name} · {model.name}", name) for name, model in self.models.items()]
@@ -99,8 +102,8 @@ class SteeringDesk(w.VBox):
             field(side, w.Dropdown, options=labels, value=name) for side, name in (("Left", "base"), ("Right", "tuned"))
         ]
         self.dial = field("Dial", w.FloatSlider, value=0.5, min=-0.5, max=1.5, step=0.25)
-        judged = [(ITS_OWN, ITS_OWN), *((label, name) for name, label in LABELS.items()), *((n, n) for n in self.own)]
-        self.judged = field("Judged by", w.Dropdown, options=judged)
+        self.judged = field("Judged by", w.Dropdown, options=judged.judges(self.own))
+        self.again = button("Look for rubrics", "Read the list of your own rubrics again", self._look)
         start = (self.sampling["temperature"], profile.seed, profile.max_new_tokens)
         kinds = (w.FloatText, w.IntText, w.IntText)
         self.numbers = {name: field(name, kind, value=value) for name, kind, value in zip(LIMITS, kinds, start)}
@@ -121,6 +124,20 @@ class SteeringDesk(w.VBox):
         for name, number in self.numbers.items():
             number.observe(partial(self._within, name), "value")
 
+    def _read_own(self) -> None:
+        """Read one's own rubrics as they are saved now; what is chosen stays, if it is there."""
+        self.own = judged.own_rubrics(self.studio, self.folder)
+        judges, chosen = judged.judges(self.own), self.judged.value
+        if list(self.judged.options) != judges:
+            self.judged.options = judges
+            self.judged.value = chosen if chosen in dict(judges).values() else judged.ITS_OWN
+        for order in self.orders:
+            order.have(judged.own_orders(self.own))
+
+    def _look(self) -> None:
+        self._read_own()
+        self._say(f"Your own rubrics: {', '.join(self.own) or 'none is saved here'}.")
+
     def _arrange(self, _change=None) -> None:
         """Show what the comparison needs, and head the two answers."""
         self.orders[1].layout.display = "none" if self.compare.value == MODELS else None
@@ -140,6 +157,11 @@ class SteeringDesk(w.VBox):
         """Start a run with what the controls say; a run in progress is left alone."""
         if self.thread is not None and self.thread.is_alive():
             return
+        chosen = self.judged.value
+        self._read_own()
+        if self.judged.value != chosen:
+            self._say(f"{chosen} is no longer there: choose anew what is to judge.", "error")
+            return
         prompt = self.prompt.value.strip()
         asked = sides.asked(self.compare.value, self.orders, [side.value for side in self.sides], self.models)
         if wrong := sides.why_not(prompt, asked, self.models):
@@ -147,8 +169,8 @@ class SteeringDesk(w.VBox):
             return
         names = ("temperature", "seed", "max_new_tokens")
         options = self.sampling | {name: number.value for name, number in zip(names, self.numbers.values())}
-        compare, judged = self.compare.value, self.judged.value
-        run = {"prompt": prompt, "compare": compare, "judged_by": judged, "options": options, "sides": []}
+        compare = self.compare.value
+        run = {"prompt": prompt, "compare": compare, "judged_by": self.judged.value, "options": options, "sides": []}
         run |= {"dial": self.dial.value} if compare == DIAL else {}
         self.stop.clear()
         self.latest = None
@@ -178,7 +200,9 @@ class SteeringDesk(w.VBox):
                 cut = "" if whole else f" · ✂ cut at {run['options']['max_new_tokens']} tokens"
                 said = {"text": text, "cut": not whole, "stopped": stopped, "verdict": "not judged"}
                 run["sides"].append(side | said)
-                told = "stopped, not judged" if self.stop.is_set() else self._judge(run, run["sides"][-1])
+                told = "stopped, not judged"
+                if not self.stop.is_set():
+                    told = judged.said_of(run, run["sides"][-1], self.own, self.judge, self.studio)
                 run["sides"][-1]["verdict"] = told + cut
                 self.verdicts[i].value = views.note(told + cut)
                 if not self.stop.is_set() and text:
@@ -208,25 +232,11 @@ class SteeringDesk(w.VBox):
         self.go.disabled, self.halt.disabled = False, True
         self._say(words, kind)
 
-    def _judge(self, run: dict, side: dict) -> str:
-        if run["judged_by"] in self.own:
-            rubric, ways = self.own[run["judged_by"]]
-            return runs.by_rubric(rubric, ways, side["text"])
-        style = side["style"] if run["judged_by"] == ITS_OWN else run["judged_by"]
-        if style is None:
-            return runs.by_nothing(side["text"])
-        if self.judge is None:
-            from cpt_utils.judging import embedded_judge
-
-            self.judge = embedded_judge()
-        target = side["target"] if style == side["style"] else None
-        return runs.by_style(self.judge, style, target, run["prompt"], side["text"])
-
     def _to_bench(self, i: int) -> None:
         if self.send[i].disabled:  # as a browser sees to it
             return
         try:
-            self._say(runs.send_to_bench(self.folder, self.latest, self.latest["sides"][i]), "ok")
+            self._say(runs.send_to_bench(self.studio, self.latest, self.latest["sides"][i]), "ok")
             self.send[i].disabled = True
         except CptError as error:
             self._say(f"Not sent. {error}", "error")

@@ -1,4 +1,4 @@
-"""A system prompt on the steering desk: typed at once, or filled in from those of the shipped styles."""
+"""A system prompt on the steering desk: typed at once, or filled in from those of shipped styles and own rubrics."""
 
 import ipywidgets as w
 
@@ -14,21 +14,19 @@ OWN = "your own words"
 class Order(w.VBox):
     """A field for a system prompt, and a choice that fills it in. What is typed is kept in that choice.
 
-    `style` and `target` are those of the prompt that was filled in, None once it has other words.
+    `style` and `target` are those of the prompt that was filled in, None once it has other words. `own`: system prompts
+    beside the shipped ones, {words of the choice: (prompt, style, target)}. `start`: a style with the number of its
+    target, or Rococo's where there is no such prompt.
     """
 
-    def __init__(self, name: str, choice: str, start: tuple[str, str]):
-        styles = shipped_rubrics()
-        self.shipped = {
-            f"{LABELS[style]}, {target}": (system_prompt(style, target), style, number)
-            for style in styles
-            for target, number in TARGETS.items()
-        }
-        first = f"{LABELS[start[0]]}, {start[1]}"
+    def __init__(self, name: str, choice: str, start: tuple[str, int], own: dict[str, tuple[str, str, int]]):
+        self.ready = _shipped() | own
+        labels = {(style, target): label for label, (_, style, target) in reversed(self.ready.items())}
+        first = labels.get(start) or labels["rococo", start[1]]
         self.typed: dict[str, str] = {}  # own orders by the words of the choice, newest last
         self.quiet = False
-        self.pick = field(choice, w.Dropdown, options=[OWN, *self.shipped], value=first)
-        self.text = field(name, w.Textarea, rows=5, continuous_update=True, value=self.shipped[first][0])
+        self.pick = field(choice, w.Dropdown, options=[OWN, *self.ready], value=first)
+        self.text = field(name, w.Textarea, rows=5, continuous_update=True, value=self.ready[first][0])
         super().__init__([self.text, self.pick])
         self.pick.observe(self._fill, "value")
         self.text.observe(self._type, "value")
@@ -39,15 +37,20 @@ class Order(w.VBox):
 
     @property
     def style(self) -> str | None:
-        return self.shipped[self.pick.value][1] if self.pick.value in self.shipped else None
+        return self.ready[self.pick.value][1] if self.pick.value in self.ready else None
 
     @property
     def target(self) -> int | None:
-        return self.shipped[self.pick.value][2] if self.pick.value in self.shipped else None
+        return self.ready[self.pick.value][2] if self.pick.value in self.ready else None
+
+    def have(self, own: dict[str, tuple[str, str, int]]) -> None:
+        """From now on these are the system prompts beside the shipped ones; what stands in the field stays."""
+        self.ready = _shipped() | own
+        self._type()
 
     def offer(self, orders: list[str]) -> None:
         """Add orders of one's own to the choice: those of earlier runs."""
-        known = {text for text, _, _ in self.shipped.values()} | set(self.typed.values())
+        known = {text for text, _, _ in self.ready.values()} | set(self.typed.values())
         for order in dict.fromkeys(orders):
             if order.strip() and order.strip() not in known:
                 self._keep(order.strip())
@@ -62,7 +65,7 @@ class Order(w.VBox):
 
     def _list(self, value: str) -> None:
         self.quiet = True
-        self.pick.options = [OWN, *reversed(self.typed), *self.shipped]
+        self.pick.options = [OWN, *reversed(self.typed), *self.ready]
         self.pick.value = value
         self.quiet = False
 
@@ -71,16 +74,24 @@ class Order(w.VBox):
             return
         if change["old"] == OWN and self.system not in ("", *self.typed.values()):  # typed, and about to be replaced
             self._keep(self.system)
-        picked = self.shipped[change["new"]][0] if change["new"] in self.shipped else self.typed[change["new"]]
+        picked = self.ready[change["new"]][0] if change["new"] in self.ready else self.typed[change["new"]]
         self.quiet = True
         self.text.value = picked
         self.quiet = False
         self._list(change["new"])
 
-    def _type(self, _change) -> None:
+    def _type(self, _change=None) -> None:
         """The words decide what the choice says."""
         if self.quiet:
             return
-        known = {text: label for label, (text, _, _) in self.shipped.items()}
+        known = {text: label for label, (text, _, _) in reversed(self.ready.items())}
         known |= {text: label for label, text in self.typed.items()}
         self._list(known.get(self.system, OWN))
+
+
+def _shipped() -> dict[str, tuple[str, str, int]]:
+    return {
+        f"{LABELS[style]}, {target}": (system_prompt(style, target), style, number)
+        for style in shipped_rubrics()
+        for target, number in TARGETS.items()
+    }

@@ -1,61 +1,17 @@
-"""What the steering desk says of an answer, and the files that keep runs and answers."""
+"""The steering desk's runs: whether an answer makes sense, the files that keep runs and answers, and their record."""
 
 from pathlib import Path
 
 from cpt_utils import own_texts
-from cpt_utils.plotting import LABELS
-from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import CptError, StoreError
+from cpt_utils.runtime.errors import StoreError
 from cpt_utils.sense import OTHERS, measured_gains, topic_ranks
-from cpt_utils.ways import load_ways
-from cpt_utils.widgets import drafts, filing, views
+from cpt_utils.widgets import views
 
 FILE = "desk.jsonl"
 """In a run's folder: the desk's runs."""
 KEPT = 30
 """Runs shown below the desk, newest first; the file keeps all."""
-
-
-def own_rubrics(folder: Path) -> dict[str, tuple[Rubric, dict]]:
-    """By what to call it, each rubric that lies in a run's folder or its capstone, with the ways to score it."""
-    found = {}
-    for path in sorted(place / name for place in (folder, folder / "capstone") for name in filing.names(place)):
-        try:
-            rubric = Rubric.from_yaml(path)
-            found[f"{rubric.title} ({path.name})"] = rubric, load_ways(path, rubric)
-        except CptError:  # no rubric, or one that is being mended
-            continue
-    return found
-
-
-def by_style(judge, style: str, target: int | None, prompt: str, text: str) -> str:
-    """A judge's score of a text for a shipped style, in words."""
-    judged = judge.score(style, prompt, text)
-    reason = drafts.flagged(text) if judged.reason == "empty" else judged.reason
-    unread = judged.score is None or judged.reason == "empty" and not judged.score  # offline judges call that 0
-    score = f"no score ({reason})" if unread else f"{judged.score:.0f} of 100"
-    aim = "" if target is None else f", target {target}"
-    return f"{LABELS[style]}: {score}{aim}{_flag(reason or 'yes') if judged.degenerate and not unread else ''}"
-
-
-def by_rubric(rubric: Rubric, ways: dict, text: str) -> str:
-    """A text's score under a rubric of one's own, in words."""
-    scored = drafts.scored(rubric, ways, text)
-    if scored["total"] is None:
-        return f"{rubric.title}: no criterion has a score; the studio's tab Scoring says how one gets it"
-    part = f" (from {scored['rests_on']:g} of 100 points)" if scored["rests_on"] < 100 else ""
-    return f"{rubric.title}: {scored['total']:.0f} of 100{part}{_flag(drafts.flagged(text))}"
-
-
-def by_nothing(text: str) -> str:
-    """What can be said of a text without a style to judge by."""
-    return f"not judged: the order is your own{_flag(drafts.flagged(text))}"
-
-
-def _flag(reason: str) -> str:
-    said = reason if reason in drafts.UNMEASURED else f"degenerate: {reason}"
-    return f" · ✗ {said}" if reason else ""
 
 
 def sense_of(base, prompt: str, text: str) -> str:

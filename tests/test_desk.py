@@ -28,7 +28,7 @@ from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import WAYS, Counted, Read, write_ways
-from cpt_utils.widgets import runs
+from cpt_utils.widgets import judged, runs
 from cpt_utils.widgets.desk import DIAL, ORDERS, steering_desk
 from cpt_utils.widgets.orders import OWN
 from cpt_utils.widgets.studio import rubric_studio
@@ -159,11 +159,11 @@ def test_a_style_can_judge_an_order_of_ones_own(desk):
 
 
 @pytest.mark.parametrize("text, told", [("Rain again.", "too short"), ("🌧️ ☔", "without words")])
-def test_a_short_answer_is_not_called_empty_and_gets_no_zero(text, told):
-    shipped = runs.by_style(embedded_judge("style"), "rococo", 95, "Hello", text)
+def test_a_short_answer_is_not_called_empty_and_gets_no_zero(text, told, tmp_path):
+    shipped = judged.by_style(embedded_judge("style"), "rococo", 95, "Hello", text)
     assert f"Rococo: no score ({told}" in shipped and "0 of 100" not in shipped
-    ways = {"Ornamental diction": Counted("exclamations", 0, 5)}
-    for said in (shipped, runs.by_nothing(text), runs.by_rubric(load_rubric("rococo"), ways, text)):
+    own = judged.Own(load_rubric("rococo"), {"Ornamental diction": Counted("exclamations", 0, 5)}, {})
+    for said in (shipped, judged.by_nothing(text), judged.by_rubric(own, None, "Hello", text, tmp_path)):
         assert told in said and "degenerate" not in said and "empty" not in said
 
 

@@ -24,7 +24,7 @@ from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Counted, Read, from_data, load_ways, to_data, ways_of
 from cpt_utils.widgets import drafts, states
 from cpt_utils.widgets.states import State
-from cpt_utils.widgets.suggesting import Suggestion, effect, suggestions
+from cpt_utils.widgets.suggesting import Suggestion, effect, reweighed, suggestions
 
 RUBRIC = load_rubric("rococo")
 NAMES = [criterion.name for criterion in RUBRIC.criteria]
@@ -414,6 +414,29 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
     assert kept.criteria == turned.criteria and load_ways(tmp_path / "baseline.yaml", kept) == now.ways
 
 
+def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
+    def answer(conversations):
+        return [json.dumps({"criteria": {NAMES[3]: 90}, "score": 90}) for _ in conversations]
+
+    judges = {"m": LLMJudge(Teacher("m", answer), tmp_path / "verdicts.jsonl")}
+    ways = bound(RUBRIC, ways_of(RUBRIC) | {NAMES[3]: Read("m")}, judges)
+    before, now = State("then", RUBRIC, ways_of(RUBRIC)), State("now", RUBRIC, ways)
+    texts = {f"text {n}": text for n, text in enumerate(TEXTS[:6])}
+    assert now.scores(TEXTS[:6]) == {} and "6 of 6 texts are left out" in now.left_out(TEXTS[:6])
+    assert len(now.scores(TEXTS[:6], NAMES[0])) == 6  # by a criterion of its own nothing is mixed
+    ways[NAMES[3]].ask(TEXTS[:4])
+    assert list(now.scores(TEXTS[:6])) == TEXTS[:4] and before.left_out(TEXTS[:6]) == ""
+    rows = states.comparison(before, now, texts)
+    assert (
+        {row["text"] for row in rows if row["rank"]} == set(TEXTS[:4]) == {r["text"] for r in rows if r["rank_before"]}
+    )
+    assert sorted(row["rank_before"] for row in rows[:4]) == [1, 2, 3, 4] and rows[4]["now"] is None
+    told = f"2 of 6 texts are left out, as they have no score yet for {NAMES[3]} (now)."
+    assert told in states.comparison_view(before, now, texts)
+    unread = State("now", RUBRIC, {name: way for name, way in ways.items() if name != NAMES[3]})
+    assert len(unread.scores(TEXTS[:6])) == 6  # no way at all: all totals rest on the others
+
+
 def test_suggestions_say_what_they_would_change():
     ways = ways_of(RUBRIC) | {NAMES[1]: Counted("commas", 0, 1)}
     state = State("now", RUBRIC, ways)
@@ -425,6 +448,10 @@ def test_suggestions_say_what_they_would_change():
     told = effect(found[0], state, points, texts)
     assert "rho on the" in told and "→" in told and "of 12 texts on view" in told
     (weights,) = suggestions(state, "", points)
+    with pytest.raises(RubricError, match="other criteria than the suggestion"):
+        reweighed(RUBRIC.model_dump(), {"Air": 100.0})
+    by_name = dict(zip(NAMES, weights.weights))
+    assert drafts.weights_of(reweighed(RUBRIC.model_dump(), by_name)) == list(weights.weights)
     assert sum(weights.weights) == 100 and weights.taken(state).rubric != RUBRIC
     assert suggestions(state, "", {}) == [] == suggestions(state, NAMES[0], {})
     given = [criterion.weight for criterion in RUBRIC.criteria]
@@ -451,7 +478,7 @@ def test_the_bootstrap_agrees_with_scipy():
 
 
 def test_marked_texts_and_a_picture_are_exported(tmp_path):
-    given = [marks.Mark(who=who, response=EVIL, level="low", criterion="") for who in ("Ann", "Ben")]
+    given = [marks.Mark(who=who, rubric="mine", response=EVIL, level="low", criterion="") for who in ("Ann", "Ben")]
     (row,) = marks.marked_texts(given, {EVIL: {"score": 5.0, "by_criterion": {"Air": 5.0}}})
     assert [mark["who"] for mark in row["marks"]] == ["Ann", "Ben"] and row["score"] == 5.0
     assert row["half"] == ("test" if marks.is_test(EVIL) else "fit") and "response" not in row["marks"][0]

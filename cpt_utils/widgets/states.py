@@ -1,5 +1,6 @@
 """Two states of a rubric side by side: what texts score under either, and which ranks moved."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,40 @@ class State(NamedTuple):
         scored = drafts.scored(self.rubric, self.ways, text)
         return scored["parts"].get(criterion) if criterion else scored["total"]
 
+    def scores(self, texts: Iterable[str], criterion: str = "") -> dict[str, float]:
+        """Those of the texts that can be held against each other, with their scores as wholes or by one criterion.
+
+        Totals rest on the same criteria: those by which some of these texts have a score, and those that a chat model
+        reads. A text that lacks one of them is left out.
+        """
+        parts = {text: drafts.by_criterion(self.ways, text) for text in texts}
+        base = self._base(parts, criterion)
+        whole = {text: given for text, given in parts.items() if base and not _without(given, base)}
+        if criterion:
+            return {text: given[criterion] for text, given in whole.items()}
+        return {text: drafts.weighed(self.rubric, given)["total"] for text, given in whole.items()}
+
+    def left_out(self, texts: Iterable[str], criterion: str = "") -> str:
+        """How many of the texts `scores` leaves out, and for lack of what; "" for none."""
+        parts = {text: drafts.by_criterion(self.ways, text) for text in texts}
+        base = self._base(parts, criterion)
+        lacks = [missing for given in parts.values() if (missing := _without(given, base))]
+        named = ", ".join(name for name in base if any(name in missing for missing in lacks))
+        return (
+            f"{len(lacks)} of {len(parts)} texts are left out, as they have no score yet for {named}" if lacks else ""
+        )
+
+    def _base(self, parts: dict[str, dict], criterion: str) -> list[str]:
+        """What scores rest on: the criteria by which a text has a score, or gets one once it is read."""
+        names = [criterion] if criterion else [each.name for each in self.rubric.criteria if each.weight]
+        known = {name for given in parts.values() for name, score in given.items() if score is not None}
+        return [name for name in names if name in known or isinstance(self.ways.get(name), Reading)]
+
+
+def _without(given: dict[str, float | None], names: list[str]) -> list[str]:
+    """The names that have no score."""
+    return [name for name in names if given.get(name) is None]
+
 
 def keep_state(folder: Path, draft: dict, ways: dict) -> str:
     """Write a state as the baseline, in place of an older one; the name of its file."""
@@ -35,20 +70,23 @@ def keep_state(folder: Path, draft: dict, ways: dict) -> str:
 def comparison(before: State, now: State, texts: dict[str, str]) -> list[dict]:
     """Texts by their total now, best first: {label, text, before, now, rank_before, rank, parts_before, parts_now}.
 
-    Equal totals share a rank, by the tenths that are shown; a text without a total has none, and comes last.
+    Equal totals share a rank, by the tenths that are shown. Where both states have totals (State.scores), texts with
+    both are ranked; the others have no rank, and come last.
     """
+    totals = {name: state.scores(texts.values()) for name, state in (("before", before), ("now", now))}
     rows = []
     for label, text in texts.items():
-        row = {"label": label, "text": text}
+        row = {"label": label, "text": text} | {name: known.get(text) for name, known in totals.items()}
         for name, state in (("before", before), ("now", now)):
-            scored = drafts.scored(state.rubric, state.ways, text)
-            row |= {name: scored["total"], f"parts_{name}": scored["parts"]}
+            row[f"parts_{name}"] = drafts.scored(state.rubric, state.ways, text)["parts"]
         rows.append(row)
+    both = set(totals["before"]) & set(totals["now"])
     for name, rank in (("before", "rank_before"), ("now", "rank")):
-        totals = [round(row[name], 1) for row in rows if row[name] is not None]
-        first = {total: place for place, total in reversed(list(enumerate(sorted(totals, reverse=True), 1)))}
+        ranked = both or set(totals[name])
+        tenths = sorted((round(row[name], 1) for row in rows if row["text"] in ranked), reverse=True)
+        first = {total: place for place, total in reversed(list(enumerate(tenths, 1)))}
         for row in rows:
-            row[rank] = None if row[name] is None else first[round(row[name], 1)]
+            row[rank] = first[round(row[name], 1)] if row["text"] in ranked else None
     return sorted(rows, key=lambda row: len(rows) if row["rank"] is None else row["rank"])
 
 
@@ -66,8 +104,10 @@ def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
     lines = "".join(_line(row, differing) for row in rows)
     head = "".join(f"<th style='{views.CELL}'>{views.text(name)}</th>" for name in heads)
     told = f"{moved(rows)} of {len(rows)} texts changed their rank. Before: {before.label}. Now: {now.label}."
+    short = [(state.label, state.left_out(texts.values())) for state in (before, now)]
     return (
         views.status(told)
+        + "".join(views.status(f"{words} ({label}).") for label, words in short if words)
         + f"<div style='overflow-x:auto'><table style='border-collapse:collapse;line-height:1.4'><tr>{head}</tr>{lines}"
         + "</table></div>"
         + views.note(_criteria(before, now))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cpt_utils import agreement, marks
+from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import Counted, Likened
 from cpt_utils.widgets import drafts
 from cpt_utils.widgets.states import State, comparison, moved
@@ -65,12 +66,21 @@ def effect(suggestion: Suggestion, state: State, points: dict[str, float], texts
     """What taking it would change: agreement with the marks that test, and ranks of the texts on view."""
     after = suggestion.taken(state)
     test = [text for text in points if marks.is_test(text)]
+    known = [one.scores(points, suggestion.criterion) for one in (state, after)]
+    both = [text for text in test if all(text in scores for scores in known if scores)]  # now, there may be none
 
-    def rho(one: State) -> str:
-        scores = {text: score for text in test if (score := one.score(text, suggestion.criterion)) is not None}
-        found = agreement.spearman(list(scores.values()), [points[text] for text in scores])
-        return "none" if found is None or len(scores) < agreement.LEAST else f"{found:.2f}"
+    def rho(scores: dict[str, float]) -> str:
+        given = [text for text in both if text in scores]
+        found = agreement.spearman([scores[text] for text in given], [points[text] for text in given])
+        return "none" if found is None or len(given) < agreement.LEAST else f"{found:.2f}"
 
-    told = f"rho on the {len(test)} texts that test: {rho(state)} → {rho(after)}"
+    told = f"rho on the {len(both)} texts that test: {rho(known[0])} → {rho(known[1])}"
     rows = comparison(state, after, texts)
     return f"{told}; {moved(rows)} of {len(rows)} texts on view change their rank"
+
+
+def reweighed(draft: dict, weights: dict[str, float]) -> dict:
+    """The draft with suggested weights; a RubricError where it no longer has the criteria that they are of."""
+    if drafts.names_of(draft) != list(weights):
+        raise RubricError("The rubric has other criteria than the suggestion: mend what is wrong with it first.")
+    return drafts.with_weights(draft, list(weights.values()))

@@ -2,30 +2,40 @@
 
 import hashlib
 import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
-from cpt_utils.runtime.errors import StoreError
+from cpt_utils.runtime.errors import StoreError, brief
 from cpt_utils.runtime.places import is_file_name
 
 LEVELS = tuple(TARGETS)
 """What a mark says: the names of the series' targets."""
-KEY = ("who", "response", "criterion", "level")
+KEY = ("who", "rubric", "criterion", "response", "level")
 """What each mark has."""
 ALL = ""
 """The `criterion` of a mark that is about the whole text."""
+UNNAMED = ""
+"""The `rubric` of a mark that an earlier version of the studio wrote, which did not say it."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Mark(TypedDict):
-    """`who` finds that `response` is low, mid or high, as a whole or by one criterion; "" takes a mark back."""
+    """By the rubric of this name `who` finds `response` low, mid or high, as a whole or by one criterion.
+
+    A level of "" takes a mark back. `when` it was written, in UTC, is added as it is kept.
+    """
 
     who: str
+    rubric: str
     response: str
     level: str
     criterion: str
     why: NotRequired[str]
+    when: NotRequired[str]
 
 
 def text_key(response: str) -> str:
@@ -46,6 +56,15 @@ def person(who: str) -> str:
     return unicodedata.normalize("NFC", " ".join(who.split()))
 
 
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's: capitals do not count."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(who: str) -> str:
+    return unicodedata.normalize("NFC", person(who).casefold())
+
+
 def marks_file(folder: Path, who: str) -> Path:
     """Where a person's marks are kept; a StoreError refuses what is no name."""
     name = person(who)
@@ -58,31 +77,101 @@ def add_mark(folder: Path, mark: Mark) -> None:
     """Keep a mark at once, behind the person's earlier ones, of which it replaces the one of the same text."""
     if mark["level"] not in (*LEVELS, ""):
         raise StoreError(f"{mark['level']!r} is no mark: use {', '.join(LEVELS)}, or '' to take one back.")
-    path = marks_file(folder, mark["who"])
-    mark = mark | {"who": person(mark["who"])}
-    row = {name: files.encodable(value) for name, value in mark.items() if value or name != "why"}
+    if not mark.get("rubric"):
+        raise StoreError("A mark says by which rubric: give it the rubric's name, such as 'rococo'.")
+    _append(folder, mark["who"], [mark])
+
+
+def _append(folder: Path, who: str, given: list[Mark]) -> None:
+    """Keep marks of one person, all or none."""
+    path = marks_file(folder, who)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    rows = []
+    for mark in given:
+        row = {name: files.encodable(value) for name, value in mark.items() if value or name in KEY}
+        rows.append(row | {"who": person(who), "when": now})
     with files.writing(path):
-        files.append(path, [row])
+        files.append(path, rows)
 
 
 def read_marks(folder: Path) -> list[Mark]:
-    """The marks of all people whose files lie in a folder: of each text and criterion everybody's last word."""
-    last: dict[tuple, Mark] = {}
-    for path in sorted(Path(folder).glob("marks-*.jsonl")):
+    """The marks of all people whose files lie in a folder, by whatever rubric (see `pooled` and `by_rubric`)."""
+    return pooled(sorted(Path(folder).glob("marks-*.jsonl")))
+
+
+def pooled(paths: Iterable[Path]) -> list[Mark]:
+    """The marks in some files: by each rubric, of each text and criterion, everybody's last word.
+
+    Within a file that is the last row. Between files (a person's on two machines, an older copy beside a newer) it is
+    the row written last; of rows without a time, as earlier versions wrote them, the one further down its file.
+    """
+    last: dict[tuple, tuple] = {}
+    spelt: dict[str, str] = {}
+    for path in paths:
+        mine = {}
         for number, row in enumerate(files.read_jsonl(path), 1):
             mark = _checked(row, f"{path.name}, row {number}")
-            last[mark["who"], mark["criterion"], mark["response"]] = mark
-    return [mark for mark in last.values() if mark["level"]]
+            mark["who"] = spelt.setdefault(_folded(mark["who"]), mark["who"])
+            mine[_place(mark)] = (_moment(mark), number), mark
+        for place, found in mine.items():
+            if place not in last or found[0] >= last[place][0]:
+                last[place] = found
+    return [mark for _, mark in last.values() if mark["level"]]
+
+
+def _place(mark: Mark) -> tuple:
+    """What there is one mark of."""
+    return _folded(mark["who"]), mark["rubric"], mark["criterion"], mark["response"]
+
+
+def _moment(mark: Mark) -> datetime:
+    return datetime.fromisoformat(mark["when"]) if "when" in mark else LONG_AGO
 
 
 def _checked(row: dict, place: str) -> Mark:
-    row = {"criterion": ALL} | row
+    row = {"criterion": ALL, "rubric": UNNAMED} | row
     for name in KEY:
         if not isinstance(row.get(name), str):
             raise StoreError(f"{place}: no text in {name!r}; mend or delete the row.")
     if row["level"] not in (*LEVELS, ""):
         raise StoreError(f"{place}: {row['level']!r} is no mark, only {', '.join(LEVELS)}; mend or delete the row.")
-    return row | {"who": person(row["who"])}
+    try:
+        known = "when" not in row or _moment(row).tzinfo is not None
+    except (TypeError, ValueError):
+        known = False
+    if not known:
+        raise StoreError(
+            f"{place}: {brief(row['when'])} is no time such as 2026-11-28T09:30:00+00:00; mend it, or delete it."
+        )
+    return {name: value for name, value in row.items() if isinstance(value, str)} | {"who": person(row["who"])}
+
+
+def by_rubric(marks: list[Mark], rubric: str) -> list[Mark]:
+    """The marks by the rubric of this name: people's judgements by two rubrics are never put together."""
+    return [mark for mark in marks if mark["rubric"] == rubric]
+
+
+def uncounted(marks: list[Mark], given: list[Mark], rubric: str, criterion: str | None = None) -> list[Mark]:
+    """Those of the `given` marks that `take_over` would add to all the `marks` of a folder."""
+    there = {_place(mark) for mark in marks}
+    return [mark for mark in given if _place(_moved(mark, rubric, criterion)) not in there]
+
+
+def take_over(folder: Path, given: list[Mark], rubric: str, criterion: str | None = None) -> None:
+    """Count marks for the rubric of this name, too, and for this criterion (None: each for its own).
+
+    They are written behind their people's own. Marks that named no rubric name this one from now on, and no other.
+    """
+    there = read_marks(folder)
+    for who in dict.fromkeys(mark["who"] for mark in given):
+        mine = [mark for mark in given if mark["who"] == who]
+        rows = [_moved(mark, rubric, criterion) for mark in uncounted(there, mine, rubric, criterion)]
+        named = [mark | {"level": ""} for mark in mine if mark["rubric"] == UNNAMED]
+        _append(folder, who, rows + named)
+
+
+def _moved(mark: Mark, rubric: str, criterion: str | None) -> Mark:
+    return mark | {"rubric": rubric, "criterion": mark["criterion"] if criterion is None else criterion}
 
 
 def about(marks: list[Mark], criterion: str = ALL) -> list[Mark]:
@@ -101,7 +190,7 @@ def by_text(marks: list[Mark]) -> dict[str, float]:
 def marked_texts(marks: list[Mark], scores: dict[str, dict]) -> list[dict]:
     """The marked texts with all that was said of them, a row each: {response, half, marks, score, by_criterion}.
 
-    `scores`: {score, by_criterion} of each text by the rubric.
+    The marks are by one rubric; `scores`: {score, by_criterion} of each text by the same.
     """
     rows: dict[str, dict] = {}
     for mark in marks:

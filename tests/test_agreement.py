@@ -114,15 +114,24 @@ def test_a_judge_may_score_each_criterion_another_way():
 # ---------------------------------------------------------------- marks
 
 
-def mark(who, response, level, criterion=marks.ALL, **more):
-    return {"who": who, "response": response, "level": level, "criterion": criterion} | more
+def mark(who, response, level, criterion=marks.ALL, rubric="rococo", **more):
+    return {"who": who, "rubric": rubric, "response": response, "level": level, "criterion": criterion} | more
+
+
+def timeless(found):
+    """Marks as they were given."""
+    return [{name: value for name, value in each.items() if name != "when"} for each in found]
+
+
+def write(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
 def test_marks_are_kept_at_once_pooled_and_can_be_taken_back(tmp_path):
     for each in (mark("Ann", "a", "low"), mark("Ann", "a", "high", why="bows"), mark("Ben", "a", "mid")):
         marks.add_mark(tmp_path, each)
     marks.add_mark(tmp_path, mark("Ben", "b", "low", "Doubt"))
-    assert marks.read_marks(tmp_path) == [
+    assert timeless(marks.read_marks(tmp_path)) == [
         mark("Ann", "a", "high", why="bows"),
         mark("Ben", "a", "mid"),
         mark("Ben", "b", "low", "Doubt"),
@@ -137,7 +146,7 @@ def test_marks_are_kept_at_once_pooled_and_can_be_taken_back(tmp_path):
 def test_a_person_is_one_however_the_name_was_typed(tmp_path):
     for who, level in (("Ana Jos\u00e9", "low"), ("  Ana  Jose\u0301 ", "high"), ("Ana\tJos\u00e9", "mid")):
         marks.add_mark(tmp_path, mark(who, "a", level))
-    (tmp_path / "marks-old.jsonl").write_text(json.dumps(mark("Ana  Jose\u0301", "b", "low")) + "\n", "utf-8")
+    write(tmp_path / "marks-old.jsonl", mark("ana  Jose\u0301", "b", "low"), mark("ANA JOS\u00c9", "a", "low"))
     found = marks.read_marks(tmp_path)
     assert [(each["who"], each["level"]) for each in found] == [("Ana Jos\u00e9", "mid"), ("Ana Jos\u00e9", "low")]
     assert agreement.alpha(found) is None  # nobody else has marked
@@ -147,7 +156,7 @@ def test_a_person_is_one_however_the_name_was_typed(tmp_path):
     "who", ["प्रिया शर्मा", "สมหญิง", "علی\u200cرضا", "محمّد", "José", "Jose\u0301", "O'Brien", "D’Angelo", "李雷"]
 )
 def test_a_person_has_a_name_in_any_script(tmp_path, who):
-    marks.add_mark(tmp_path, {"who": who, "response": "a", "level": "low", "criterion": ""})
+    marks.add_mark(tmp_path, mark(who, "a", "low"))
     assert len(marks.read_marks(tmp_path)) == len(list(tmp_path.glob("marks-*.jsonl"))) == 1
 
 
@@ -190,6 +199,10 @@ def test_a_name_that_is_none_is_refused(tmp_path, who):
         ({"who": "Ann", "level": "low"}, "marks-Ann.jsonl, row 1: no text in 'response'"),
         ({"who": "Ann", "response": "a", "level": "huge"}, "row 1: 'huge' is no mark, only low, mid, high"),
         ({"who": 3, "response": "a", "level": "low"}, "no text in 'who'"),
+        ({"who": "Ann", "response": "a", "level": "low", "rubric": 5}, "no text in 'rubric'"),
+        (mark("Ann", "a", "low", when="yesterday"), "row 1: 'yesterday' is no time such as"),
+        (mark("Ann", "a", "low", when="2026-11-28T09:30:00"), "is no time such as"),
+        (mark("Ann", "a", "low", when=5), "row 1: 5 is no time such as"),
     ],
 )
 def test_a_broken_file_of_marks_is_told(tmp_path, row, words):
@@ -198,6 +211,75 @@ def test_a_broken_file_of_marks_is_told(tmp_path, row, words):
         marks.read_marks(tmp_path)
     with pytest.raises(StoreError, match="is no mark"):
         marks.add_mark(tmp_path, mark("Ann", "a", "maybe"))
+
+
+def test_marks_by_two_rubrics_never_mix(tmp_path):
+    for rubric, level in (("rococo", "high"), ("mine", "low")):
+        marks.add_mark(tmp_path, mark("Ann", "a", level, rubric=rubric))
+    marks.add_mark(tmp_path, mark("Ben", "a", "high"))
+    found = marks.read_marks(tmp_path)
+    assert [each["level"] for each in marks.by_rubric(found, "mine")] == ["low"]
+    assert [each["who"] for each in marks.by_rubric(found, "rococo")] == ["Ann", "Ben"]
+    with pytest.raises(StoreError, match="A mark says by which rubric"):
+        marks.add_mark(tmp_path, {"who": "Ann", "response": "a", "level": "low", "criterion": ""})
+
+
+def test_rows_without_a_rubric_count_for_none_until_they_are_taken_over(tmp_path):
+    old = [{"who": "Ann", "response": text, "level": "low"} for text in "ab"]
+    write(tmp_path / "marks-Ann.jsonl", *old)
+    marks.add_mark(tmp_path, mark("ann", "b", "high"))
+    found = marks.read_marks(tmp_path)
+    unnamed = marks.by_rubric(found, marks.UNNAMED)
+    assert len(unnamed) == 2 and len(marks.by_rubric(found, "rococo")) == 1
+    marks.take_over(tmp_path, unnamed, "rococo")
+    found = marks.read_marks(tmp_path)
+    assert not marks.by_rubric(found, marks.UNNAMED)  # they name one now, and can count for no other
+    assert {each["response"]: each["level"] for each in found} == {
+        "a": "low",
+        "b": "high",
+    }  # what was said for it stays
+    assert (tmp_path / "marks-Ann.jsonl").read_text().startswith(json.dumps(old[0]))  # as it was
+
+
+def test_marks_by_a_former_name_count_for_both(tmp_path):
+    for each in (mark("Ann", "a", "low"), mark("Ben", "a", "high", "Doubt")):
+        marks.add_mark(tmp_path, each)
+    marks.take_over(tmp_path, marks.read_marks(tmp_path), "mine")
+    found = marks.read_marks(tmp_path)
+    assert len(marks.by_rubric(found, "mine")) == len(marks.by_rubric(found, "rococo")) == 2
+    doubts = marks.about(marks.by_rubric(found, "mine"), "Doubt")
+    assert marks.uncounted(found, doubts, "mine") == [] and marks.uncounted(found, doubts, "mine", "Wavering") == doubts
+    marks.take_over(tmp_path, doubts, "mine", "Wavering")
+    assert [each["who"] for each in marks.about(marks.read_marks(tmp_path), "Wavering")] == ["Ben"]
+
+
+def test_the_last_word_goes_by_time_and_not_by_the_names_of_files(tmp_path):
+    first, then = "2026-11-28T09:30:00+00:00", "2026-11-28T11:30:00+01:00"
+    write(tmp_path / "marks-ann.jsonl", mark("Ann", "a", "low", when=first), mark("Ann", "b", "low", when=first))
+    write(
+        tmp_path / "marks-ann (1).jsonl",
+        mark("ann", "a", "high", when=then),
+        mark("ann", "b", "high", when="2026-11-28T09:00:00+00:00"),
+    )
+    found = {each["response"]: each["level"] for each in marks.read_marks(tmp_path)}
+    assert found == {"a": "high", "b": "low"}
+    # Copies of an earlier version, without times: the newer one is the longer one.
+    old = [{"who": "Ben", "response": "a", "level": level} for level in ("low", "high")]
+    write(tmp_path / "marks-ben.jsonl", old[0])
+    write(tmp_path / "marks-ben (1).jsonl", *old)
+    assert [each["level"] for each in marks.read_marks(tmp_path) if each["who"] == "Ben"] == ["high"]
+    marks.add_mark(tmp_path, mark("Cid", "a", "low") | {"when": "2090-01-01T00:00:00+00:00"})
+    marks.add_mark(tmp_path, mark("Cid", "a", "mid"))  # whatever a clock said: in a file the last row counts
+    assert [each["level"] for each in marks.read_marks(tmp_path) if each["who"] == "Cid"] == ["mid"]
+
+
+def test_one_person_is_no_two_by_capitals(tmp_path):
+    for who in ("Ann", "ann", "ANN"):
+        for text, level in (("a", "low"), ("b", "high")):
+            marks.add_mark(tmp_path, mark(who, text, level))
+    found = marks.read_marks(tmp_path)
+    assert len(found) == 2 and len({each["who"] for each in found}) == 1 and agreement.alpha(found) is None
+    assert marks.same_person("JOSE\u0301", "jos\u00e9") and not marks.same_person("Ann", "Anna")
 
 
 def test_texts_that_divide_people_come_first():

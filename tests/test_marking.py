@@ -1,5 +1,6 @@
 """The studio's tab Marks, as its observers see it: marks, agreement, suggestions, other people's files."""
 
+import json
 import threading
 
 import numpy as np
@@ -9,7 +10,7 @@ from cpt_utils import marks
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.ways import Counted, Likened
+from cpt_utils.ways import Counted, Likened, Read
 from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
@@ -22,6 +23,10 @@ def studio(tmp_path):
     made = rubric_studio("rococo", tmp_path)
     made.live.selected_index = 2
     return made
+
+
+def keep(folder, who: str, text: str, level: str, criterion: str = "", rubric: str = "rococo") -> None:
+    marks.add_mark(folder, marks.Mark(who=who, rubric=rubric, response=text, level=level, criterion=criterion))
 
 
 def press(view, level: str) -> None:
@@ -55,9 +60,15 @@ def test_texts_are_marked_unseen_and_a_score_shows_afterwards(studio, tmp_path):
     view.who.value, view.why.value = "Ann", "it bows"
     press(view, "high")
     assert "You: high (95); the rubric&#x27;s score is" in view.told.value and view.why.value == ""
-    assert marks.read_marks(tmp_path) == [
-        {"who": "Ann", "response": text, "level": "high", "criterion": "", "why": "it bows"}
-    ]
+    (mark,) = marks.read_marks(tmp_path)
+    assert mark.pop("when") and mark == {
+        "who": "Ann",
+        "rubric": "rococo",
+        "response": text,
+        "level": "high",
+        "criterion": "",
+        "why": "it bows",
+    }
     assert view._next() != text and "1 of 12 texts marked" not in view.text.value
     view.back.click()
     assert marks.read_marks(tmp_path) == [] and view._next() == text
@@ -77,6 +88,15 @@ def test_agreement_is_told_on_the_testing_half_and_another_person_may_disagree(s
     studio.live.selected_index = 2
     assert "People among each other" in view.result.value and "people do not mean the same" in view.result.value
     assert "Ann: low, Ben: high" in view.result.value
+    view.who.value = "Cid"  # who has marked nothing yet, and sees no single text of the others
+    assert "Scores against marks" in view.result.value and "<details>" not in view.result.value
+    shown = len(marks.by_text(marks.read_marks(tmp_path)))
+    assert f"{shown} texts that others marked are not shown before you" in view.result.value
+    press(view, "low")
+    assert f"{shown - 1} texts that others" in view.result.value
+    view.looks_on.value = True
+    assert "Ann: low, Ben: high" in view.result.value and "not shown" not in view.result.value
+    assert view._next() is None and all(each.disabled for each in view.levels)
 
 
 def test_suggested_weights_and_ways_can_be_taken_and_undone(studio):
@@ -131,9 +151,9 @@ def test_a_broken_file_of_somebody_is_told_and_nothing_is_lost(studio, tmp_path)
 def test_marks_of_evil_texts_and_names_are_shown_as_text(studio, tmp_path):
     evil = "<script>alert(1)</script> so gilded, so laced, dear reader, was never a guest of this house."
     for who, level in (("Ann", "low"), ("Ben", "high")):
-        marks.add_mark(tmp_path, {"who": who, "response": evil, "level": level, "criterion": ""})
-        text = next(iter(studio.live.texts().values()))
-        marks.add_mark(tmp_path, {"who": who, "response": text, "level": "mid", "criterion": ""})
+        keep(tmp_path, who, evil, level)
+        keep(tmp_path, who, next(iter(studio.live.texts().values())), "mid")
+    studio.live.marking.looks_on.value = True
     studio.live.selected_index = 0
     studio.live.own.value = evil
     studio.live.selected_index = 2
@@ -175,8 +195,9 @@ def test_marked_texts_that_are_not_on_view_are_scored_beside_the_kernel(studio, 
     monkeypatch.setattr(scores, "_compute", lambda way, texts: (batches.append(len(texts)), compute(way, texts)))
     for row in load_responses()[-60:]:
         level = target_name(row["target"])
-        marks.add_mark(tmp_path, {"who": "Ann", "response": row["response"], "level": level, "criterion": ""})
+        keep(tmp_path, "Ann", row["response"], level)
     studio.live._draw()
+    assert "The texts are being scored" in studio.live.marking.told.value
     studio.live.work.work.wait(120)
     assert max(batches) == scores.BATCH and batches.count(1) <= 12 * len(studio.ways)
     assert "Scores against marks" in studio.live.marking.result.value
@@ -193,3 +214,132 @@ def test_a_file_that_breaks_while_somebody_marks_is_told(studio, tmp_path):
     assert "marks-Ben.jsonl, row 1" in view.told.value
     (tmp_path / "marks-Ben.jsonl").unlink()
     assert marks.read_marks(tmp_path) == []
+
+
+def test_marks_are_about_one_rubric_and_count_for_no_other(studio, tmp_path):
+    view = studio.live.marking
+    mark_all(studio, "Ann", of_rococo, prompts=3)
+    assert "All texts on view are marked" in view.text.value and view.suggested
+    view.export.click()
+    studio.source.value = "chaos_cinema"
+    assert "0 of 12 texts marked for &#x27;chaos_cinema&#x27;" in view.told.value
+    assert view.suggested is None and "0 marked texts" in view.result.value and view.export.disabled
+    assert view.former.layout.display == "none"  # a shipped rubric is no later version of another
+    press(view, "low")
+    found = marks.read_marks(tmp_path)
+    assert len(marks.by_rubric(found, "rococo")) == 36 and len(marks.by_rubric(found, "chaos_cinema")) == 1
+    view.export.click()
+    lines = {path.name: path.read_text("utf-8").splitlines() for path in tmp_path.glob("*_marked_texts.jsonl")}
+    assert {name: len(each) for name, each in lines.items()} == {
+        "rococo_marked_texts.jsonl": 36,
+        "chaos_cinema_marked_texts.jsonl": 1,
+    }
+
+
+def test_a_saved_rubric_has_marks_of_its_own_and_may_take_over_those_of_its_former_name(studio, tmp_path):
+    view = studio.live.marking
+    view.who.value = "Ann"
+    press(view, "high")
+    studio.weights.children[0].children[1].value = 80
+    studio.file.value = "Mine"
+    studio.save.click()
+    assert "0 of 12 texts marked for &#x27;mine&#x27;" in view.told.value
+    assert "1 by &#x27;rococo&#x27;" in view.former.told.value and view.former.layout.display is None
+    view.former.take.click()
+    assert "1 of 12 texts marked for &#x27;mine&#x27;" in view.told.value and view.former.layout.display == "none"
+    press(view, "low")
+    studio.undo.click()  # of the weight: the rubric keeps its name
+    assert "2 of 12 texts marked for &#x27;mine&#x27;" in view.told.value
+    assert [c.weight for c in studio.valid.criteria] == [30, 25, 20, 15, 10] and studio.reset.disabled
+    studio.source.value = "esoteric"
+    studio.file.value = "Mine.yaml"
+    studio.load.click()
+    assert "2 of 12 texts marked for &#x27;mine&#x27;" in view.told.value
+    assert len(marks.by_rubric(marks.read_marks(tmp_path), "rococo")) == 1
+
+
+def test_marks_of_earlier_versions_are_told_and_count_once_they_are_taken_over(studio, tmp_path):
+    view = studio.live.marking
+    texts = list(studio.live.texts().values())
+    rows = [{"who": "Ann", "response": text, "level": "low"} for text in texts[:3]]
+    (tmp_path / "marks-Ann.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    studio.live._draw()
+    view.who.value = "ann"
+    assert "0 of 12 texts" in view.told.value
+    assert "3 of an earlier version, by no named rubric" in view.former.told.value
+    view.former.take.click()
+    assert "3 of 12 texts" in view.told.value and view.former.layout.display == "none"
+    studio.source.value = "esoteric"
+    assert "0 of 12 texts" in view.told.value and view.former.layout.display == "none"
+
+
+def test_marks_of_a_renamed_criterion_are_told_and_follow_when_asked_to(studio, tmp_path):
+    view = studio.live.marking
+    view.who.value, view.about.value = "Ann", "Winding syntax"
+    press(view, "high")
+    studio.criteria.children[1].children[0].value = "<b>Long lines"
+    assert view.criterion == marks.ALL and "marks about &#x27;Winding syntax&#x27;" in view.former.told.value
+    view.about.value = "<b>Long lines"
+    assert "0 of 12 texts" in view.told.value and "1 about &#x27;Winding syntax&#x27;" in view.former.told.value
+    view.former.take.click()
+    assert "1 of 12 texts" in view.told.value
+    assert "<b>Long" not in view.former.told.value + view.result.value + view.told.value
+
+
+def test_nothing_can_be_taken_while_texts_are_being_scored(studio, monkeypatch):
+    view = studio.live.marking
+    mark_all(studio, "Ann", of_rococo, prompts=3)
+    assert view.suggested
+    monkeypatch.setattr(studio.live.work, "ready", lambda ways, texts: False)
+    studio.source.value = "chaos_cinema"
+    before = studio.draft
+    assert view.suggested is None and view.suggesting.layout.display == "none" and view.result.value == ""
+    assert all(each.disabled for each in (*view.levels, view.back, view.export))
+    view.take.click()
+    press(view, "low")
+    assert studio.draft == before and "being scored" in view.told.value
+    monkeypatch.undo()
+    studio.live._draw()
+    assert "0 of 12 texts" in view.told.value and not view.levels[0].disabled
+
+
+def test_a_suggestion_for_other_criteria_is_refused_in_words(studio):
+    mark_all(studio, "Ann", of_rococo, prompts=3)
+    studio.title.value = ""  # no valid rubric any more: the views keep the last one
+    studio.add.click()
+    studio.live.marking.take.click()
+    assert "other criteria than the suggestion" in studio.state.value and len(studio.draft["criteria"]) == 6
+
+
+def test_whoever_marked_all_is_told_to_go_on_where_too_few_texts_test(studio):
+    texts = {
+        prompt["prompt"]: [r["response"] for r in load_responses() if r["prompt"] == prompt["prompt"]]
+        for prompt in load_prompts()
+    }
+    few = next(prompt for prompt, given in texts.items() if given and sum(map(marks.is_test, given)) < 4)
+    view, count = studio.live.marking, sum(map(marks.is_test, texts[few]))
+    studio.live.prompt.value = few
+    view.who.value = "Ann"
+    while (text := view._next()) is not None:
+        press(view, of_rococo(text))
+    assert f"{count} test the scores, and 4 are needed: choose another prompt" in view.text.value
+
+
+def test_totals_that_lack_a_read_criterion_are_left_out_and_counted(studio, tmp_path):
+    """Without a verdict a total would rest on other criteria than those of texts that have one."""
+    view = studio.live.marking
+    mark_all(studio, "Ann", of_rococo, prompts=3)
+    assert "left out" not in view.result.value
+    studio._scored("Winding syntax", Read("a model that is away"))
+    assert "Of the marked texts 36 of 36 texts are left out" in view.result.value
+    assert "no score yet for Winding syntax" in view.result.value and view.suggested is None
+    assert studio.live.reads.work.go.description == "Send 36 requests"  # those marked under other prompts, too
+
+
+def test_a_criterion_can_be_marked_before_it_is_scored(studio):
+    view = studio.live.marking
+    studio._scored("Winding syntax", None)
+    view.about.value = "Winding syntax"
+    mark_all(studio, "Ann", lambda text: "high" if text.count(",") > 9 else "low", prompts=3)
+    assert view.suggested.words.startswith("counting ") and ": none → " in view.effect.value
+    assert "→ none" not in view.effect.value

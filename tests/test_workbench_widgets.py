@@ -289,7 +289,7 @@ def test_marks_show_the_baseline_alphas_by_criterion_and_go_out(studio, tmp_path
             level = marks.LEVELS[number % 3]
             for criterion in ("", NAMES[0]):
                 turned = level if who == "Ann" or not criterion else marks.LEVELS[2 - number % 3]
-                mark = marks.Mark(who=who, response=text, level=turned, criterion=criterion)
+                mark = marks.Mark(who=who, rubric="rococo", response=text, level=turned, criterion=criterion)
                 marks.add_mark(tmp_path, mark)
     studio.weights.children[3].children[1].value = 100
     tab(studio, "Marks")
@@ -299,7 +299,7 @@ def test_marks_show_the_baseline_alphas_by_criterion_and_go_out(studio, tmp_path
     assert NAMES[0] in page and "people do not mean the same" in page
     assert "left:66.7%" in page and "left:80.0%" in page  # the usual limits, drawn
     studio.live.marking.export.click()
-    rows = [json.loads(line) for line in (tmp_path / "marked_texts.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "rococo_marked_texts.jsonl").read_text("utf-8").splitlines()]
     assert len(rows) == 30 and len(rows[0]["marks"]) == 4 and set(rows[0]["by_criterion"]) == set(NAMES)
     assert "30 marked texts" in studio.live.marking.told.value
     studio.undo.click()

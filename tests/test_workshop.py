@@ -129,12 +129,15 @@ def test_a_line_for_each_group_and_what_people_agree_on(tmp_path, capsys):
         for who in ("ann", "bob"):
             for text, level in (("one", "low"), ("two", "high")):
                 mark = {"who": f"{who} of {group}", "response": text, "level": level, "criterion": ""}
-                marks.add_mark(tmp_path / group, mark)
+                marks.add_mark(tmp_path / group, mark | {"rubric": "night_diary"})
+                if who == "ann":  # of another rubric, which is another question
+                    marks.add_mark(tmp_path / group, mark | {"rubric": "rococo", "level": "mid"})
     assert collect.main([str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"owls +night_diary +0\.50 -> 1\.25 +- -> 0\.50", printed)
     assert re.search(r"larks +the four rubrics +0\.90 -> 1\.50", printed)
-    assert "4 people marked 2 texts; alpha 1.00: reliable" in printed
+    assert "night_diary: 4 people marked 2 texts; alpha 1.00: reliable" in printed
+    assert "rococo: 2 people marked 2 texts\n" in printed
 
 
 def test_an_empty_folder_and_a_broken_report_are_told(tmp_path, capsys):

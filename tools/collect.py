@@ -43,16 +43,15 @@ def number(value: float | None) -> str:
 
 
 def marked(folder: Path) -> str:
-    """How many people marked how many texts in all folders together, and how far they agree."""
-    given = [
-        mark
-        for place in sorted({path.parent for path in folder.rglob("marks-*.jsonl")})
-        for mark in marks.read_marks(place)
-    ]
-    if not given:
-        return "no marks"
+    """By each rubric: how many people marked how many texts in all folders together, and how far they agree."""
+    given = marks.pooled(sorted(folder.rglob("marks-*.jsonl")))
+    rubrics = sorted({mark["rubric"] for mark in given})
+    return "\n".join(_marked(rubric, marks.by_rubric(given, rubric)) for rubric in rubrics) or "no marks"
+
+
+def _marked(rubric: str, given: list[marks.Mark]) -> str:
     people, texts = {mark["who"] for mark in given}, {mark["response"] for mark in given}
-    told = f"{len(people)} people marked {len(texts)} texts"
+    told = f"{rubric or 'no rubric named'}: {len(people)} people marked {len(texts)} texts"
     value = agreement.alpha(marks.about(given))
     return told if value is None else f"{told}; alpha {value:.2f}: {agreement.meaning(value)}"
 

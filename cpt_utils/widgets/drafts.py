@@ -149,12 +149,17 @@ def version_of(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
+def called_by(path: Path) -> str:
+    """The name of a rubric that is saved in a file."""
+    return plain_name(path.stem)
+
+
 def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
     """Write a valid draft, whole or not at all; the rubric is named after its file.
 
     A file that is there is replaced only if it holds what the caller knows of: what it loaded or saved itself.
     """
-    name = plain_name(path.stem)
+    name = called_by(path)
     if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
         raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
     rubric = checked({**draft, "name": name})

@@ -144,7 +144,7 @@ class LiveViews(w.Tab):
                     [self.prompt, self.which, self.picked, self.own, self.reads, self.work, self.scores, w.HTML(STYLE)]
                 ),
                 self.scoring,
-                w.VBox([self.work, self.marking]),
+                w.VBox([self.work, self.reads, self.marking]),
                 self.table,
                 w.VBox([self.target, self.prompt, self.teacher]),
                 w.VBox([self.target, self.system]),
@@ -233,14 +233,15 @@ class LiveViews(w.Tab):
     def _draw_tab(self) -> None:
         tab, target, texts = TABS[self.selected_index], self.target.value, self.texts()
         now = self.now()
-        self.reads.show(now.ways, list(texts.values()))
+        marked = self.marking.marked(self.rubric.name) if tab == "Marks" else []
+        self.reads.show(now.ways, [*texts.values(), *marked])
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
-        scored += self.marking.marked() if tab == "Marks" else []
         before = (self.compare.baseline() if tab in ("Marks", "Compare") else None) or now
         states = [now, before, self.opened if tab == "Compare" else now]
         ways = [way for state in states for way in state.ways.values()]
-        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(ways, scored):
+        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(ways, scored + marked):
+            self.marking.hold()  # else what it suggests for another rubric could be taken
             return
         if tab == "Scores":
             self.scores.value = scores_view(self.rubric, self.start, now.ways, texts, self.picked.value)

@@ -11,21 +11,24 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.widgets import drafts, suggesting, views
 from cpt_utils.widgets.controls import button, field, row
+from cpt_utils.widgets.former_marks import FormerMarks
+from cpt_utils.widgets.mark_results import results
 from cpt_utils.widgets.states import State
 
 WHOLE = "the whole text"
-EXPORT = "marked_texts.jsonl"
+EXPORT = "_marked_texts.jsonl"
 HOW = (
+    "Marks are kept by the rubric's name, which Save makes that of its file: save one of your own before you mark. "
     "Texts come without their label, and a score shows once you have marked. Half of the texts, always the same ones, "
     "test the rubric's scores; marks of the other half may mend it."
 )
 
 
 class MarksView(w.VBox):
-    """Mark the texts on view as low, mid or high; marks of everybody whose file lies in `folder` count.
+    """Mark the texts on view as low, mid or high; marks by this rubric of everybody whose file lies in `folder` count.
 
-    `on_weights(weights)` and `on_way(name, way)` hear of suggestions that were taken. `ready(ways, texts)`: whether the
-    texts have their scores; if not, the view is shown again when they do (scores.ScoringWork).
+    `on_weights({criterion: weight})` and `on_way(name, way)` hear of suggestions that were taken. `ready(ways, texts)`:
+    whether the texts have their scores; if not, the view is shown again when they do (scores.ScoringWork).
     """
 
     def __init__(self, folder: Path, on_weights, on_way, ready):
@@ -33,9 +36,15 @@ class MarksView(w.VBox):
         self.now: State | None = None
         self.baseline: State | None = None
         self.labelled: dict[str, str] = {}
+        self.points: dict[str, float] = {}
         self.texts: list[str] = []
         self.quiet = False
         self.who = field("Your name", w.Text, placeholder="as the others shall see it")
+        self.looks_on = w.Checkbox(
+            description="I look on and mark nothing: show all texts of the results",
+            indent=False,
+            layout={"width": "98%"},
+        )
         self.about = field("Marks of", w.Dropdown, options=[(WHOLE, marks.ALL)])
         self.text = w.HTML().add_class("cpt-view")
         self.why = field("Why", w.Text, placeholder="a word or two, if you like; before you mark")
@@ -52,10 +61,11 @@ class MarksView(w.VBox):
         self.export = button(
             "Save the marked texts (JSONL)", "Everybody's marks with the rubric's scores", self._export
         )
-        head = [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told]
-        super().__init__([*head, self.result, self.suggesting, row(self.export)])
+        self.former = FormerMarks(folder, self._draw)
+        head = [self.who, self.about, self.text, self.why, row(*self.levels, self.back), self.told, self.former]
+        super().__init__([*head, self.result, self.looks_on, self.suggesting, row(self.export)])
         self.last: list[marks.Mark] = []
-        for each in (self.who, self.about):
+        for each in (self.who, self.about, self.looks_on):
             each.observe(self._draw, "value")
         self.offered.observe(self._tell_effect, "value")
 
@@ -71,12 +81,27 @@ class MarksView(w.VBox):
             self.about.value = kept if kept in names else marks.ALL
         self._draw()
 
-    def marked(self) -> list[str]:
-        """All texts that somebody has marked: their scores are held against the marks, too."""
+    def hold(self) -> None:
+        """Nothing to mark or to take: the texts of what is edited now are still being scored."""
+        self.now, self.texts = None, []
+        self._blank()
+        self.text.value, self.told.value = "", views.note("The texts are being scored: marks go on when they are.")
+        for each in (*self.levels, self.back, self.export):
+            each.disabled = True
+
+    def _blank(self) -> None:
+        """Take away what was said and suggested of a former state."""
+        self.result.value, self.points = "", {}
+        self._offer([])
+        self.former.layout.display = "none"
+
+    def marked(self, rubric: str) -> list[str]:
+        """All texts that somebody has marked by a rubric: their scores are held against the marks, too."""
         try:
-            return list(dict.fromkeys(mark["response"] for mark in marks.read_marks(self.folder)))
+            given = marks.by_rubric(marks.read_marks(self.folder), rubric)
         except StoreError:  # which `show` tells
             return []
+        return list(dict.fromkeys(mark["response"] for mark in given))
 
     @property
     def criterion(self) -> str:
@@ -91,7 +116,8 @@ class MarksView(w.VBox):
         try:
             if (response := self._next()) is None:
                 return
-            mark = marks.Mark(who=who, response=response, level=level, criterion=self.criterion)
+            name = self.now.rubric.name
+            mark = marks.Mark(who=who, rubric=name, response=response, level=level, criterion=self.criterion)
             if self.why.value.strip():
                 mark["why"] = self.why.value.strip()
             marks.add_mark(self.folder, mark)
@@ -118,18 +144,18 @@ class MarksView(w.VBox):
         self.last = self.last[:-1]
         self._draw()
 
-    def _marks(self) -> list[marks.Mark]:
-        """Everybody's marks of what is marked now."""
-        return marks.about(marks.read_marks(self.folder), self.criterion)
-
     def _next(self) -> str | None:
         """The first text on view that this person has not marked yet."""
-        return self._unmarked(self._marks())
+        if self.now is None or self.looks_on.value:
+            return None
+        ours = marks.by_rubric(marks.read_marks(self.folder), self.now.rubric.name)
+        return self._unmarked(self._mine(marks.about(ours, self.criterion)))
 
-    def _unmarked(self, given: list[marks.Mark]) -> str | None:
-        """The first text on view without a mark of this person among those that were given."""
-        who = marks.person(self.who.value)
-        mine = {mark["response"] for mark in given if mark["who"] == who}
+    def _mine(self, given: list[marks.Mark]) -> set[str]:
+        """The texts that this person has marked."""
+        return {mark["response"] for mark in given if marks.same_person(mark["who"], self.who.value)}
+
+    def _unmarked(self, mine: set[str]) -> str | None:
         return next((text for text in self.texts if text not in mine), None)
 
     def _draw(self, _change=None) -> bool:
@@ -139,61 +165,56 @@ class MarksView(w.VBox):
         try:
             everybody = marks.read_marks(self.folder)
         except StoreError as error:
+            self._blank()
             self.told.value = views.status(str(error), "error")
             return False
-        given = marks.about(everybody, self.criterion)
-        who, left = marks.person(self.who.value), self._unmarked(given)
-        done = sum(mark["who"] == who and mark["response"] in self.texts for mark in given)
-        self.told.value = views.note(f"{done} of {len(self.texts)} texts marked. {HOW}")
-        self.text.value = views.whole_text(left) if left else views.status("All texts on view are marked.", "ok")
+        rubric = self.now.rubric
+        ours = marks.by_rubric(everybody, rubric.name)
+        given = marks.about(ours, self.criterion)
+        mine = self._mine(given)
+        left = None if self.looks_on.value else self._unmarked(mine)
+        done = len(mine & set(self.texts))
+        self.told.value = views.note(f"{done} of {len(self.texts)} texts marked for {rubric.name!r}. {HOW}")
+        self.text.value = views.whole_text(left) if left else self._all_done(given)
         for each in self.levels:
             each.disabled = left is None
         self.back.disabled = not self.last
-        self._judge(given, everybody)
+        self.former.show(everybody, rubric, self.criterion)
+        self._judge(ours, mine)
+        self.export.disabled = not ours
         return True
 
-    def _judge(self, given: list[marks.Mark], everybody: list[marks.Mark]) -> None:
-        """Agreement on the texts that test, and what those that fit suggest."""
-        self.points = marks.by_text(given)
-        criteria = [criterion.name for criterion in self.now.rubric.criteria]
-        before = ""
-        if self.baseline and self._differs():
-            ranks, kappa, *_ = self._figures(self.baseline)
-            if ranks["rho"] is not None:
-                told = f"({self.baseline.label}): {views.figures(ranks, kappa)}"
-                before = f"<div><b>Before</b> {views.text(told)}</div>"
-        self.result.value = (
-            views.agreement(*self._figures(self.now))
-            + before
-            + views.people(agreement.alphas(everybody, criteria), marks.divided(given)[:3])
+    def _all_done(self, given: list[marks.Mark]) -> str:
+        """Why there is no text to mark, and how to go on where marks are still too few."""
+        if self.looks_on.value:
+            return views.status("You look on: no text comes to be marked.")
+        told = "All texts on view are marked."
+        test = sum(map(marks.is_test, {mark["response"] for mark in given}))
+        if test >= agreement.LEAST:
+            return views.status(told, "ok")
+        return views.status(
+            f"{told} Of all marked texts {test} test the scores, and {agreement.LEAST} are needed: choose another "
+            "prompt in the tab Scores, and mark its texts, too."
         )
-        fit = {text: points for text, points in self.points.items() if not marks.is_test(text)}
-        fit = {text: points for text, points in fit.items() if self.now.score(text, self.criterion) is not None}
-        found = suggesting.suggestions(self.now, self.criterion, fit)
+
+    def _judge(self, ours: list[marks.Mark], mine: set[str]) -> None:
+        """Agreement on the texts that test, and what those that fit suggest."""
+        seen = None if self.looks_on.value else mine
+        self.result.value = results(self.now, self.baseline, self.criterion, ours, seen)
+        self.points = marks.by_text(marks.about(ours, self.criterion))
+        # A criterion can be marked before anybody says how it is scored; weights are fitted to scores.
+        fits = self.points if self.criterion else self.now.scores(self.points)
+        fit = {text: self.points[text] for text in fits if not marks.is_test(text)}
+        self._offer(suggesting.suggestions(self.now, self.criterion, fit))
+        self._tell_effect()
+
+    def _offer(self, found: list[suggesting.Suggestion]) -> None:
         kept = self.offered.value
         self.quiet = True
         self.offered.options = [(each.words, each) for each in found]
         self.offered.value = kept if kept in found else (found or [None])[0]
         self.quiet = False
         self.suggesting.layout.display = None if found else "none"
-        self.export.disabled = not everybody
-        self._tell_effect()
-
-    def _differs(self) -> bool:
-        """Whether the baseline is another rubric, or scores its criteria in other ways."""
-        return (self.baseline.rubric, self.baseline.ways) != (self.now.rubric, self.now.ways)
-
-    def _figures(self, state: State) -> tuple:
-        """Agreement of a state's scores with the marks that test, as views.agreement takes it."""
-        known = {text: state.score(text, self.criterion) for text in self.points if marks.is_test(text)}
-        scores = {text: score for text, score in known.items() if score is not None}
-        judged, marked = list(scores.values()), [self.points[text] for text in scores]
-        return (
-            agreement.rank_agreement(judged, marked),
-            agreement.kappa(judged, marked),
-            agreement.confusion(judged, marked),
-            agreement.farthest(scores, self.points)[:3],
-        )
 
     @property
     def suggested(self) -> suggesting.Suggestion | None:
@@ -213,17 +234,21 @@ class MarksView(w.VBox):
         if self.suggested is None:
             return
         if self.suggested.weights:
-            self.on_weights(list(self.suggested.weights))
+            self.on_weights(dict(zip((each.name for each in self.now.rubric.criteria), self.suggested.weights)))
         else:
             self.on_way(self.suggested.criterion, self.suggested.way.checked(self.suggested.criterion))
 
     def _export(self) -> None:
-        """Write the marked texts beside the rubrics, in place of an earlier export."""
-        path = self.folder / EXPORT
+        """Write the texts marked by this rubric beside it, in place of an earlier export."""
+        rubric, ways = self.now.rubric, self.now.ways
+        path = self.folder / f"{rubric.name}{EXPORT}"
         try:
-            given = marks.read_marks(self.folder)
+            given = marks.by_rubric(marks.read_marks(self.folder), rubric.name)
             texts = {mark["response"] for mark in given}
-            rows = marks.marked_texts(given, {text: self._scored(text) for text in texts})
+            totals = self.now.scores(texts)
+            parts = {text: drafts.scored(rubric, ways, text)["parts"] for text in texts}
+            scores = {text: {"score": totals.get(text), "by_criterion": parts[text]} for text in texts}
+            rows = marks.marked_texts(given, files.rounded(scores))
             files.write_whole(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows))
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
@@ -231,7 +256,3 @@ class MarksView(w.VBox):
             self.told.value = views.status(str(files.unwritable(path, error)), "error")
         else:
             self.told.value = views.status(f"Saved {files.shown(path)}: {len(rows)} marked texts.", "ok")
-
-    def _scored(self, text: str) -> dict:
-        scored = drafts.scored(self.now.rubric, self.now.ways, text)
-        return files.rounded({"score": scored["total"], "by_criterion": scored["parts"]})

@@ -10,7 +10,7 @@ from cpt_utils.rubrics import ENDS, Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime import files, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.ways import Way, ways_of
-from cpt_utils.widgets import drafts, filing, keys, views
+from cpt_utils.widgets import drafts, filing, keys, suggesting, views
 from cpt_utils.widgets.autosave import DraftKeeper, draft_file
 from cpt_utils.widgets.controls import button, column, row
 from cpt_utils.widgets.editor import Editor
@@ -152,8 +152,8 @@ class RubricStudio(w.VBox):
             told = f"{value:g} became {weights[index]:g}: weights move in steps of {drafts.STEP:g} and sum to 100."
             self.state.value = views.status(told)
 
-    def _reweigh(self, weights: list[float]) -> None:
-        self._edit(lambda draft: drafts.with_weights(draft, weights))
+    def _reweigh(self, weights: dict[str, float]) -> None:
+        self._edit(lambda draft: suggesting.reweighed(draft, weights))
 
     def _edit(self, change, ways: dict[str, Way] | None = None, named: list[str] | None = None) -> None:
         """Apply a function of the draft that may refuse with a RubricError, and its ways to score, if they change."""
@@ -205,9 +205,17 @@ class RubricStudio(w.VBox):
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
-        self._keep()
+        self._call(drafts.called_by(drafts.yaml_path(self.folder, self.file.value)))
         self.file.options = filing.names(self.folder)
         self.state.value = views.status(words, "ok")
+
+    def _call(self, name: str) -> None:
+        """The rubric has its file's name from now on, also after an undo: marks are kept by it."""
+        for state in self.history.states:
+            if state["opened"] == self.opened:
+                state |= {part: state[part] | {"name": name} for part in ("draft", "original")}
+        self.draft, self.original = self.draft | {"name": name}, self.original | {"name": name}
+        self._changed()
 
     def _load(self) -> None:
         try:

@@ -331,9 +331,10 @@ def test_totals_that_lack_a_read_criterion_are_left_out_and_counted(studio, tmp_
     mark_all(studio, "Ann", of_rococo, prompts=3)
     assert "left out" not in view.result.value
     studio._scored("Winding syntax", Read("a model that is away"))
-    assert "Of the marked texts 36 of 36 texts are left out" in view.result.value
+    assert "Marked texts: 36 of 36 texts are left out" in view.result.value
     assert "no score yet for Winding syntax" in view.result.value and view.suggested is None
-    assert studio.live.reads.work.go.description == "Send 36 requests"  # those marked under other prompts, too
+    waiting = studio.live.reads.work.go.description  # those marked under other prompts, too
+    assert waiting == "Send 36 requests, up to 108"
 
 
 def test_a_criterion_can_be_marked_before_it_is_scored(studio):

@@ -22,7 +22,7 @@ def results(
     seen = set(points) if seen is None else seen
     parts = []
     if short := now.left_out(points, criterion):
-        parts.append(views.status(f"Of the marked texts {short}."))
+        parts.append(views.status(f"Marked texts: {short}."))
     ranks, kappa, confusion, apart = figures(scores, points)
     parts.append(views.agreement(ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))
     if baseline and _differs(baseline, now):

@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 from benchmarks import measured
-from benchmarks.beyond import drawings, reward, running, tables
+from benchmarks.beyond import drawings, reward, running, tables, watching
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.online import Diary
 from cpt_utils.rewards import nearness
@@ -18,24 +18,30 @@ POINT = {"overall": 1.0, "spearman_rho": 0.5, "meaning_rho": 0.4, "letters_rho":
 
 
 def test_every_remedy_starts_where_the_run_does_that_it_is_held_against():
-    start, what, kl, share = reward.RUNS["untuned, one judge"]
-    assert (start, what, kl, share) == ("base", "one judge", 0.0, 1.0)
+    base = reward.RUNS["untuned, one judge"]
+    assert base == ("base", "one judge", reward.LOW, 0.0, 1.0)
     for name in ("untuned, harmonic", "untuned, two judges"):
-        assert reward.RUNS[name][0] == "base" and reward.RUNS[name][1] != what and reward.RUNS[name][2] == kl
-    assert reward.RUNS["untuned, KL"][:2] == ("base", what) and reward.RUNS["untuned, KL"][2] > 0
-    assert reward.RUNS["tuned, one judge"] == ("cpt", what, kl, 1.0)
-    assert reward.online_settings(reward.SIZES[False])["steps"] == 500
+        assert reward.RUNS[name]._replace(what=base.what, share=1.0) == base != reward.RUNS[name]._replace(share=1.0)
+    assert reward.RUNS["untuned, KL"]._replace(kl=0.0, share=1.0) == base and reward.RUNS["untuned, KL"].kl > 0
+    assert reward.RUNS["tuned, one judge"] == base._replace(start="cpt")
+    for name in ("untuned, one judge", "untuned, harmonic"):
+        assert reward.RUNS[f"{name}, high rate"] == reward.RUNS[name]._replace(rate=reward.HIGH)
+    assert reward.HIGH == reward.settings().online.learning_rate, "that of notebook 07"
+    assert reward.online_settings(reward.SIZES[False], base)["steps"] == 500
 
 
 def test_who_stops_early_has_the_run_and_its_first_remedy():
     planned = list(reward.units(tiny=False))
-    assert planned[:3] == [reward.DPO, "untuned, one judge", "untuned, harmonic"] and set(planned[1:]) == {*reward.RUNS}
+    assert planned[0] == reward.DPO and planned[1:] == list(reward.RUNS)
+    assert planned[3:5] == ["untuned, one judge", "untuned, harmonic"]
 
 
 @pytest.mark.parametrize("tiny", [False, True])
 def test_a_remedy_is_the_run_it_is_held_against_with_half_the_steps(tiny):
-    whole = reward.online_settings(reward.SIZES[tiny], *reward.RUNS["untuned, one judge"][2:])
-    half = reward.online_settings(reward.SIZES[tiny], *reward.RUNS["untuned, harmonic"][2:])
+    whole, half = (
+        reward.online_settings(reward.SIZES[tiny], reward.RUNS[name])
+        for name in ("untuned, one judge", "untuned, harmonic")
+    )
     assert half == whole | {"steps": whole["steps"] // 2}
     assert half["steps"] % reward.SIZES[tiny]["watch"] == 0 or tiny, "or the longer run was not looked at there"
 
@@ -85,7 +91,7 @@ def test_two_judges_pay_the_lower_of_their_rewards(monkeypatch):
 
 def watch(every=2):
     size = reward.SIZES[True]
-    return reward.Watch(None, None, size, every, Diary(lambda rows: [0.5] * len(rows)))
+    return watching.Watch(None, None, size, every, Diary(lambda rows: [0.5] * len(rows)))
 
 
 def test_a_diary_goes_on_where_it_was_kept(tmp_path):
@@ -93,9 +99,9 @@ def test_a_diary_goes_on_where_it_was_kept(tmp_path):
     one.diary.write(0, [{"response": "a"}])
     one.points.append({"step": 0, "cpu_seconds": 0.0})
     one.began = time.process_time() - 100
-    one.keep(reward.diary_of(tmp_path, 50))
+    one.keep(watching.diary_of(tmp_path, 50))
     other = watch()
-    other.take_up(reward.diary_of(tmp_path, 50))
+    other.take_up(watching.diary_of(tmp_path, 50))
     other.on_train_begin(None, None, None)
     assert other.diary.rows == one.diary.rows and other.points == one.points
     assert 99 < time.process_time() - other.began < 110
@@ -125,8 +131,8 @@ def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
         worked(0.2)
         return []
 
-    monkeypatch.setattr(reward, "answer_tasks", answer_tasks)
-    monkeypatch.setattr(reward, "held_out", lambda rows, base: dict(POINT))
+    monkeypatch.setattr(watching, "answer_tasks", answer_tasks)
+    monkeypatch.setattr(watching, "held_out", lambda rows, base: dict(POINT))
     model, one = Model(), watch()
     began = time.process_time()
     one.look(0, model)
@@ -145,7 +151,7 @@ def fill(planned):
             measured.keep_texts("reward", unit, [])
             measured.add("reward_units", unit, {"points": [point | {"cpu_seconds": point["step"]} for point in points]})
             continue
-        rows, steps = [], round(100 * reward.RUNS[unit][3])
+        rows, steps = [], round(100 * reward.RUNS[unit].share)
         for step in range(steps):
             paid = 0.3 + step / 200
             letters = paid if step < 55 or "harmonic" in unit else 0.5 - (step - 50) / 100
@@ -172,16 +178,34 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     for run in (one, honest):
         assert run["at_equal_steps"]["step"] == 50 and run["at_equal_steps"]["parting"] is None
         assert run["at_equal_steps"]["overall"] == 0.5
-    assert found[reward.DPO]["cpu_seconds"] == 100 and one["at_equal_time"]["step"] == 0  # 50 steps take 500 s
+    assert (
+        found[reward.DPO]["cpu_seconds"] == 100 and one["at_equal_time"]["step"] == 50
+    )  # which take 500 s: some time more
     assert one["cpu_seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     shown = tables.reward_table(found, "at_equal_time")
     assert shown.count("<tr>") == 2 + len(reward.RUNS) and shown.index("mirrored DPO") < shown.index(
         "untuned, one judge"
     )
-    assert tables.reward_table(found, "points").count(">100<") == 3  # DPO and both whole runs
+    assert tables.reward_table(found, "points").count(">100<") == 1 + sum(
+        run.share == 1 for run in reward.RUNS.values()
+    )
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
-    assert f"untuned, one judge, at step {one['parting']}" in told and "harmonic, not in 50 steps" in told
+    assert f"untuned, one judge, at step {one['parting']}\n" in told and "harmonic, not in 50 steps" in told
+    assert one["collapsed"] is None
+    found["runs"]["untuned, one judge"]["collapsed"] = 70
+    assert "; one text from step 70 on" in drawings.finding_reward(found)
+
+
+def test_a_run_whose_texts_are_all_the_same_has_collapsed():
+    rows = [
+        {"step": step, "response": "))))" if step >= 60 and number else f"text {number} of {step}"}
+        for step in range(100)
+        for number in range(8)
+    ]
+    again = reward.repeats(rows)
+    assert again[:60] == [0.0] * 60 and again[60:] == [0.75] * 40
+    assert 60 < reward.parting(again, [0.0] * 100, reward.WINDOW, least=0.5) < 70
 
 
 def test_what_is_measured_so_far_can_be_assembled_and_says_what_is_missing(monkeypatch, tmp_path):
@@ -198,15 +222,10 @@ def test_what_is_measured_so_far_can_be_assembled_and_says_what_is_missing(monke
     assert list(measured.so_far("reward")["runs"]) == planned[1:] and "missing" not in measured.so_far("reward")
 
 
-def test_at_equal_time_the_last_point_within_it_counts():
+def test_at_equal_time_the_first_point_behind_it_counts():
     points = [{"step": step, "cpu_seconds": seconds} for step, seconds in ((0, 0.0), (50, 30.0), (100, 61.0))]
-    assert [reward.at_time(points, seconds)["step"] for seconds in (0.0, 29.0, 30.0, 60.0, 500.0)] == [
-        0,
-        0,
-        50,
-        50,
-        100,
-    ]
+    asked = (0.0, 29.0, 30.0, 60.0, 500.0)
+    assert [reward.at_time(points, seconds)["step"] for seconds in asked] == [0, 50, 50, 100, 100]
 
 
 @pytest.mark.slow

@@ -174,8 +174,9 @@ def draw_reward(found: dict):
         for judge, curve in one["curves"].items():
             colour, label = JUDGE_LOOKS[judge]
             axes[0][column].plot(curve, color=colour, label=label)
-        if one["parting"] is not None:
-            axes[0][column].axvline(one["parting"], color="black", linestyle=":", linewidth=1)
+        for moment, line in ((one["parting"], ":"), (one["collapsed"], "--")):
+            if moment is not None:
+                axes[0][column].axvline(moment, color="black", linestyle=line, linewidth=1)
         axes[0][column].set(title=name, xlabel="step", ylim=(0, 1))
         for points, colour, label in ((one["points"], TUNED, "GRPO"), (found["mirrored DPO"]["points"], SHORT, "DPO")):
             read = [(point["cpu_seconds"], point["overall"]) for point in points if point.get("overall") is not None]
@@ -191,12 +192,13 @@ def draw_reward(found: dict):
 
 
 def finding_reward(found: dict) -> str:
-    """Where in each run the measures of style leave the judge that never pays."""
+    """Where in each run the measures of style leave the judge that never pays, or one text takes over."""
     told = []
     for name, one in found["runs"].items():
-        steps, moment = len(one["curves"]["style"]), one["parting"]
-        told.append(f"{name}, " + (f"not in {steps} steps" if moment is None else f"at step {moment}"))
-    return "Measures of style leave a judge that never pays:\n" + "; ".join(told)
+        steps, moment, collapsed = len(one["curves"]["style"]), one["parting"], one["collapsed"]
+        where = f"not in {steps} steps" if moment is None else f"at step {moment}"
+        told.append(f"{name}, " + (where if collapsed is None else f"{where}; one text from step {collapsed} on"))
+    return "Measures of style leave a judge that never pays:\n" + "\n".join(told)
 
 
 SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}

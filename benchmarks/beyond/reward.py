@@ -4,33 +4,31 @@ One judge pays (style measures), from the untuned model and from the tuned one; 
 KL, the harmonic reward, and two judges of which the lower counts. Two judges that are not paid by look on, and every
 WATCH steps the model writes on held-out prompts. Mirrored DPO stands beside it, watched in the same way, so that both
 can be read at equal time: seconds that the processor worked for a run, so that nothing beside it counts. The remedies
-take half the steps and are read at equal steps; the rate is constant, so a longer run is the same until there.
+take half the steps and are read at equal steps; the rate is constant, so a longer run is the same until there. Two runs
+with a rate that is too high for so many steps show what comes of that.
 Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
 """
 
-import json
-import time
-from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from transformers import TrainerCallback, set_seed
+from transformers import set_seed
 
 from benchmarks import measured
-from benchmarks.answers import base_model, options
+from benchmarks.answers import base_model
 from benchmarks.beyond.columns import other_judges
 from benchmarks.beyond.drawings import draw_reward
 from benchmarks.beyond.running import hardware_of, run
+from benchmarks.beyond.watching import Watch, diary_of
 from benchmarks.measured import kept_texts, so_far
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from cpt_utils.checkpoints import last_checkpoint
-from cpt_utils.evaluation import answer_tasks, evaluation_tasks, rank_metrics
-from cpt_utils.judging import embedded_judge, judge_rows
+from cpt_utils.evaluation import evaluation_tasks
+from cpt_utils.judging import embedded_judge
 from cpt_utils.models.adapters import find_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.loading import load_chat_model, load_student
 from cpt_utils.models.logps import weights_hash, with_reference
 from cpt_utils.online import Diary, mean_by_step, online_trainer
-from cpt_utils.overall import with_sense
 from cpt_utils.pairs import rows_for
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rewards import Reward, harmonic, least_of, nearness, parting, smooth
@@ -39,12 +37,28 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.profiles import Profile
 
 NAME = "reward"
-RUNS = {  # who starts, what pays, the weight of KL, the share of the steps
-    "untuned, one judge": ("base", "one judge", 0.0, 1.0),
-    "untuned, harmonic": ("base", "harmonic", 0.0, 0.5),
-    "tuned, one judge": ("cpt", "one judge", 0.0, 1.0),
-    "untuned, two judges": ("base", "two judges", 0.0, 0.5),
-    "untuned, KL": ("base", "one judge", 0.05, 0.5),
+HIGH, LOW = 1e-3, 2e-4
+"""Learning rates: that of notebook 07's forty steps, under which a model does not last for hundreds, and a lower one."""
+
+
+class Run(NamedTuple):
+    """Who starts, what pays, the learning rate, the weight of KL, and the share of the steps."""
+
+    start: str
+    what: str
+    rate: float = LOW
+    kl: float = 0.0
+    share: float = 1.0
+
+
+RUNS = {
+    "untuned, one judge, high rate": Run("base", "one judge", HIGH),
+    "untuned, harmonic, high rate": Run("base", "harmonic", HIGH, share=0.5),
+    "untuned, one judge": Run("base", "one judge"),
+    "untuned, harmonic": Run("base", "harmonic", share=0.5),
+    "tuned, one judge": Run("cpt", "one judge"),
+    "untuned, two judges": Run("base", "two judges", share=0.5),
+    "untuned, KL": Run("base", "one judge", kl=0.05, share=0.5),
 }
 """In this order: who stops early has the run that is hacked, if any is, and the first remedy."""
 DPO = "mirrored DPO"
@@ -67,10 +81,10 @@ def units(tiny: bool) -> dict[str, tuple]:
     return {DPO: (mirrored_dpo, tiny)} | {name: (online, name, tiny) for name in RUNS}
 
 
-def online_settings(size: dict, kl: float = 0.0, share: float = 1.0) -> dict:
-    """The profile's settings of online training with those of the size, for a share of its steps."""
+def online_settings(size: dict, run: Run) -> dict:
+    """The profile's settings of online training with those of the size and of a run."""
     told = settings().online.model_dump() | size["online"]
-    return told | {"kl": kl, "steps": round(share * told["steps"])}
+    return told | {"kl": run.kl, "learning_rate": run.rate, "steps": round(run.share * told["steps"])}
 
 
 def paying(what: str, base: ChatModel) -> Reward:
@@ -88,77 +102,15 @@ def looking_on() -> dict[str, Reward]:
     return {name: nearness(judge) for name, judge in judges.items()}
 
 
-class Watch(TrainerCallback):
-    """Held-out texts of the model as it is, every so many steps; what that takes is no time of the training.
-
-    Time is the processor's (time.process_time).
-    """
-
-    def __init__(self, base: ChatModel, tokenizer, size: dict, every: int, diary: Diary):
-        self.base, self.tokenizer, self.size, self.every, self.diary = base, tokenizer, size, every, diary
-        self.new_tokens = online_settings(size)["new_tokens"]
-        self.points: list[dict] = []
-        self.before = 0.0  # seconds of training in former runs
-        self.began = time.process_time()
-
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
-        self.began = time.process_time() - self.before
-        if not self.points:
-            self.look(state.global_step, model)
-
-    def on_step_end(self, args, state, control, model=None, **kwargs):
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            self.look(state.global_step, model)
-        if state.global_step % args.save_steps == 0:  # before the checkpoint, so that one never lacks its diary
-            self.keep(diary_of(Path(args.output_dir), state.global_step))
-
-    def look(self, step: int, model) -> None:
-        """Add a point: held-out figures at this step, after so many seconds of training."""
-        stopped, training = time.process_time(), model.training
-        model.eval()
-        tasks = evaluation_tasks(self.size["prompts"], self.size["rubrics"])
-        told = options(settings()) | {"max_new_tokens": self.new_tokens}
-        rows = answer_tasks(ChatModel(model, self.tokenizer, ""), tasks, embedded_judge("style"), **told)
-        model.train(training)
-        self.points.append({"step": step, "cpu_seconds": stopped - self.began} | held_out(rows, self.base))
-        self.began += time.process_time() - stopped
-
-    def keep(self, place: Path) -> None:
-        told = {"rows": self.diary.rows, "points": self.points, "cpu_seconds": time.process_time() - self.began}
-        place.parent.mkdir(parents=True, exist_ok=True)
-        files.write_whole(place, json.dumps(told))
-
-    def take_up(self, place: Path) -> None:
-        """Go on where `keep` was."""
-        told = json.loads(place.read_text("utf-8"))
-        self.diary.rows, self.points, self.before = told["rows"], told["points"], told["cpu_seconds"]
-
-
-def diary_of(folder: Path, step: int) -> Path:
-    return folder / f"diary-{step}.json"
-
-
-def held_out(rows: list[dict], base: ChatModel) -> dict[str, float]:
-    """Overall with its parts and rho by the judge that pays, and rho by the others."""
-    rows = with_sense(rows, base, FOLDER)
-    read = [row for row in rows if row["score"] is not None]
-    found = rank_metrics(read) if read else {}
-    for name, judge in other_judges().items():
-        judged = [row for row in judge_rows(judge, rows) if row["score"] is not None]
-        bare = [{key: row[key] for key in ("target", "score", "degenerate")} for row in judged]
-        found[f"{name}_rho"] = rank_metrics(bare)["spearman_rho"] if bare else float("nan")
-    return found | {"degenerate_rate": float(np.mean([row["degenerate"] for row in rows]))}
-
-
 def online(name: str, tiny: bool) -> dict:
     """One run: its texts with all rewards, and the held-out points. It goes on from its last checkpoint."""
-    start, what, kl, share = RUNS[name]
-    size, told = SIZES[tiny], online_settings(SIZES[tiny], kl, share)
+    one, size = RUNS[name], SIZES[tiny]
+    told = online_settings(size, one)
     profile = settings().replace(save_steps=1 if tiny else 50, online=told)
-    adapter = find_adapter(profile)[0] if start == "cpt" else None
+    adapter = find_adapter(profile)[0] if one.start == "cpt" else None
     student, base = load_chat_model(profile, adapter) if adapter else load_student(profile), base_model()
     prompts = [prompt["prompt"] for prompt in load_prompts(heldout=False)][: 2 if tiny else None]
-    tasks, diary = evaluation_tasks(prompts, size["rubrics"]), Diary(paying(what, base), looking_on())
+    tasks, diary = evaluation_tasks(prompts, size["rubrics"]), Diary(paying(one.what, base), looking_on())
     folder = (measured.RESULTS if tiny else FOLDER) / "online" / key_of(student, profile, tasks, diary, size)
     watch = Watch(base, student.tokenizer, size, size["watch"], diary)
     set_seed(profile.seed)  # here: every run begins from one adapter and reads in one order
@@ -198,8 +150,8 @@ def mirrored_dpo(tiny: bool) -> dict:
 
 
 def at_time(points: list[dict], seconds: float) -> dict:
-    """The last point that was reached within so many of the processor's seconds."""
-    return [point for point in points if point["cpu_seconds"] <= seconds + 1e-6][-1]
+    """The first point after so many of the processor's seconds or more; the last one if there is none."""
+    return next((point for point in points if point["cpu_seconds"] >= seconds - 1e-6), points[-1])
 
 
 def at_step(points: list[dict], step: int) -> dict:
@@ -212,6 +164,14 @@ def curves_of(rows: list[dict]) -> dict[str, list[float]]:
     return {name: mean_by_step(rows, name).tolist() for name in ("reward", "style", "meaning", "letters")}
 
 
+def repeats(rows: list[dict]) -> list[float]:
+    """By step, the share of texts that another one of the step equals: where all do, no advantage is left."""
+    by_step: dict[int, list[str]] = {}
+    for row in rows:
+        by_step.setdefault(row["step"], []).append(row["response"])
+    return [1 - len(set(texts)) / len(texts) for _, texts in sorted(by_step.items())]
+
+
 def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
     """Texts near a step that the judge of style likes furthest beyond that of letters."""
     near = [row for row in rows if abs(row["step"] - step) <= WINDOW]
@@ -221,7 +181,8 @@ def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
 
 
 def assemble(planned: list[str]) -> dict:
-    """Curves, where style and an unpaid judge part, the texts there; and held-out figures at the time that DPO took.
+    """Curves, where style and an unpaid judge part or the model writes one text only, the texts there; and held-out
+    figures as soon as a run has had the time that DPO took, or a little more.
 
     "at_equal_steps" says of every run what had come of it after the steps of the shortest one.
     """
@@ -232,10 +193,13 @@ def assemble(planned: list[str]) -> dict:
         rows, points = kept_texts(NAME, name), kept[name]["points"]
         curves = curves_of(rows)
         moment, early = (parting(curves["style"][:n], curves["letters"][:n], WINDOW) for n in (None, shortest))
+        again = repeats(rows)
+        collapsed = parting(again, [0.0] * len(again), WINDOW, least=0.5)  # from then on most texts are the same
         runs[name] = {
             "curves": {judge: smooth(curve, WINDOW).tolist() for judge, curve in curves.items()},
             "parting": moment,
-            "texts": telling(rows, len(curves["reward"]) - 1 if moment is None else moment),
+            "collapsed": collapsed,
+            "texts": telling(rows, next((at for at in (moment, collapsed) if at is not None), len(again) - 1)),
             "points": points,
             "at_equal_time": at_time(points, seconds),
             "at_equal_steps": at_step(points, shortest) | {"parting": early},

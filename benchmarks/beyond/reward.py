@@ -38,7 +38,7 @@ from cpt_utils.runtime.profiles import Profile
 
 NAME = "reward"
 HIGH, LOW = 1e-3, 2e-4
-"""Learning rates: that of notebook 07's forty steps, under which a model does not last for hundreds, and a lower one."""
+"""Learning rates: that of notebook 07's forty steps, under which no model lasts for hundreds, and a lower one."""
 
 
 class Run(NamedTuple):

@@ -131,7 +131,9 @@ def test_a_suggestion_that_embeds_texts_is_tried_beside_the_kernel(studio, monke
     view = studio.live.marking
     view.about.value = "Winding syntax"
     mark_all(studio, "Ann", lambda text: "high" if text.count(",") > 9 else "low", prompts=2)
-    assert not threads and "rho on the" in view.effect.value
+    studio.live.work.work.wait(60)
+    assert "rho on the" in view.effect.value
+    threads.clear()
     view.offered.value = next(each for _, each in view.offered.options if isinstance(each.way, Likened))
     studio.live.work.work.wait(60)
     assert "rho on the" in view.effect.value and isinstance(view.suggested.way, Likened)
@@ -342,5 +344,6 @@ def test_a_criterion_can_be_marked_before_it_is_scored(studio):
     studio._scored("Winding syntax", None)
     view.about.value = "Winding syntax"
     mark_all(studio, "Ann", lambda text: "high" if text.count(",") > 9 else "low", prompts=3)
+    studio.live.work.work.wait(60)
     assert view.suggested.words.startswith("counting ") and ": none → " in view.effect.value
     assert "→ none" not in view.effect.value

@@ -157,7 +157,7 @@ def first_loss(folder):
 
 def test_the_series_runs_and_reports(smoke_run):
     folder, printed = smoke_run
-    assert len(list(folder.glob("0*.ipynb"))) == 9 and len(list((folder / "figures").glob("*.png"))) == 27
+    assert len(list(folder.glob("0*.ipynb"))) == 9 and len(list((folder / "figures").glob("*.png"))) == 29
     assert all(f"{n}_" in printed for n in NUMBERS)
     report = json.loads((folder / "report.json").read_text())
     assert report["profile"] == "smoke" and report["hardware"] and report["versions"]["trl"]

@@ -500,3 +500,16 @@ def test_texts_that_come_from_elsewhere_are_seen_when_the_tab_is(studio, tmp_pat
     assert [text["label"] for text in studio.live.bench.texts] == ["sent"] and "sent" in studio.live.bench.list.value
     tab(studio, "Scores")
     assert "sent" in studio.live.picked.options and "sent" in studio.live.scores.value
+
+
+def test_the_studio_takes_up_the_model_behind_the_endpoint(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_ENDPOINT", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("CPT_MODEL", "a model")
+    models = rubric_studio(folder=tmp_path).live.models
+    assert models.names()[0] == "a model" and models.judges["a model"].teacher.remote
+    mine = Teacher("a model", lambda conversations: ["mine"] * len(conversations))
+    models = rubric_studio(folder=tmp_path, teachers=[mine]).live.models
+    assert models.names().count("a model") == 1 and models.load("a model") is mine
+    monkeypatch.delenv("CPT_MODEL")
+    with pytest.raises(SettingsError, match="CPT_MODEL is not"):
+        rubric_studio(folder=tmp_path)

@@ -169,7 +169,7 @@ JUDGE_LOOKS = {
 def draw_reward(found: dict):
     """What pays and what looks on, by step, for each run; and held-out overall against time, beside DPO."""
     runs = found["runs"]
-    fig, axes = figure(2, len(runs), width=3 * len(runs), height=6, squeeze=False)
+    fig, axes = figure(2, len(runs), width=max(9, 3 * len(runs)), height=6, squeeze=False)
     for column, (name, one) in enumerate(runs.items()):
         for judge, curve in one["curves"].items():
             colour, label = JUDGE_LOOKS[judge]

@@ -174,8 +174,8 @@ def repeats(rows: list[dict]) -> list[float]:
 
 def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
     """Texts near a step that the judge of style likes furthest beyond that of letters."""
-    near = [row for row in rows if abs(row["step"] - step) <= WINDOW]
-    best = sorted(near, key=lambda row: row["letters"] - row["style"])[:count]
+    near = {row["response"]: row for row in rows if abs(row["step"] - step) <= WINDOW}  # each text once
+    best = sorted(near.values(), key=lambda row: row["letters"] - row["style"])[:count]
     kept = ("step", "prompt", "rubric", "target", "response", "reward", "style", "letters")
     return [{key: row[key] for key in kept} for row in best]
 

@@ -231,8 +231,7 @@ class LiveViews(w.Tab):
             self.reads.tell(str(error))
 
     def _draw_tab(self) -> None:
-        tab, target, texts = TABS[self.selected_index], self.target.value, self.texts()
-        now = self.now()
+        tab, target, texts, now = TABS[self.selected_index], self.target.value, self.texts(), self.now()
         marked = self.marking.marked(self.rubric.name) if tab == "Marks" else []
         self.reads.show(now.ways, [*texts.values(), *marked])
         self.compare.follow(self.opened, now, self.ways)

@@ -11,7 +11,7 @@ from cpt_utils.models.streaming import stream_chat
 from cpt_utils.reading import VERDICTS, Bound, Reading, absent_judge, bound
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import SettingsError
-from cpt_utils.teachers import Teacher
+from cpt_utils.teachers import Teacher, endpoint_teacher, named_endpoint
 from cpt_utils.ways import Read, Way
 
 EMBEDDED, TUNED = "the embedded model", "the tuned model"
@@ -35,9 +35,9 @@ def _tuned() -> ChatModel:
 
 
 class ChatModels:
-    """The models given to the studio (Teacher or ChatModel), by name, and the series' own two.
+    """The models given to the studio (Teacher or ChatModel), by name, that of CPT_ENDPOINT, and the series' own two.
 
-    `judges`: those given, as judges of single criteria; verdicts go to a file in `folder`.
+    `judges`: all but the series' own, as judges of single criteria; verdicts go to a file in `folder`.
     """
 
     def __init__(self, given: Iterable[Teacher | ChatModel], folder: Path):
@@ -57,6 +57,8 @@ class ChatModels:
                     "dataclasses.replace(teacher, name=...)."
                 )
             self.loaders[model.name] = lambda model=model: model
+        if (named := named_endpoint("writes and reads in the studio")) and named[0] not in self.loaders:
+            self.loaders[named[0]] = functools.cache(functools.partial(endpoint_teacher, *named))
         self.judges = {name: LLMJudge(_as_teacher(load()), folder / VERDICTS) for name, load in self.loaders.items()}
         self.loaders |= {EMBEDDED: functools.cache(_embedded), TUNED: functools.cache(_tuned)}
 

@@ -24,7 +24,7 @@ def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | N
     `rubric` is a shipped name, that of a saved one, the path of a YAML file or a Rubric; criteria are scored as was
     saved beside a file. Files go to `folder`, by default the run's.
     `teachers`: Teachers or chat models that may write texts, draft rubrics and read criteria, beside the series' own
-    models. None is asked or loaded before its button is pressed.
+    models and that of CPT_ENDPOINT and CPT_MODEL. None is asked or loaded before its button is pressed.
     """
     folder = Path(folder) if folder else files.run_dir(profiles.load_profile("auto"))
     return RubricStudio(rubric, folder, teachers)

@@ -300,7 +300,7 @@ def nameless(cell) -> list[str]:
 
 
 def test_every_control_has_a_name(page, studio, desk):
-    for tab in ("Scoring", "Marks", "Rubric", "Teacher", "System", "Scores"):
+    for tab in ("Scoring", "Marks", "Texts", "Compare", "Rubric", "Teacher", "System", "Scores"):
         studio.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(300)
         assert nameless(studio) == []

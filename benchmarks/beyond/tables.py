@@ -4,7 +4,7 @@ from benchmarks.beyond.drawings import UNTUNED_LINES, span, under_styles
 from benchmarks.beyond.holds import NAME as HOLDS
 from benchmarks.beyond.unseen import NAME as UNSEEN
 from benchmarks.comparisons import html_table, with_spread
-from benchmarks.measured import all_texts, kept_texts
+from benchmarks.measured import all_texts
 from cpt_utils.plotting import LABELS
 from cpt_utils.rows import TARGETS, Response
 
@@ -132,12 +132,12 @@ def likest(found: dict) -> dict[str, tuple[str, float]]:
 
 def unseen_texts(held: str, rubric: str, seed: int = 42, side: str = "high") -> dict[str, Response]:
     """{number of small rubrics: the first text under a rubric that was held out}, on the first prompt."""
-    units = {count: f"{held}, {count} small, {seed}" for count in ("0", "16")}
-    rows = {count: kept_texts(UNSEEN, unit) for count, unit in units.items()}
-    return {
-        count: next(row for row in texts if (row["rubric"], row["target"]) == (rubric, TARGETS[side]))
-        for count, texts in rows.items()
-    }
+    asked, found = (rubric, TARGETS[side]), {}
+    counts = {f"{held}, {count} small, {seed}": count for count in ("0", "16")}
+    for row in all_texts(UNSEEN):
+        if row["of"] in counts and (row["rubric"], row["target"]) == asked:
+            found.setdefault(counts[row["of"]], row)
+    return {count: found[count] for count in counts.values()}
 
 
 def reward_table(found: dict, when: str) -> str:

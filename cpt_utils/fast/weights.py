@@ -43,7 +43,7 @@ def onednn_product(layer: torch.nn.Linear):
 
     def forward(x):
         if x.dtype != dtype:  # under autocast, as of a model that a trainer has wrapped
-            if bias is not None or not casts_to("cpu", dtype):
+            if bias is not None or not autocasts_to(dtype):
                 return torch.nn.functional.linear(x, layer.weight, bias)
             x = x.to(dtype)
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
@@ -51,9 +51,9 @@ def onednn_product(layer: torch.nn.Linear):
     return forward
 
 
-def casts_to(device: str, dtype: torch.dtype) -> bool:
-    """Whether autocast is on and multiplies in this number type."""
-    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == dtype
+def autocasts_to(dtype: torch.dtype) -> bool:
+    """Whether autocast is on, on the CPU, and multiplies in this number type."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == dtype
 
 
 def layout_works(dtype: torch.dtype) -> bool:

@@ -199,8 +199,12 @@ def shipped_rubrics() -> list[str]:
 def rubric_file(name: str) -> Path | None:
     """The YAML file of a rubric that was saved in the run's folder under this name; None if there is none."""
     folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
-    found = sorted(path for path in folder.glob("*.y*ml") if path.stem == name and path.suffix in ENDS)
-    return found[0] if found else None
+    return next((path for path in yaml_files(folder) if path.stem == name), None)
+
+
+def yaml_files(folder: Path) -> list[Path]:
+    """The files of a folder that end as rubrics' do, by name."""
+    return sorted((path for path in folder.glob("*.y*ml") if path.suffix in ENDS), key=lambda path: path.name)
 
 
 def source_file(name: str | Path | Rubric) -> Path | None:

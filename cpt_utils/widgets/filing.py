@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from cpt_utils.rubrics import ENDS, Rubric, load_rubric, source_file
+from cpt_utils.rubrics import ENDS, Rubric, load_rubric, source_file, yaml_files
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
@@ -72,5 +72,4 @@ def recalled(folder: Path, hashes: dict[str, str]) -> Known:
 
 def names(folder: Path) -> list[str]:
     """Of the rubrics in a folder."""
-    found = sorted(path.name for path in folder.glob("*.y*ml") if path.suffix in ENDS)
-    return [name for name in found if not name.endswith((WAYS, WORDINGS))]
+    return [path.name for path in yaml_files(folder) if not path.name.endswith((WAYS, WORDINGS))]

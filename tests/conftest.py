@@ -3,10 +3,13 @@
 import os
 import re
 import socket
+import threading
+import time
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+WORK = "cpt-work"  # the threads of widgets.work; not imported, as conftest is to be light
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -44,6 +47,16 @@ def nothing_started(monkeypatch):
     from cpt_utils.runtime import profiles
 
     monkeypatch.setattr(profiles, "_started", [])
+
+
+@pytest.fixture(autouse=True)
+def nothing_at_work(monkeypatch):
+    """A studio's thread ends with its test: it would meet the next one's patches, or the interpreter's end."""
+    yield
+    deadline = time.monotonic() + 60  # for all of them: one may begin another as its last act
+    while left := [thread for thread in threading.enumerate() if thread.name == WORK]:
+        left[0].join(max(0.0, deadline - time.monotonic()))
+        assert not left[0].is_alive(), "a test left a studio's work going that does not end by itself"
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,8 @@ class MarksView(w.VBox):
         self.last: list[marks.Mark] = []
         for each in (self.who, self.about, self.looks_on):
             each.observe(self._draw, "value")
-        self.offered.observe(self._tell_effect, "value")
+        self.chosen: suggesting.Suggestion | None = None  # by the person; what is offered first is not
+        self.offered.observe(self._choose, "value")
 
     def show(self, now: State, texts: dict[str, str], baseline: State | None = None) -> None:
         """Show the next text to mark of these, and how far scores now, and at the baseline, agree with the marks."""
@@ -209,10 +210,9 @@ class MarksView(w.VBox):
         self._tell_effect()
 
     def _offer(self, found: list[suggesting.Suggestion]) -> None:
-        kept = self.offered.value
         self.quiet = True
         self.offered.options = [(each.words, each) for each in found]
-        self.offered.value = kept if kept in found else (found or [None])[0]
+        self.offered.value = self.chosen if self.chosen in found else (found or [None])[0]
         self.quiet = False
         self.suggesting.layout.display = None if found else "none"
 
@@ -221,8 +221,13 @@ class MarksView(w.VBox):
         """What the marks of the other half speak for, as it is chosen."""
         return self.offered.value
 
-    def _tell_effect(self, _change=None) -> None:
-        if self.suggested and not self.quiet:
+    def _choose(self, change: dict) -> None:
+        if not self.quiet:
+            self.chosen = change["new"]
+            self._tell_effect()
+
+    def _tell_effect(self) -> None:
+        if self.suggested:
             self.effect.value = views.note("What it changes is told when the texts have their scores by it.")
             ways = self.suggested.taken(self.now).ways.values()
             if not self.ready(ways, [*self.points, *self.labelled.values()]):

@@ -68,7 +68,7 @@ class Work(w.VBox):
             self.loop = None
         self.busy, self.go.disabled, self.halt.disabled = True, True, False
         self.halt.layout.display = "none" if colab.here() else None
-        self.thread = threading.Thread(target=self._work, args=(task,), daemon=True)
+        self.thread = threading.Thread(target=self._work, args=(task,), name="cpt-work", daemon=True)
         run_beside(self.thread, self.stop)
 
     def wait(self, seconds: float | None = None) -> None:

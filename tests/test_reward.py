@@ -197,6 +197,19 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     assert "; one text from step 70 on" in drawings.finding_reward(found)
 
 
+def test_times_of_two_machines_are_not_compared(monkeypatch, tmp_path):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    planned = list(reward.units(tiny=False))
+    fill(planned[:2])
+    monkeypatch.setattr(measured.machine, "hardware", lambda: "CPU of somebody else")
+    fill(planned[2:])
+    found = measured.files.rounded(reward.assemble(planned))
+    assert [name for name, run in found["runs"].items() if run["at_equal_time"]] == planned[1:2]
+    assert tables.reward_table(found, "at_equal_time").count("<tr>") == 3
+    assert tables.reward_table(found, "at_equal_steps").count("<tr>") == 2 + len(reward.RUNS)
+    assert "somebody else" in found["hardware"]
+
+
 def test_a_run_whose_texts_are_all_the_same_has_collapsed():
     rows = [
         {"step": step, "response": "))))" if step >= 60 and number else f"text {number} of {step}"}

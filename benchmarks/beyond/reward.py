@@ -182,11 +182,13 @@ def telling(rows: list[dict], step: int, count: int = 4) -> list[dict]:
 
 def assemble(planned: list[str]) -> dict:
     """Curves, where style and an unpaid judge part or the model writes one text only, the texts there; and held-out
-    figures as soon as a run has had the time that DPO took, or a little more.
+    figures as soon as a run has had the time that DPO took, or a little more; None for a run of another machine.
 
     "at_equal_steps" says of every run what had come of it after the steps of the shortest one.
     """
-    kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items()}
+    measured_units = so_far(f"{NAME}_units")
+    kept = {unit: found["found"] for unit, found in measured_units.items()}
+    machines = {unit: found["hardware"] for unit, found in measured_units.items()}
     seconds, runs = kept[DPO]["points"][-1]["cpu_seconds"], {}
     shortest = min(kept[unit]["steps"] for unit in planned if unit != DPO)
     for name in (unit for unit in planned if unit != DPO):
@@ -201,7 +203,7 @@ def assemble(planned: list[str]) -> dict:
             "collapsed": collapsed,
             "texts": telling(rows, next((at for at in (moment, collapsed) if at is not None), len(again) - 1)),
             "points": points,
-            "at_equal_time": at_time(points, seconds),
+            "at_equal_time": at_time(points, seconds) if machines[name] == machines[DPO] else None,
             "at_equal_steps": at_step(points, shortest) | {"parting": early},
             "cpu_seconds_a_step": points[-1]["cpu_seconds"] / max(1, kept[name]["steps"]),
         }

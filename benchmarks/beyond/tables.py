@@ -141,10 +141,10 @@ def unseen_texts(held: str, rubric: str, seed: int = 42, side: str = "high") -> 
 
 
 def reward_table(found: dict, when: str) -> str:
-    """Held-out figures of each run of `make reward`, and of mirrored DPO at its end; `when`: "at_equal_time",
-    "at_equal_steps", or "points" for the last one."""
+    """Held-out figures of each run of `make reward`, and of mirrored DPO at its end; `when`: "at_equal_time" (without
+    the runs of another machine), "at_equal_steps", or "points" for the last one."""
     points = {"mirrored DPO": found["mirrored DPO"]["points"]} | {
-        name: run[when] for name, run in found["runs"].items()
+        name: run[when] for name, run in found["runs"].items() if run[when]
     }
     rows = []
     for name, told in points.items():

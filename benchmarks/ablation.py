@@ -137,6 +137,12 @@ def all_methods(trained: dict[str, list[dict]]) -> dict[str, dict]:
     return methods | {FULL: over_seeds(full_recipe())}
 
 
+def base_by_rubric() -> dict[str, float]:
+    """Spearman's rho of the untuned model under each rubric, the mean over seeds."""
+    found = [kept(f"untrained {seed}")["base"]["by_rubric"] for seed in SEEDS]
+    return {rubric: statistics.mean(one[rubric]["spearman_rho"] for one in found) for rubric in LABELS}
+
+
 def chosen_of(unit: dict) -> dict:
     """Layer and strength of a steered way, and what they were chosen from; its runs are among the methods."""
     return {name: value for name, value in unit.items() if name != "runs"}
@@ -174,6 +180,7 @@ def assemble() -> dict:
         "left_out": {rubric: kept(f"left_out {rubric}")["left out"] for rubric in LABELS},
         "as_many_rows": methods[TRAINED[3]]["spearman_rho"][0],
         "base": methods["base"]["spearman_rho"][0],
+        "base_by_rubric": base_by_rubric(),
     }
     return {
         "how": f"make ablation; {len(SEEDS)} seeds; trained ways see {STEPS * ROWS} rows; held-out prompts and targets "

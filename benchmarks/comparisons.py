@@ -138,7 +138,7 @@ def finding_generalisation(found: dict) -> str:
     left = np.mean([measured["spearman_rho"] for measured in found["left_out"].values()])
     rho = [found[name]["spearman_rho"] for name in ("unseen prompts", "paraphrased")]
     return (
-        f"New prompts: rho {rho[0]:.2f}. New words for the order: {rho[1]:.2f}. A new rubric: {left:.2f}, "
+        f"New prompts: rho {rho[0]:.2f}. Other words for the system prompt: {rho[1]:.2f}. A new rubric: {left:.2f}, "
         f"where a trained one has {found['as_many_rows']:.2f}"
     )
 

@@ -78,14 +78,17 @@ def draw_generalisation(found: dict):
 
 
 def draw_unseen(axis, found: dict) -> None:
-    """Spearman's rho of the full recipe, of two trainings on 144 rows (a dot for each rubric left out), of the base."""
-    left = [measured["spearman_rho"] for measured in found["left_out"].values()]
+    """Spearman's rho of the full recipe, of two trainings on 144 rows, of the base; a dot for each rubric left out."""
+    left = {rubric: measured["spearman_rho"] for rubric, measured in found["left_out"].items()}
     names = ["training prompts", "unseen prompts", "paraphrased"]
-    heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean(left), found["base"]]
+    heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean([*left.values()]), found["base"]]
     places = [0, 1, 2, 3.4, 4.4, 5.4]
     axis.bar(places, heights, color=[TUNED, TUNED, TUNED, SHORT, SHORT, BASE], width=0.7)
-    axis.scatter([places[4]] * len(left), left, color="black", s=14, zorder=3)
-    axis.set(title="rho: full recipe | after 144 rows | base", ylim=(min(0, *left) - 0.05, 1), xticks=places)
+    for place, by_rubric in ((places[4], left), (places[5], found["base_by_rubric"])):
+        colours = [RUBRIC_COLOURS[rubric] for rubric in by_rubric]
+        axis.scatter([place] * len(by_rubric), by_rubric.values(), c=colours, edgecolors="white", s=36, zorder=3)
+    lowest = min(0, *left.values(), *found["base_by_rubric"].values())
+    axis.set(title="rho: full recipe | after 144 rows | base", ylim=(lowest - 0.05, 1), xticks=places)
     axis.set_xticklabels(
         ["training\nprompts", "unseen\nprompts", "other\nwords", "rubric\ntrained", "rubric\nleft out", "base"],
         fontsize=8,

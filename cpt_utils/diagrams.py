@@ -112,7 +112,7 @@ def margins_figure(asked: dict[str, list[PreferenceRow]], margins: dict):
             axis.plot(one[mine], other[mine], label=LABELS.get(rubric, rubric), **look)
         reach = abs(margins[name]).max() * 1.05
         axis.fill_between([0, reach], [0, 0], [-reach, -reach], color="#009E73", alpha=0.2)
-        axis.text(reach * 0.97, -reach * 0.95, "reads both", ha="right", color="#006B4F")
+        axis.text(reach * 0.97, -reach * 0.95, "right under both", ha="right", color="#006B4F")
         axis.plot([-reach, reach], [-reach, reach], "k--", linewidth=1)
         first, second = wants[name]
         axis.set(title=f"two {name}", xlabel=f"log p(A) - log p(B) under {first} (wants A)")

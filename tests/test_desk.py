@@ -341,7 +341,7 @@ def test_numbers_out_of_range_are_changed_and_told(desk):
 
 def test_topic_and_order_gain_are_told(two):
     words = runs.sense_of(two[0], "Describe the sea.", "The sea is wide and the waves are long and grey.")
-    assert words.startswith("topic: your prompt is the nearest of 26; order gain ")
+    assert words.startswith("topic: of 26 prompts, your prompt is the nearest; order gain ")
     assert "too short" in runs.sense_of(two[0], "Describe the sea.", "Sea")
 
 

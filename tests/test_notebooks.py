@@ -310,7 +310,7 @@ def test_a_rubric_of_ones_own_goes_through_notebooks_02_to_05(tmp_path, monkeypa
         monkeypatch.setenv(name, value)
     made = {}
     for cell in code_cells(nbformat.read(NOTEBOOKS[5], as_version=4)):
-        if cell.source.startswith(("NIGHT_DIARY =", "EXAMPLES =")) or "\nSYSTEM = {" in cell.source:
+        if cell.source.startswith(("NIGHT_DIARY =", "EXAMPLE_TASK =")) or "\nSYSTEM = {" in cell.source:
             exec(cell.source, made)
     folder = tmp_path / "smoke"
     folder.mkdir()

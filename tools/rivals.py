@@ -127,7 +127,7 @@ def turned(pairs: list[str]) -> str:
     if not pairs:
         return "Judge and recipe have changed since these ways were first measured; no two of them changed their order."
     named = "; ".join(f"*{pair.replace(' / ', '* and *')}*" for pair in pairs)
-    return f"With an earlier judge and recipe some pairs of ways stood the other way round, by ρ: {named}."
+    return f"With an earlier judge and recipe the order by ρ was the opposite one in these pairs: {named}."
 
 
 def other_rates(rates: dict[str, list[float]]) -> str:

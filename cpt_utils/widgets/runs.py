@@ -20,8 +20,8 @@ def sense_of(base, prompt: str, text: str) -> str:
         return "too short to say whether it makes sense"
     rank = topic_ranks([{"prompt": prompt, "response": text}])[0]
     gain = measured_gains(base, [text])[0]
-    nearest = "the nearest" if rank == 1 else f"number {rank} by nearness"
-    return f"topic: your prompt is {nearest} of {OTHERS + 1}; order gain {gain:.1f} nats a word"
+    nearest = "your prompt is the nearest" if rank == 1 else f"{rank - 1} are nearer to this text than yours"
+    return f"topic: of {OTHERS + 1} prompts, {nearest}; order gain {gain:.1f} nats a word"
 
 
 def keep_run(folder: Path, run: dict) -> None:

@@ -393,12 +393,13 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
     before = State("then", RUBRIC, ways)
     turned = Rubric.checked(drafts.with_weights(RUBRIC.model_dump(), [0, 0, 0, 100, 0]))
     now = State("now", turned, ways | {NAMES[3]: Counted("commas", 20, 0)})
-    rows = states.comparison(before, now, texts)
+    then, later = before.standing(texts.values()), now.standing(texts.values())
+    rows = states.comparison(then, later, texts)
     totals = [row["now"] for row in rows]
     assert totals == sorted(totals, reverse=True) and states.moved(rows) > 0
     assert [row["rank"] for row in rows] == [1 + sum(round(t, 1) > round(mine, 1) for t in totals) for mine in totals]
     assert all(row["before"] == before.score(row["text"]) and row["now"] == now.score(row["text"]) for row in rows)
-    nothing = states.comparison(State("empty", RUBRIC, {}), now, texts)
+    nothing = states.comparison(State("empty", RUBRIC, {}).standing(texts.values()), later, texts)
     assert {row["rank_before"] for row in nothing} == {None} and states.moved(nothing) == 0
     page = states.comparison_view(before, now, {EVIL: EVIL} | texts)
     assert (
@@ -407,7 +408,7 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
         and "changed their rank" in page
         and f"{NAMES[3]}: other scoring" in page
     )
-    assert states.moved(states.comparison(before, before, texts)) == 0
+    assert states.moved(states.comparison(then, then, texts)) == 0
     assert states.keep_state(tmp_path, RUBRIC.model_dump(), now.ways) == "baseline.yaml"
     assert states.keep_state(tmp_path, turned.model_dump(), now.ways) == "baseline.yaml"  # in place of the older one
     kept = drafts.load_draft(tmp_path / "baseline.yaml")
@@ -422,11 +423,13 @@ def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
     ways = bound(RUBRIC, ways_of(RUBRIC) | {NAMES[3]: Read("m")}, judges)
     before, now = State("then", RUBRIC, ways_of(RUBRIC)), State("now", RUBRIC, ways)
     texts = {f"text {n}": text for n, text in enumerate(TEXTS[:6])}
-    assert now.scores(TEXTS[:6]) == {} and "6 of 6 texts are left out" in now.left_out(TEXTS[:6])
-    assert len(now.scores(TEXTS[:6], NAMES[0])) == 6  # by a criterion of its own nothing is mixed
+    found = now.standing(TEXTS[:6])
+    assert found.scores == {} and "6 of 6 texts are left out" in found.left_out
+    assert len(now.standing(TEXTS[:6], NAMES[0]).scores) == 6  # by a criterion of its own nothing is mixed
     ways[NAMES[3]].ask(TEXTS[:4])
-    assert list(now.scores(TEXTS[:6])) == TEXTS[:4] and before.left_out(TEXTS[:6]) == ""
-    rows = states.comparison(before, now, texts)
+    then, found = before.standing(TEXTS[:6]), now.standing(TEXTS[:6])
+    assert list(found.scores) == TEXTS[:4] and then.left_out == ""
+    rows = states.comparison(then, found, texts)
     assert (
         {row["text"] for row in rows if row["rank"]} == set(TEXTS[:4]) == {r["text"] for r in rows if r["rank_before"]}
     )
@@ -434,7 +437,7 @@ def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
     told = f"2 of 6 texts are left out, as they have no score yet for {NAMES[3]} (now)."
     assert told in states.comparison_view(before, now, texts)
     unread = State("now", RUBRIC, {name: way for name, way in ways.items() if name != NAMES[3]})
-    assert len(unread.scores(TEXTS[:6])) == 6  # no way at all: all totals rest on the others
+    assert len(unread.standing(TEXTS[:6]).scores) == 6  # no way at all: all totals rest on the others
 
 
 def test_suggestions_say_what_they_would_change():

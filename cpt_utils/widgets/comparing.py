@@ -87,7 +87,8 @@ class CompareView(w.VBox):
             self.told.value = views.status("There is nothing to draw yet: the texts are still being scored.", "error")
             return
         name = f"{self.now.rubric.name}_ranking.png"
-        rows = states.comparison(self.opened, self.now, self.texts)
+        standings = [state.standing(self.texts.values()) for state in (self.opened, self.now)]
+        rows = states.comparison(*standings, self.texts)
         entries = [(each["rank"], each["label"], each["now"], each["parts_now"]) for each in rows]
         weights = {criterion.name: criterion.weight for criterion in self.now.rubric.criteria}
         try:

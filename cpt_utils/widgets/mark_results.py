@@ -18,15 +18,15 @@ def results(
     """
     given = marks.about(ours, criterion)
     points = marks.by_text(given)
-    scores = now.scores(points, criterion)
+    standing = now.standing(points, criterion)
     seen = set(points) if seen is None else seen
     parts = []
-    if short := now.left_out(points, criterion):
-        parts.append(views.status(f"Marked texts: {short}."))
-    ranks, kappa, confusion, apart = figures(scores, points)
+    if standing.left_out:
+        parts.append(views.status(f"Marked texts: {standing.left_out}."))
+    ranks, kappa, confusion, apart = figures(standing.scores, points)
     parts.append(views.agreement(ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))
     if baseline and _differs(baseline, now):
-        parts.append(_before(baseline, criterion, points, scores))
+        parts.append(_before(baseline, criterion, points, standing.scores))
     parted = [pair for pair in marks.divided(given) if pair[0] in seen]
     names = [each.name for each in now.rubric.criteria]
     parts.append(views.people(agreement.alphas(ours, names), parted[:MOST]))
@@ -49,7 +49,7 @@ def figures(scores: dict[str, float], points: dict[str, float]) -> tuple:
 
 def _before(baseline: State, criterion: str, points: dict[str, float], scores: dict[str, float]) -> str:
     """The figures of the baseline, on texts that have a score now, too."""
-    before = baseline.scores(points, criterion)
+    before = baseline.standing(points, criterion).scores
     ranks, kappa, *_ = figures({text: before[text] for text in before if text in scores or not scores}, points)
     if ranks["rho"] is None:
         return ""

@@ -9,7 +9,7 @@ from cpt_utils import agreement, marks
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
-from cpt_utils.widgets import drafts, suggesting, views
+from cpt_utils.widgets import suggesting, views
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.former_marks import FormerMarks
 from cpt_utils.widgets.mark_results import results
@@ -204,7 +204,7 @@ class MarksView(w.VBox):
         self.result.value = results(self.now, self.baseline, self.criterion, ours, seen)
         self.points = marks.by_text(marks.about(ours, self.criterion))
         # A criterion can be marked before anybody says how it is scored; weights are fitted to scores.
-        fits = self.points if self.criterion else self.now.scores(self.points)
+        fits = self.points if self.criterion else self.now.standing(self.points).scores
         fit = {text: self.points[text] for text in fits if not marks.is_test(text)}
         self._offer(suggesting.suggestions(self.now, self.criterion, fit))
         self._tell_effect()
@@ -245,14 +245,14 @@ class MarksView(w.VBox):
 
     def _export(self) -> None:
         """Write the texts marked by this rubric beside it, in place of an earlier export."""
-        rubric, ways = self.now.rubric, self.now.ways
+        rubric = self.now.rubric
         path = self.folder / f"{rubric.name}{EXPORT}"
         try:
             given = marks.by_rubric(marks.read_marks(self.folder), rubric.name)
-            texts = {mark["response"] for mark in given}
-            totals = self.now.scores(texts)
-            parts = {text: drafts.scored(rubric, ways, text)["parts"] for text in texts}
-            scores = {text: {"score": totals.get(text), "by_criterion": parts[text]} for text in texts}
+            found = self.now.standing(mark["response"] for mark in given)
+            scores = {
+                text: {"score": found.scores.get(text), "by_criterion": found.parts[text]} for text in found.parts
+            }
             rows = marks.marked_texts(given, files.rounded(scores))
             files.write_whole(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows))
         except StoreError as error:

@@ -12,6 +12,18 @@ BASELINE = "baseline.yaml"
 """The file of a state that was kept to compare with."""
 
 
+class Standing(NamedTuple):
+    """What texts get in a state, by text: `parts`, the score by each criterion, None for none, and `scores`.
+
+    `scores`, as wholes or by one criterion, are those that can be held against each other. `left_out`: how many texts
+    have none, and for lack of what; "" for none.
+    """
+
+    parts: dict[str, dict[str, float | None]]
+    scores: dict[str, float]
+    left_out: str
+
+
 class State(NamedTuple):
     """A rubric and how its criteria are scored, under a name for people."""
 
@@ -24,28 +36,21 @@ class State(NamedTuple):
         scored = drafts.scored(self.rubric, self.ways, text)
         return scored["parts"].get(criterion) if criterion else scored["total"]
 
-    def scores(self, texts: Iterable[str], criterion: str = "") -> dict[str, float]:
-        """Those of the texts that can be held against each other, with their scores as wholes or by one criterion.
+    def standing(self, texts: Iterable[str], criterion: str = "") -> Standing:
+        """What texts get as wholes, or by one criterion.
 
         Totals rest on the same criteria: those by which some of these texts have a score, and those that a chat model
         reads. A text that lacks one of them is left out.
         """
-        parts = {text: drafts.by_criterion(self.ways, text) for text in texts}
+        scored = {text: drafts.scored(self.rubric, self.ways, text) for text in texts}
+        parts = {text: each["parts"] for text, each in scored.items()}
         base = self._base(parts, criterion)
-        whole = {text: given for text, given in parts.items() if base and not _without(given, base)}
-        if criterion:
-            return {text: given[criterion] for text, given in whole.items()}
-        return {text: drafts.weighed(self.rubric, given)["total"] for text, given in whole.items()}
-
-    def left_out(self, texts: Iterable[str], criterion: str = "") -> str:
-        """How many of the texts `scores` leaves out, and for lack of what; "" for none."""
-        parts = {text: drafts.by_criterion(self.ways, text) for text in texts}
-        base = self._base(parts, criterion)
-        lacks = [missing for given in parts.values() if (missing := _without(given, base))]
-        named = ", ".join(name for name in base if any(name in missing for missing in lacks))
-        return (
-            f"{len(lacks)} of {len(parts)} texts are left out, as they have no score yet for {named}" if lacks else ""
-        )
+        lacks = {text: missing for text, given in parts.items() if (missing := _without(given, base))}
+        whole = [text for text in parts if base and text not in lacks]
+        scores = {text: parts[text][criterion] if criterion else scored[text]["total"] for text in whole}
+        named = ", ".join(name for name in base if any(name in missing for missing in lacks.values()))
+        told = f"{len(lacks)} of {len(parts)} texts are left out, as they have no score yet for {named}"
+        return Standing(parts, scores, told if lacks else "")
 
     def _base(self, parts: dict[str, dict], criterion: str) -> list[str]:
         """What scores rest on: the criteria by which a text has a score, or gets one once it is read."""
@@ -67,22 +72,19 @@ def keep_state(folder: Path, draft: dict, ways: dict) -> str:
     return path.name
 
 
-def comparison(before: State, now: State, texts: dict[str, str]) -> list[dict]:
+def comparison(before: Standing, now: Standing, texts: dict[str, str]) -> list[dict]:
     """Texts by their total now, best first: {label, text, before, now, rank_before, rank, parts_before, parts_now}.
 
-    Equal totals share a rank, by the tenths that are shown. Where both states have totals (State.scores), texts with
-    both are ranked; the others have no rank, and come last.
+    `texts` by label; `before` and `now` are theirs. Equal totals share a rank, by the tenths that are shown. Where both
+    states have totals, texts with both are ranked; the others have no rank, and come last.
     """
-    totals = {name: state.scores(texts.values()) for name, state in (("before", before), ("now", now))}
-    rows = []
-    for label, text in texts.items():
-        row = {"label": label, "text": text} | {name: known.get(text) for name, known in totals.items()}
-        for name, state in (("before", before), ("now", now)):
-            row[f"parts_{name}"] = drafts.scored(state.rubric, state.ways, text)["parts"]
-        rows.append(row)
-    both = set(totals["before"]) & set(totals["now"])
-    for name, rank in (("before", "rank_before"), ("now", "rank")):
-        ranked = both or set(totals[name])
+    rows = [{"label": label, "text": text} for label, text in texts.items()]
+    for name, standing in (("before", before), ("now", now)):
+        for row in rows:
+            row[name], row[f"parts_{name}"] = standing.scores.get(row["text"]), standing.parts[row["text"]]
+    both = before.scores.keys() & now.scores.keys()
+    for name, rank, scores in (("before", "rank_before", before.scores), ("now", "rank", now.scores)):
+        ranked = both or scores.keys()
         tenths = sorted((round(row[name], 1) for row in rows if row["text"] in ranked), reverse=True)
         first = {total: place for place, total in reversed(list(enumerate(tenths, 1)))}
         for row in rows:
@@ -97,17 +99,18 @@ def moved(rows: list[dict]) -> int:
 
 def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
     """Totals before and now, and the criteria that both have where their scores differ."""
-    rows = comparison(before, now, texts)
+    standings = [state.standing(texts.values()) for state in (before, now)]
+    rows = comparison(*standings, texts)
     shared = [c.name for c in now.rubric.criteria if any(c.name == other.name for other in before.rubric.criteria)]
     differing = [name for name in shared if any(_differ(row, name) for row in rows)]
     heads = ["rank", "was", "text", "before", "now", "difference", *differing]
     lines = "".join(_line(row, differing) for row in rows)
     head = "".join(f"<th style='{views.CELL}'>{views.text(name)}</th>" for name in heads)
     told = f"{moved(rows)} of {len(rows)} texts changed their rank. Before: {before.label}. Now: {now.label}."
-    short = [(state.label, state.left_out(texts.values())) for state in (before, now)]
+    short = [f"{of.left_out} ({state.label})." for of, state in zip(standings, (before, now)) if of.left_out]
     return (
         views.status(told)
-        + "".join(views.status(f"{words} ({label}).") for label, words in short if words)
+        + "".join(map(views.status, short))
         + f"<div style='overflow-x:auto'><table style='border-collapse:collapse;line-height:1.4'><tr>{head}</tr>{lines}"
         + "</table></div>"
         + views.note(_criteria(before, now))

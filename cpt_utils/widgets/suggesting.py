@@ -66,7 +66,7 @@ def effect(suggestion: Suggestion, state: State, points: dict[str, float], texts
     """What taking it would change: agreement with the marks that test, and ranks of the texts on view."""
     after = suggestion.taken(state)
     test = [text for text in points if marks.is_test(text)]
-    known = [one.scores(points, suggestion.criterion) for one in (state, after)]
+    known = [one.standing(points, suggestion.criterion).scores for one in (state, after)]
     both = [text for text in test if all(text in scores for scores in known if scores)]  # now, there may be none
 
     def rho(scores: dict[str, float]) -> str:
@@ -75,7 +75,7 @@ def effect(suggestion: Suggestion, state: State, points: dict[str, float], texts
         return "none" if found is None or len(given) < agreement.LEAST else f"{found:.2f}"
 
     told = f"rho on the {len(both)} texts that test: {rho(known[0])} → {rho(known[1])}"
-    rows = comparison(state, after, texts)
+    rows = comparison(*(one.standing(texts.values()) for one in (state, after)), texts)
     return f"{told}; {moved(rows)} of {len(rows)} texts on view change their rank"
 
 

@@ -42,7 +42,7 @@ def mark_all(studio, who: str, level_of, prompts: int = 1) -> None:
         studio.live.prompt.value = prompt["prompt"]
         studio.live.selected_index = 2
         settle(studio)
-        while (text := view._next()) is not None:
+        while (text := view.left) is not None:
             press(view, level_of(text))
             settle(studio)
 
@@ -61,7 +61,7 @@ def of_rococo(text: str) -> str:
 
 def test_texts_are_marked_unseen_and_a_score_shows_afterwards(studio, tmp_path):
     view = studio.live.marking
-    text = view._next()
+    text = view.left
     assert (
         text in studio.live.texts().values() and "Rococo" not in view.text.value and "score is" not in view.told.value
     )
@@ -79,9 +79,9 @@ def test_texts_are_marked_unseen_and_a_score_shows_afterwards(studio, tmp_path):
         "criterion": "",
         "why": "it bows",
     }
-    assert view._next() != text and "1 of 12 texts marked" not in view.text.value
+    assert view.left != text and "1 of 12 texts marked" not in view.text.value
     view.back.click()
-    assert marks.read_marks(tmp_path) == [] and view._next() == text
+    assert marks.read_marks(tmp_path) == [] and view.left == text
 
 
 def test_agreement_is_told_on_the_testing_half_and_another_person_may_disagree(studio, tmp_path):
@@ -106,7 +106,7 @@ def test_agreement_is_told_on_the_testing_half_and_another_person_may_disagree(s
     assert f"{shown - 1} texts that others" in view.result.value
     view.looks_on.value = True
     assert "Ann: low, Ben: high" in view.result.value and "not shown" not in view.result.value
-    assert view._next() is None and all(each.disabled for each in view.levels)
+    assert view.left is None and all(each.disabled for each in view.levels)
 
 
 def test_suggested_weights_and_ways_can_be_taken_and_undone(studio):
@@ -223,9 +223,33 @@ def test_a_file_that_breaks_while_somebody_marks_is_told(studio, tmp_path):
     press(view, "low")
     assert "marks-Ben.jsonl, row 1: no text in" in view.told.value and "You: low" not in view.told.value
     view.back.click()
+    press(view, "mid")
     assert "marks-Ben.jsonl, row 1" in view.told.value
     (tmp_path / "marks-Ben.jsonl").unlink()
-    assert marks.read_marks(tmp_path) == []
+    assert [mark["level"] for mark in marks.read_marks(tmp_path)] == ["high"]
+    press(view, "mid")  # there was no text on view: it comes now
+    assert "1 of 12 texts marked" in view.told.value
+    press(view, "mid")
+    assert [mark["level"] for mark in marks.read_marks(tmp_path)] == ["high", "mid"]
+
+
+def test_the_text_on_view_is_marked_and_the_files_are_read_once_for_a_drawing(studio, tmp_path, monkeypatch):
+    view, readings = studio.live.marking, []
+    read = marks.read_marks
+    monkeypatch.setattr(marks, "read_marks", lambda folder: readings.append(1) or read(folder))
+    view.who.value = "Ann"
+    readings.clear()
+    studio.weights.children[0].children[1].value = 80
+    assert len(readings) == 1
+    shown = view.left
+    keep(tmp_path, "Ann", shown, "low")  # in another window, of which this one has not heard
+    readings.clear()
+    press(view, "high")
+    (mark,) = marks.read_marks(tmp_path)
+    assert (mark["response"], mark["level"], len(readings)) == (shown, "high", 2) and view.left != shown
+    readings.clear()
+    studio.criteria.children[1].children[0].value = "Long lines"  # another criterion to choose
+    assert len(readings) == 1
 
 
 def test_marks_are_about_one_rubric_and_count_for_no_other(studio, tmp_path):
@@ -332,7 +356,7 @@ def test_whoever_marked_all_is_told_to_go_on_where_too_few_texts_test(studio):
     view, count = studio.live.marking, sum(map(marks.is_test, texts[few]))
     studio.live.prompt.value = few
     view.who.value = "Ann"
-    while (text := view._next()) is not None:
+    while (text := view.left) is not None:
         press(view, of_rococo(text))
     assert f"{count} test the scores, and 4 are needed: choose another prompt" in view.text.value
 

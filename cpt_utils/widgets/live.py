@@ -4,6 +4,7 @@ from pathlib import Path
 
 import ipywidgets as w
 
+from cpt_utils import marks
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.reading import Reading
@@ -45,14 +46,13 @@ UNREAD = (
 )
 
 
-def texts_for(prompt: str, own: str = "") -> dict[str, str]:
-    """The recorded responses to one prompt by label, and the user's own text if there is one."""
-    texts = {
+def texts_for(prompt: str) -> dict[str, str]:
+    """The recorded responses to one prompt by label."""
+    return {
         f"{LABELS[row['rubric']]}, {target_name(row['target'])}": row["response"]
         for row in load_responses()
         if row["prompt"] == prompt
     }
-    return texts | ({OWN: own.strip()} if own.strip() else {})
 
 
 def beside(texts: dict[str, str], own: dict[str, str]) -> dict[str, str]:
@@ -188,11 +188,10 @@ class LiveViews(w.Tab):
     def texts(self) -> dict[str, str]:
         """The texts on view, by label."""
         own = {text["label"]: text["response"] for text in self.bench.texts}
-        if self.which.value == MINE:
-            pasted = self.own.value.strip()
-            return beside({OWN: pasted} if pasted else {}, own)
-        recorded = texts_for(self.prompt.value, self.own.value)
-        return beside(recorded, own) if self.which.value == BOTH else recorded
+        texts = {} if self.which.value == MINE else texts_for(self.prompt.value)
+        if pasted := self.own.value.strip():
+            texts[OWN] = pasted
+        return texts if self.which.value == RECORDED else beside(texts, own)
 
     def _prompted(self, _change=None) -> None:
         """The prompt on view is what a teacher is asked to write about, unless something else was typed."""
@@ -232,7 +231,8 @@ class LiveViews(w.Tab):
 
     def _draw_tab(self) -> None:
         tab, target, texts, now = TABS[self.selected_index], self.target.value, self.texts(), self.now()
-        marked = self.marking.marked(self.rubric.name) if tab == "Marks" else []
+        everybody = self.marking.read() if tab == "Marks" else []
+        marked = list(marks.by_text(marks.by_rubric(everybody or [], self.rubric.name)))
         self.reads.show(now.ways, [*texts.values(), *marked])
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
@@ -247,7 +247,7 @@ class LiveViews(w.Tab):
         elif tab == "Scoring":
             self.scoring.show(self.rubric, self.ways, texts, self.picked.value)
         elif tab == "Marks":
-            self.marking.show(now, texts, before)
+            self.marking.show(now, texts, before, everybody)
         elif tab == "Texts":
             self.bench.show(self.rubric, now.ways)
         elif tab == "Compare":

@@ -38,6 +38,7 @@ class MarksView(w.VBox):
         self.labelled: dict[str, str] = {}
         self.points: dict[str, float] = {}
         self.texts: list[str] = []
+        self.left: str | None = None  # the text on view, to be marked
         self.quiet = False
         self.who = field("Your name", w.Text, placeholder="as the others shall see it")
         self.looks_on = w.Checkbox(
@@ -70,21 +71,28 @@ class MarksView(w.VBox):
         self.chosen: suggesting.Suggestion | None = None  # by the person; what is offered first is not
         self.offered.observe(self._choose, "value")
 
-    def show(self, now: State, texts: dict[str, str], baseline: State | None = None) -> None:
-        """Show the next text to mark of these, and how far scores now, and at the baseline, agree with the marks."""
+    def show(
+        self, now: State, texts: dict[str, str], baseline: State | None, everybody: list[marks.Mark] | None
+    ) -> None:
+        """Show the next text to mark of these, and how far scores now, and at the baseline, agree with the marks.
+
+        `everybody`: what `read` gave.
+        """
         self.now, self.labelled, self.baseline = now, texts, baseline
         self.texts = sorted(dict.fromkeys(texts.values()), key=marks.text_key)  # an order that tells nothing
         rubric = now.rubric
         names, kept = [criterion.name for criterion in rubric.criteria], self.about.value
         options = [(WHOLE, marks.ALL), *((name, name) for name in names)]  # one may be called like the first
         if list(self.about.options) != options:
+            self.quiet = True
             self.about.options = options
             self.about.value = kept if kept in names else marks.ALL
-        self._draw()
+            self.quiet = False
+        self._show(everybody)
 
     def hold(self) -> None:
         """Nothing to mark or to take: the texts of what is edited now are still being scored."""
-        self.now, self.texts = None, []
+        self.now, self.texts, self.left = None, [], None
         self._blank()
         self.text.value, self.told.value = "", views.note("The texts are being scored: marks go on when they are.")
         for each in (*self.levels, self.back, self.export):
@@ -96,13 +104,14 @@ class MarksView(w.VBox):
         self._offer([])
         self.former.layout.display = "none"
 
-    def marked(self, rubric: str) -> list[str]:
-        """All texts that somebody has marked by a rubric: their scores are held against the marks, too."""
+    def read(self) -> list[marks.Mark] | None:
+        """All marks in the folder, as they are now; None where a file cannot be read, which is told."""
         try:
-            given = marks.by_rubric(marks.read_marks(self.folder), rubric)
-        except StoreError:  # which `show` tells
-            return []
-        return list(dict.fromkeys(mark["response"] for mark in given))
+            return marks.read_marks(self.folder)
+        except StoreError as error:
+            self._blank()
+            self.left, self.told.value = None, views.status(str(error), "error")
+            return None
 
     @property
     def criterion(self) -> str:
@@ -113,14 +122,14 @@ class MarksView(w.VBox):
         return lambda: self._mark(level)
 
     def _mark(self, level: str) -> None:
-        who = marks.person(self.who.value)
+        if (response := self.left) is None:  # what could not be read may be mended by now
+            self._draw()
+            return
+        who, name = marks.person(self.who.value), self.now.rubric.name
+        mark = marks.Mark(who=who, rubric=name, response=response, level=level, criterion=self.criterion)
+        if self.why.value.strip():
+            mark["why"] = self.why.value.strip()
         try:
-            if (response := self._next()) is None:
-                return
-            name = self.now.rubric.name
-            mark = marks.Mark(who=who, rubric=name, response=response, level=level, criterion=self.criterion)
-            if self.why.value.strip():
-                mark["why"] = self.why.value.strip()
             marks.add_mark(self.folder, mark)
         except StoreError as error:
             words = str(error) if who else "Write your name first: marks are kept under it."
@@ -145,40 +154,26 @@ class MarksView(w.VBox):
         self.last = self.last[:-1]
         self._draw()
 
-    def _next(self) -> str | None:
-        """The first text on view that this person has not marked yet."""
-        if self.now is None or self.looks_on.value:
-            return None
-        ours = marks.by_rubric(marks.read_marks(self.folder), self.now.rubric.name)
-        return self._unmarked(self._mine(marks.about(ours, self.criterion)))
-
-    def _mine(self, given: list[marks.Mark]) -> set[str]:
-        """The texts that this person has marked."""
-        return {mark["response"] for mark in given if marks.same_person(mark["who"], self.who.value)}
-
-    def _unmarked(self, mine: set[str]) -> str | None:
-        return next((text for text in self.texts if text not in mine), None)
-
     def _draw(self, _change=None) -> bool:
-        """Show it all; whether the files of marks can be read."""
+        """Read the marks and show it all; whether they can be read."""
         if self.now is None or self.quiet:
             return True
-        try:
-            everybody = marks.read_marks(self.folder)
-        except StoreError as error:
-            self._blank()
-            self.told.value = views.status(str(error), "error")
+        return self._show(self.read())
+
+    def _show(self, everybody: list[marks.Mark] | None) -> bool:
+        if everybody is None:
             return False
         rubric = self.now.rubric
         ours = marks.by_rubric(everybody, rubric.name)
         given = marks.about(ours, self.criterion)
-        mine = self._mine(given)
-        left = None if self.looks_on.value else self._unmarked(mine)
+        mine = {mark["response"] for mark in given if marks.same_person(mark["who"], self.who.value)}
+        unmarked = [] if self.looks_on.value else [text for text in self.texts if text not in mine]
+        self.left = (unmarked or [None])[0]
         done = len(mine & set(self.texts))
         self.told.value = views.note(f"{done} of {len(self.texts)} texts marked for {rubric.name!r}. {HOW}")
-        self.text.value = views.whole_text(left) if left else self._all_done(given)
+        self.text.value = views.whole_text(self.left) if self.left else self._all_done(given)
         for each in self.levels:
-            each.disabled = left is None
+            each.disabled = self.left is None
         self.back.disabled = not self.last
         self.former.show(everybody, rubric, self.criterion)
         self._judge(ours, mine)

@@ -148,8 +148,10 @@ def saved_judge(rubric: Rubric, source: Path | str | None = None) -> AnchorJudge
         )
     ways, folder = {name: ways[name] for name in names}, root_dir(load_profile("auto"))
     judges = readers(rubric, ways, folder)
-    for name in (name for name, judge in judges.items() if not judge.teacher.remote):
-        if not any(row.get("judge") == name for row in files.read_jsonl(folder / VERDICTS)):
+    absent = [name for name, judge in judges.items() if not judge.teacher.remote]
+    heard = [row.get("judge") for row in files.read_jsonl(folder / VERDICTS)] if absent else []
+    for name in absent:
+        if name not in heard:
             raise JudgeError(f"{_absence(rubric, ways, name)}.")
         print(f"note: {_absence(rubric, ways, name)}. Until then the verdicts count that it gave before.")
     return AnchorJudge(rubric, ways, list(judges.values()))

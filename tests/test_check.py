@@ -506,6 +506,7 @@ def test_make_run_says_how_long_it_takes_from_two_seconds(monkeypatch, capsys):
     assert re.fullmatch(rf"about \d+ minutes here \(measured: 300 GFLOPS in {machine.number_type()}\)", whole)
     assert first.startswith("less than a minute here") and asked[0] == {"seconds": 2.0}
     assert cost.main(["--only", "01,07"]) == 0 and capsys.readouterr().out == ""  # of 07 no run is recorded
+    assert len(asked) == 2, "what cannot be told is not measured"
 
 
 def test_the_series_begins_with_the_estimate_and_runs_without_one(monkeypatch, capsys, tmp_path):

@@ -3,6 +3,7 @@
 from benchmarks.beyond.drawings import UNTUNED_LINES, span, under_styles
 from benchmarks.beyond.holds import NAME as HOLDS
 from benchmarks.beyond.unseen import NAME as UNSEEN
+from benchmarks.beyond.unseen import training_of
 from benchmarks.comparisons import html_table, with_spread
 from benchmarks.measured import all_texts
 from cpt_utils.plotting import LABELS
@@ -114,13 +115,12 @@ def with_interval(mean: float, ends: list[float] | None) -> str:
 
 def by_training(found: dict, more: str, less: str = "0") -> dict[str, tuple[float, float]]:
     """{training: rho under what it held out, with `less` and with `more` small rubrics}."""
-    told = {tuple(unit.split(", ")): figures["spearman_rho"] for unit, figures in found["by_training"].items()}
-    pairs = {}
-    for (held, count, seed), rho in told.items():
-        if count == f"{more} small":
-            name = " and ".join(LABELS[rubric] for rubric in held.split())
-            pairs[f"{name}, seed {seed}"] = (told[held, f"{less} small", seed], rho)
-    return pairs
+    pairs: dict[str, dict[str, float]] = {}
+    for unit, figures in found["by_training"].items():
+        held, count, seed = training_of(unit)
+        name = " and ".join(LABELS[rubric] for rubric in held)
+        pairs.setdefault(f"{name}, seed {seed}", {})[count] = figures["spearman_rho"]
+    return {name: (rhos[less], rhos[more]) for name, rhos in pairs.items()}
 
 
 def likest(found: dict) -> dict[str, tuple[str, float]]:

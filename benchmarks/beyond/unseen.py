@@ -57,6 +57,12 @@ def units(tiny: bool) -> dict[str, tuple]:
     return planned
 
 
+def training_of(unit: str) -> tuple[list[str], str, str]:
+    """What the name of a training's unit says: the rubrics held out, the number of small ones, the seed."""
+    held, small, seed = unit.split(", ")
+    return held.split(), small.removesuffix(" small"), seed
+
+
 def rows_of(held: tuple[str, ...], names: list[str], profile: Profile) -> list[PreferenceRow]:
     """Blocks of the rubrics that are not held out, and of these small ones."""
     mirrored = rows_for(profile.replace(asks_subject=False), "train")
@@ -115,7 +121,7 @@ def figures(rows: list[Response]) -> dict:
 
 def of_training(unit: str) -> dict[str, float]:
     """Rho and overall of one training under the rubrics that it held out: how far seeds and folds lie apart."""
-    held = unit.split(", ")[0].split()
+    held, *_ = training_of(unit)
     found = steerability([row for row in texts_of(NAME, unit) if row["rubric"] in held], resamples=0)
     return {name: found[name] for name in ("spearman_rho", "overall")}
 
@@ -123,12 +129,12 @@ def of_training(unit: str) -> dict[str, float]:
 def assemble(planned: list[str]) -> dict:
     """Figures by number of small rubrics, for held-out and for trained rubrics; texts of all folds and seeds pooled."""
     held, seen = {}, {}
-    for fold in FOLDS:
-        for unit in (unit for unit in planned if unit.startswith(" ".join(fold))):
-            count = unit.split(", ")[1].removesuffix(" small")
-            for row in texts_of(NAME, unit):
-                (held if row["rubric"] in fold else seen).setdefault(count, []).append(row)
-    plain = [row for unit in planned if unit.startswith("untuned") for row in texts_of(NAME, unit)]
+    trainings = [unit for unit in planned if "," in unit]
+    for unit in trainings:
+        fold, count, _ = training_of(unit)
+        for row in texts_of(NAME, unit):
+            (held if row["rubric"] in fold else seen).setdefault(count, []).append(row)
+    plain = [row for unit in planned if unit not in trainings for row in texts_of(NAME, unit)]
     ever = {row["rubric"] for rows in held.values() for row in rows}
     beside = {way: [row for row in plain if row["way"] == way and row["rubric"] in ever] for way in UNTUNED}
     kept = {unit: found["found"] for unit, found in so_far(f"{NAME}_units").items() if "," in unit}
@@ -138,7 +144,7 @@ def assemble(planned: list[str]) -> dict:
         "held_out": {count: figures(rows) for count, rows in held.items()},
         "trained": {count: figures(rows) for count, rows in seen.items()},
         "untuned": {way: figures(rows) for way, rows in beside.items()},
-        "by_training": {unit: of_training(unit) for unit in planned if "," in unit},
+        "by_training": {unit: of_training(unit) for unit in trainings},
         **{name: {unit: found[name] for unit, found in kept.items()} for name in ("small", "rows_seen")},
         "likeness": likeness(embedded_judge()),
     }

@@ -142,9 +142,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         print(json.dumps(record(options.record), indent=1))
         return 0
-    seconds, measured = estimate(profiles.load_profile())
     wanted = options.only.split(",")
-    if set(wanted) <= set(seconds):  # of another notebook no run is recorded: nothing is said rather than too little
+    # Of another notebook no run is recorded: nothing is said rather than too little.
+    if all(set(wanted) <= set(run["seconds"]) for run in recorded()["runs"]):
+        seconds, measured = estimate(profiles.load_profile())
         print(f"{minutes(sum(seconds[number] for number in wanted))} here (measured: {measured})")
     return 0
 

@@ -43,8 +43,7 @@ def methods_table(methods: dict) -> str:
     rows = []
     for name, measured in methods.items():
         rows.append([name] + [with_spread(measured.get(key), d) for key, (_, d) in COLUMNS.items()])
-    table = html_table(["", *(heading for heading, _ in COLUMNS.values())], rows)
-    return table.replace("text-align:right", "width:5%;text-align:right", 1)  # "rows" needs less than the others
+    return html_table(["", *(heading for heading, _ in COLUMNS.values())], rows)
 
 
 TRIAL_COLUMNS = {"overall": 2, "topic": 2, "accuracy": 2, "spearman_rho": 2, "order_gain": 1, "degenerate_rate": 2}

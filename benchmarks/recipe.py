@@ -64,8 +64,6 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     from benchmarks.second_judge import ngram_judge
     from cpt_utils.evaluation import evaluation_tasks, side_effects, steerability
     from cpt_utils.judging import judge_rows
-    from cpt_utils.models.adapters import save_adapter
-    from cpt_utils.models.loading import hub_name
     from cpt_utils.overall import with_sense
 
     runtime.start("embedded")
@@ -76,11 +74,9 @@ def trial(name: str) -> tuple[dict, list[Response]]:
     rows = [row for texts in sets for row in rows_of(texts, kind, profile.seed)]
     trainer = trainings.trainer_of(profile, rows, rows[:2])
     trainer.train()
-    place = trainings.FOLDER / "recipe" / name.replace(" ", "_")
-    save_adapter(trainer.model, place, hub_name(profile))
+    model, base = answers.kept_model(trainer, f"recipe/{name}"), answers.base_model()
     tasks = evaluation_tasks(kept_aside(), trainings.RUBRICS)
-    base = answers.base_model()
-    written = with_sense(answers.answers(answers.tuned_model(place), tasks, profile), base, trainings.FOLDER)
+    written = with_sense(answers.answers(model, tasks, profile), base, trainings.FOLDER)
     figures = steerability(written, resamples=0) | side_effects([row["response"] for row in written], base)
     figures["second_judge"] = steerability(judge_rows(ngram_judge(), written), resamples=0)["spearman_rho"]
     return figures | {"by_target": by_target(written), "columns": columns(trainer, profile.max_steps)}, written

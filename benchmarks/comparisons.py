@@ -66,7 +66,9 @@ def html_table(head: list[str], rows: list[list[str]], names: int = 20) -> str:
     for name, *figures in rows:
         right = "".join(cell.format("td", "right", html.escape(figure), "td") for figure in figures)
         lines.append(cell.format("td", "left", html.escape(name), "td") + right)
-    return f"<table {NO_FORMULAS} style='width:100%;font-size:12px'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+    # "auto": JupyterLab's fixed columns would print figures over each other where the page is narrow
+    table = f"<table style='table-layout:auto;width:100%;font-size:12px'><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+    return f"<div {NO_FORMULAS} style='overflow-x:auto'>{table}</div>"
 
 
 def with_spread(figure: tuple[float | None, float | None] | float | None, digits: int) -> str:

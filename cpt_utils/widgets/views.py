@@ -50,11 +50,12 @@ def bar(value: float, colour: str = BLUE) -> str:
 
 def rubric_table(rubric: Rubric) -> str:
     """The rubric as a table of criteria by level."""
-    heads = ["Criterion", *(f"{n} ({s})" for n, s in zip(rubric.levels, LEVEL_SCORES)), "Weight"]
+    heads = ["Criterion", "Weight", *(f"{n} ({s})" for n, s in zip(rubric.levels, LEVEL_SCORES))]
     rows = "".join(
         f"<tr><td style='{CELL}'><b>{text(c.name)}</b><br>{text(c.description)}</td>"
+        f"<td style='{CELL}'><b>{c.weight:g}%</b></td>"
         + "".join(f"<td style='{CELL}'>{text(level)}</td>" for level in c.levels)
-        + f"<td style='{CELL}'><b>{c.weight:g}%</b></td></tr>"
+        + "</tr>"
         for c in rubric.criteria
     )
     principles = "".join(f"<li>{text(p)}</li>" for p in rubric.guiding_principles)

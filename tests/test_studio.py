@@ -538,6 +538,20 @@ def test_undo_goes_back_behind_a_load_of_the_same_name(studio, tmp_path):
     assert studio.title.value == "Rococo" and studio.live.opened.rubric == first.rubric
 
 
+def test_undo_after_two_saves_gives_each_rubric_its_own_name(studio):
+    start = studio.anew.children[1]
+    for name in ("aa", "bb"):
+        start.empty.click()
+        studio.file.value = name
+        studio.save.click()
+        studio.title.value = f"Title of {name}"
+    names = [studio.valid.name]
+    for _ in range(3):
+        studio.undo.click()
+        names.append(studio.valid.name)
+    assert studio.title.value == "My style" and names == ["bb", "bb", "aa", "aa"]
+
+
 def test_a_draft_with_half_a_character_is_kept(studio, tmp_path):
     studio.title.value = "Half of it \ud83d"
     studio.keeper.flush()

@@ -1,6 +1,7 @@
 """The rubric studio: edit a rubric with widgets and see at once what it does, without a language model."""
 
 import copy
+import itertools
 from functools import partial, reduce
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class RubricStudio(w.VBox):
     def __init__(self, rubric: str | Path | Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: filing.Known = {}
+        self.openings = itertools.count(1)
         rubric, ways, name = filing.opened(rubric, folder, self.known)
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
@@ -95,6 +97,7 @@ class RubricStudio(w.VBox):
     def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
         self.ways = self.begun = ways
+        self.opening = next(self.openings)  # two that begin empty are called alike
         self.named = drafts.names_of(self.draft)  # as the ways know them, while two criteria are called alike
         self.live.start_with(rubric, ways)
         self._fill()
@@ -104,7 +107,8 @@ class RubricStudio(w.VBox):
         self.history.remember(self._state(), key)
 
     def _state(self) -> dict:
-        return {name: getattr(self, name) for name in ("draft", "original", "opened", "ways", "begun", "named")}
+        names = ("draft", "original", "opened", "opening", "ways", "begun", "named")
+        return {name: getattr(self, name) for name in names}
 
     def _pick_source(self, change: dict) -> None:
         if not self.quiet and change["new"] in shipped_rubrics():
@@ -187,11 +191,12 @@ class RubricStudio(w.VBox):
         """Go on with a draft that was kept."""
         self.known |= filing.recalled(self.folder, state["known"])  # or what was saved before could not be saved again
         self._remember()
-        self._restore({name: value for name, value in state.items() if name != "known"})
+        kept = {name: value for name, value in state.items() if name != "known"}
+        self._restore(kept | {"opening": next(self.openings)})
 
     def _restore(self, state: dict) -> None:
         now = self._state()
-        reopened = any(state[name] != now[name] for name in ("original", "opened", "begun"))
+        reopened = any(state[name] != now[name] for name in ("original", "opening", "begun"))
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
@@ -212,7 +217,7 @@ class RubricStudio(w.VBox):
     def _call(self, name: str) -> None:
         """The rubric has its file's name from now on, also after an undo: marks are kept by it."""
         for state in self.history.states:
-            if state["opened"] == self.opened:
+            if state["opening"] == self.opening:
                 state |= {part: state[part] | {"name": name} for part in ("draft", "original")}
         self.draft, self.original = self.draft | {"name": name}, self.original | {"name": name}
         self._changed()

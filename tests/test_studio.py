@@ -330,6 +330,62 @@ def test_the_open_text_becomes_an_example(studio):
     assert scoring.high_texts.value == texts["Rococo, high"] and scoring.low_texts.value == texts["Rococo, low"]
 
 
+def own_studio(folder, *names):
+    """A studio with a rubric of one's own, of criteria that nobody has said how to score, open at the tab Scoring."""
+    base = load_rubric("rococo").model_dump()
+    weights = drafts.apportion([1.0] * len(names))
+    criteria = [base["criteria"][0] | {"name": n, "weight": x} for n, x in zip(names, weights)]
+    made = rubric_studio(Rubric.checked(base | {"name": "mine", "criteria": criteria}), folder)
+    made.live.selected_index = live.TABS.index("Scoring")
+    return made
+
+
+def test_half_built_examples_stay_until_they_are_whole(tmp_path):
+    studio = own_studio(tmp_path, "Breath", "Doubt")
+    scoring, first = studio.live.scoring, studio.live.texts()[studio.live.picked.value]
+    scoring.kind.value = LIKENED
+    scoring.add_high.click()
+
+    def kept(name="Breath"):
+        said = (scoring.criterion.value, scoring.kind.value, scoring.high_texts.value, scoring.likened.layout.display)
+        return said == (name, LIKENED, first, None) and "0 example texts of the low end" in scoring.state.value
+
+    assert kept() and not studio.ways
+    studio.live.selected_index = 0
+    studio.live.selected_index = live.TABS.index("Scoring")
+    assert kept()
+    sliders(studio)[0].value = 80
+    assert kept()
+    scoring.criterion.value = "Doubt"
+    assert scoring.kind.value == NONE and scoring.high_texts.value == ""
+    scoring.criterion.value = "Breath"
+    assert kept()
+    fields(studio, 0)[0].value = "Pace"  # the same criterion by another name
+    assert kept("Pace")
+    scoring.high_texts.value += f"{BREAK}Another high one."
+    scoring.low_texts.value = f"Low one.{BREAK}Low two."
+    assert studio.ways["Pace"] == Likened(("Low one.", "Low two."), (first.strip(), "Another high one."))
+    scoring.kind.value = NONE
+    scoring.kind.value = LIKENED  # as it was before
+    assert studio.ways["Pace"].low == ("Low one.", "Low two.")
+    studio.undo.click()
+    studio.undo.click()
+    studio.undo.click()
+    assert "Pace" not in studio.ways
+
+
+def test_what_was_typed_for_a_criterion_is_not_shown_for_one_of_another_rubric(tmp_path):
+    studio = own_studio(tmp_path, "New criterion 1")
+    scoring = studio.live.scoring
+    scoring.kind.value = LIKENED
+    scoring.high_texts.value = "High one."
+    studio.anew.children[1].empty.click()
+    assert scoring.criterion.value == "New criterion 1"
+    assert scoring.kind.value == NONE and scoring.high_texts.value == ""
+    studio.undo.click()
+    assert scoring.kind.value == LIKENED and scoring.high_texts.value == "High one."
+
+
 def test_principles_and_names_of_levels_can_be_edited(studio):
     studio.principles.value = "Be brief.\n\n Ask. "
     studio.levels[4].value = "Bare"

@@ -15,6 +15,7 @@ from cpt_utils.widgets.controls import button, field, row
 COUNTED, LIKENED, FITTED, NONE = "counted", "likened to examples", "by the series' judge", "not at all"
 READ = "read by a chat model"
 GIVE = "rubric_studio(..., teachers=[endpoint_teacher(model, base_url)]) takes them"
+FIELDS = ("kind", "measure", "low", "high", "low_texts", "high_texts", "judge")
 BREAK = "\n\n"
 """Between two examples: a blank line."""
 HOW = {
@@ -36,6 +37,9 @@ class ScoringView(w.VBox):
     def __init__(self, on_way, readers: list[str], panel: w.Widget):
         self.on_way, self.quiet = on_way, True
         self.rubric, self.ways, self.texts, self.opened = None, {}, {}, ""
+        # By the criterion: the way that was held when its fields were left so, their values, and the fault in them.
+        self.typed: dict[str, tuple[Way | None, dict, str]] = {}
+        self.by_opening, self.named = {0: self.typed}, []
         self.criterion = field("Criterion", w.Dropdown)
         self.kind = field("Scored", w.Dropdown, options=[COUNTED, LIKENED, FITTED, READ, NONE])
         self.measure = field("Measure", w.Dropdown, options=list(style_measures("")))
@@ -57,47 +61,70 @@ class ScoringView(w.VBox):
         for each in (self.low, self.high, self.low_texts, self.high_texts, self.judge):
             each.observe(self._tell, "value")
 
+    def turn_to(self, opening: int) -> None:
+        """Another opening of a rubric is on view: what was typed for its criteria is kept apart."""
+        self.typed, self.named = self.by_opening.setdefault(opening, {}), []
+
     def show(self, rubric: Rubric, ways: dict[str, Way], texts: dict[str, str], opened: str) -> None:
         """Show how the criteria of a rubric are scored, beside these texts, of which `opened` is open."""
-        self.rubric, self.ways, self.texts, self.opened = rubric, ways, texts, opened
         names = [criterion.name for criterion in rubric.criteria]
+        kept = self._follow(names, ways)
+        self.rubric, self.ways, self.texts, self.opened = rubric, ways, texts, opened
         self.quiet = True
-        kept = self.criterion.value
         self.criterion.options = names
         lacking = [name for name in names if name not in ways]
         self.criterion.value = kept if kept in names else (lacking or names)[0]
         self._fill()
 
+    def _follow(self, names: list[str], ways: dict[str, Way]) -> str | None:
+        """Keep what was typed for criteria that are still there, or have another name; the name of the one on view."""
+        old, self.named = self.named, names
+        pairs = [(a, b) for a, b in zip(old, names) if a != b] if len(old) == len(names) else []
+        if len(pairs) == 1 and self.ways.get(pairs[0][0]) == ways.get(pairs[0][1]):
+            before, now = pairs[0]
+            if before in self.typed:
+                self.typed[now] = self.typed.pop(before)
+            return now if self.criterion.value == before else self.criterion.value
+        for gone in set(self.typed) - set(names):
+            del self.typed[gone]
+        return self.criterion.value
+
     def _fill(self, _change=None) -> None:
-        """Put the way of the criterion into the fields."""
+        """Put the way of the criterion into the fields; what was typed stays as long as nobody else changed the way."""
         if self.rubric is None or self.criterion.value is None:
             return
         self.quiet, way = True, self.ways.get(self.criterion.value)
         known = isinstance(way, Fitted) or self.criterion.value in ways_of(self.rubric)
         self.kind.options = [COUNTED, LIKENED, *([FITTED] if known else []), READ, NONE]
+        typed = self.typed.get(self.criterion.value)
+        _, fields, fault = typed if typed and typed[0] == way else (way, self._fields_of(way), "")
+        for name, value in fields.items():
+            getattr(self, name).value = value
+        self.quiet = False
+        self._draw(fault)
+
+    def _fields_of(self, way: Way | None) -> dict:
+        """The values of the fields that say this."""
         kinds = {Counted: COUNTED, Likened: LIKENED, Fitted: FITTED, Read: READ}
-        self.kind.value = kinds.get(type(way), NONE)
+        fields = {"kind": kinds.get(type(way), NONE)}
         if isinstance(way, Counted):
-            self.measure.value, self.low.value, self.high.value = way.measure, way.low, way.high
+            return fields | {"measure": way.measure, "low": way.low, "high": way.high}
         if isinstance(way, Likened):
-            self.low_texts.value, self.high_texts.value = map(_joined, (way.low, way.high))
-        elif isinstance(way, Read):
+            return fields | {"low_texts": _joined(way.low), "high_texts": _joined(way.high)}
+        if isinstance(way, Read):
             if way.judge not in self.judge.options:  # of a saved file: what it said before still counts
                 self.judge.options = [*self.judge.options, way.judge]
-            self.judge.value = way.judge
-        elif way is None:
-            self.low_texts.value = self.high_texts.value = ""
-        self.quiet = False
-        self._draw()
+            return fields | {"judge": way.judge}
+        return fields | ({"low_texts": "", "high_texts": ""} if way is None else {})
 
-    def _draw(self) -> None:
+    def _draw(self, fault: str = "") -> None:
         kind = self.kind.value
         self.counted.layout.display = None if kind == COUNTED else "none"
         self.likened.layout.display = None if kind == LIKENED else "none"
         self.read.layout.display = None if kind == READ else "none"
         if kind == COUNTED:
             self.strip.value = views.strip(self._values(), self.low.value, self.high.value)
-        self.state.value = views.note(HOW[kind])
+        self.state.value = views.status(fault, "error") if fault else views.note(HOW[kind])
 
     def _values(self) -> list[float]:
         return [measured(text)[self.measure.value] for text in self.texts.values()]
@@ -129,13 +156,16 @@ class ScoringView(w.VBox):
         """Hand on what the fields say, once it holds."""
         if self.quiet:
             return
-        name = self.criterion.value
+        name, fields = self.criterion.value, {each: getattr(self, each).value for each in FIELDS}
         try:
             way = self._way()
-            self.on_way(name, way and way.checked(name))
+            way = way and way.checked(name)
         except JudgeError as error:
-            self._draw()
-            self.state.value = views.status(str(error), "error")
+            self.typed[name] = (self.ways.get(name), fields, str(error))
+            self._draw(str(error))
+            return
+        self.typed[name] = (way, fields, "")
+        self.on_way(name, way)
 
     def _way(self) -> Way | None:
         if self.kind.value == COUNTED:

@@ -99,6 +99,7 @@ class RubricStudio(w.VBox):
         self.ways = self.begun = ways
         self.opening = next(self.openings)  # two that begin empty are called alike
         self.named = drafts.names_of(self.draft)  # as the ways know them, while two criteria are called alike
+        self.live.scoring.turn_to(self.opening)
         self.live.start_with(rubric, ways)
         self._fill()
         self._changed()
@@ -200,6 +201,7 @@ class RubricStudio(w.VBox):
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
+            self.live.scoring.turn_to(self.opening)
             self.live.start_with(Rubric.checked(self.original), self.begun)
         self._fill()
         self._changed()

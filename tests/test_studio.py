@@ -386,6 +386,17 @@ def test_what_was_typed_for_a_criterion_is_not_shown_for_one_of_another_rubric(t
     assert scoring.kind.value == LIKENED and scoring.high_texts.value == "High one."
 
 
+def test_examples_of_one_criterion_are_not_taken_for_another(studio):
+    studio.live.selected_index = live.TABS.index("Scoring")
+    scoring, way = studio.live.scoring, studio.ways["Winding syntax"]
+    scoring.kind.value = LIKENED
+    scoring.low_texts.value, scoring.high_texts.value = f"a{BREAK}b", f"c{BREAK}d"
+    assert isinstance(studio.ways[scoring.criterion.value], Likened)
+    scoring.criterion.value = "Winding syntax"
+    scoring.kind.value = LIKENED
+    assert studio.ways["Winding syntax"] == way and scoring.low_texts.value == scoring.high_texts.value == ""
+
+
 def test_principles_and_names_of_levels_can_be_edited(studio):
     studio.principles.value = "Be brief.\n\n Ask. "
     studio.levels[4].value = "Bare"

@@ -106,7 +106,8 @@ class ScoringView(w.VBox):
     def _fields_of(self, way: Way | None) -> dict:
         """The values of the fields that say this."""
         kinds = {Counted: COUNTED, Likened: LIKENED, Fitted: FITTED, Read: READ}
-        fields = {"kind": kinds.get(type(way), NONE)}
+        # Examples of the criterion that was on view before are none of this one's.
+        fields = {"kind": kinds.get(type(way), NONE), "low_texts": "", "high_texts": ""}
         if isinstance(way, Counted):
             return fields | {"measure": way.measure, "low": way.low, "high": way.high}
         if isinstance(way, Likened):
@@ -115,7 +116,7 @@ class ScoringView(w.VBox):
             if way.judge not in self.judge.options:  # of a saved file: what it said before still counts
                 self.judge.options = [*self.judge.options, way.judge]
             return fields | {"judge": way.judge}
-        return fields | ({"low_texts": "", "high_texts": ""} if way is None else {})
+        return fields
 
     def _draw(self, fault: str = "") -> None:
         kind = self.kind.value

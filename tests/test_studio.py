@@ -324,6 +324,7 @@ def test_the_open_text_becomes_an_example(studio):
     scoring = studio.live.scoring
     scoring.kind.value = LIKENED
     scoring.add_high.click()
+    assert studio.live.picked in scoring.likened.children  # another text can be opened without leaving the tab
     studio.live.picked.value = "Rococo, low"
     scoring.add_low.click()
     texts = studio.live.texts()

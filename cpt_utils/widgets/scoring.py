@@ -61,6 +61,11 @@ class ScoringView(w.VBox):
         for each in (self.low, self.high, self.low_texts, self.high_texts, self.judge):
             each.observe(self._tell, "value")
 
+    def choose_by(self, picked: w.Dropdown) -> None:
+        """Show the field that opens a text above the buttons that make it an example, too."""
+        *texts, buttons = self.likened.children
+        self.likened.children = [*texts, picked, buttons]
+
     def turn_to(self, opening: int) -> None:
         """Another opening of a rubric is on view: what was typed for its criteria is kept apart."""
         self.typed, self.named = self.by_opening.setdefault(opening, {}), []

@@ -82,6 +82,7 @@ class RubricStudio(w.VBox):
         self.weights, self.criteria, self.add = self.editor.weights, self.editor.criteria, self.editor.add
         self.title, self.objective, self.principles, *self.levels = self.editor.words.children
         self.live = LiveViews(self.folder, self._reweigh, self._scored, teachers)
+        self.live.scoring.choose_by(self.live.picked)
         self.anew = start_panel(self.live.models, self._begin)
         self.source.observe(self._pick_source, "value")
 

@@ -357,7 +357,7 @@ def test_what_stands_there_keeps_its_place_where_the_new_text_cannot_be_written(
     assert [file.name for file in tmp_path.glob("[!.]*")] == ["rows.jsonl"] and path.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["mine", "mine.yaml", "report.json"])
+@pytest.mark.parametrize("name", ["mine", "mine.yaml", "report.json", "mine.judge.yaml", "夜記.prompts.yaml"])
 def test_names_of_what_is_set_aside_keep_their_ending(tmp_path, name):
     kept = []
     for _ in range(3):
@@ -366,3 +366,10 @@ def test_names_of_what_is_set_aside_keep_their_ending(tmp_path, name):
     stem, dot, ending = name.partition(".")
     assert len(set(kept)) == 3
     assert all(other.startswith(f"{stem}-before-") and other.endswith(dot + ending) for other in kept)
+
+
+def test_a_version_in_a_name_is_no_ending():
+    assert files.before_now("Qwen3-0.6B").startswith("Qwen3-0-before-") and files.before_now("v1.2.json").endswith(
+        ".json"
+    )
+    assert files.before_now("v1.2.yaml").startswith("v1.2-before-") and files.before_now(".lock").startswith(".lock-")

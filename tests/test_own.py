@@ -184,7 +184,7 @@ def test_what_somebody_wrote_into_the_file_is_kept_when_the_cell_says_otherwise(
     assert system_prompt("diary", "mid", paraphrase=True) == "A short note."
     own.settle_wordings(mine, None, {"diary": WORDS})
     assert system_prompt("diary", "mid", paraphrase=True) == "A note, please."
-    assert any("A short note." in kept.read_text("utf-8") for kept in folder.glob("diary.prompts-before-*.yaml"))
+    assert any("A short note." in kept.read_text("utf-8") for kept in folder.glob("diary-before-*.prompts.yaml"))
 
 
 def test_a_teacher_writes_the_system_prompts_that_nobody_gave_once(folder, mine, monkeypatch):

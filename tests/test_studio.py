@@ -316,7 +316,7 @@ def test_ways_are_kept_with_the_rubric_and_undone_with_it(studio, tmp_path):
     scoring.kind.value = NONE
     assert "Mockery" not in studio.ways
     studio.save.click()
-    assert [path.name for path in tmp_path.glob("mine.judge-before-*")]  # what was written there is kept
+    assert [path.name for path in tmp_path.glob("mine-before-*.judge.yaml")]  # what was written there is kept
 
 
 def test_the_open_text_becomes_an_example(studio):
@@ -652,7 +652,20 @@ def test_a_file_of_ways_in_another_encoding_is_kept_aside_when_the_rubric_is_sav
     studio.file.value = "mine"
     studio.save.click()
     assert "Saved" in studio.state.value and read_ways(tmp_path / "mine.judge.yaml") == studio.ways
-    assert [path.read_bytes() for path in tmp_path.glob("mine.judge-before-*.yaml")] == [b"\xff\xfe: x"]
+    assert [path.read_bytes() for path in tmp_path.glob("mine-before-*.judge.yaml")] == [b"\xff\xfe: x"]
+
+
+def test_ways_that_were_set_aside_are_not_offered_as_rubrics(studio, tmp_path):
+    studio.file.value = "mine"
+    for high in (1.0, 2.0, 3.0):  # twice in a second, too
+        studio._scored("Winding syntax", Counted("commas", 0.0, high))
+        studio.save.click()
+    (tmp_path / "mine.judge-before-20250101-120000.yaml").write_text("{}")  # as it was called once
+    assert len(list(tmp_path.glob("mine-before-*.judge.yaml"))) == 2
+    studio.save.click()
+    studio.live.selected_index = live.TABS.index("Compare")
+    offered = [*studio.file.options, *studio.live.compare.picked.options]
+    assert "mine.yaml" in offered and not any("before" in str(each) for each in offered)
 
 
 def test_half_a_character_can_be_sent_to_the_page(studio):

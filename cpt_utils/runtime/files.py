@@ -15,7 +15,7 @@ from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cpt_utils.runtime import locks
+from cpt_utils.runtime import aside, locks
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
 from cpt_utils.runtime.torn import row_of
@@ -85,7 +85,7 @@ def write_whole(path: Path, content: str | bytes, meet: Callable[[Path], None] |
 
 def set_aside(path: Path, name: str) -> Path:
     """Give what is damaged another name beside it, one that is free, and return its new path."""
-    stem, suffix = os.path.splitext(name)
+    stem, suffix = aside.parted(name)
     names = itertools.chain([name], (f"{stem}-{number}{suffix}" for number in itertools.count(2)))
     free = next(place for place in map(path.with_name, names) if not os.path.lexists(place))
     return path.rename(free)
@@ -93,7 +93,7 @@ def set_aside(path: Path, name: str) -> Path:
 
 def before_now(name: str) -> str:
     """A name with the time for what stood under `name` until now; it ends and sorts as that does."""
-    stem, suffix = os.path.splitext(name)
+    stem, suffix = aside.parted(name)
     return f"{stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{suffix}"
 
 

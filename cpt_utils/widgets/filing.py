@@ -72,4 +72,10 @@ def recalled(folder: Path, hashes: dict[str, str]) -> Known:
 
 def names(folder: Path) -> list[str]:
     """Of the rubrics in a folder."""
-    return [path.name for path in yaml_files(folder) if not path.name.endswith((WAYS, WORDINGS))]
+    return [path.name for path in yaml_files(folder) if not _lies_beside(path.name)]
+
+
+def _lies_beside(name: str) -> bool:
+    """Whether a file holds ways or system prompts; such names once ended otherwise when the file was set aside."""
+    stems = tuple(f"{end.removesuffix('.yaml')}-before-" for end in (WAYS, WORDINGS))
+    return name.endswith((WAYS, WORDINGS)) or any(stem in name for stem in stems)

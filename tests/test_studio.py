@@ -19,7 +19,7 @@ from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.runtime.files import ROOT, encodable
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live, views
-from cpt_utils.widgets.scoring import BREAK, COUNTED, LIKENED, NONE
+from cpt_utils.widgets.scoring import BREAK, COUNTED, FITTED, LIKENED, NONE
 from cpt_utils.widgets.studio import rubric_studio
 
 EVIL = (
@@ -582,6 +582,27 @@ def test_ways_to_score_are_told_apart_though_two_criteria_are_called_alike_for_a
     for _ in range(2):
         studio.undo.click()
     assert [studio.ways[first], studio.ways[second]] == ways and not studio.history.states
+
+
+def test_a_way_for_a_criterion_that_has_another_name_by_now_is_refused_in_words(studio):
+    studio.live.selected_index = live.TABS.index("Scoring")
+    scoring, first = studio.live.scoring, studio.draft["criteria"][0]["name"]
+    held = studio.ways[first]
+    title, studio.title.value = studio.title.value, ""
+    fields(studio, 0)[0].value = "Gilding"
+    scoring.kind.value = COUNTED  # of the criterion that the views know by its old name
+    assert "&#x27; is scored as before" in studio.state.value and scoring.kind.value == FITTED
+    scoring.low_texts.value, scoring.high_texts.value = f"a{BREAK}b", f"c{BREAK}d"
+    studio.live.marking.on_way(first, Counted("commas", 0.0, 9.0))  # as a suggestion does
+    assert studio.ways["Gilding"] == held and first not in studio.ways
+    studio.title.value = title
+    assert studio.ways["Gilding"] == held and scoring.criterion.value == "Gilding"
+    assert AnchorJudge(studio.valid, studio.ways).score(studio.valid, "", texts_of("rococo", 95)[0])
+    scoring.kind.value = COUNTED
+    assert isinstance(studio.ways["Gilding"], Counted)
+    studio.title.value = ""
+    scoring.measure.value = "commas"  # the names are those on view: it holds
+    assert studio.ways["Gilding"].measure == "commas"
 
 
 def test_of_two_criteria_called_alike_the_right_one_goes(studio):

@@ -173,6 +173,15 @@ class ScoringView(w.VBox):
         self.typed[name] = (way, fields, "")
         self.on_way(name, way)
 
+    def take_back(self, name: str, way: Way | None) -> None:
+        """What was told of a criterion is refused: show the way that holds; examples stay for another try."""
+        held = self.ways.get(name)
+        told, fields, _ = self.typed.get(name, (held, {}, ""))
+        if told == way != held:
+            examples = {} if isinstance(held, Likened) else {each: fields[each] for each in ("low_texts", "high_texts")}
+            self.typed[name] = (held, self._fields_of(held) | examples, "")
+            self._fill()
+
     def _way(self) -> Way | None:
         if self.kind.value == COUNTED:
             return Counted(self.measure.value, self.low.value, self.high.value)

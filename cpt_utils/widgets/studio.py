@@ -66,14 +66,11 @@ class RubricStudio(w.VBox):
 
     def _build(self, teachers) -> None:
         """All widgets, in the order of the page."""
-
-        def part(kind, **kw):
-            return kind(layout=w.Layout(width="260px"), **kw)
-
-        self.source = part(w.Dropdown, options=SHIPPED, description="Start from")
+        wide = w.Layout(width="260px")
+        self.source = w.Dropdown(options=SHIPPED, description="Start from", layout=wide)
         self.undo = button("Undo", "Take the last change back", self._undo)
         self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)
-        self.file = part(w.Combobox, value="my_style.yaml", description="File")
+        self.file = w.Combobox(value="my_style.yaml", description="File", layout=wide)
         self.save = button("Save", "Write the rubric to this file", self._save)
         self.load = button("Load", "Read a rubric from this file", self._load)
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
@@ -136,6 +133,12 @@ class RubricStudio(w.VBox):
 
     def _scored(self, name: str, way: Way | None) -> None:
         """From now on a criterion is scored this way, or not at all."""
+        if drafts.names_of(self.draft) != [each.name for each in self.live.rubric.criteria]:
+            # The views name criteria as the last valid rubric does: another one may have that name by now.
+            told = f"{name!r} is scored as before: criteria have other names by now. First mend what is wrong here."
+            self.state.value = views.status(told, "error")
+            self.live.scoring.take_back(name, way)
+            return
         self._remember(f"way {name}")
         self.ways = {other: kept for other, kept in self.ways.items() if other != name} | ({name: way} if way else {})
         self._changed()
@@ -235,17 +238,11 @@ class RubricStudio(w.VBox):
         self._open(rubric, name, ways)
         self.state.value = views.status(f"Loaded {name}.", "ok")
 
-    def _is_as_opened(self) -> bool:
-        return self.draft == self.original and self.ways == self.begun
-
-    def _keep(self) -> None:
-        self.keeper.keep(self._state() | {"known": filing.marks_of(self.known)}, not self._is_as_opened())
-
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""
-        same = self._is_as_opened()
+        same = self.draft == self.original and self.ways == self.begun
         self.undo.disabled, self.reset.disabled = not self.history.states, same
-        self._keep()
+        self.keeper.keep(self._state() | {"known": filing.marks_of(self.known)}, not same)
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:

@@ -478,6 +478,16 @@ def test_a_slider_moves_the_ranking_in_under_100_ms(studio):
     assert [s.value for s in sliders(studio)] == [30, 25, 20, 15, 10]
 
 
+def test_a_move_of_less_than_a_step_is_taken_back_and_said(studio, tmp_path):
+    sliders(studio)[0].value = 30.2
+    assert sliders(studio)[0].value == studio.draft["criteria"][0]["weight"] == 30 and not studio.history.states
+    assert "30.2 became 30: weights move in steps of 0.5" in studio.state.value
+    base = load_rubric("rococo").model_dump() | {"name": "mine"}
+    odd = rubric_studio(Rubric.checked(drafts.with_weights(base, [33.3, 33.3, 33.4, 0, 0])), tmp_path)
+    sliders(odd)[0].value = 33.5  # as a browser draws it; set back, it would be sent again without end
+    assert sliders(odd)[0].value == 33.5 and odd.draft["criteria"][0]["weight"] == 33.3
+
+
 def test_undo_and_reset(studio):
     def shown():
         return (studio.title.value, [s.value for s in sliders(studio)], len(studio.criteria.children))

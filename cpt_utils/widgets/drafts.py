@@ -46,6 +46,16 @@ def rebalance(weights: list[float], index: int, value: float) -> list[float]:
     return [*rest[:index], value, *rest[index:]]
 
 
+def is_drawn(value: float, weight: float) -> bool:
+    """Whether a slider that shows this weight stands at this value in a browser: there it stands at a whole step."""
+    return min(abs(value - weight), abs(value - round(weight / STEP) * STEP)) < 1e-6
+
+
+def stepped(value: float, weight: float) -> str:
+    """What to say where a slider was moved to one value, and the weight became another."""
+    return f"{value:g} became {weight:g}: weights move in steps of {STEP:g} and sum to 100."
+
+
 def names_of(draft: dict) -> list[str]:
     return [criterion["name"] for criterion in draft["criteria"]]
 

@@ -144,8 +144,12 @@ class RubricStudio(w.VBox):
         self._changed()
 
     def _weighed(self, index: int, value: float) -> None:
-        # Browsers send a slider's value back when they first draw it, a little off: that is no move.
-        if self.quiet or abs(value - self.draft["criteria"][index]["weight"]) < drafts.STEP / 2:
+        now = self.draft["criteria"][index]["weight"]
+        if self.quiet or abs(value - now) < drafts.STEP / 2:
+            # Browsers send a weight back, rounded to steps, whenever they draw it: that is no move to take back.
+            if not (self.quiet or drafts.is_drawn(value, now)):
+                self.weights.children[index].children[1].value = now
+                self.state.value = views.status(drafts.stepped(value, now))
             return
         self._remember(f"weight {index}")
         # From where the move began: else a slider pulled to its end and back would level all others.
@@ -158,8 +162,7 @@ class RubricStudio(w.VBox):
         self.quiet = False
         self._changed()
         if abs(value - weights[index]) > 1e-6:
-            told = f"{value:g} became {weights[index]:g}: weights move in steps of {drafts.STEP:g} and sum to 100."
-            self.state.value = views.status(told)
+            self.state.value = views.status(drafts.stepped(value, weights[index]))
 
     def _reweigh(self, weights: dict[str, float]) -> None:
         self._edit(lambda draft: suggesting.reweighed(draft, weights))

@@ -260,6 +260,26 @@ def test_a_rubric_starts_empty_pasted_or_drafted_and_can_be_undone(studio, model
     assert studio.title.value == "Rococo" and studio.source.value == "rococo"
 
 
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (
+            [33.3, 33.3, 33.4],
+            "Read. Weights move in steps of 0.5 here: 33.5 (was 33.3), 33 (was 33.3), 33.5 (was 33.4).",
+        ),
+        ([33.5, 33.5, 33], "Read. Undo"),
+    ],
+)
+def test_a_pasted_rubric_is_not_weighed_anew_in_silence(studio, given, told):
+    rubric = load_rubric("esoteric").model_dump()
+    for criterion, weight in zip(rubric["criteria"], given):
+        criterion["weight"] = weight
+    panel = studio.anew.children[1]
+    panel.pasted.value = json.dumps(rubric | {"criteria": rubric["criteria"][:3]})
+    panel.read.click()
+    assert told in panel.told.value
+
+
 def test_two_rubrics_side_by_side_and_a_kept_baseline(studio, tmp_path):
     tab(studio, "Compare")
     compare = studio.live.compare

@@ -47,17 +47,23 @@ class StartPanel(w.VBox):
             [row(self.empty), self.pasted, row(self.read), self.told, self.sentence, self.teacher, self.draft]
         )
 
-    def _begin(self, rubric: Rubric) -> None:
+    def _begin(self, rubric: Rubric) -> list[float]:
+        """Begin with a rubric, its weights in whole steps, as sliders have them; those weights."""
         weights = drafts.apportion([criterion.weight for criterion in rubric.criteria])
         self.on_rubric(Rubric.checked(drafts.with_weights(rubric.model_dump(), weights)))
+        return weights
 
     def _read(self) -> None:
         try:
-            self._begin(pasted_rubric(self.pasted.value))
+            rubric = pasted_rubric(self.pasted.value)
+            weights = self._begin(rubric)
         except RubricError as error:
             self.told.value = views.status(str(error), "error")
             return
-        self.told.value = views.status("Read. Undo goes back to what was there.", "ok")
+        given = [criterion.weight for criterion in rubric.criteria]
+        moved = [f"{now:g} (was {was:g})" for was, now in zip(given, weights) if abs(was - now) > 1e-6]
+        steps = f" Weights move in steps of {drafts.STEP:g} here: {', '.join(moved)}." if moved else ""
+        self.told.value = views.status(f"Read.{steps} Undo goes back to what was there.", "ok")
 
     def _draft(self):
         name, sentence = self.teacher.value, self.sentence.value

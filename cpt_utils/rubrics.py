@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from cpt_utils import rubric_text
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import aside, files, profiles
 from cpt_utils.runtime.errors import RubricError, first_fault
 
 
@@ -197,9 +197,37 @@ def shipped_rubrics() -> list[str]:
 
 
 def rubric_file(name: str) -> Path | None:
-    """The YAML file of a rubric that was saved in the run's folder under this name; None if there is none."""
+    """The YAML file of a rubric that was saved in the run's folder under this name; None if there is none.
+
+    The name is the file's without its ending or, where no file is called so, the rubric's own.
+    """
     folder = files.named_folder("CPT_RUNS", "runs") / profiles.load_profile("auto").name
-    return next((path for path in yaml_files(folder) if path.stem == name), None)
+    found = [path for path in yaml_files(folder) if path.stem == name][:1] or files_of(folder, name)
+    if len(found) > 1:
+        named = " and ".join(path.name for path in found)
+        raise RubricError(f"{named} hold a rubric {name!r}: save one under another name (notebook 01).")
+    return next(iter(found), None)
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files of a folder that hold a rubric of this name, without those that were set aside."""
+    paths = [path for path in yaml_files(folder) if not aside.was_set_aside(path.name)]
+    return [path for path in paths if _name_in(path, _version(path)) == name]
+
+
+def _version(path: Path) -> tuple | None:
+    """What changes whenever a file does; None where there is none (any more)."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=1000)
+def _name_in(path: Path, _at: tuple | None) -> str | None:
+    """The name of the rubric in a file, read once as long as the file stays as it is."""
+    return getattr(_rubric_in(path), "name", None)
 
 
 def yaml_files(folder: Path) -> list[Path]:

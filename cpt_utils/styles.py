@@ -139,11 +139,12 @@ def saved_judge(rubric: Rubric, source: Path | str | None = None) -> AnchorJudge
     is read by CPT_ENDPOINT's (readers); without it the verdicts count that are kept, and a JudgeError asks for it
     where there are none.
     """
-    ways = load_ways(rubric_file(str(source or rubric.name)) or source, rubric)
+    path = rubric_file(str(source or rubric.name)) or source
+    ways = load_ways(path, rubric)
     names = [criterion.name for criterion in rubric.criteria]
     if lacking := [name for name in names if name not in ways]:
         raise JudgeError(
-            f"Nobody has said how {lacking[0]!r} of {rubric.name!r} is scored: open {rubric.name}.yaml in the studio "
+            f"Nobody has said how {lacking[0]!r} of {rubric.name!r} is scored: open {Path(path).name} in the studio "
             "(notebook 01), choose it in the tab Scoring, and save."
         )
     ways, folder = {name: ways[name] for name in names}, root_dir(load_profile("auto"))

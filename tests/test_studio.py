@@ -11,12 +11,13 @@ import time
 import numpy as np
 import pytest
 
-from cpt_utils import agreement
+from cpt_utils import agreement, styles
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.runtime.files import ROOT, encodable
+from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
 from cpt_utils.widgets import drafts, live, views
 from cpt_utils.widgets.scoring import BREAK, COUNTED, FITTED, LIKENED, NONE
@@ -463,6 +464,45 @@ def test_what_a_save_says_reads_the_file(tmp_path, monkeypatch, name):
     studio.save.click()
     (said,) = re.findall(r"load_rubric\((.+?)\) reads it", html.unescape(studio.state.value))
     assert load_rubric(ast.literal_eval(said)).criteria == studio.valid.criteria
+
+
+@pytest.mark.parametrize("name", ["Night Diary", "夜記", "été"])
+def test_a_rubric_is_found_by_its_own_name_where_its_file_is_called_otherwise(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+    studio = rubric_studio("rococo")
+    studio.file.value = name
+    studio.save.click()
+    own = studio.valid.name
+    assert f"and its name is {own!r}" in html.unescape(studio.state.value)
+    assert styles.find_rubric(own) == load_rubric(name) == studio.valid
+    profile = load_profile("auto").for_rubrics([own])
+    assert styles.titles(profile) == {own: "Rococo"} and styles.wordings_file(own).name == f"{name}.prompts.yaml"
+    assert styles.saved_judge(studio.valid).score(studio.valid, "", texts_of("rococo", 95)[0])
+    path = studio.folder / f"{name}.yaml"
+    path.rename(studio.folder / f"{name}-before-20250101-120000.yaml")
+    with pytest.raises(RubricError, match="There is no rubric"):  # what was set aside is not found so
+        styles.find_rubric(own)
+    for place in ("One.yaml", "Two.yaml"):
+        studio.valid.to_yaml(studio.folder / place)
+    with pytest.raises(RubricError, match=f"One.yaml and Two.yaml hold a rubric '{own}'"):
+        styles.find_rubric(own)
+
+
+def test_a_second_file_with_a_rubric_of_the_same_name_is_refused(studio, tmp_path):
+    studio.file.value = "Entwurf 1"
+    studio.save.click()
+    first = studio.valid
+    studio.anew.children[1].empty.click()
+    studio.file.value = "Entwurf-1"
+    studio.save.click()
+    said = html.unescape(studio.state.value)
+    assert "Not saved. Entwurf 1.yaml holds a rubric 'entwurf_1' already" in said and studio.valid.name == "my_style"
+    assert [path.name for path in tmp_path.glob("*.yaml")] == ["Entwurf 1.yaml"]
+    studio.undo.click()
+    (tmp_path / "Entwurf-1.yaml").write_text(first.to_yaml())  # copied by hand: one's own file can still be saved
+    studio.file.value, studio.title.value = "Entwurf 1", "Mended"
+    studio.save.click()
+    assert "(replaced)" in studio.state.value
 
 
 def test_a_slider_moves_the_ranking_in_under_100_ms(studio):

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from cpt_utils.rubrics import ENDS, Rubric, load_rubric, source_file, yaml_files
+from cpt_utils.rubrics import ENDS, Rubric, files_of, load_rubric, source_file, yaml_files
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
@@ -40,12 +40,19 @@ def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Know
     for other in (path.with_suffix(end) for end in ENDS if end != path.suffix):
         if other.exists():  # the files beside them have one name
             raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
-    there = path.exists()
+    there, called = path.exists(), drafts.called_by(path)
+    held = files_of(folder, called)
+    if held and path not in held:  # else marks and texts of two rubrics would mix
+        raise RubricError(
+            f"{held[0].name} holds a rubric {called!r} already, and this one would have the same name: choose another "
+            "name, or load that file to go on with it."
+        )
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)
     known[path] = drafts.text_of(path)
     by = path.stem if source_file(path.stem) == path else str(path)
-    return f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it."
+    named = "" if called == path.stem else f", and its name is {called!r}"  # as RUBRICS takes it
+    return f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it{named}."
 
 
 def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way], str]:

@@ -143,7 +143,8 @@ def _checked(row: dict, place: str) -> Mark:
         raise StoreError(
             f"{place}: {brief(row['when'])} is no time such as 2026-11-28T09:30:00+00:00; mend it, or delete it."
         )
-    return {name: value for name, value in row.items() if isinstance(value, str)} | {"who": person(row["who"])}
+    mark = {name: files.encodable(value) for name, value in row.items() if isinstance(value, str)}
+    return mark | {"who": person(mark["who"])}
 
 
 def by_rubric(marks: list[Mark], rubric: str) -> list[Mark]:

@@ -173,6 +173,24 @@ def test_marks_of_evil_texts_and_names_are_shown_as_text(studio, tmp_path):
     assert "&lt;script&gt;" in pages and "<script" not in pages
 
 
+def test_a_text_with_half_an_emoji_is_marked_once_and_scored_as_it_is_shown(studio, tmp_path):
+    view = studio.live.marking
+    studio.live.selected_index = 0
+    studio.live.own.value = "A dear and gilded guest, so laced \ud83d, was never seen in this house."
+    studio.live.selected_index = 2
+    view.who.value = "Ann"
+    count = len(view.texts)
+    for _ in range(count):
+        press(view, "low")
+    assert view.left is None and "All texts on view are marked" in view.text.value
+    whole = "A dear and gilded guest, so laced ?, was never seen in this house."
+    assert whole in marks.by_text(marks.read_marks(tmp_path)) and whole in studio.live.texts().values()
+    row = {"who": "Ben", "rubric": "rococo", "criterion": "", "response": whole.replace("?", "\ud83d"), "level": "low"}
+    (tmp_path / "marks-Ben.jsonl").write_text(json.dumps(row) + "\n")  # by hand, or by another program
+    given = marks.about(marks.read_marks(tmp_path))
+    assert {mark["who"] for mark in given if mark["response"] == whole} == {"Ann", "Ben"}
+
+
 def test_the_last_mark_is_taken_back_whoever_and_whatever_is_marked_now(studio, tmp_path):
     view = studio.live.marking
     view.who.value = "Ann"

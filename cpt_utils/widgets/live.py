@@ -10,6 +10,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
+from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.ways import Way
 from cpt_utils.widgets import drafts, views
@@ -133,8 +134,7 @@ class LiveViews(w.Tab):
         self.scores, self.table, self.teacher, self.system = html
         self.tasks = {row["response"]: row["prompt"] for row in load_responses()}
         self.reads, self.work = ReadPanel(self._draw), ScoringWork(self._draw)
-        readers = list(self.models.judges)
-        self.scoring = ScoringView(on_way, readers, self.reads)
+        self.scoring = ScoringView(on_way, list(self.models.judges), self.reads)
         self.marking = MarksView(folder, on_weights, on_way, self.work.ready)
         self.bench = BenchView(folder, self.models, self._list_texts)
         self.compare = CompareView(folder, self._bind, self._draw)
@@ -189,7 +189,7 @@ class LiveViews(w.Tab):
         """The texts on view, by label."""
         own = {text["label"]: text["response"] for text in self.bench.texts}
         texts = {} if self.which.value == MINE else texts_for(self.prompt.value)
-        if pasted := self.own.value.strip():
+        if pasted := files.encodable(self.own.value.strip()):  # as marks keep it: half an emoji is none
             texts[OWN] = pasted
         return texts if self.which.value == RECORDED else beside(texts, own)
 

@@ -115,11 +115,12 @@ def alphas(marks: list[Mark], criteria: list[str]) -> dict[str, float | None]:
 def suggest_weights(table: dict[str, list[float]], points: list[float]) -> dict[str, float] | None:
     """Weights in percent under which the criteria's scores come nearest to people's points (least squares, none < 0).
 
-    `table`: the scores of the marked texts by criterion. None where there are too few of them, or no weights help.
+    `table`: the scores of the marked texts by criterion. None where there are too few of them, all marks are alike, or
+    no weights help.
     """
     from scipy.optimize import nnls
 
-    if not table or len(points) < max(LEAST, len(table)):
+    if not table or len(points) < max(LEAST, len(table)) or len(set(points)) < 2:
         return None
     scores = np.array(list(table.values())).T  # (texts, criteria)
     fitted, _ = nnls(scores, np.array(points, float))

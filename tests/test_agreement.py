@@ -340,6 +340,7 @@ def test_weights_that_made_the_marks_are_found_again():
     assert agreement.suggest_weights(table, points) == pytest.approx({"Breath": 70, "Doubt": 30, "Noise": 0}, abs=0.01)
     assert agreement.suggest_weights({name: scores[:3] for name, scores in table.items()}, points[:3]) is None
     assert agreement.suggest_weights({"Breath": [0.0] * 5}, [10, 50, 95, 10, 50]) is None
+    assert agreement.suggest_weights(table, [95.0] * 12) is None  # marks that are all alike speak for nothing
 
 
 def test_anchors_come_from_the_measure_that_follows_the_marks():

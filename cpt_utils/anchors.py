@@ -18,8 +18,8 @@ class AnchorJudge:
 
     `anchors` maps each criterion's name to a way, or to (measure, value worth 0, value worth 100): a style measure
     that is counted. Between the two values the score moves in a straight line, beyond them it stays. The whole is
-    weighed as the rubric says. It sees only what it counts. Criteria that a chat model reads (ways.Read) need that
-    model among the `readers`: they are asked what has no verdict yet.
+    weighed as the rubric says; a criterion of weight 0 may lack a score. It sees only what it counts. Criteria that a
+    chat model reads (ways.Read) need that model among the `readers`: they are asked what has no verdict yet.
     """
 
     def __init__(
@@ -46,12 +46,14 @@ class AnchorJudge:
             return Judgement(0.0, True, reason=reason)
         self.tasks[response] = prompt
         scores = {criterion: way.scores([response])[0] for criterion, way in self.ways.items()}
-        if None in scores.values():
-            unread = [why for way in self.ways.values() if isinstance(way, Reading) for why in way.unclear([response])]
+        weighed = [c for c in (self.rubric if isinstance(rubric, str) else rubric).criteria if c.weight]
+        if any(scores[c.name] is None for c in weighed):
+            reading = [way for c in weighed if isinstance(way := self.ways[c.name], Reading)]
+            unread = [why for way in reading for why in way.unclear([response])]
             return Judgement(None, bool(reason), reason=reason or (unread or [UNREADABLE])[0])
-        criteria = (self.rubric if isinstance(rubric, str) else rubric).criteria
-        total = sum(c.weight * scores[c.name] for c in criteria) / 100
-        return Judgement(float(np.clip(total, 0, 100)), bool(reason), scores, reason)
+        total = sum(c.weight * scores[c.name] for c in weighed) / 100
+        known = {name: score for name, score in scores.items() if score is not None}
+        return Judgement(float(np.clip(total, 0, 100)), bool(reason), known, reason)
 
     def score_all(self, rows: list[Response]) -> list[Judgement]:
         """Judge rows {rubric, prompt, response}; readers are asked about many at a time."""

@@ -177,6 +177,11 @@ def test_anchors_on_english_words_give_no_score_to_other_languages_and_others_do
     judged = AnchorJudge(RUBRIC, words).score(RUBRIC, "", german)
     assert judged.score is None and "English" in judged.reason and not judged.degenerate
     assert AnchorJudge(RUBRIC, ANCHORS).score(RUBRIC, "", german).score > 0
+    data = RUBRIC.model_dump()
+    for criterion in data["criteria"]:
+        criterion["weight"] = 0 if criterion["name"] == "Doubt" else 100
+    without = AnchorJudge(Rubric.checked(data), words).score("diary", "", german)  # what weighs nothing blocks nothing
+    assert without.by_criterion == {"Breath": pytest.approx(without.score)} and without.score and not without.reason
 
 
 def test_a_chosen_text_without_order_gives_its_place_to_the_next(tmp_path):

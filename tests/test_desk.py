@@ -114,6 +114,11 @@ def test_runs_are_kept_in_a_file_and_shown_again(desk, two, tmp_path):
     assert again.orders[0].system == desk.orders[0].system and again.orders[0].style is None
 
 
+def test_a_wave_is_the_home_folder_of_the_runs(two, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert opened(two, "~/room").folder == tmp_path / "room"
+
+
 def test_a_file_of_runs_that_cannot_be_read_is_told(desk, two, tmp_path):
     run(desk)
     with open(tmp_path / runs.FILE, "a") as file:

@@ -11,11 +11,11 @@ import time
 import numpy as np
 import pytest
 
-from cpt_utils import agreement, styles
+from cpt_utils import agreement, marks, styles
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime.errors import JudgeError, RubricError
+from cpt_utils.runtime.errors import JudgeError, RubricError, SettingsError
 from cpt_utils.runtime.files import ROOT, encodable
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
@@ -417,6 +417,20 @@ def test_a_rubric_that_was_saved_in_the_runs_folder_is_found_by_its_name(tmp_pat
     mine.save.click()
     assert "load_rubric(&#x27;my_style&#x27;) reads it" in mine.state.value
     assert load_rubric("my_style") == load_rubric(tmp_path / "embedded" / "my_style.yaml")
+
+
+def test_a_wave_is_the_home_folder_for_all_that_a_studio_keeps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    studio = rubric_studio("rococo", "~/room")
+    studio._scored("Winding syntax", Counted("commas", 0.0, 10.0))
+    studio.file.value = "mine"
+    studio.save.click()
+    marks.add_mark(studio.folder, marks.Mark(who="Ann", rubric="mine", response="a", level="low", criterion=""))
+    assert {"mine.yaml", "mine.judge.yaml", "marks-Ann.jsonl"} <= {path.name for path in (tmp_path / "room").iterdir()}
+    assert not (tmp_path / "~").exists()
+    with pytest.raises(SettingsError, match="no home folder for '~nobody-here/room': name a folder without '~'"):
+        rubric_studio("rococo", "~nobody-here/room")
 
 
 @pytest.fixture

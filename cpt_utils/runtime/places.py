@@ -20,12 +20,15 @@ def named_folder(variable: str, usual: "str | Path") -> Path:
     So every process of a run means the same folder, wherever it was started.
     """
     named = os.environ.get(variable, "").strip() or usual
+    return ROOT / at_home(os.path.expandvars(named), f"set {variable} to")
+
+
+def at_home(folder: "str | Path", mend: str = "name") -> Path:
+    """A folder as it was named, where "~" is the home folder; `mend`: what to do where there is none."""
     try:
-        return ROOT / Path(os.path.expandvars(named)).expanduser()
+        return Path(folder).expanduser()
     except RuntimeError:  # no home folder, or no such user
-        raise SettingsError(
-            f"There is no home folder for {str(named)!r}: set {variable} to a folder without '~'."
-        ) from None
+        raise SettingsError(f"There is no home folder for {str(folder)!r}: {mend} a folder without '~'.") from None
 
 
 def writable(folder: Path, variable: str) -> Path:

@@ -10,7 +10,7 @@ import ipywidgets as w
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts
 from cpt_utils.rows import TARGETS
-from cpt_utils.runtime import colab, files
+from cpt_utils.runtime import colab, files, places
 from cpt_utils.runtime.errors import CptError, SettingsError
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.styles import root_dir
@@ -52,7 +52,7 @@ def steering_desk(
                 "endpoint_teacher(model, base_url), under a name that is neither base nor tuned."
             )
         models[name] = model
-    kept, studio = [Path(folder)] * 2 if folder else (files.run_dir(profile), root_dir(profile))
+    kept, studio = [places.at_home(folder)] * 2 if folder else (files.run_dir(profile), root_dir(profile))
     return SteeringDesk(models, judge, profile, prompt, every, kept, studio)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from cpt_utils.rubrics import ENDS, Rubric, load_rubric, shipped_rubrics
-from cpt_utils.runtime import files, profiles
+from cpt_utils.runtime import files, places, profiles
 from cpt_utils.runtime.errors import JudgeError, RubricError
 from cpt_utils.ways import Way, ways_of
 from cpt_utils.widgets import drafts, filing, keys, suggesting, views
@@ -27,7 +27,7 @@ def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | N
     `teachers`: Teachers or chat models that may write texts, draft rubrics and read criteria, beside the series' own
     models and that of CPT_ENDPOINT and CPT_MODEL. None is asked or loaded before its button is pressed.
     """
-    folder = Path(folder) if folder else files.run_dir(profiles.load_profile("auto"))
+    folder = places.at_home(folder) if folder else files.run_dir(profiles.load_profile("auto"))
     return RubricStudio(rubric, folder, teachers)
 
 

@@ -59,6 +59,12 @@ def nothing_at_work(monkeypatch):
         assert not left[0].is_alive(), "a test left a studio's work going that does not end by itself"
 
 
+@pytest.fixture
+def own_runs(monkeypatch, tmp_path):
+    """The runs are the test's own, so that studios keep there what is one person's (widgets.apart)."""
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path))
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     from transformers import AutoTokenizer

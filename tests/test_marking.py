@@ -15,6 +15,7 @@ from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
 
+pytestmark = pytest.mark.usefixtures("own_runs")
 TARGET = {row["response"]: row["target"] for row in load_responses() if row["rubric"] == "rococo"}
 
 

@@ -16,6 +16,7 @@ from cpt_utils.ways import Counted, ways_of
 from cpt_utils.widgets import autosave, controls, keys
 from cpt_utils.widgets.studio import rubric_studio
 
+pytestmark = pytest.mark.usefixtures("own_runs")
 EVIL = "<script>alert(1)</script>"
 
 
@@ -170,6 +171,48 @@ def test_of_two_studios_in_a_notebook_neither_writes_over_the_others_draft(tmp_p
     second.keeper.flush()
     texts = [json.loads(path.read_text("utf-8"))["draft"]["title"] for path in tmp_path.glob("studio-rococo*.json")]
     assert sorted(texts) == ["Four", "One", "Two"]
+
+
+@pytest.fixture
+def room(tmp_path, monkeypatch):
+    """Opens a studio of the folder that a room shares, for one of its people."""
+    (tmp_path / "room").mkdir()
+
+    def opens(who: str):
+        monkeypatch.setenv("CPT_RUNS", str(tmp_path / who))
+        return opened(tmp_path / "room")
+
+    return opens
+
+
+def test_in_a_rooms_folder_drafts_are_each_persons_own(room, tmp_path):
+    ann, ben = room("ann"), room("ben")
+    for studio, title in ((ann, "Ann's"), (ben, "Ben's"), (ann, "Ann's own"), (ben, "Ben's own")):
+        studio.title.value = title
+        studio.keeper.flush()
+    assert not list((tmp_path / "room").iterdir()) and not list(tmp_path.rglob("*-before-*"))
+    for who in ("ann", "ben"):
+        again = room(who)
+        again.keeper.go_on.click()
+        assert again.title.value == f"{who.title()}'s own"
+    assert not offers(room("cid"))
+    ann.file.value = "mine"
+    ann.save.click()  # what is meant for the others
+    assert (tmp_path / "room" / "mine.yaml").exists()
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_draft_in_a_rooms_folder_from_before_is_offered_as_anybodys_and_stays(left, room, tmp_path, taken):
+    former = (tmp_path / "studio-rococo.json").rename(tmp_path / "room" / "studio-rococo.json")
+    words = former.read_bytes()
+    again = room("ann")
+    assert offers(again) and "go on with it if it is yours" in again.keeper.told.value
+    (again.keeper.go_on if taken else again.keeper.anew).click()
+    assert not offers(again) and (again.draft == left.draft) is taken
+    again.title.value = "Ann's"
+    again.keeper.flush()
+    assert [path.name for path in (tmp_path / "room").iterdir()] == [former.name] and former.read_bytes() == words
+    assert "Your last draft here (Ann" in room("ann").keeper.told.value
 
 
 def test_the_last_edit_before_a_cell_ran_again_counts(left, tmp_path):

@@ -23,6 +23,7 @@ from cpt_utils.widgets import drafts, live, views
 from cpt_utils.widgets.scoring import BREAK, COUNTED, FITTED, LIKENED, NONE
 from cpt_utils.widgets.studio import rubric_studio
 
+pytestmark = pytest.mark.usefixtures("own_runs")
 EVIL = (
     "<script>alert(1)</script> <img src=x onerror=alert(1)> </td></table> "
     "application/vnd.jupyter.widget-view+json "

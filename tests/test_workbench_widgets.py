@@ -15,10 +15,11 @@ from cpt_utils.rubrics import load_rubric
 from cpt_utils.runtime.errors import ModelError, SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Likened, Read, read_ways
-from cpt_utils.widgets import live, readers, scores, work
+from cpt_utils.widgets import live, readers, scores, states, work
 from cpt_utils.widgets.scoring import READ
 from cpt_utils.widgets.studio import rubric_studio
 
+pytestmark = pytest.mark.usefixtures("own_runs")
 NAMES = [criterion.name for criterion in load_rubric("rococo").criteria]
 EVIL = "<script>alert(1)</script> so gilded, so laced and so perfumed a guest, dear reader, never bowed."
 
@@ -300,6 +301,29 @@ def test_two_rubrics_side_by_side_and_a_kept_baseline(studio, tmp_path):
     assert "broken.yaml" in compare.told.value and compare.table.value == ""
     compare.picked.value = "esoteric"
     assert "gone: Symbolic reading" in compare.table.value
+
+
+def test_in_a_rooms_folder_each_person_has_a_baseline(tmp_path, monkeypatch):
+    room = tmp_path / "room"
+    states.keep_state(room, load_rubric("esoteric").model_dump(), {})  # somebody's, from before
+    kept = {path.name: path.read_bytes() for path in room.iterdir()}
+    people = {}
+    for who in ("ann", "ben"):
+        monkeypatch.setenv("CPT_RUNS", str(tmp_path / who))
+        studio = people[who] = rubric_studio("rococo", room)
+        tab(studio, "Compare")
+        studio.live.compare.picked.value = "baseline.yaml"  # the one from before, as there is no other
+        assert "gone: Symbolic reading" in studio.live.compare.table.value
+        studio.weights.children[0 if who == "ann" else 3].children[1].value = 100
+        studio.live.compare.keep.click()
+    for who, studio in people.items():
+        compare = studio.live.compare
+        compare.follow(compare.opened, compare.now, compare.ways)
+        assert compare.picked.value == "baseline.yaml" and len(list((tmp_path / who).rglob("baseline.yaml"))) == 1
+        assert compare.baseline().rubric.criteria == studio.valid.criteria
+        compare.picked.value = "baseline.yaml of the folder"
+        assert "gone: Symbolic reading" in compare.table.value
+    assert {path.name: path.read_bytes() for path in room.iterdir()} == kept
 
 
 def test_marks_show_the_baseline_alphas_by_criterion_and_go_out(studio, tmp_path):

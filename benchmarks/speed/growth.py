@@ -1,9 +1,11 @@
 """How the cost of the series grows with rows and lengths, what a judged text and a moved slider cost."""
 
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.measured import RESULTS
 from benchmarks.speed.series import build
@@ -60,7 +62,7 @@ def judge_seconds() -> float:
 
 def slider_ms() -> float:
     """The slowest of ten moves of a weight slider in the rubric studio, until its ranking is redrawn."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, CPT_RUNS=folder):  # drafts go there, too
         studio, times = rubric_studio("rococo", Path(folder)), []
         slider = studio.weights.children[1].children[1]
         for value in range(30, 80, 5):

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import ipywidgets as w
 
@@ -14,6 +15,7 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.ways import from_data, to_data
 from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets.apart import own_folder
 from cpt_utils.widgets.controls import button, row
 
 PAUSE = 0.3
@@ -21,9 +23,17 @@ PAUSE = 0.3
 TEXTS = ("name", "title", "objective", "scoring_notes")
 
 
-def draft_file(folder: Path, name: str) -> Path:
-    """Where the draft of a studio that opens with the rubric `name` is kept."""
-    return folder / f"studio-{re.sub(r'[^a-z0-9_]', '_', name)}.json"
+class DraftFiles(NamedTuple):
+    """Where a draft is kept, and where one may lie from before, when a room's folder had everybody's."""
+
+    own: Path
+    former: Path
+
+
+def draft_file(folder: Path, name: str) -> DraftFiles:
+    """The files for the draft of a studio of this folder that opens with the rubric `name`."""
+    called = f"studio-{re.sub(r'[^a-z0-9_]', '_', name)}.json"
+    return DraftFiles(own_folder(folder) / called, folder / called)
 
 
 def packed(state: dict) -> str:
@@ -83,41 +93,43 @@ class DraftKeeper(w.VBox):
     """Keeps a studio's state in a file, and offers what was left there: `on_resume(state)` hears that it is taken.
 
     What is not taken, or was written by another studio since, is set aside under another name as soon as something is
-    edited.
+    edited. A draft in a room's folder, from before, may be anybody's: it is offered as that, and stays there.
     """
 
-    def __init__(self, path: Path, on_resume):
-        self.path, self.on_resume, self.timer, self.turn = path, on_resume, None, threading.Lock()
+    def __init__(self, paths: DraftFiles, on_resume):
+        self.path, self.on_resume, self.timer, self.turn = paths.own, on_resume, None, threading.Lock()
         self.ours: bytes | None = None  # what this studio wrote into the file, or took from it
         self.told = w.HTML(layout=w.Layout(width="98%"))
         self.go_on = button("Go on with it", "Open the draft that was kept", self._go_on)
-        self.anew = button(
-            "Begin anew", "Leave the draft; it stays in the run's folder under another name", self._begin_anew
-        )
+        self.anew = button("Begin anew", "Leave the draft; its file stays, your own under a new name", self._begin_anew)
         self.choice = row(self.go_on, self.anew)
         super().__init__([self.told, self.choice])
-        self._offer()
-
-    def _offer(self) -> None:
         self.choice.layout.display = "none"
-        try:
-            self._find()
-            when = time.strftime("%d %b, %H:%M", time.localtime(self.path.stat().st_mtime))
-        except (OSError, ValueError):  # none there, or of no use
-            return
-        title = self.found["draft"]["title"] or "no title yet"
-        self.told.value = views.status(f"Your last draft here ({title}, {when}) is kept: go on with it, or begin anew.")
+        for path in dict.fromkeys(paths):
+            with contextlib.suppress(OSError, ValueError):  # none there, or of no use
+                self._offer(path)
+                break
+
+    def _offer(self, path: Path) -> None:
+        self._find(path)
+        when = time.strftime("%d %b, %H:%M", time.localtime(path.stat().st_mtime))
+        named = f"({self.found['draft']['title'] or 'no title yet'}, {when})"
+        if path == self.path:
+            words = f"Your last draft here {named} is kept: go on with it, or begin anew."
+        else:
+            words = f"A draft lies in this folder {named}: go on with it if it is yours, or begin anew."
+        self.told.value = views.status(words)
         self.choice.layout.display = None
 
-    def _find(self) -> None:
-        """Look at the draft in the file."""
-        data = self.path.read_bytes()
-        self.found, self.data = unpacked(data.decode("utf-8")), data
+    def _find(self, path: Path) -> None:
+        """Look at the draft in a file."""
+        data = path.read_bytes()
+        self.found, self.data, self.at = unpacked(data.decode("utf-8")), data, path
 
     def _go_on(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # else as it was offered
-            self._find()  # the cell's former studio may have written its last edit after the offer
-        self.ours = self.data
+            self._find(self.at)  # the cell's former studio may have written its last edit after the offer
+        self.ours = self.data if self.at == self.path else self.ours
         self._say("")
         self.on_resume(self.found)
 

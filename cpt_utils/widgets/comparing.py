@@ -10,17 +10,19 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
 from cpt_utils.widgets import drafts, filing, states, views
+from cpt_utils.widgets.apart import own_folder
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.states import State
 
 OPENED = "as it was opened"
+OF_THE_FOLDER = f"{states.BASELINE} of the folder"
 
 
 class CompareView(w.VBox):
     """Choose what to compare with; `on_pick()` hears of it. `bind(rubric, ways)` gives ways their chat models."""
 
     def __init__(self, folder: Path, bind, on_pick):
-        self.folder, self.bind = folder, bind
+        self.folder, self.own, self.bind = folder, own_folder(folder), bind
         self.opened: State | None = None
         self.now: State | None = None
         self.ways: dict[str, Way] = {}
@@ -47,7 +49,7 @@ class CompareView(w.VBox):
     def _load(self, name: str) -> State | None:
         if name == OPENED:
             return self.opened
-        path = self.folder / name
+        path = self._files().get(name, self.folder / name)
         version = (name, drafts.text_of(path), drafts.text_of(path.with_suffix(WAYS)))
         if version != self.version:
             shipped = name in shipped_rubrics()
@@ -56,10 +58,21 @@ class CompareView(w.VBox):
             self.version, self.loaded = version, State(name, rubric, self.bind(rubric, ways))
         return self.loaded
 
+    def _files(self) -> dict[str, Path]:
+        """The saved states by what to call them: one's own baseline, and the rubrics of the folder.
+
+        A baseline that lies in a room's folder is somebody's from before.
+        """
+        found, mine = {name: self.folder / name for name in filing.names(self.folder)}, self.own / states.BASELINE
+        if self.own == self.folder or not mine.exists():
+            return found
+        theirs = found.pop(states.BASELINE, None)
+        return {states.BASELINE: mine} | found | ({OF_THE_FOLDER: theirs} if theirs else {})
+
     def follow(self, opened: State, now: State, ways: dict[str, Way]) -> None:
         """Hear of the rubric that is edited, and of the one that was opened; list what it can be compared with."""
         self.opened, self.now, self.ways = State(OPENED, opened.rubric, opened.ways), now, ways
-        names, kept = [OPENED, *filing.names(self.folder), *shipped_rubrics()], self.picked.value
+        names, kept = [OPENED, *self._files(), *shipped_rubrics()], self.picked.value
         self.quiet = True
         if list(self.picked.options) != names:
             self.picked.options = names
@@ -74,7 +87,7 @@ class CompareView(w.VBox):
 
     def _keep(self) -> None:
         try:
-            name = states.keep_state(self.folder, self.now.rubric.model_dump(), self.ways)
+            name = states.keep_state(self.own, self.now.rubric.model_dump(), self.ways)
         except RubricError as error:
             self.told.value = views.status(f"Not kept. {error}", "error")
             return

@@ -30,7 +30,7 @@ from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import WAYS, Counted, Read, write_ways
 from cpt_utils.widgets import judged, runs
 from cpt_utils.widgets.desk import DIAL, ORDERS, steering_desk
-from cpt_utils.widgets.orders import OWN
+from cpt_utils.widgets.orders import OWN, Order
 from cpt_utils.widgets.studio import rubric_studio
 from cpt_utils.wordings import checked, save_wordings
 
@@ -147,6 +147,24 @@ def test_an_order_of_ones_own_is_typed_at_once_and_judged_by_no_style(desk):
     assert order.system == "Talk like a pirate."
     order.text.value = system_prompt("rococo", "mid")  # in the words of a shipped one
     assert order.pick.value == "Rococo, mid" and order.target == 50
+
+
+def test_an_order_keeps_its_style_where_other_rubrics_have_the_same_words():
+    words = system_prompt("rococo", "high")
+    own = {
+        "Night (night.yaml), high": ("Be dark.", "night", 95),
+        "Night (night_2.yaml), high": ("Be dark.", "night_2", 95),
+    }
+    own |= {"Copy (copy.yaml), high": (words, "copy", 95)}
+    order = Order("System prompt", "Fill in", ("esoteric", 95), own)
+    for label, style in (("Night (night_2.yaml), high", "night_2"), ("Copy (copy.yaml), high", "copy")):
+        order.pick.value = label
+        order.have(own)
+        assert (order.pick.value, order.style, order.target) == (label, style, 95)
+    order.have({label.replace("Copy", "My copy"): one for label, one in own.items()})  # its title is another one now
+    assert (order.pick.value, order.style) == ("My copy (copy.yaml), high", "copy")
+    order.have({})
+    assert (order.pick.value, order.style) == ("Rococo, high", "rococo")  # the words are another style's alone
 
 
 def test_what_is_typed_is_kept_before_it_is_replaced(desk):

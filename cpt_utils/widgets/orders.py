@@ -44,9 +44,13 @@ class Order(w.VBox):
         return self.ready[self.pick.value][2] if self.pick.value in self.ready else None
 
     def have(self, own: dict[str, tuple[str, str, int]]) -> None:
-        """From now on these are the system prompts beside the shipped ones; what stands in the field stays."""
+        """From now on these are the system prompts beside the shipped ones; what stands in the field stays.
+
+        So does its style, if it still has these words: other rubrics may have the same ones.
+        """
+        meant = self.style, self.target
         self.ready = _shipped() | own
-        self._type()
+        self._list(self._called(meant))
 
     def offer(self, orders: list[str]) -> None:
         """Add orders of one's own to the choice: those of earlier runs."""
@@ -82,11 +86,15 @@ class Order(w.VBox):
 
     def _type(self, _change=None) -> None:
         """The words decide what the choice says."""
-        if self.quiet:
-            return
-        known = {text: label for label, (text, _, _) in reversed(self.ready.items())}
-        known |= {text: label for label, text in self.typed.items()}
-        self._list(known.get(self.system, OWN))
+        if not self.quiet:
+            self._list(self._called())
+
+    def _called(self, meant: tuple = ()) -> str:
+        """What the choice says of the words in the field: as now, if it has them; else by what is `meant`, if any."""
+        known = self.typed | {label: text for label, (text, _, _) in self.ready.items()}
+        found = [label for label, text in known.items() if text.strip() == self.system]
+        same = [label for label in found if label in self.ready and self.ready[label][1:] == meant]
+        return self.pick.value if self.pick.value in found else (same or found or [OWN])[0]
 
 
 def _shipped() -> dict[str, tuple[str, str, int]]:

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from itertools import permutations
 
 import numpy as np
 
@@ -84,13 +83,13 @@ def alpha(marks: list[Mark]) -> float | None:
     None where no text was marked twice, or all marks are alike. (The packages for it are under the GPL, which this
     series is not.)
     """
-    of_text: dict[str, list[int]] = {}
+    of_text: dict[str, np.ndarray] = {}  # how often each level was given
     for mark in marks:
-        of_text.setdefault(mark["response"], []).append(LEVELS.index(mark["level"]))
+        of_text.setdefault(mark["response"], np.zeros(len(LEVELS)))[LEVELS.index(mark["level"])] += 1
     together = np.zeros((len(LEVELS), len(LEVELS)))  # how often two people gave a text one level and the other
     for given in of_text.values():
-        for one, other in permutations(given, 2):
-            together[one, other] += 1 / (len(given) - 1)
+        if given.sum() > 1:
+            together += (np.outer(given, given) - np.diag(given)) / (given.sum() - 1)
     counts = together.sum(1)
     if np.count_nonzero(counts) < 2:
         return None

@@ -1,6 +1,7 @@
 """What people say of texts: marks of low, mid or high, in files that a room can pool."""
 
 import hashlib
+import time
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -21,6 +22,11 @@ ALL = ""
 UNNAMED = ""
 """The `rubric` of a mark that an earlier version of the studio wrote, which did not say it."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+SETTLED = 2.0
+"""Seconds after which a file's time tells of each change: clocks of files have ticks, the longest a USB stick's."""
+MOST_FILES = 1000
+"""Files whose marks are kept at hand; then it begins anew."""
+_at_hand: dict[Path, tuple[tuple, dict]] = {}
 
 
 class Mark(TypedDict):
@@ -92,6 +98,7 @@ def _append(folder: Path, who: str, given: list[Mark]) -> None:
         rows.append(row | {"who": person(who), "when": now})
     with files.writing(path):
         files.append(path, rows)
+    _at_hand.pop(path.absolute(), None)
 
 
 def read_marks(folder: Path) -> list[Mark]:
@@ -108,15 +115,43 @@ def pooled(paths: Iterable[Path]) -> list[Mark]:
     last: dict[tuple, tuple] = {}
     spelt: dict[str, str] = {}
     for path in paths:
-        mine = {}
-        for number, row in enumerate(files.read_jsonl(path), 1):
-            mark = _checked(row, f"{path.name}, row {number}")
-            mark["who"] = spelt.setdefault(_folded(mark["who"]), mark["who"])
-            mine[_place(mark)] = (_moment(mark), number), mark
-        for place, found in mine.items():
+        for place, found in _last_words(path).items():
+            spelt.setdefault(place[0], found[1]["who"])
             if place not in last or found[0] >= last[place][0]:
                 last[place] = found
-    return [mark for _, mark in last.values() if mark["level"]]
+    return [mark | {"who": spelt[place[0]]} for place, (_, mark) in last.items() if mark["level"]]
+
+
+def _last_words(path: Path) -> dict[tuple, tuple]:
+    """((time, row), mark) of a file by what there is one mark of; a file that has not changed is not read again."""
+    place, before = path.absolute(), _version(path)
+    known, found = _at_hand.get(place, (None, {}))
+    if before is not None and known == before:
+        return found
+    found = _read(path)
+    if len(_at_hand) >= MOST_FILES:
+        _at_hand.clear()
+    if before is not None and before == _version(path) and time.time() - max(before[:2]) / 1e9 > SETTLED:
+        _at_hand[place] = before, found
+    return found
+
+
+def _version(path: Path) -> tuple | None:
+    """What changes with a file, though not twice within a tick: its times, and more; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def _read(path: Path) -> dict[tuple, tuple]:
+    found, spelt = {}, {}
+    for number, row in enumerate(files.read_jsonl(path), 1):
+        mark = _checked(row, f"{path.name}, row {number}")
+        mark["who"] = spelt.setdefault(_folded(mark["who"]), mark["who"])
+        found[_place(mark)] = (_moment(mark), number), mark
+    return found
 
 
 def _place(mark: Mark) -> tuple:
@@ -173,6 +208,12 @@ def take_over(folder: Path, given: list[Mark], rubric: str, criterion: str | Non
 
 def _moved(mark: Mark, rubric: str, criterion: str | None) -> Mark:
     return mark | {"rubric": rubric, "criterion": mark["criterion"] if criterion is None else criterion}
+
+
+def by_person(marks: list[Mark], who: str) -> list[Mark]:
+    """The marks of one person."""
+    spelt = {name for name in {mark["who"] for mark in marks} if same_person(name, who)}
+    return [mark for mark in marks if mark["who"] in spelt]
 
 
 def about(marks: list[Mark], criterion: str = ALL) -> list[Mark]:

@@ -1,6 +1,7 @@
 """Ways to score a criterion, marks of people, and how far they agree: exact small cases, and odd ones."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -271,6 +272,35 @@ def test_the_last_word_goes_by_time_and_not_by_the_names_of_files(tmp_path):
     marks.add_mark(tmp_path, mark("Cid", "a", "low") | {"when": "2090-01-01T00:00:00+00:00"})
     marks.add_mark(tmp_path, mark("Cid", "a", "mid"))  # whatever a clock said: in a file the last row counts
     assert [each["level"] for each in marks.read_marks(tmp_path) if each["who"] == "Cid"] == ["mid"]
+
+
+def test_a_file_of_marks_is_read_again_when_it_changed_and_not_before(tmp_path, monkeypatch):
+    read, readings = marks.files.read_jsonl, []
+    monkeypatch.setattr(marks.files, "read_jsonl", lambda path: readings.append(path.name) or read(path))
+
+    def levels() -> dict[str, str]:
+        readings.clear()
+        return {each["who"]: each["level"] for each in marks.read_marks(tmp_path)}
+
+    for who in ("Ann", "Ben"):
+        marks.add_mark(tmp_path, mark(who, "a", "low"))
+    path = marks.marks_file(tmp_path, "Ben")
+    words, stat = path.read_text(), path.stat()
+    assert levels() == {"Ann": "low", "Ben": "low"}
+    path.write_text(words.replace('"low"', '"mid"'))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # of the same size and time: within a tick of its clock
+    assert levels() == {"Ann": "low", "Ben": "mid"}
+    monkeypatch.setattr(marks, "SETTLED", -1.0)  # as if all that were long ago
+    levels()
+    marks.read_marks(tmp_path)[0]["level"] = "spoilt by who reads it"
+    assert levels() == {"Ann": "low", "Ben": "mid"} and readings == []
+    marks.add_mark(tmp_path, mark("Ann", "a", "high"))
+    assert levels() == {"Ann": "high", "Ben": "mid"} and readings == ["marks-Ann.jsonl"]
+    with path.open("a") as file:  # another's, by another process
+        file.write(words.replace('"low"', '"high"'))
+    assert levels() == {"Ann": "high", "Ben": "high"} and readings == ["marks-Ben.jsonl"]
+    path.unlink()
+    assert levels() == {"Ann": "high"}
 
 
 def test_one_person_is_no_two_by_capitals(tmp_path):

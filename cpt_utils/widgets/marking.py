@@ -166,7 +166,7 @@ class MarksView(w.VBox):
         rubric = self.now.rubric
         ours = marks.by_rubric(everybody, rubric.name)
         given = marks.about(ours, self.criterion)
-        mine = {mark["response"] for mark in given if marks.same_person(mark["who"], self.who.value)}
+        mine = {mark["response"] for mark in marks.by_person(given, self.who.value)}
         unmarked = [] if self.looks_on.value else [text for text in self.texts if text not in mine]
         self.left = (unmarked or [None])[0]
         done = len(mine & set(self.texts))

@@ -1,6 +1,7 @@
 """Tables: rows of the Hub's data sets, and of local files of rows."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from cpt_utils.runtime.profiles import TABLES
 TEXTS = ("prompt", "chosen", "rejected", "response", "rubric", "qualifier", "system", "system_prompt")
 TEXTS += ("label", "text", "completion", "output", "answer")
 """Columns of a CSV file that are read as they stand there: "null", "NA" and "5" are words."""
+LONGEST_HEAD = 10_000
+"""Characters; the rest of a longer head is not looked at."""
 
 
 def read_table(source: "str | Path", split: str = "train") -> list[dict]:
@@ -74,16 +77,20 @@ def _columns(path: Path) -> dict:
     Spreadsheets write semicolons or tabs in many countries, and people write names with capitals. A line such as
     "sep=;" above the head is Excel's.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        head = file.readline(10_000)
-        said = re.fullmatch(r"sep=([,;|\t])\n?", head, re.IGNORECASE)
-        head = file.readline(10_000) if said else head
-    plain = re.sub(r'"[^"]*"', "", head)
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        begin = file.read(LONGEST_HEAD)
+    said = re.match(r"sep=([,;|\t])(\r\n?|\n|$)", begin, re.IGNORECASE)
+    begin = begin[said.end() :] if said else begin
     known = "\t" if path.suffix.lower() == ".tsv" else said and said[1]
-    separator = known or max(",;\t", key=plain.count)  # of equals the first
-    names = next(csv.reader([head], delimiter=separator), [])
+    heads = {separator: _head(begin, separator) for separator in (known or ",;\t")}
+    separator, names = max(heads.items(), key=lambda pair: len(pair[1]))  # of equals the first
     texts = [name for name in names if name.strip().lower() in TEXTS]
     return {"sep": separator, "skiprows": int(bool(said)), "converters": dict.fromkeys(texts, str)}
+
+
+def _head(begin: str, separator: str) -> list[str]:
+    """The names of the columns; one in quotes may have line breaks and separators in it."""
+    return next(filter(None, csv.reader(io.StringIO(begin, newline=""), delimiter=separator)), [])
 
 
 def _is_utf8(path: Path) -> bool:

@@ -103,6 +103,16 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, content, mark):
     ]
 
 
+@pytest.mark.parametrize(
+    "head",
+    ['"your\ncode";text', '"your\r\ncode"\ttext', '"a;b,c\n\nd",text', 'sep=;\r\n"your\ncode";text', '\n5" wide;text'],
+)
+def test_a_name_of_a_column_may_have_line_breaks_and_separators(tmp_path, head):
+    row = head[-5].join(["a", "One two"])
+    (tmp_path / "mine.csv").write_bytes(f"{head}\n{row}\n".encode())
+    assert [text["response"] for text in own_texts.read_texts(tmp_path / "mine.csv")] == ["One two"]
+
+
 def test_a_file_of_tabs_is_read_under_its_own_ending(tmp_path):
     (tmp_path / "mine.tsv").write_text("text\tlabel\nOne; two; three, or four.\ta;b\n", "utf-8")
     assert own_texts.read_texts(tmp_path / "mine.tsv") == [own_texts.own_text("a;b", "One; two; three, or four.")]

@@ -81,7 +81,11 @@ def draw_unseen(axis, found: dict) -> None:
     """Spearman's rho of the full recipe, of two trainings on 144 rows, of the base; a dot for each rubric left out."""
     left = {rubric: measured["spearman_rho"] for rubric, measured in found["left_out"].items()}
     names = ["training prompts", "unseen prompts", "paraphrased"]
-    heights = [found[name]["spearman_rho"] for name in names] + [found["as_many_rows"], np.mean([*left.values()]), found["base"]]
+    heights = [found[name]["spearman_rho"] for name in names] + [
+        found["as_many_rows"],
+        np.mean([*left.values()]),
+        found["base"],
+    ]
     places = [0, 1, 2, 3.4, 4.4, 5.4]
     axis.bar(places, heights, color=[TUNED, TUNED, TUNED, SHORT, SHORT, BASE], width=0.7)
     for place, by_rubric in ((places[4], left), (places[5], found["base_by_rubric"])):

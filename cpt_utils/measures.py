@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 
+from cpt_utils.runtime import files
+
 MARKS = r"\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
 """Vowel signs of Hebrew, Arabic and the scripts of India, which Python's \\w leaves out."""
 LETTER = rf"(?:[^\W\d_][{MARKS}]*)"
@@ -134,6 +136,13 @@ def style_measures(text: str) -> dict[str, float]:
         "short_lines": sum(len(WORD.findall(s)) <= 5 for s in lines) / len(lines),
     }
     return measures | {name: 100 * sum(word in members for word in words) / count for name, members in _LISTS.items()}
+
+
+def meaning(name: str) -> str:
+    """What a style measure counts, with its unit."""
+    if name in WORD_LISTS:
+        return f"words such as {', '.join(WORD_LISTS[name].split()[:5])}, in 100 words"
+    return files.load_data("measures.yaml")[name]
 
 
 def style_matrix(texts: list[str]) -> np.ndarray:

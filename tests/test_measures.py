@@ -3,7 +3,8 @@
 import pytest
 
 from cpt_utils.agreement import suggest_anchors
-from cpt_utils.measures import WORDLESS, is_spaced, sentences_of, style_measures, words_of
+from cpt_utils.measures import WORD_LISTS, WORDLESS, is_spaced, meaning, sentences_of, style_measures, words_of
+from cpt_utils.runtime.files import load_data
 from cpt_utils.ways import Counted
 
 
@@ -24,3 +25,9 @@ def test_where_no_spaces_part_words_only_measures_without_words_say_something():
         assert (Counted(measure, 0, 10).scores([chinese]) == [None]) == (measure not in WORDLESS), measure
     assert Counted("punctuation", 0, 10).scores([chinese]) == [100.0]
     assert suggest_anchors([chinese, chinese[4:], "Yes."] * 4, [10, 50, 95] * 4).measure in WORDLESS
+
+
+def test_every_measure_says_what_it_counts():
+    named = {name: meaning(name) for name in style_measures("")}
+    assert set(load_data("measures.yaml")) | set(WORD_LISTS) == set(named) and len(set(named.values())) == len(named)
+    assert named["hedge"] == "words such as perhaps, maybe, somewhat, almost, seems, in 100 words"

@@ -200,6 +200,7 @@ def test_a_rubric_of_ones_own_has_a_judge_as_soon_as_its_criteria_have_a_way(stu
     assert scoring.criterion.value == "Length"  # what has no way yet comes first
     scoring.kind.value = COUNTED
     scoring.measure.value = "sentence_length"
+    assert "sentence_length: words in a sentence, the mean" in scoring.strip.value
     scoring.criterion.value = "Shouting"
     scoring.kind.value, scoring.measure.value = COUNTED, "exclamations"
     assert {name: way.measure for name, way in studio.ways.items()} == {

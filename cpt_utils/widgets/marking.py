@@ -18,7 +18,8 @@ from cpt_utils.widgets.states import State
 WHOLE = "the whole text"
 EXPORT = "_marked_texts.jsonl"
 HOW = (
-    "Marks are kept by the rubric's name, which Save makes that of its file: save one of your own before you mark. "
+    "Marks are kept under the rubric's name, and Save renames a rubric to its file's name: so save one of your own "
+    "before you mark. "
     "Texts come without their label, and a score shows once you have marked. Half of the texts, always the same ones, "
     "test the rubric's scores; marks of the other half may mend it."
 )

@@ -5,7 +5,7 @@ import re
 import ipywidgets as w
 import numpy as np
 
-from cpt_utils.measures import style_measures
+from cpt_utils.measures import meaning, style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, rounded, ways_of
@@ -129,7 +129,8 @@ class ScoringView(w.VBox):
         self.likened.layout.display = None if kind == LIKENED else "none"
         self.read.layout.display = None if kind == READ else "none"
         if kind == COUNTED:
-            self.strip.value = views.strip(self._values(), self.low.value, self.high.value)
+            strip = views.strip(self._values(), self.low.value, self.high.value)
+            self.strip.value = views.note(f"{self.measure.value}: {meaning(self.measure.value)}") + strip
         self.state.value = views.status(fault, "error") if fault else views.note(HOW[kind])
 
     def _values(self) -> list[float]:

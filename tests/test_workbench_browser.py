@@ -156,15 +156,32 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):
 
     # 5: marks, with the figures of the baseline, and a suggestion to take
     tab("Marks")
-    studio.get_by_label("Your name", exact=True).fill("Ann")
-    studio.get_by_label("Your name", exact=True).blur()
-    for number in range(16):
-        level = ("low", "high", "mid")[number % 3]
-        text = studio.locator(".cpt-view:visible").first.inner_text()
-        press(level)
-        seen(f"You: {level}")
-        _until(lambda text=text: studio.locator(".cpt-view:visible").first.inner_text() != text, 10)
-    seen("All texts on view are marked")
+
+    def mark_all(who: str, about: str, level_of) -> None:
+        studio.get_by_label("Your name", exact=True).fill(who)
+        studio.get_by_label("Your name", exact=True).blur()
+        studio.get_by_label("Marks of", exact=True).select_option(about)
+        seen("0 of 16 texts marked")
+        for number in range(16):
+            text = studio.locator(".cpt-view:visible").first.inner_text()
+            press(level := level_of(number, text))
+            seen(f"You: {level}")
+            _until(lambda text=text: studio.locator(".cpt-view:visible").first.inner_text() != text, 10)
+        seen("All texts on view are marked")
+
+    mark_all("Ann", "the whole text", lambda number, text: ("low", "high", "mid")[number % 3])
+    mark_all("Ben", "the whole text", lambda number, text: ("low", "mid", "high")[number % 3])
+    seen("People among each other")
+    mark_all("Ben", "Shouts", lambda number, text: "high" if text.count(",") > 4 else "low")
+    seen("speak for this")
+    shot("7_suggestion")
+    press("Take the suggestion")
+    tab("Scoring")
+    studio.get_by_label("Criterion", exact=True).select_option("Shouts")
+    assert studio.get_by_label("Measure", exact=True).input_value() != "exclamations"
+    press("Undo")
+    _until(lambda: studio.get_by_label("Measure", exact=True).input_value() == "exclamations", 10)
+    tab("Marks")
     press("Save the marked texts (JSONL)")
     seen("16 marked texts")
     shot("7_marks")

@@ -70,7 +70,13 @@ def minutes() -> str:
         link = f"[{number} · {title}]({path})"
         lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent) or UNTIMED[number]} | {colab(path)} |")
     machines = " and ".join(f"{run['instruction_set']} ({run['number_type']})" for run in runs)
-    lines += ["", f"Times are those of two recorded runs on two CPU cores with {machines}; `make check` says yours."]
+    slow = result("slow")  # a processor that has no AVX-512, and is not merely held to do without
+    lines += [
+        "",
+        f"Times are those of two recorded runs on two CPU cores with {machines}; a slower processor, with "
+        f"{slow['instruction_set']} alone, took {duration(sum(slow['seconds'].values()))} for 01 to 05, of which "
+        f"{duration(slow['seconds']['04'])} were 04. `make check` says yours.",
+    ]
     return "\n".join(lines)
 
 

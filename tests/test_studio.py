@@ -334,10 +334,10 @@ def test_the_open_text_becomes_an_example(studio):
     assert scoring.high_texts.value == texts["Rococo, high"] and scoring.low_texts.value == texts["Rococo, low"]
 
 
-def own_studio(folder, *names):
+def own_studio(folder, *names, weights=None):
     """A studio with a rubric of one's own, of criteria that nobody has said how to score, open at the tab Scoring."""
     base = load_rubric("rococo").model_dump()
-    weights = drafts.apportion([1.0] * len(names))
+    weights = weights or drafts.apportion([1.0] * len(names))
     criteria = [base["criteria"][0] | {"name": n, "weight": x} for n, x in zip(names, weights)]
     made = rubric_studio(Rubric.checked(base | {"name": "mine", "criteria": criteria}), folder)
     made.live.selected_index = live.TABS.index("Scoring")
@@ -542,6 +542,15 @@ def test_a_move_of_less_than_a_step_is_taken_back_and_said(studio, tmp_path):
     odd = rubric_studio(Rubric.checked(drafts.with_weights(base, [33.3, 33.3, 33.4, 0, 0])), tmp_path)
     sliders(odd)[0].value = 33.5  # as a browser draws it; set back, it would be sent again without end
     assert sliders(odd)[0].value == 33.5 and odd.draft["criteria"][0]["weight"] == 33.3
+
+
+@pytest.mark.parametrize("weight, drawn", [(31.25, 31.5), (31.75, 32.0), (31.25, 31.0)])
+def test_a_weight_between_two_steps_is_not_changed_by_drawing_it(tmp_path, weight, drawn):
+    studio = own_studio(tmp_path, *"ABC", weights=[weight, 50 - weight, 50.0])
+    sliders(studio)[0].value = drawn  # a browser rounds half up
+    assert drafts.weights_of(studio.draft) == [weight, 50 - weight, 50] and studio.reset.disabled
+    sliders(studio)[0].value = 40
+    assert studio.draft["criteria"][0]["weight"] == 40
 
 
 def test_undo_and_reset(studio):

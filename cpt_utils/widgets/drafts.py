@@ -1,6 +1,7 @@
 """A rubric while it is being edited: plain data that may be wrong for a while, and what can be done to it."""
 
 import copy
+import math
 import time
 import unicodedata
 from pathlib import Path
@@ -48,7 +49,8 @@ def rebalance(weights: list[float], index: int, value: float) -> list[float]:
 
 def is_drawn(value: float, weight: float) -> bool:
     """Whether a slider that shows this weight stands at this value in a browser: there it stands at a whole step."""
-    return min(abs(value - weight), abs(value - round(weight / STEP) * STEP)) < 1e-6
+    half_up, half_down = math.floor(weight / STEP + 0.5), math.ceil(weight / STEP - 0.5)  # not round(): 2.5 gives 2
+    return min(abs(value - each) for each in (weight, half_up * STEP, half_down * STEP)) < 1e-6
 
 
 def stepped(value: float, weight: float) -> str:

@@ -145,11 +145,11 @@ class RubricStudio(w.VBox):
 
     def _weighed(self, index: int, value: float) -> None:
         now = self.draft["criteria"][index]["weight"]
-        if self.quiet or abs(value - now) < drafts.STEP / 2:
-            # Browsers send a weight back, rounded to steps, whenever they draw it: that is no move to take back.
-            if not (self.quiet or drafts.is_drawn(value, now)):
-                self.weights.children[index].children[1].value = now
-                self.state.value = views.status(drafts.stepped(value, now))
+        if self.quiet or drafts.is_drawn(value, now):  # browsers send a weight back, rounded, whenever they draw it
+            return
+        if abs(value - now) < drafts.STEP / 2:
+            self.weights.children[index].children[1].value = now
+            self.state.value = views.status(drafts.stepped(value, now))
             return
         self._remember(f"weight {index}")
         # From where the move began: else a slider pulled to its end and back would level all others.

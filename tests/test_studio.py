@@ -378,6 +378,74 @@ def test_half_built_examples_stay_until_they_are_whole(tmp_path):
     assert "Pace" not in studio.ways
 
 
+def half_built(folder, *names, name="B"):
+    """A studio with one example of the low end for one of its criteria, open at the tab Scores."""
+    studio = own_studio(folder, *names)
+    scoring = studio.live.scoring
+    scoring.criterion.value = name
+    scoring.kind.value = LIKENED
+    scoring.low_texts.value = f"of {name}"
+    studio.live.selected_index = 0
+    return studio
+
+
+def half_builts(studio) -> dict[str, str]:
+    """What the tab Scoring shows for each criterion as texts of the low end."""
+    studio.live.selected_index = live.TABS.index("Scoring")
+    scoring, shown = studio.live.scoring, {}
+    for name in scoring.criterion.options:
+        scoring.criterion.value = name
+        shown[name] = scoring.low_texts.value if scoring.kind.value == LIKENED else ""
+    return shown
+
+
+def test_half_built_examples_stay_with_their_criterion_whatever_it_is_called(tmp_path):
+    studio = half_built(tmp_path, "A", "B")
+    fields(studio, 0)[0].value, fields(studio, 1)[0].value = "A2", "B2"
+    assert half_builts(studio) == {"A2": "", "B2": "of B"}
+    studio.live.selected_index = 0
+    fields(studio, 1)[0].value = "B3"
+    studio.add.click()
+    assert half_builts(studio) == {"A2": "", "B3": "of B", "New criterion 1": ""}
+    studio.live.selected_index = 0
+    fields(studio, 0)[0].value = "B3"  # refused, as there are two of it
+    fields(studio, 1)[0].value = "A2"
+    assert half_builts(studio) == {"B3": "", "A2": "of B", "New criterion 1": ""}
+
+
+def test_half_built_examples_go_with_their_criterion_and_come_back_with_it(tmp_path):
+    studio = half_built(tmp_path, "A", "B")
+    studio._remove(1)
+    studio.add.click()
+    assert half_builts(studio) == {"A": "", "New criterion 1": ""}
+    fields(studio, 1)[0].value = "B"  # another one by that name
+    assert half_builts(studio) == {"A": "", "B": ""}
+    for _ in range(3):
+        studio.undo.click()
+    assert half_builts(studio) == {"A": "", "B": "of B"}
+    studio._remove(1)  # with the tab Scoring in front
+    studio.undo.click()
+    assert half_builts(studio) == {"A": "", "B": "of B"}
+    studio.add.click()
+    studio.reset.click()
+    assert half_builts(studio) == {"A": "", "B": "of B"}
+
+
+def test_what_is_typed_for_a_removed_criterion_is_not_taken_for_one_of_its_name(tmp_path):
+    studio = half_built(tmp_path, "A", "B")
+    half_builts(studio)
+    studio.title.value = ""
+    studio._remove(1)
+    studio.add.click()
+    fields(studio, 1)[0].value = "B"
+    studio.live.scoring.high_texts.value = "High one."
+    studio.live.scoring.low_texts.value = f"a{BREAK}b"
+    studio.live.scoring.high_texts.value = f"c{BREAK}d"
+    assert not studio.ways and "is scored as before" in studio.state.value
+    studio.title.value = "Mended"
+    assert half_builts(studio) == {"A": "", "B": ""}
+
+
 def test_what_was_typed_for_a_criterion_is_not_shown_for_one_of_another_rubric(tmp_path):
     studio = own_studio(tmp_path, "New criterion 1")
     scoring = studio.live.scoring
@@ -678,6 +746,21 @@ def test_a_way_for_a_criterion_that_has_another_name_by_now_is_refused_in_words(
     studio.title.value = ""
     scoring.measure.value = "commas"  # the names are those on view: it holds
     assert studio.ways["Gilding"].measure == "commas"
+
+
+def test_a_way_that_is_taken_while_the_draft_is_wrong_is_shown(tmp_path):
+    studio = own_studio(tmp_path, "A", "B")
+    scoring, studio.title.value = studio.live.scoring, ""
+    scoring.kind.value = COUNTED
+    scoring.criterion.value = "B"
+    assert scoring.kind.value == NONE
+    scoring.criterion.value = "A"
+    assert isinstance(studio.ways["A"], Counted) and scoring.kind.value == COUNTED
+    studio.live.selected_index = 0
+    assert "No score yet for B" in studio.live.scores.value and "The title is empty" in studio.state.value
+    studio.undo.click()
+    studio.live.selected_index = live.TABS.index("Scoring")
+    assert not studio.ways and scoring.kind.value == NONE
 
 
 def test_of_two_criteria_called_alike_the_right_one_goes(studio):

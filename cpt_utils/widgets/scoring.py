@@ -1,6 +1,7 @@
 """The studio's tab Scoring: how each criterion is scored, so that a rubric of one's own can be tried at once."""
 
 import re
+from collections.abc import Hashable
 
 import ipywidgets as w
 import numpy as np
@@ -37,9 +38,9 @@ class ScoringView(w.VBox):
     def __init__(self, on_way, readers: list[str], panel: w.Widget):
         self.on_way, self.quiet = on_way, True
         self.rubric, self.ways, self.texts, self.opened = None, {}, {}, ""
-        # By the criterion: the way that was held when its fields were left so, their values, and the fault in them.
-        self.typed: dict[str, tuple[Way | None, dict, str]] = {}
-        self.by_opening, self.named = {0: self.typed}, []
+        # By the criterion's id: the way that was held when its fields were left so, their values, and their fault.
+        self.typed: dict[Hashable, tuple[Way | None, dict, str]] = {}
+        self.ids, self.coming = {}, []
         self.criterion = field("Criterion", w.Dropdown)
         self.kind = field("Scored", w.Dropdown, options=[COUNTED, LIKENED, FITTED, READ, NONE])
         self.measure = field("Measure", w.Dropdown, options=list(style_measures("")))
@@ -66,33 +67,21 @@ class ScoringView(w.VBox):
         *texts, buttons = self.likened.children
         self.likened.children = [*texts, picked, buttons]
 
-    def turn_to(self, opening: int) -> None:
-        """Another opening of a rubric is on view: what was typed for its criteria is kept apart."""
-        self.typed, self.named = self.by_opening.setdefault(opening, {}), []
+    def turn_to(self, ids: list[Hashable]) -> None:
+        """The rubric that is shown next has these criteria, each with an id that it keeps, whatever it is called."""
+        self.coming = ids
 
     def show(self, rubric: Rubric, ways: dict[str, Way], texts: dict[str, str], opened: str) -> None:
         """Show how the criteria of a rubric are scored, beside these texts, of which `opened` is open."""
         names = [criterion.name for criterion in rubric.criteria]
-        kept = self._follow(names, ways)
+        before, self.ids = self.ids.get(self.criterion.value), dict(zip(names, self.coming, strict=True))
+        kept = next((name for name, each in self.ids.items() if each == before), self.criterion.value)
         self.rubric, self.ways, self.texts, self.opened = rubric, ways, texts, opened
         self.quiet = True
         self.criterion.options = names
         lacking = [name for name in names if name not in ways]
         self.criterion.value = kept if kept in names else (lacking or names)[0]
         self._fill()
-
-    def _follow(self, names: list[str], ways: dict[str, Way]) -> str | None:
-        """Keep what was typed for criteria that are still there, or have another name; the name of the one on view."""
-        old, self.named = self.named, names
-        pairs = [(a, b) for a, b in zip(old, names) if a != b] if len(old) == len(names) else []
-        if len(pairs) == 1 and self.ways.get(pairs[0][0]) == ways.get(pairs[0][1]):
-            before, now = pairs[0]
-            if before in self.typed:
-                self.typed[now] = self.typed.pop(before)
-            return now if self.criterion.value == before else self.criterion.value
-        for gone in set(self.typed) - set(names):
-            del self.typed[gone]
-        return self.criterion.value
 
     def _fill(self, _change=None) -> None:
         """Put the way of the criterion into the fields; what was typed stays as long as nobody else changed the way."""
@@ -101,7 +90,7 @@ class ScoringView(w.VBox):
         self.quiet, way = True, self.ways.get(self.criterion.value)
         known = isinstance(way, Fitted) or self.criterion.value in ways_of(self.rubric)
         self.kind.options = [COUNTED, LIKENED, *([FITTED] if known else []), READ, NONE]
-        typed = self.typed.get(self.criterion.value)
+        typed = self.typed.get(self.ids[self.criterion.value])
         _, fields, fault = typed if typed and typed[0] == way else (way, self._fields_of(way), "")
         for name, value in fields.items():
             getattr(self, name).value = value
@@ -168,20 +157,21 @@ class ScoringView(w.VBox):
             way = self._way()
             way = way and way.checked(name)
         except JudgeError as error:
-            self.typed[name] = (self.ways.get(name), fields, str(error))
+            self.typed[self.ids[name]] = (self.ways.get(name), fields, str(error))
             self._draw(str(error))
             return
-        self.typed[name] = (way, fields, "")
+        self.typed[self.ids[name]] = (way, fields, "")
         self.on_way(name, way)
 
-    def take_back(self, name: str, way: Way | None) -> None:
-        """What was told of a criterion is refused: show the way that holds; examples stay for another try."""
-        held = self.ways.get(name)
-        told, fields, _ = self.typed.get(name, (held, {}, ""))
+    def take_back(self, name: str, way: Way | None) -> str:
+        """What was told of a criterion is refused: show the way that holds; examples stay for another try. Says so."""
+        held, known_by = self.ways.get(name), self.ids.get(name)
+        told, fields, _ = self.typed.get(known_by, (held, {}, ""))
         if told == way != held:
             examples = {} if isinstance(held, Likened) else {each: fields[each] for each in ("low_texts", "high_texts")}
-            self.typed[name] = (held, self._fields_of(held) | examples, "")
+            self.typed[known_by] = (held, self._fields_of(held) | examples, "")
             self._fill()
+        return f"{name!r} is scored as before: criteria have other names by now. First mend what is wrong here."
 
     def _way(self) -> Way | None:
         if self.kind.value == COUNTED:

@@ -40,20 +40,13 @@ class RubricStudio(w.VBox):
     def __init__(self, rubric: str | Path | Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
         self.known: filing.Known = {}
-        self.openings = itertools.count(1)
+        self.numbers = itertools.count(1)  # of openings and of criteria that are added
         rubric, ways, name = filing.opened(rubric, folder, self.known)
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
-        super().__init__(
-            [
-                keys.dead_notice(),
-                self.keeper,
-                row(self.source, self.undo, self.reset, self.file, self.save, self.load),
-                self.anew,
-                self.state,
-                row(column([self.editor], "280px"), column([self.live], "310px", "1.3")),
-            ]
-        )
+        head = row(self.source, self.undo, self.reset, self.file, self.save, self.load)
+        body = row(column([self.editor], "280px"), column([self.live], "310px", "1.3"))
+        super().__init__([keys.dead_notice(), self.keeper, head, self.anew, self.state, body])
         keys.add_guard(self, self._undo)
         self._open(rubric, name, ways)
         self.file.options = filing.names(folder)
@@ -95,18 +88,22 @@ class RubricStudio(w.VBox):
     def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
         self.ways = self.begun = ways
-        self.opening = next(self.openings)  # two that begin empty are called alike
+        self.opening = next(self.numbers)  # two that begin empty are called alike
         self.named = drafts.names_of(self.draft)  # as the ways know them, while two criteria are called alike
-        self.live.scoring.turn_to(self.opening)
+        self.ids = self._first_ids()  # of the criteria, whatever they are called
+        self.live.scoring.turn_to(self.ids)
         self.live.start_with(rubric, ways)
         self._fill()
         self._changed()
+
+    def _first_ids(self) -> list:
+        return [(self.opening, place) for place, _ in enumerate(self.original["criteria"])]
 
     def _remember(self, key: str | None = None) -> None:
         self.history.remember(self._state(), key)
 
     def _state(self) -> dict:
-        names = ("draft", "original", "opened", "opening", "ways", "begun", "named")
+        names = ("draft", "original", "opened", "opening", "ways", "begun", "named", "ids")
         return {name: getattr(self, name) for name in names}
 
     def _pick_source(self, change: dict) -> None:
@@ -133,15 +130,17 @@ class RubricStudio(w.VBox):
 
     def _scored(self, name: str, way: Way | None) -> None:
         """From now on a criterion is scored this way, or not at all."""
-        if drafts.names_of(self.draft) != [each.name for each in self.live.rubric.criteria]:
-            # The views name criteria as the last valid rubric does: another one may have that name by now.
-            told = f"{name!r} is scored as before: criteria have other names by now. First mend what is wrong here."
-            self.state.value = views.status(told, "error")
-            self.live.scoring.take_back(name, way)
+        if not self._named_as_on_view():
+            self.state.value = views.status(self.live.scoring.take_back(name, way), "error")
             return
         self._remember(f"way {name}")
         self.ways = {other: kept for other, kept in self.ways.items() if other != name} | ({name: way} if way else {})
         self._changed()
+
+    def _named_as_on_view(self) -> bool:
+        """The views name criteria as the last valid rubric does: another one may have that name by now."""
+        named = [each.name for each in self.live.rubric.criteria]
+        return named == drafts.names_of(self.draft) and self.ids == self.live.scoring.coming
 
     def _weighed(self, index: int, value: float) -> None:
         now = self.draft["criteria"][index]["weight"]
@@ -167,40 +166,42 @@ class RubricStudio(w.VBox):
     def _reweigh(self, weights: dict[str, float]) -> None:
         self._edit(lambda draft: suggesting.reweighed(draft, weights))
 
-    def _edit(self, change, ways: dict[str, Way] | None = None, named: list[str] | None = None) -> None:
-        """Apply a function of the draft that may refuse with a RubricError, and its ways to score, if they change."""
+    def _edit(self, change, **parts) -> None:
+        """Apply a function of the draft that may refuse with a RubricError, and set what else of the state changes."""
         try:
             draft = change(self.draft)
         except RubricError as error:
             self.state.value = views.status(str(error), "error")
             return
         self._remember()
-        self.draft, self.ways = copy.deepcopy(draft), self.ways if ways is None else ways
-        named = self.named if named is None else named
-        self.named = [*named, *drafts.names_of(draft)[len(named) :]]
+        for name, value in parts.items():
+            setattr(self, name, value)
+        self.draft, added = copy.deepcopy(draft), drafts.names_of(draft)[len(self.named) :]
+        self.named, self.ids = [*self.named, *added], [*self.ids, *(next(self.numbers) for _ in added)]
         self._fill()
         self._changed()
 
     def _remove(self, index: int) -> None:
-        named = [name for place, name in enumerate(self.named) if place != index]
-        rest = {name: way for name, way in self.ways.items() if name != self.named[index]}
-        self._edit(lambda draft: drafts.remove_criterion(draft, index), rest, named)
+        named, ids = ([x for place, x in enumerate(each) if place != index] for each in (self.named, self.ids))
+        ways = {name: way for name, way in self.ways.items() if name != self.named[index]}
+        self._edit(lambda draft: drafts.remove_criterion(draft, index), ways=ways, named=named, ids=ids)
 
     def _reset(self) -> None:
-        self._edit(lambda draft: self.original, self.begun, drafts.names_of(self.original))
+        named = drafts.names_of(self.original)
+        self._edit(lambda draft: self.original, ways=self.begun, named=named, ids=self._first_ids())
 
     def _undo(self) -> None:
-        if (state := self.history.back()) is None:
+        if state := self.history.back():
+            self._restore(state)
+        else:
             self.state.value = views.status("There is nothing to undo.")
-            return
-        self._restore(state)
 
     def _resume(self, state: dict) -> None:
         """Go on with a draft that was kept."""
         self.known |= filing.recalled(self.folder, state["known"])  # or what was saved before could not be saved again
         self._remember()
         kept = {name: value for name, value in state.items() if name != "known"}
-        self._restore(kept | {"opening": next(self.openings)})
+        self._restore(kept | {"opening": next(self.numbers), "ids": [next(self.numbers) for _ in state["named"]]})
 
     def _restore(self, state: dict) -> None:
         now = self._state()
@@ -208,7 +209,7 @@ class RubricStudio(w.VBox):
         for name, value in state.items():
             setattr(self, name, value)
         if reopened:
-            self.live.scoring.turn_to(self.opening)
+            self.live.scoring.turn_to(self._first_ids())
             self.live.start_with(Rubric.checked(self.original), self.begun)
         self._fill()
         self._changed()
@@ -251,7 +252,10 @@ class RubricStudio(w.VBox):
         except RubricError as error:
             words = f"{error} Your text is kept; the views show the last valid state."
             self.state.value = views.status(words, "error")
+            if self._named_as_on_view() and self.ways != self.live.ways:  # how they are scored holds nevertheless
+                self.live.show(self.live.rubric, self.live.start, self.ways)
             return
         edited = "" if same else " (edited)"
         self.state.value = views.status(f"{self.valid.title}{edited}: valid, weights sum to 100.", "ok")
+        self.live.scoring.turn_to(self.ids)
         self.live.show(self.valid, Rubric.checked(self.original), self.ways)

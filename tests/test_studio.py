@@ -550,6 +550,20 @@ def test_what_a_save_says_reads_the_file(tmp_path, monkeypatch, name):
     assert load_rubric(ast.literal_eval(said)).criteria == studio.valid.criteria
 
 
+def test_a_save_in_another_folder_holds_though_the_runs_has_two_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("CPT_RUNS", str(tmp_path / "runs"))
+    runs, mine = rubric_studio("rococo").folder, tmp_path / "mine"
+    for place in ("Night.yaml", "night-.yaml"):
+        load_rubric("rococo").model_copy(update={"name": "night"}).to_yaml(runs / place)
+    studio = rubric_studio("rococo", mine)
+    studio.file.value = "night"
+    studio.save.click()
+    (said,) = re.findall(r"load_rubric\((.+?)\) reads it", html.unescape(studio.state.value))
+    assert load_rubric(ast.literal_eval(said)) == studio.valid and studio.valid.name == "night"
+    studio.save.click()
+    assert "(replaced)" in studio.state.value
+
+
 @pytest.mark.parametrize("name", ["Night Diary", "夜記", "été"])
 def test_a_rubric_is_found_by_its_own_name_where_its_file_is_called_otherwise(tmp_path, monkeypatch, name):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
@@ -806,7 +820,8 @@ def test_a_draft_with_half_a_character_is_kept(studio, tmp_path):
 
 
 def test_names_of_other_files_are_refused_and_a_baseline_is_not_written_over(studio, tmp_path):
-    for name in ("mine.judge", "mine.prompts.yaml", "baseline"):
+    before = "mine-before-20261128-120000"
+    for name in ("mine.judge", "mine.prompts.yaml", "baseline", "Baseline.", before, f"{before}-2.yml"):
         studio.file.value = name
         studio.save.click()
         assert "Not saved." in studio.state.value and "choose another name" in studio.state.value

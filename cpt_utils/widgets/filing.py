@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from cpt_utils.rubrics import ENDS, Rubric, files_of, load_rubric, source_file, yaml_files
-from cpt_utils.runtime import files
+from cpt_utils.runtime import aside, files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
 from cpt_utils.widgets import drafts
@@ -35,8 +35,10 @@ def opened(rubric: str | Path | Rubric, folder: Path, known: Known) -> tuple[Rub
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
     """Write a draft and its ways; what to say of it. A RubricError says what is in the way."""
     path = drafts.yaml_path(folder, name)
-    if path.stem.lower() == Path(BASELINE).stem:  # which the next baseline replaces
+    if drafts.called_by(path) == Path(BASELINE).stem:  # which the next baseline replaces
         raise RubricError(f"{BASELINE} holds what the tab Compare keeps to compare with: choose another name.")
+    if aside.was_set_aside(path.name):  # no rubric is found by such a name
+        raise RubricError(f"{path.name} is how a file that was set aside is called: choose another name.")
     for other in (path.with_suffix(end) for end in ENDS if end != path.suffix):
         if other.exists():  # the files beside them have one name
             raise RubricError(f"{other.name} is there already, and differs in its ending alone: choose another name.")
@@ -50,9 +52,17 @@ def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Know
     rubric = drafts.save_draft(draft, path, known.get(path))
     drafts.save_ways(path, rubric, ways)
     known[path] = drafts.text_of(path)
-    by = path.stem if source_file(path.stem) == path else str(path)
+    by = path.stem if _is_found(path) else str(path)
     named = "" if called == path.stem else f", and its name is {called!r}"  # as RUBRICS takes it
     return f"Saved {files.shown(path)}{' (replaced)' if there else ''}: load_rubric({by!r}) reads it{named}."
+
+
+def _is_found(path: Path) -> bool:
+    """Whether `load_rubric` finds a file by its name."""
+    try:
+        return source_file(path.stem) == path
+    except RubricError:  # the run's folder, which may be another one, holds several of this name
+        return False
 
 
 def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way], str]:

@@ -39,8 +39,7 @@ class RubricStudio(w.VBox):
 
     def __init__(self, rubric: str | Path | Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
-        self.known: filing.Known = {}
-        self.numbers = itertools.count(1)  # of openings and of criteria that are added
+        self.known, self.numbers = {}, itertools.count(1)  # filing.Known; of openings, and of criteria that are added
         rubric, ways, name = filing.opened(rubric, folder, self.known)
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)

@@ -153,6 +153,26 @@ def test_a_suggestion_that_embeds_texts_is_tried_beside_the_kernel(studio, monke
     assert isinstance(studio.ways["Winding syntax"], Likened) and threading.main_thread() not in threads
 
 
+def test_a_chosen_suggestion_stays_chosen_when_further_marks_change_its_numbers(studio, tmp_path, monkeypatch):
+    monkeypatch.setattr(scores, "FEW", 10_000)  # all at once, so that nothing is drawn from a thread
+    view = studio.live.marking
+    studio._scored("Winding syntax", Counted("commas", 0, 10))
+    view.about.value = "Winding syntax"
+    fit = [text for text in TARGET if not marks.is_test(text)]
+    for text in fit[:-6]:
+        keep(tmp_path, "Ann", text, of_rococo(text), "Winding syntax")
+    view.who.value = "Ann"
+    counted = [each for _, each in view.offered.options if isinstance(each.way, Counted)]
+    assert len(counted) == 2 and view.suggested == counted[0] and counted[1].way.measure == "commas"
+    view.offered.value = counted[1]
+    for text in fit[-6:]:
+        keep(tmp_path, "Ann", text, of_rococo(text), "Winding syntax")
+    view.who.value = "Ann "
+    assert view.suggested.way.measure == "commas" and view.suggested != counted[1]
+    likened = view.offered.options[-1][1]
+    assert isinstance(likened.way, Likened) and not likened.like(counted[1]) and not likened.like(None)
+
+
 def test_a_broken_file_of_somebody_is_told_and_nothing_is_lost(studio, tmp_path):
     view = studio.live.marking
     (tmp_path / "marks-Ben.jsonl").write_text('{"who": "Ben"}\n')

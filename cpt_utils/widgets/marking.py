@@ -208,7 +208,7 @@ class MarksView(w.VBox):
     def _offer(self, found: list[suggesting.Suggestion]) -> None:
         self.quiet = True
         self.offered.options = [(each.words, each) for each in found]
-        self.offered.value = self.chosen if self.chosen in found else (found or [None])[0]
+        self.offered.value = ([each for each in found if each.like(self.chosen)] or found or [None])[0]
         self.quiet = False
         self.suggesting.layout.display = None if found else "none"
 

@@ -18,6 +18,11 @@ class Suggestion:
     criterion: str = ""
     way: Counted | Likened | None = None
 
+    def like(self, other: "Suggestion | None") -> bool:
+        """Whether both suggest the same but for numbers and examples, which further marks change."""
+        kinds = [(one.criterion, type(one.way), getattr(one.way, "measure", "")) for one in (self, other) if one]
+        return len(kinds) == 2 and kinds[0] == kinds[1]
+
     def taken(self, state: State) -> State:
         """The state as it would be."""
         if self.way:

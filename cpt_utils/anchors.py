@@ -8,7 +8,7 @@ from cpt_utils.judging import UNREADABLE, Judgement
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.reading import Reading, bound
 from cpt_utils.rows import Response
-from cpt_utils.rubrics import Rubric
+from cpt_utils.rubrics import Criterion, Rubric
 from cpt_utils.runtime.errors import JudgeError, brief
 from cpt_utils.ways import WAYS, Counted, Way, flaw, write_ways
 
@@ -19,7 +19,8 @@ class AnchorJudge:
     `anchors` maps each criterion's name to a way, or to (measure, value worth 0, value worth 100): a style measure
     that is counted. Between the two values the score moves in a straight line, beyond them it stays. The whole is
     weighed as the rubric says; a criterion of weight 0 may lack a score. It sees only what it counts. Criteria that a
-    chat model reads (ways.Read) need that model among the `readers`: they are asked what has no verdict yet.
+    chat model reads (ways.Read) need that model among the `readers`: they are asked what has no verdict yet, and
+    nothing by a criterion of weight 0.
     """
 
     def __init__(
@@ -45,8 +46,12 @@ class AnchorJudge:
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)
         self.tasks[response] = prompt
-        scores = {criterion: way.scores([response])[0] for criterion, way in self.ways.items()}
-        weighed = [c for c in (self.rubric if isinstance(rubric, str) else rubric).criteria if c.weight]
+        weighed = self._weighed(rubric)
+        idle = self.ways.keys() - {c.name for c in weighed}
+        scores = {
+            name: way.at_hand(response) if name in idle and isinstance(way, Reading) else way.scores([response])[0]
+            for name, way in self.ways.items()
+        }
         if any(scores[c.name] is None for c in weighed):
             reading = [way for c in weighed if isinstance(way := self.ways[c.name], Reading)]
             unread = [why for way in reading for why in way.unclear([response])]
@@ -58,11 +63,15 @@ class AnchorJudge:
     def score_all(self, rows: list[Response]) -> list[Judgement]:
         """Judge rows {rubric, prompt, response}; readers are asked about many at a time."""
         self.tasks |= {row["response"]: row.get("prompt", "") for row in rows}
-        texts = [row["response"] for row in rows if flaw(row["response"]) != "empty"]
-        for way in self.ways.values():
+        whole = [row for row in rows if flaw(row["response"]) != "empty"]
+        for name, way in self.ways.items():
             if isinstance(way, Reading):
-                way.ask(texts)
+                way.ask([r["response"] for r in whole if name in (c.name for c in self._weighed(r["rubric"]))])
         return [self.score(row["rubric"], row.get("prompt", ""), row["response"]) for row in rows]
+
+    def _weighed(self, rubric: str | Rubric) -> list[Criterion]:
+        """The criteria that weigh something: no chat model is asked for the others."""
+        return [c for c in (self.rubric if isinstance(rubric, str) else rubric).criteria if c.weight]
 
     def save(self, path: Path) -> None:
         """Write how the criteria are scored beside the rubric's file, where studio and desk find it."""

@@ -9,10 +9,12 @@ from cpt_utils.anchors import AnchorJudge
 from cpt_utils.bestof import best_of_n, fingerprint, nearest, score_table, whole_sentences
 from cpt_utils.generation import generation_tasks
 from cpt_utils.judging import Judgement
+from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.runtime.errors import JudgeError
+from cpt_utils.runtime.errors import EndpointError, JudgeError
 from cpt_utils.teachers import Teacher
+from cpt_utils.ways import Read
 
 RUBRIC = Rubric.checked(
     {
@@ -182,6 +184,25 @@ def test_anchors_on_english_words_give_no_score_to_other_languages_and_others_do
         criterion["weight"] = 0 if criterion["name"] == "Doubt" else 100
     without = AnchorJudge(Rubric.checked(data), words).score("diary", "", german)  # what weighs nothing blocks nothing
     assert without.by_criterion == {"Breath": pytest.approx(without.score)} and without.score and not without.reason
+
+
+def test_a_chat_model_is_not_asked_for_a_criterion_that_weighs_nothing(tmp_path):
+    def away(conversations):
+        raise EndpointError("It is down.", fatal=True)
+
+    data = RUBRIC.model_dump()
+    for criterion, weight in zip(data["criteria"], (100, 0)):
+        criterion["weight"] = weight
+    unweighed, ways = Rubric.checked(data), ANCHORS | {"Doubt": Read("m")}
+    judge = AnchorJudge(unweighed, ways, [LLMJudge(Teacher("m", away), tmp_path / "verdicts.jsonl")])
+    for judged in (judge.score("diary", "", SHORT), *judge.score_all([{"rubric": "diary", "response": SHORT}])):
+        assert judged.score == 100 and judged.by_criterion == {"Breath": 100}
+    with pytest.raises(JudgeError):  # by these weights it counts
+        judge.score_all([{"rubric": RUBRIC, "response": SHORT}])
+    there = LLMJudge(Teacher("m", lambda conversations: ['{"score": 80}']), tmp_path / "verdicts.jsonl")
+    assert AnchorJudge(unweighed, ways, [there]).score(RUBRIC, "", SHORT).score == 95
+    again = AnchorJudge(unweighed, ways, [LLMJudge(Teacher("m", away), tmp_path / "verdicts.jsonl")])
+    assert again.score("diary", "", SHORT).by_criterion == {"Breath": 100, "Doubt": 80}  # it is at hand
 
 
 def test_a_chosen_text_without_order_gives_its_place_to_the_next(tmp_path):

@@ -292,6 +292,8 @@ def test_two_rubrics_side_by_side_and_a_kept_baseline(studio, tmp_path):
     assert compare.picked.value == "baseline.yaml" and "0 of 12 texts changed" in compare.table.value
     studio.undo.click()
     assert "weight 0 → 30" in compare.table.value
+    compare.keep.click()  # the baseline is chosen already
+    assert "Kept as" in compare.told.value and "0 of 12 texts changed" in compare.table.value
     compare.picture.click()
     assert (tmp_path / "rococo_ranking.png").read_bytes().startswith(b"\x89PNG")
     (tmp_path / "broken.yaml").write_text("title: [")
@@ -316,6 +318,7 @@ def test_in_a_rooms_folder_each_person_has_a_baseline(tmp_path, monkeypatch):
         assert "gone: Symbolic reading" in studio.live.compare.table.value
         studio.weights.children[0 if who == "ann" else 3].children[1].value = 100
         studio.live.compare.keep.click()
+        assert "Both have the same criteria" in studio.live.compare.table.value  # against one's own now
     for who, studio in people.items():
         compare = studio.live.compare
         compare.follow(compare.opened, compare.now, compare.ways)

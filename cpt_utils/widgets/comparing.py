@@ -22,7 +22,7 @@ class CompareView(w.VBox):
     """Choose what to compare with; `on_pick()` hears of it. `bind(rubric, ways)` gives ways their chat models."""
 
     def __init__(self, folder: Path, bind, on_pick):
-        self.folder, self.own, self.bind = folder, own_folder(folder), bind
+        self.folder, self.own, self.bind, self.on_pick = folder, own_folder(folder), bind, on_pick
         self.opened: State | None = None
         self.now: State | None = None
         self.ways: dict[str, Way] = {}
@@ -93,7 +93,10 @@ class CompareView(w.VBox):
             return
         self.follow(self.opened, self.now, self.ways)
         self.told.value = views.status(f"Kept as {name}: choose it above, now or another day.", "ok")
+        self.quiet = True
         self.picked.value = name
+        self.quiet = False
+        self.on_pick()  # even where it was chosen before: it says other things now
 
     def _draw(self) -> None:
         if not self.texts:

@@ -10,6 +10,7 @@ from cpt_utils.reading import Reading, bound
 from cpt_utils.rows import Response
 from cpt_utils.rubrics import Criterion, Rubric
 from cpt_utils.runtime.errors import JudgeError, brief
+from cpt_utils.runtime.places import at_home
 from cpt_utils.ways import WAYS, Counted, Way, flaw, write_ways
 
 
@@ -73,9 +74,9 @@ class AnchorJudge:
         """The criteria that weigh something: no chat model is asked for the others."""
         return [c for c in (self.rubric if isinstance(rubric, str) else rubric).criteria if c.weight]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path | str) -> None:
         """Write how the criteria are scored beside the rubric's file, where studio and desk find it."""
-        write_ways(path.with_suffix(WAYS), self.said)
+        write_ways(at_home(path).with_suffix(WAYS), self.said)
 
 
 def _way(name: str, anchor) -> Way:

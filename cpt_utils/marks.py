@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError, brief
-from cpt_utils.runtime.places import is_file_name
+from cpt_utils.runtime.places import at_home, is_file_name
 
 LEVELS = tuple(TARGETS)
 """What a mark says: the names of the series' targets."""
@@ -76,7 +76,7 @@ def marks_file(folder: Path, who: str) -> Path:
     name = person(who)
     if not is_file_name(name, 40):
         raise StoreError(f"{who[:50]!r} is no name for a file of marks: use letters, digits, spaces, '-' and '.'.")
-    return Path(folder) / f"marks-{name}.jsonl"
+    return at_home(folder) / f"marks-{name}.jsonl"
 
 
 def add_mark(folder: Path, mark: Mark) -> None:
@@ -103,7 +103,7 @@ def _append(folder: Path, who: str, given: list[Mark]) -> None:
 
 def read_marks(folder: Path) -> list[Mark]:
     """The marks of all people whose files lie in a folder, by whatever rubric (see `pooled` and `by_rubric`)."""
-    return pooled(sorted(Path(folder).glob("marks-*.jsonl")))
+    return pooled(sorted(at_home(folder).glob("marks-*.jsonl")))
 
 
 def pooled(paths: Iterable[Path]) -> list[Mark]:

@@ -2,15 +2,17 @@
 
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cpt_utils import marks
+from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
-from cpt_utils.ways import Counted, Likened, Read
+from cpt_utils.ways import Counted, Likened, Read, read_ways
 from cpt_utils.widgets import scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
@@ -289,6 +291,20 @@ def test_the_text_on_view_is_marked_and_the_files_are_read_once_for_a_drawing(st
     readings.clear()
     studio.criteria.children[1].children[0].value = "Long lines"  # another criterion to choose
     assert len(readings) == 1
+
+
+def test_marks_and_judges_lie_in_the_home_folder_where_a_path_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "room").mkdir()
+    keep("~/room", "Ann", "A text.", "high")
+    assert [mark["who"] for mark in marks.read_marks("~/room")] == ["Ann"]
+    assert marks.read_marks(tmp_path / "room") == marks.read_marks("~/room")
+    rubric = load_rubric("rococo")
+    judge = AnchorJudge(rubric, {criterion.name: ("commas", 0, 10) for criterion in rubric.criteria})
+    for place in ("~/room/mine.yaml", Path("~/room/yours.yaml")):
+        judge.save(place)
+        assert read_ways(tmp_path / "room" / f"{Path(place).stem}.judge.yaml") == judge.said
 
 
 def test_marks_are_about_one_rubric_and_count_for_no_other(studio, tmp_path):

@@ -83,7 +83,7 @@ def _columns(path: Path) -> dict:
     begin = begin[said.end() :] if said else begin
     known = "\t" if path.suffix.lower() == ".tsv" else said and said[1]
     heads = {separator: _head(begin, separator) for separator in (known or ",;\t")}
-    separator, names = max(heads.items(), key=lambda pair: len(pair[1]))  # of equals the first
+    separator, names = max(heads.items(), key=lambda pair: (_is_whole(pair[1]), len(pair[1])))  # of equals the first
     texts = [name for name in names if name.strip().lower() in TEXTS]
     return {"sep": separator, "skiprows": int(bool(said)), "converters": dict.fromkeys(texts, str)}
 
@@ -91,6 +91,11 @@ def _columns(path: Path) -> dict:
 def _head(begin: str, separator: str) -> list[str]:
     """The names of the columns; one in quotes may have line breaks and separators in it."""
     return next(filter(None, csv.reader(io.StringIO(begin, newline=""), delimiter=separator)), [])
+
+
+def _is_whole(names: list[str]) -> bool:
+    """Whether a head was parted, and no name in quotes was: each half of it would hold one quotation mark."""
+    return len(names) > 1 and not any(name.count('"') % 2 for name in names)
 
 
 def _is_utf8(path: Path) -> bool:

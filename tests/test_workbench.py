@@ -113,6 +113,22 @@ def test_a_name_of_a_column_may_have_line_breaks_and_separators(tmp_path, head):
     assert [text["response"] for text in own_texts.read_texts(tmp_path / "mine.csv")] == ["One two"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        'response;"a,b,c,d";label\nhello, you;1;x\n',
+        'response;"said ""a,b,c"", or so";label\nhello, you;1;x\n',
+        'response;5" wide, or less;label\nhello, you;1;x\n',
+        'response,"a;b;c;d",label\n"hello, you",1,x\n',
+        '5" wide;6" wide;response;label\n1;2;hello, you;x\n',
+    ],
+)
+def test_commas_in_a_quoted_name_part_no_columns(tmp_path, content):
+    (tmp_path / "mine.csv").write_text(content, "utf-8")
+    (text,) = own_texts.read_texts(tmp_path / "mine.csv")
+    assert (text["response"], text["label"]) == ("hello, you", "x")
+
+
 def test_a_file_of_tabs_is_read_under_its_own_ending(tmp_path):
     (tmp_path / "mine.tsv").write_text("text\tlabel\nOne; two; three, or four.\ta;b\n", "utf-8")
     assert own_texts.read_texts(tmp_path / "mine.tsv") == [own_texts.own_text("a;b", "One; two; three, or four.")]

@@ -31,3 +31,9 @@ def test_every_measure_says_what_it_counts():
     named = {name: meaning(name) for name in style_measures("")}
     assert set(load_data("measures.yaml")) | set(WORD_LISTS) == set(named) and len(set(named.values())) == len(named)
     assert named["hedge"] == "words such as perhaps, maybe, somewhat, almost, seems, in 100 words"
+
+
+def test_whether_words_can_be_told_apart_is_counted_once_for_a_text():
+    before = is_spaced.cache_info()
+    assert [is_spaced("A text that nobody else asks about.") for _ in range(50)] == [True] * 50
+    assert is_spaced.cache_info().misses == before.misses + 1

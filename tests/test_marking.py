@@ -54,8 +54,9 @@ def settle(studio) -> None:
     """Wait for the scoring beside the kernel, and for what it begins when it is over."""
     work, seen = studio.live.work.work, None
     while work.thread is not seen:
-        seen = work.thread
-        work.wait(60)
+        if work.thread.ident is not None:  # one that has begun: it may be the last act of another
+            seen = work.thread
+            seen.join(60)
 
 
 def of_rococo(text: str) -> str:
@@ -173,6 +174,20 @@ def test_a_chosen_suggestion_stays_chosen_when_further_marks_change_its_numbers(
     assert view.suggested.way.measure == "commas" and view.suggested != counted[1]
     likened = view.offered.options[-1][1]
     assert isinstance(likened.way, Likened) and not likened.like(counted[1]) and not likened.like(None)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_tab_is_drawn_once_the_texts_have_their_scores(tmp_path, monkeypatch, waits):
+    """On Colab, too, where a button waits for its work: what that drew must not be taken away afterwards."""
+    monkeypatch.setattr("cpt_utils.runtime.colab.here", lambda: waits)
+    studio = rubric_studio("rococo", tmp_path)
+    monkeypatch.setattr(scores, "_known", {})
+    monkeypatch.setattr(scores, "FEW", 0)
+    studio.live.selected_index = 2
+    settle(studio)
+    assert "texts marked for" in studio.live.marking.told.value and studio.live.marking.left
+    mark_all(studio, "Ann", of_rococo, prompts=3)
+    assert "speak for this" in studio.live.marking.effect.value
 
 
 def test_a_broken_file_of_somebody_is_told_and_nothing_is_lost(studio, tmp_path):
@@ -381,7 +396,7 @@ def test_nothing_can_be_taken_while_texts_are_being_scored(studio, monkeypatch):
     view = studio.live.marking
     mark_all(studio, "Ann", of_rococo, prompts=3)
     assert view.suggested
-    monkeypatch.setattr(studio.live.work, "ready", lambda ways, texts: False)
+    monkeypatch.setattr(studio.live.work, "ready", lambda ways, texts, waiting: waiting())  # which is no "yes"
     studio.source.value = "chaos_cinema"
     before = studio.draft
     assert view.suggested is None and view.suggesting.layout.display == "none" and view.result.value == ""

@@ -1,6 +1,6 @@
 """Scores of texts by criterion, each computed once; what takes a while is computed beside the kernel."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import ipywidgets as w
 
@@ -51,16 +51,22 @@ class ScoringWork(w.VBox):
         self.work = Work("Score the texts", "Score the texts that have no score yet", self._begin, over)
         super().__init__([self.work], layout=w.Layout(display="none"))
 
-    def ready(self, ways: Iterable[Bound], texts: list[str]) -> bool:
-        """Whether a view can be drawn at once. If not, scoring begins by itself; one that was stopped, or failed, waits
-        for its button."""
+    def ready(self, ways: Iterable[Bound], texts: list[str], waiting: Callable[[], None] = lambda: None) -> bool:
+        """Whether a view can be drawn at once. If not, `waiting()` is called, and scoring begins by itself; one that
+        was stopped, or failed, waits for its button.
+
+        In this order: where no kernel's loop listens, `over()` may have drawn the view before this returns.
+        """
         self.ways = list(dict.fromkeys(way for way in ways if not isinstance(way, Reading)))
         self.left = lacking(self.ways, texts)
         slow = len(self.left) > FEW or bool(lacking([way for way in self.ways if isinstance(way, Likened)], texts))
+        waits = slow or bool(self.left and self.work.busy)
         self.layout.display = None if slow or self.work.busy else "none"
+        if waits:
+            waiting()
         if slow and not self.work.busy and not self.work.stop.is_set() and self.ways != self.failed:
             self.work.start()
-        return not slow and not (self.left and self.work.busy)
+        return not waits
 
     def _begin(self):
         ways, left = self.ways, list(self.left)

@@ -175,12 +175,15 @@ def test_a_rubric_of_ones_own_from_a_sentence_to_a_picture(page, shot, lab):
     mark_all("Ben", "Shouts", lambda number, text: "high" if text.count(",") > 4 else "low")
     seen("speak for this")
     shot("7_suggestion")
+    offered = studio.get_by_label("Suggestion", exact=True).evaluate("one => one.selectedOptions[0].text")
+    counted, measure = offered.partition(":")[0].split()
+    assert counted == "counting" and measure != "exclamations", offered
     press("Take the suggestion")
     tab("Scoring")
     studio.get_by_label("Criterion", exact=True).select_option("Shouts")
-    assert studio.get_by_label("Measure", exact=True).input_value() != "exclamations"
+    _until(lambda: studio.get_by_label("Measure", exact=True).input_value() == measure, 20)
     press("Undo")
-    _until(lambda: studio.get_by_label("Measure", exact=True).input_value() == "exclamations", 10)
+    _until(lambda: studio.get_by_label("Measure", exact=True).input_value() == "exclamations", 20)
     tab("Marks")
     press("Save the marked texts (JSONL)")
     seen("16 marked texts")

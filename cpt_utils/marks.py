@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError, brief
-from cpt_utils.runtime.places import at_home, is_file_name
+from cpt_utils.runtime.places import at_home, is_file_name, version
 
 LEVELS = tuple(TARGETS)
 """What a mark says: the names of the series' targets."""
@@ -124,25 +124,16 @@ def pooled(paths: Iterable[Path]) -> list[Mark]:
 
 def _last_words(path: Path) -> dict[tuple, tuple]:
     """((time, row), mark) of a file by what there is one mark of; a file that has not changed is not read again."""
-    place, before = path.absolute(), _version(path)
+    place, before = path.absolute(), version(path)
     known, found = _at_hand.get(place, (None, {}))
     if before is not None and known == before:
         return found
     found = _read(path)
     if len(_at_hand) >= MOST_FILES:
         _at_hand.clear()
-    if before is not None and before == _version(path) and time.time() - max(before[:2]) / 1e9 > SETTLED:
+    if before is not None and before == version(path) and time.time() - max(before[:2]) / 1e9 > SETTLED:
         _at_hand[place] = before, found
     return found
-
-
-def _version(path: Path) -> tuple | None:
-    """What changes with a file, though not twice within a tick: its times, and more; None where there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
 def _read(path: Path) -> dict[tuple, tuple]:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from cpt_utils import rubric_text
-from cpt_utils.runtime import aside, files, profiles
+from cpt_utils.runtime import aside, files, places, profiles
 from cpt_utils.runtime.errors import RubricError, first_fault
 
 
@@ -212,16 +212,7 @@ def rubric_file(name: str) -> Path | None:
 def files_of(folder: Path, name: str) -> list[Path]:
     """The files of a folder that hold a rubric of this name, without those that were set aside."""
     paths = [path for path in yaml_files(folder) if not aside.was_set_aside(path.name)]
-    return [path for path in paths if _name_in(path, _version(path)) == name]
-
-
-def _version(path: Path) -> tuple | None:
-    """What changes whenever a file does; None where there is none (any more)."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return [path for path in paths if _name_in(path, places.version(path)) == name]
 
 
 @functools.lru_cache(maxsize=1000)

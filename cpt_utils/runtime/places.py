@@ -72,3 +72,13 @@ def cache_fault(error: BaseException | None, source: "str | Path") -> str:
             )
         error = error.__cause__
     return ""
+
+
+def version(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes with a file, though not twice within a tick of its clock: times of content and entry (ns), bytes,
+    inode. None where there is no file."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

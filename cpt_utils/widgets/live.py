@@ -239,9 +239,9 @@ class LiveViews(w.Tab):
         before = (self.compare.baseline() if tab in ("Marks", "Compare") else None) or now
         states = [now, before, self.opened if tab == "Compare" else now]
         ways = [way for state in states for way in state.ways.values()]
-        scores = tab in ("Scores", "Marks", "Texts", "Compare")
-        if scores and not self.work.ready(ways, scored + marked, self.marking.hold):  # else what it suggests for
-            return  # another rubric could be taken
+        held = self.marking.hold  # else what it suggests for another rubric could be taken
+        if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(ways, scored + marked, held):
+            return
         if tab == "Scores":
             self.scores.value = scores_view(self.rubric, self.start, now.ways, texts, self.picked.value)
         elif tab == "Scoring":

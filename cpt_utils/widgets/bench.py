@@ -11,6 +11,7 @@ from cpt_utils.own_texts import FRESH, OwnText
 from cpt_utils.reading import Bound
 from cpt_utils.rows import TARGETS, Task
 from cpt_utils.rubrics import Rubric
+from cpt_utils.runtime import places
 from cpt_utils.runtime.errors import CptError, StoreError
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import button, field, row
@@ -76,7 +77,7 @@ class BenchView(w.VBox):
         return others
 
     def _version(self) -> list:
-        return [drafts.version_of(self.folder / name) for name in (own_texts.KEPT, FRESH)]
+        return [places.version(self.folder / name) for name in (own_texts.KEPT, FRESH)]
 
     def _read(self) -> None:
         self.told.value, self.version = "", self._version()

@@ -152,15 +152,6 @@ def text_of(path: Path) -> bytes | None:
         return None
 
 
-def version_of(path: Path) -> tuple[int, int] | None:
-    """What changes whenever a file does, without reading it; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns
-
-
 def called_by(path: Path) -> str:
     """The name of a rubric that is saved in a file."""
     return plain_name(path.stem)

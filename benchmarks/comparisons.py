@@ -97,12 +97,6 @@ def judge_dependent(methods: dict) -> list[str]:
     return opposed(*({name: way[key] for name, way in methods.items()} for key in RHOS))
 
 
-def reordered(methods: dict, former: dict) -> list[str]:
-    """Pairs of methods that stood the other way round, by rho, under the judge and the recipe before."""
-    both = [name for name in methods if name in former]
-    return opposed(*({name: found[name][RHOS[0]] for name in both} for found in (methods, former)))
-
-
 def both_directions(curve: list[dict]) -> list[float]:
     """Share of held-out pairs that are right in both directions, at each point of a training's curve."""
     return [point["both_directions"] for point in curve]

@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from benchmarks import comparisons
 from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.files import ROOT
 from cpt_utils.runtime.profiles import load_profile
@@ -67,17 +66,6 @@ def test_a_part_that_stands_twice_is_a_fault():
 def test_the_sentence_about_learning_rates_follows_the_figures():
     assert rivals.other_rates({"0.0001": [0.2], "0.001": [0.1, 0.5]}).startswith("no other learning rate")
     assert "0.0001 would help it" in rivals.other_rates({"0.0001": [0.4], "0.001": [0.1, 0.5], "0.003": [0.1]})
-
-
-def test_ways_that_changed_their_order_are_told():
-    def way(mean, spread=0.01):
-        return {"spearman_rho": [mean, spread], "second_spearman_rho": [mean, spread]}
-
-    now, before = {"a": way(0.8), "b": way(0.5), "c": way(0.1)}, {"a": way(0.4), "b": way(0.6)}
-    assert comparisons.reordered(now, before) == ["a / b"]
-    assert "in these pairs: *a* and *b*." in rivals.turned(["a / b"])
-    assert comparisons.reordered(now, {"a": way(0.59, 0.1), "b": way(0.6)}) == []
-    assert "no two of them" in rivals.turned([])
 
 
 def test_the_example_is_the_pair_in_the_middle_not_the_best():

@@ -3,9 +3,9 @@
 One judge pays (style measures), from the untuned model and from the tuned one; then what should keep the model honest:
 KL, the harmonic reward, and two judges of which the lower counts. Two judges that are not paid by look on, and every
 WATCH steps the model writes on held-out prompts. Mirrored DPO stands beside it, watched in the same way, so that both
-can be read at equal time: seconds that the processor worked for a run, so that nothing beside it counts. The remedies
-take half the steps and are read at equal steps; the rate is constant, so a longer run is the same until there. Two runs
-with a rate that is too high for so many steps show what comes of that.
+can be read at equal time: seconds that the processor worked for a run, so that nothing beside it counts. The others
+take a share of the first run's steps and are read at equal steps; the rate is constant, so a longer run is the same
+until there.
 Writes benchmarks/results/reward.json; a run that was stopped goes on from its checkpoint.
 """
 
@@ -37,30 +37,25 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.profiles import Profile
 
 NAME = "reward"
-HIGH, LOW = 1e-3, 2e-4
-"""Learning rates: that of notebook 07's forty steps, under which no model lasts for hundreds, and a lower one."""
 
 
 class Run(NamedTuple):
-    """Who starts, what pays, the learning rate, the weight of KL, and the share of the steps."""
+    """Who starts, what pays, the weight of KL, and the share of the steps."""
 
     start: str
     what: str
-    rate: float = LOW
     kl: float = 0.0
     share: float = 1.0
 
 
 RUNS = {
-    "untuned, one judge, high rate": Run("base", "one judge", HIGH),
-    "untuned, harmonic, high rate": Run("base", "harmonic", HIGH, share=0.5),
     "untuned, one judge": Run("base", "one judge"),
     "untuned, harmonic": Run("base", "harmonic", share=0.5),
-    "tuned, one judge": Run("cpt", "one judge"),
-    "untuned, two judges": Run("base", "two judges", share=0.5),
-    "untuned, KL": Run("base", "one judge", kl=0.05, share=0.5),
+    "tuned, one judge": Run("cpt", "one judge", share=0.2),
+    "untuned, KL": Run("base", "one judge", kl=0.05, share=0.2),
+    "untuned, two judges": Run("base", "two judges", share=0.2),
 }
-"""In this order: who stops early has the run that is hacked, if any is, and the first remedy."""
+"""In this order: who stops early has the run that is hacked and the first remedy. All learn at notebook 07's rate."""
 DPO = "mirrored DPO"
 SIZES = {
     False: {"online": {"steps": 500}, "watch": 50, "prompts": PROMPTS[:6], "rubrics": RUBRICS, "dpo": -1},
@@ -84,7 +79,7 @@ def units(tiny: bool) -> dict[str, tuple]:
 def online_settings(size: dict, run: Run) -> dict:
     """The profile's settings of online training with those of the size and of a run."""
     told = settings().online.model_dump() | size["online"]
-    return told | {"kl": run.kl, "learning_rate": run.rate, "steps": round(run.share * told["steps"])}
+    return told | {"kl": run.kl, "steps": max(1, round(run.share * told["steps"]))}
 
 
 def paying(what: str, base: ChatModel) -> Reward:

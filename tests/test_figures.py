@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks import comparisons, drawings
 from cpt_utils import plotting
 from cpt_utils.diagrams import margins_figure
-from cpt_utils.page import WIDTH, folded
+from cpt_utils.page import WIDTH, folded, metric_table
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.widgets import views
 
@@ -98,6 +98,15 @@ def test_long_lines_are_broken_between_words_and_short_ones_stay():
     lines = folded(text, "  ").split("\n")
     assert lines[:3] == ["  a // b", "", "      deep"] and max(map(len, lines)) <= WIDTH
     assert " ".join(lines).split() == text.split() and folded("") == ""
+
+
+def test_metrics_stand_under_their_models_with_their_intervals_where_they_have_one():
+    one = {"overall": 1.0, "tau": -0.25, "degenerate_rate": 0.5, "ci95": {"overall": [0.75, 1.25], "tau": [-1.0, 0.5]}}
+    head, *lines = metric_table({"base": one, "cpt": one | {"overall": float("nan")}}, tuple(one)[:3]).split("\n")
+    assert head.split() == ["base", "tuned"] and [line.split()[0] for line in lines] == ["overall", "tau", "degenerate"]
+    assert {len(line) for line in (head, *lines)} == {14 + 2 * 24}
+    assert lines[0][14:38].strip() == "1.00 [ 0.75,  1.25]" and lines[0][38:].strip().startswith("nan [")
+    assert lines[1].count("-0.25 [-1.00,  0.50]") == 2 and lines[2].split() == ["degenerate", "0.50", "0.50"]
 
 
 def test_half_a_character_is_drawn_as_what_it_can_be():

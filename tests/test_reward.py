@@ -14,7 +14,15 @@ from cpt_utils.online import Diary
 from cpt_utils.rewards import nearness
 
 matplotlib.use("agg")
-POINT = {"overall": 1.0, "spearman_rho": 0.5, "meaning_rho": 0.4, "letters_rho": 0.3, "degenerate_rate": 0.0}
+POINT = {
+    "overall": 1.0,
+    "follows": 0.5,
+    "subject": 1.5,
+    "spearman_rho": 0.5,
+    "meaning_rho": 0.4,
+    "letters_rho": 0.3,
+    "degenerate_rate": 0.0,
+}
 
 
 def test_every_remedy_starts_where_the_run_does_that_it_is_held_against():
@@ -186,12 +194,16 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     assert tables.reward_table(found, "points").count(">100<") == 1 + sum(
         run.share == 1 for run in reward.RUNS.values()
     )
+    assert one["collapsed"] is None
+    one["at_equal_steps"] |= {"follows": 0.8, "subject": 1.0}
+    one["collapsed"] = 70
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
-    assert f"untuned, one judge, at step {one['parting']}\n" in told and "harmonic, not in 50 steps" in told
-    assert one["collapsed"] is None
-    found["runs"]["untuned, one judge"]["collapsed"] = 70
-    assert "; one text from step 70 on" in drawings.finding_reward(found)
+    assert "50 steps on" in told and "\nuntuned, one judge: style +0.30, subject -0.50\n" in told
+    assert "\nuntuned, harmonic: style +0.00, subject +0.00\n" in told
+    drawn = fig.axes[0]
+    assert [line.get_linestyle() for line in drawn.lines][-2:] == [":", "--"]
+    assert drawn.lines[-2].get_xdata()[0] == one["parting"] and drawn.lines[-1].get_xdata()[0] == 70
 
 
 def test_times_of_two_machines_are_not_compared(monkeypatch, tmp_path):

@@ -166,39 +166,48 @@ JUDGE_LOOKS = {
 }
 
 
+HELD_OUT_LOOKS = {
+    "follows": (TUNED, "follows the style"),
+    "subject": (SECOND, "keeps its subject"),
+    "overall": ("black", "overall"),
+}
+
+
 def draw_reward(found: dict):
-    """What pays and what looks on, by step, for each run; and held-out overall against time, beside DPO."""
-    runs = found["runs"]
-    fig, axes = figure(2, len(runs), width=max(9, 3 * len(runs)), height=6, squeeze=False)
-    for column, (name, one) in enumerate(runs.items()):
+    """Of each run, by step: what pays and what looks on; and on held-out prompts style, subject and overall, with what
+    mirrored DPO has at its end. A dotted line stands where style leaves letters, a dashed one where one text is left.
+    """
+    runs, dpo = found["runs"], found["mirrored DPO"]["points"][-1]["overall"]
+    fig, axes = figure(2, len(runs), width=max(9, 2.6 * len(runs)), height=6, sharey="row", squeeze=False)
+    for (top, bottom), (name, one) in zip(axes.T, runs.items()):
         for judge, curve in one["curves"].items():
             colour, label = JUDGE_LOOKS[judge]
-            axes[0][column].plot(curve, color=colour, label=label)
+            top.plot(curve, color=colour, label=label)
         for moment, line in ((one["parting"], ":"), (one["collapsed"], "--")):
             if moment is not None:
-                axes[0][column].axvline(moment, color="black", linestyle=line, linewidth=1)
-        axes[0][column].set(title=name, xlabel="step", ylim=(0, 1))
-        for points, colour, label in ((one["points"], TUNED, "GRPO"), (found["mirrored DPO"]["points"], SHORT, "DPO")):
-            read = [(point["cpu_seconds"], point["overall"]) for point in points if point.get("overall") is not None]
-            if read:
-                axes[1][column].plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
-        axes[1][column].set(xlabel="seconds of the processor", ylim=(0, 2))
+                top.axvline(moment, color="black", linestyle=line, linewidth=1)
+        top.set(title=name, ylim=(0, 1))
+        for part, (colour, label) in HELD_OUT_LOOKS.items():
+            read = [(point["step"], point[part]) for point in one["points"] if point.get(part) is not None]
+            bottom.plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
+        bottom.axhline(dpo, color=SHORT, linewidth=1, linestyle="--", label="mirrored DPO, overall")
+        bottom.set(xlabel="step", ylim=(0, 2))
     axes[0][0].set_ylabel("near the target (0 to 1)")
-    axes[1][0].set_ylabel("held out: overall (0 to 2)")
-    axes[0][0].legend(fontsize=8)
-    axes[1][0].legend(fontsize=8)
+    axes[1][0].set_ylabel("held out (0 to 2)")
+    for row in axes:
+        row[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     fig.suptitle(finding_reward(found), fontsize=11)
     return fig
 
 
 def finding_reward(found: dict) -> str:
-    """Where in each run the measures of style leave the judge that never pays, or one text takes over."""
-    told = []
+    """How style and subject of each run have moved on held-out prompts, after the same number of steps."""
+    lines = []
     for name, one in found["runs"].items():
-        steps, moment, collapsed = len(one["curves"]["style"]), one["parting"], one["collapsed"]
-        where = f"not in {steps} steps" if moment is None else f"at step {moment}"
-        told.append(f"{name}, " + (where if collapsed is None else f"{where}; one text from step {collapsed} on"))
-    return "Measures of style leave a judge that never pays:\n" + "\n".join(told)
+        start, then = one["points"][0], one["at_equal_steps"]
+        moved = (then[part] - start[part] for part in ("follows", "subject"))
+        lines.append("{}: style {:+.2f}, subject {:+.2f}".format(name, *moved))
+    return f"On held-out prompts, {found['equal_steps']} steps on (of 2)\n" + "\n".join(lines)
 
 
 SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}

@@ -1,6 +1,5 @@
 """What a rubric of one's own needs before anything is trained on it: system prompts, and a text for each target."""
 
-import json
 import time
 from collections.abc import Callable
 
@@ -103,7 +102,7 @@ def write_texts(profile: Profile, base) -> dict[str, list[Response]]:
         else:
             rows = taught_texts(endpoint or _local(base, profile), tasks, folder / "responses.jsonl")
         rows = [{column: row[column] for column in COLUMNS} for row in rows]
-        folders.write_beside(folder / TEXTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        folders.write_lines(folder / TEXTS, rows)
         print(f"{name}: {len(rows)} texts for {len(tasks)} tasks, in {files.shown(folder / TEXTS)}")
         found[name] = rows
     return found

@@ -115,8 +115,7 @@ def rows_for(profile: Profile, part: str) -> list[PreferenceRow]:
 def write_rows(profile: Profile, part: str, rows: list[PreferenceRow]) -> Path:
     """Write `part`.jsonl into the run's folder, whole, for `load_rows`, and what the rows were made from beside it."""
     path = files.run_dir(profile) / f"{part}.jsonl"
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    folders.write_beside(path, files.encodable(lines))
+    folders.write_lines(path, rows)
     folders.write_beside(path.with_suffix(ORIGIN), json.dumps(_origin(profile), indent=1) + "\n")
     return path
 

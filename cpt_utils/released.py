@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +187,7 @@ def _answered(profile: Profile, which: str, tasks: list[Response], load) -> list
     _release_memory()
     rows = [{**task, "response": text, "model": which, "asked": asked} for task, text in zip(tasks, texts, strict=True)]
     written = [row for row in kept if row.get("model") != which] + rows
-    folders.write_beside(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in written))
+    folders.write_lines(path, written)
     return rows
 
 

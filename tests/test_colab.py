@@ -358,7 +358,8 @@ def test_one_setup_cell_everywhere_and_stamping_changes_every_address(tmp_path):
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     old = stamp.repository()
     changed = stamp.stamp("https://github.com/someone/their-fork", tmp_path)
-    assert len(changed) == 2 + len(list((tmp_path / "notebooks").glob("*.ipynb")))
+    assert len(changed) == 3 + len(list((tmp_path / "notebooks").glob("*.ipynb"))) and "WORKSHOP.md" in changed
+    assert old not in (tmp_path / "notebooks" / "WORKSHOP.md").read_text("utf-8")
     for path in [tmp_path / "README.md", *(tmp_path / "notebooks").glob("*.ipynb")]:
         text = path.read_text("utf-8")
         assert old not in text and "colab.research.google.com/github/someone/their-fork/blob/main/" in text

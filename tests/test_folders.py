@@ -188,6 +188,16 @@ def test_a_mark_of_sizes_still_vouches(tmp_path):
     assert (tmp_path / "kept" / "file").read_text() == "new"
 
 
+def test_rows_become_lines_that_can_be_read_again_and_keep_a_file_of_someone_elses(tmp_path):
+    path, rows = tmp_path / "texts.jsonl", [{"text": "line\nend   é 日"}, {"text": "half \ud83d of one", "n": 1.5}]
+    path.write_text("mine")
+    folders.write_lines(path, rows)
+    assert files.read_jsonl(path) == [rows[0], rows[1] | {"text": "half ? of one"}]
+    assert [kept.read_text() for kept in tmp_path.glob("texts-before-*")] == ["mine"]
+    folders.write_lines(path, [])
+    assert path.read_bytes() == b""
+
+
 def test_a_file_of_someone_elses_is_kept_beside_the_one_that_must_be_written(tmp_path, capsys):
     path = tmp_path / "01_x.ipynb"
     for text in ("first", "other"):

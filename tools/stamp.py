@@ -1,7 +1,7 @@
 """Write another address of the series wherever the present one stands: `make stamp REPOSITORY=...`.
 
-`python -m tools.stamp https://github.com/owner/name` changes pyproject.toml, the README's badges, and the badge and
-setup cell of every notebook.
+`python -m tools.stamp https://github.com/owner/name` changes pyproject.toml, the README, the workshop's
+pages, and the badge and setup cell of every notebook.
 """
 
 import re
@@ -25,7 +25,12 @@ def stamp(address: str, root: Path = ROOT) -> list[str]:
         raise SetupError(f"{address!r} is no address of the form https://github.com/owner/name.")
     present = re.compile(rf"(github(?:\.com)?/|/gh/|codespaces\.new/){re.escape(repository(root))}(?![\w.-])")
     changed = []
-    for path in [root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))]:
+    pages = [
+        root / "README.md",
+        *sorted((root / "notebooks").glob("*.md")),
+        *sorted((root / "notebooks").glob("*.ipynb")),
+    ]
+    for path in [root / "pyproject.toml", *pages]:
         text = path.read_text("utf-8")
         new = present.sub(rf"\g<1>{match.group(1)}", text)
         if new != text:

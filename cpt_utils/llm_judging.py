@@ -1,15 +1,15 @@
 """A chat model as the judge, as in the paper: what it is asked, and how its verdicts are kept."""
 
 import contextlib
-import functools
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
-from cpt_utils.degenerate import degeneracy, is_seen
+from cpt_utils.degenerate import is_seen
 from cpt_utils.judging import Judgement
 from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
@@ -19,10 +19,13 @@ from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, RefusedError, StoreError
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
+from cpt_utils.ways import flaw
 
 AGAIN = "That cannot be read. Answer with the JSON object alone; every score is a number from 0 to 100."
 MARKUP = re.compile(r"<(?=[|/a-z0-9｜])|\[(?=/?[a-z_]{2,24}\])|[\]\[](?=e?~)|◁", re.IGNORECASE)
 """How special tokens begin, in many families of models."""
+GLANCE = 0.05
+"""Seconds for which views take a file of verdicts as they saw it: they ask about thousands of texts at once."""
 
 
 def judge_messages(rubric: Rubric, prompt: str, response: str) -> list[dict]:
@@ -108,6 +111,7 @@ class LLMJudge:
         self.refusals: dict[str, str] = {}  # why there is no score, under the same hash
         self._turns: dict[str, threading.Lock] = {}  # for who asks about a hash; others wait for its verdict
         self._store, self._size = threading.RLock(), 0  # the file's length, as far as its verdicts are known
+        self._looked = -GLANCE  # when that was
 
     def score(self, rubric: str | Rubric, prompt: str, response: str) -> Judgement:
         """Judge one response. A teacher's fault (EndpointError) comes through."""
@@ -131,10 +135,24 @@ class LLMJudge:
             )
         return [self._judgement(request) for request in requests]
 
-    def at_hand(self, row: Response) -> Judgement | None:
-        """The judgement of a row by a verdict that is there already; None where the model would have to be asked."""
+    def slip(self, row: Response) -> dict:
+        """What finds the verdict on a row: the hash of what is asked, and what is known of the text without asking."""
         request = self._request(row)
-        return self._judgement(request) if self._is_kept(request) else None
+        return {name: request[name] for name in ("asked", "flag", "seen")}
+
+    def at_hand(self, slip: dict) -> Judgement | None:
+        """The judgement by a verdict that is there already; None where the model would have to be asked."""
+        if time.monotonic() - self._looked > GLANCE:
+            self.look()
+        return self._judgement(slip) if self._is_known(slip) else None
+
+    def look(self) -> None:
+        """Read the verdicts that another process has written since."""
+        with self._store:
+            if self.path and (size := _length(self.path)) != self._size:
+                self.known |= stored_verdicts(self.path)
+                self._size = size
+            self._looked = time.monotonic()
 
     def _settle_all(self, requests: list[dict], workers: int) -> list[Exception]:
         """Ask for each verdict that there is not, and return the faults."""
@@ -174,8 +192,17 @@ class LLMJudge:
                     lock.unlink()
 
     def _request(self, row: Response) -> dict:
-        rubric = load_rubric(row["rubric"])
-        return _asked(self.teacher.name, rubric.model_dump_json(), row["prompt"], row["response"])
+        """What is asked about a row, and the hash of it that its verdict is kept under."""
+        rubric, prompt, text = load_rubric(row["rubric"]), row["prompt"], row["response"]
+        turns = judge_messages(rubric, prompt, text)
+        return {
+            "asked": files.json_hash([self.teacher.name, turns], 16, ascii=True),
+            "turns": turns,
+            "rubric": rubric,
+            "marks": (fence(prompt), fence(text)),
+            "flag": flaw(text),
+            "seen": is_seen(text),
+        }
 
     def _verdict(self, request: dict) -> tuple[float | None, dict]:
         """Score and by_criterion of the teacher's first clear answer; (None, {}) if none is clear."""
@@ -204,11 +231,11 @@ class LLMJudge:
         return Judgement(score, bool(flag), by_criterion, flag if score is not None else missing)
 
     def _is_kept(self, request: dict) -> bool:
-        with self._store:
-            if self.path and (size := _length(self.path)) != self._size:  # another process has judged since
-                self.known |= stored_verdicts(self.path)
-                self._size = size
-        return request["asked"] in self.known or not request["seen"]
+        self.look()
+        return self._is_known(request)
+
+    def _is_known(self, slip: dict) -> bool:
+        return slip["asked"] in self.known or not slip["seen"]
 
     def _keep(self, request: dict, verdict: tuple[float | None, dict]) -> None:
         score, by_criterion = verdict
@@ -220,22 +247,6 @@ class LLMJudge:
                     known = _length(self.path) == self._size
                     files.append(self.path, [row])
                     self._size = _length(self.path) if known else self._size
-
-
-@functools.lru_cache(maxsize=5000)  # a view asks for the verdicts of the same texts at every move of a weight
-def _asked(judge: str, rubric: str, prompt: str, text: str) -> dict:
-    """What is asked about a text by a rubric (as JSON), and the hash of it that its verdict is kept under."""
-    rubric = Rubric.model_validate_json(rubric)
-    turns = judge_messages(rubric, prompt, text)
-    asked = files.json_hash([judge, turns], 16, ascii=True)
-    return {
-        "asked": asked,
-        "turns": turns,
-        "rubric": rubric,
-        "marks": (fence(prompt), fence(text)),
-        "flag": degeneracy(text),
-        "seen": is_seen(text),
-    }
 
 
 def _length(path: Path) -> int:

@@ -13,6 +13,7 @@ from cpt_utils.ways import Counted, Fitted, Likened, Read, Way
 
 VERDICTS = "verdicts.jsonl"
 """In the folder of rubrics: what chat models said of texts, by criterion."""
+UNREAD = "still to be read"
 
 
 def alone(rubric: Rubric, name: str) -> Rubric:
@@ -33,6 +34,7 @@ class Reading:
     rubric: Rubric
     tasks: dict[str, str] = field(default_factory=dict, compare=False)
     found: dict[tuple[str, str], Judgement] = field(default_factory=dict, compare=False)  # by task and text
+    slips: dict[tuple[str, str], dict] = field(default_factory=dict, compare=False)  # what finds a verdict
 
     def scores(self, texts: list[str]) -> list[float | None]:
         """0 to 100 for each text, None for what was not answered clearly. Asks about those that have no verdict."""
@@ -50,17 +52,27 @@ class Reading:
 
     def missing(self, texts: list[str]) -> list[str]:
         """The texts, each once, that `ask` would send: one request each, and `judge.retries` more without a score."""
+        self.judge.look()
         return [text for text in dict.fromkeys(texts) if self._judged(text) is None]
 
     def unclear(self, texts: list[str]) -> list[str]:
         """For each of the texts that were asked about and got no score the reason."""
+        self.judge.look()
         asked = filter(None, map(self._judged, dict.fromkeys(texts)))
         return [judged.reason for judged in asked if judged.score is None]
 
+    def lack(self, text: str) -> str:
+        """Why a text has no score."""
+        judged = self._judged(text)
+        return judged.reason if judged else UNREAD
+
     def _judged(self, text: str) -> Judgement | None:
         key = self.tasks.get(text, ""), text
-        if key not in self.found and (judged := self.judge.at_hand(self._row(text))):
-            self.found[key] = judged
+        if key not in self.found:
+            if key not in self.slips:  # views ask at every move of a weight, and what is asked takes a while to write
+                self.slips[key] = self.judge.slip(self._row(text))
+            if judged := self.judge.at_hand(self.slips[key]):
+                self.found[key] = judged
         return self.found.get(key)
 
     def _row(self, text: str) -> Response:

@@ -245,7 +245,7 @@ def test_a_short_text_is_asked_about_and_one_that_cannot_be_seen_is_not(text):
         return [verdict(70)]
 
     judge, row = LLMJudge(answer), {"rubric": "rococo", "prompt": "", "response": text}
-    assert judge.at_hand(row) is None and judge.score("rococo", "", text).score == 70 and len(asked) == 1
+    assert judge.at_hand(judge.slip(row)) is None and judge.score("rococo", "", text).score == 70 and len(asked) == 1
     assert judge.score("rococo", "", " \u200b\n") == Judgement(0.0, True, reason="empty") and len(asked) == 1
 
 

@@ -21,6 +21,7 @@ LEAST_EXAMPLES = 2
 """At each end: one example alone says as much about its subject as about its style."""
 WAYS = ".judge.yaml"
 """How the file ends, beside a rubric's, that says how its criteria are scored."""
+NOT_ENGLISH = "not English"
 
 
 @functools.lru_cache(maxsize=4000)
@@ -36,8 +37,15 @@ def flaw(text: str) -> str:
 
 
 def says(measure: str, text: str) -> bool:
-    """Whether a measure says something about a text, by its language and its script."""
-    return reads(text) if measure in ENGLISH else measure in WORDLESS or is_spaced(text)
+    """Whether a measure says something about a text."""
+    return not unsaid(measure, text)
+
+
+def unsaid(measure: str, text: str) -> str:
+    """Why a measure says nothing about a text, by its language or its script; "" where it says something."""
+    if measure in ENGLISH:
+        return "" if reads(text) else NOT_ENGLISH
+    return "" if measure in WORDLESS or is_spaced(text) else "no spaces between its words"
 
 
 @functools.lru_cache(maxsize=4000)

@@ -438,7 +438,7 @@ def test_totals_that_lack_a_read_criterion_are_left_out_and_counted(studio, tmp_
     assert "left out" not in view.result.value
     studio._scored("Winding syntax", Read("a model that is away"))
     assert "Marked texts: 36 of 36 texts are left out" in view.result.value
-    assert "no score yet for Winding syntax" in view.result.value and view.suggested is None
+    assert "Still to be read: Winding syntax (36 texts)" in view.result.value and view.suggested is None
     waiting = studio.live.reads.work.go.description  # those marked under other prompts, too
     assert waiting == "Send 36 requests, up to 108"
 

@@ -19,8 +19,9 @@ from cpt_utils.runtime.errors import JudgeError, RubricError, SettingsError
 from cpt_utils.runtime.files import ROOT, encodable
 from cpt_utils.runtime.profiles import load_profile
 from cpt_utils.ways import Counted, Fitted, Likened, read_ways, ways_of
-from cpt_utils.widgets import drafts, live, views
+from cpt_utils.widgets import drafts, live, ranking, views
 from cpt_utils.widgets.scoring import BREAK, COUNTED, FITTED, LIKENED, NONE
+from cpt_utils.widgets.states import State
 from cpt_utils.widgets.studio import rubric_studio
 
 pytestmark = pytest.mark.usefixtures("own_runs")
@@ -48,6 +49,18 @@ def studio(tmp_path):
 def fields(studio, number):
     """The text fields of a criterion: name, description, five levels."""
     return studio.criteria.children[number].children
+
+
+def ranked_in(studio) -> list[dict]:
+    """The texts as the tab Scores ranks them."""
+    texts, now = studio.live.texts(), studio.live.now()
+    return ranking.ranked(now, [state.standing(texts.values()) for state in (studio.live.opened, now)], texts)
+
+
+def scores_of(rubric, ways, text: str) -> str:
+    """The page of a text alone."""
+    state = State("", rubric, ways)
+    return ranking.scores_view(state, state, {"a": text}, "a")
 
 
 def sliders(studio):
@@ -176,11 +189,10 @@ def test_a_criterion_without_a_way_is_not_scored_and_said(draft):
     assert scored["parts"]["Fancy words"] is None and scored["rests_on"] == 70
     known = {c.name: c.weight for c in rubric.criteria[1:]}
     assert scored["total"] == pytest.approx(sum(w * scored["parts"][name] for name, w in known.items()) / 70)
-    page = live.scores_view(rubric, rubric, ways, {"a": EVIL}, "a")
+    page = scores_of(rubric, ways, EVIL)
     assert "No score yet for Fancy words" in page and "rest on 70 of 100" in page and "no score × 30%" in page
     assert drafts.scored(rubric, {}, text) == {"parts": dict.fromkeys(scored["parts"]), "total": None, "rests_on": 0}
-    (entry,) = live.ranked(rubric, rubric, {}, {"a": text})
-    assert entry["total"] is None and ">none<" in live.scores_view(rubric, rubric, {}, {"a": text}, "a")
+    assert ">none<" in scores_of(rubric, {}, text)
 
 
 def test_shipped_criteria_are_scored_by_the_series_judge_wherever_they_stand(draft):
@@ -211,7 +223,7 @@ def test_a_rubric_of_ones_own_has_a_judge_as_soon_as_its_criteria_have_a_way(stu
     orders = set()
     for weight in (0, 100):
         sliders(studio)[0].value = weight
-        entries = live.ranked(studio.valid, studio.valid, studio.ways, studio.live.texts())
+        entries = ranked_in(studio)
         orders.add(tuple(entry["label"] for entry in entries))
         assert "No score yet" not in studio.live.scores.value
     assert len(orders) == 2
@@ -278,8 +290,7 @@ def test_the_workshops_tasks_can_be_solved(studio):
     assert "Rococo, high" in best and any("Rococo" not in label for label in best)
     assert not any(label.endswith("low") for label in best)  # hence the second task
     sliders(studio)[3].value = 100
-    first = live.ranked(studio.valid, studio.valid, studio.ways, texts)[0]
-    assert "Rococo" not in first["label"]
+    assert "Rococo" not in ranked_in(studio)[0]["label"]
     studio.add.click()
     fields(studio, 5)[0].value = "Plain words"
     studio.live.selected_index = 1
@@ -287,7 +298,7 @@ def test_the_workshops_tasks_can_be_solved(studio):
     scoring.kind.value, scoring.measure.value = COUNTED, "rare_words"
     scoring.low.value, scoring.high.value = scoring.high.value, scoring.low.value
     sliders(studio)[5].value = 100
-    assert live.ranked(studio.valid, studio.valid, studio.ways, texts)[0]["label"].endswith("low")
+    assert ranked_in(studio)[0]["label"].endswith("low")
 
 
 def test_ways_are_kept_with_the_rubric_and_undone_with_it(studio, tmp_path):
@@ -982,14 +993,100 @@ def test_on_pages_without_widgets_there_is_a_sentence(studio):
 def test_a_text_that_the_judge_cannot_read_is_shown_as_such():
     german = "Der Regen fiel den ganzen Tag auf die Dächer der Stadt, und niemand ging hinaus, der nicht musste."
     rubric = load_rubric("rococo")
-    page = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: german}, live.OWN)
+    page = scores_of(rubric, ways_of(rubric), german)
     assert "no score × 30%" in page and ">none<" in page and "degenerate:" not in page
-    short = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "Bow low."}, live.OWN)
+    short = scores_of(rubric, ways_of(rubric), "Bow low.")
     assert "too short for measures of style" in short
-    emoji = live.scores_view(rubric, rubric, ways_of(rubric), {live.OWN: "🌧️ ☔ 🌧️"}, live.OWN)
+    emoji = scores_of(rubric, ways_of(rubric), "🌧️ ☔ 🌧️")
     assert (
         "without words that could be measured" in emoji and ">none<" in emoji and drafts.flagged(" \u200b") == "empty"
     )
+
+
+GERMAN = "Der Hund, der Hahn, die Katze, das Pferd und die Kuh, so sagt man, gehen, wie jeder weiß, nach Bremen."
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """A rubric of which one half cannot read German, and the other one can."""
+    draft = load_rubric("rococo").model_dump() | {"name": "mine"}
+    rare, commas = draft["criteria"][:2]
+    draft["criteria"] = [rare | {"name": "Rare", "weight": 50}, commas | {"name": "Commas", "weight": 50}]
+    studio = rubric_studio(Rubric.checked(draft), tmp_path)
+    studio._scored("Rare", Counted("rarity", 3.5, 1))
+    studio._scored("Commas", Counted("commas", 0, 10))
+    return studio
+
+
+def seen(page: str) -> str:
+    return html.unescape(re.sub(r"\s+", " ", re.sub("<[^>]*>", "", page)))
+
+
+def test_a_text_that_one_criterion_cannot_read_is_not_ranked_among_the_others(halves):
+    live_views = halves.live
+    live_views.own.value = GERMAN
+    *others, last = ranked_in(halves)
+    assert last["label"] == live.OWN and last["rank"] is None and last["total"] == 100 and others[0]["rank"] == 1
+    page, why = seen(live_views.scores.value), "Rare cannot read 1 text: not English."
+    assert f"1 of 13 texts is left out. {why}" in page and "your text (rests on 50 of 100)" in page
+    live_views.selected_index = live.TABS.index("Compare")
+    assert f"Now: 1 of 13 texts is left out. {why}" in seen(live_views.compare.table.value)
+    live_views.selected_index = live.TABS.index("Marks")
+    view = live_views.marking
+    view.who.value, view.left = "Ann", GERMAN
+    view._mark("low")
+    assert f"the rubric's score is 100 (from 50 of 100 points). {why}" in seen(view.told.value)
+    live_views.bench.paste.value = GERMAN
+    live_views.bench.add.click()
+    live_views.selected_index = live.TABS.index("Texts")
+    assert "(rests on 50 of 100)" in seen(live_views.bench.list.value) and why in seen(live_views.bench.list.value)
+    live_views.selected_index = 0
+    live_views.own.value, live_views.which.value = "", live.MINE
+    assert f"{why} Totals rest on 50 of 100 points." in seen(live_views.scores.value)
+    halves._scored("Commas", None)
+    assert f"1 of 1 text is left out. {why}" in seen(live_views.scores.value)
+
+
+def test_anchors_and_ticks_are_of_texts_that_the_measure_can_read(halves):
+    live_views, scoring = halves.live, halves.live.scoring
+    live_views.selected_index = live.TABS.index("Scoring")
+    scoring.criterion.value = "Rare"
+    scoring.spread.click()
+    anchors, ticks = (scoring.low.value, scoring.high.value), scoring.strip.value.count("width:2px")
+    live_views.own.value = GERMAN
+    assert scoring.strip.value.count("width:2px") == ticks == 12
+    assert "It cannot read 1 text: not English." in scoring.strip.value
+    scoring.spread.click()
+    assert (scoring.low.value, scoring.high.value) == anchors
+    live_views.bench.paste.value = GERMAN
+    live_views.bench.add.click()
+    live_views.which.value = live.MINE
+    way = halves.ways["Commas"]
+    scoring.criterion.value = "Commas"
+    scoring.measure.value = "rarity"
+    assert "No text on view can be measured so. It cannot read 2 texts: not English." in scoring.state.value
+    assert halves.ways["Commas"] == way
+
+
+def test_ranks_at_the_start_are_those_of_the_rubric_as_it_was_opened(studio, tmp_path):
+    def arrows() -> list[str]:
+        studio.live.selected_index = 0
+        return re.findall(r"[▲▼]\d+", studio.live.scores.value)
+
+    def in_compare() -> int:
+        studio.live.selected_index = live.TABS.index("Compare")
+        return int(re.search(r"(\d+) of 12 texts changed", studio.live.compare.table.value)[1])
+
+    fields(studio, 0)[0].value = "Gilded words"
+    assert arrows() == []
+    studio._scored("Gilded words", Counted("commas", 10, 0))
+    assert len(arrows()) == in_compare() > 0
+    studio._remove(0)
+    assert len(arrows()) == in_compare() > 0
+    studio.anew.children[1].empty.click()
+    studio._scored("New criterion 1", Counted("commas", 0, 10))
+    fields(studio, 0)[0].value = "Commas"
+    assert arrows() == [] and in_compare() == 0
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import DataError, EndpointError, GenerationError, JudgeError, RubricError, StoreError
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Counted, Read, from_data, load_ways, to_data, ways_of
-from cpt_utils.widgets import drafts, states
+from cpt_utils.widgets import drafts, filing, states
 from cpt_utils.widgets.states import State
 from cpt_utils.widgets.suggesting import Suggestion, effect, reweighed, suggestions
 
@@ -424,7 +424,9 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
     totals = [row["now"] for row in rows]
     assert totals == sorted(totals, reverse=True) and states.moved(rows) > 0
     assert [row["rank"] for row in rows] == [1 + sum(round(t, 1) > round(mine, 1) for t in totals) for mine in totals]
-    assert all(row["before"] == before.score(row["text"]) and row["now"] == now.score(row["text"]) for row in rows)
+    for name, state in (("before", before), ("now", now)):
+        totals = [drafts.scored(state.rubric, state.ways, row["text"])["total"] for row in rows]
+        assert [row[name] for row in rows] == totals
     nothing = states.comparison(State("empty", RUBRIC, {}).standing(texts.values()), later, texts)
     assert {row["rank_before"] for row in nothing} == {None} and states.moved(nothing) == 0
     page = states.comparison_view(before, now, {EVIL: EVIL} | texts)
@@ -435,10 +437,34 @@ def test_states_are_compared_and_a_baseline_is_kept(tmp_path):
         and f"{NAMES[3]}: other scoring" in page
     )
     assert states.moved(states.comparison(then, then, texts)) == 0
-    assert states.keep_state(tmp_path, RUBRIC.model_dump(), now.ways) == "baseline.yaml"
-    assert states.keep_state(tmp_path, turned.model_dump(), now.ways) == "baseline.yaml"  # in place of the older one
+    written = {}
+    assert filing.keep_state(tmp_path, RUBRIC.model_dump(), now.ways, written) == "Kept as baseline.yaml"
+    told = filing.keep_state(tmp_path, turned.model_dump(), now.ways, written)
+    assert told == "Kept as baseline.yaml (replaced)" and len(list(tmp_path.iterdir())) == 2
     kept = drafts.load_draft(tmp_path / "baseline.yaml")
     assert kept.criteria == turned.criteria and load_ways(tmp_path / "baseline.yaml", kept) == now.ways
+    filing.keep_state(tmp_path, RUBRIC.model_dump(), ways, {})  # another day: what was kept goes aside, with its ways
+    (aside,) = (path for path in tmp_path.glob("*-before-*") if ".judge" not in path.name)
+    assert load_ways(aside, drafts.load_draft(aside)) == now.ways
+    assert load_ways(tmp_path / "baseline.yaml", RUBRIC) == ways
+
+
+def test_whatever_differs_between_two_states_is_named():
+    """A chat model is asked by all of it."""
+    changed = {
+        "title": "Another",
+        "objective": "To please.",
+        "guiding_principles": ["Be brief."],
+        "levels": ["a", "b", "c", "d", "e"],
+        "scoring_notes": "Of the whole.",
+    }
+    before, texts = State("then", RUBRIC, {}), {"a": TEXTS[0]}
+    for part, value in changed.items():
+        other = State("now", Rubric.checked(RUBRIC.model_dump() | {part: value}), {})
+        assert f"another {states.WHOLE[part]}<" in states.comparison_view(before, other, texts)
+    called = State("now", RUBRIC.model_copy(update={"name": "mine"}), {})
+    assert "Both have the same criteria" in states.comparison_view(before, called, texts)
+    assert states.WHOLE.keys() == Rubric.model_fields.keys() - {"name", "criteria"}
 
 
 def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
@@ -460,7 +486,7 @@ def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
         {row["text"] for row in rows if row["rank"]} == set(TEXTS[:4]) == {r["text"] for r in rows if r["rank_before"]}
     )
     assert sorted(row["rank_before"] for row in rows[:4]) == [1, 2, 3, 4] and rows[4]["now"] is None
-    told = f"2 of 6 texts are left out, as they have no score yet for {NAMES[3]} (now)."
+    told = f"Now: 2 of 6 texts are left out. Still to be read: {NAMES[3]} (2 texts)."
     assert told in states.comparison_view(before, now, texts)
     unread = State("now", RUBRIC, {name: way for name, way in ways.items() if name != NAMES[3]})
     assert len(unread.standing(TEXTS[:6]).scores) == 6  # no way at all: all totals rest on the others

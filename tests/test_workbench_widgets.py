@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from replies import completion, delta, serving, serving_pieces
 
-from cpt_utils import marks, own_texts
+from cpt_utils import llm_judging, marks, own_texts
 from cpt_utils.prompts import load_prompts, load_responses
-from cpt_utils.rubrics import load_rubric
+from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import ModelError, SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher
-from cpt_utils.ways import Likened, Read, read_ways
-from cpt_utils.widgets import live, readers, scores, states, work
+from cpt_utils.ways import Counted, Likened, Read, read_ways, write_ways
+from cpt_utils.widgets import apart, filing, live, readers, scores, states, work
 from cpt_utils.widgets.scoring import READ
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -305,9 +305,45 @@ def test_two_rubrics_side_by_side_and_a_kept_baseline(studio, tmp_path):
     assert "gone: Symbolic reading" in compare.table.value
 
 
+def test_files_of_somebody_are_set_aside_and_own_ones_are_said_to_be_replaced(studio, tmp_path):
+    tab(studio, "Compare")
+    compare, marking, own = studio.live.compare, studio.live.marking, apart.own_folder(tmp_path)
+    own.mkdir(parents=True, exist_ok=True)
+    places = {
+        own / "baseline.yaml": (compare.keep, compare.told),
+        tmp_path / "rococo_ranking.png": (compare.picture, compare.told),
+        tmp_path / "rococo_marked_texts.jsonl": (marking.export, marking.told),
+    }
+    marks.add_mark(tmp_path, marks.Mark(who="Ann", rubric="rococo", response=EVIL, level="low", criterion=""))
+    for path, (button, told) in places.items():
+        path.write_text("notes of three years")
+        tab(studio, "Marks" if button is marking.export else "Compare")
+        button.click()
+        (aside,) = path.parent.glob(f"{path.stem}-before-*")
+        assert aside.read_text() == "notes of three years" and f"kept as {aside.name}" in told.value
+        studio.weights.children[0].children[1].value += 10
+        button.click()
+        assert "(replaced)" in told.value and len(list(path.parent.glob(f"{path.stem}-before-*"))) == 1
+
+
+def test_a_picture_makes_its_folder_and_ranks_what_has_a_total_now(tmp_path):
+    folder = tmp_path / "not" / "there"
+    studio = rubric_studio("rococo", folder)
+    for name in NAMES:
+        studio._scored(name, Counted("commas", 0, 9))  # which reads any language
+    studio.live.own.value = "Regen, Regen, Regen, und immer noch Regen, so sagt man, fällt auf die Dächer der Stadt."
+    compare = studio.live.compare
+    tab(studio, "Compare")
+    compare.picture.click()
+    assert (folder / "rococo_ranking.png").exists() and "Saved" in compare.told.value
+    (rank, total), *others = [(rank, total) for rank, _, total, _ in states.placed(compare.now, compare.texts)]
+    assert (rank, total) == (1, 100) and len(others) == 12 and None not in dict(others)
+    assert "your text" in [label for _, label, *_ in states.placed(compare.now, compare.texts)][:3]
+
+
 def test_in_a_rooms_folder_each_person_has_a_baseline(tmp_path, monkeypatch):
     room = tmp_path / "room"
-    states.keep_state(room, load_rubric("esoteric").model_dump(), {})  # somebody's, from before
+    filing.keep_state(room, load_rubric("esoteric").model_dump(), {}, {})  # somebody's, from before
     kept = {path.name: path.read_bytes() for path in room.iterdir()}
     people = {}
     for who in ("ann", "ben"):
@@ -394,6 +430,30 @@ def test_a_weight_answers_at_once_with_200_texts(studio, model, tmp_path, monkey
     assert (
         "Scores against marks" in studio.live.marking.result.value and "rho on the" in studio.live.marking.effect.value
     )
+
+
+def test_a_weight_answers_at_once_while_all_is_still_to_be_read(tmp_path, monkeypatch):
+    """12 criteria of a model that is away: nothing is written or looked up anew for each text."""
+    draft = load_rubric("rococo").model_dump() | {"name": "mine"}
+    names = [f"Criterion {n}" for n in range(12)]
+    draft["criteria"] = [draft["criteria"][0] | {"name": name, "weight": 0} for name in names]
+    draft["criteria"][0]["weight"] = 100
+    Rubric.checked(draft).to_yaml(tmp_path / "mine.yaml")
+    write_ways(tmp_path / "mine.judge.yaml", dict.fromkeys(names, Read("away")))
+    own_texts.keep_texts(tmp_path, [own_texts.own_text(str(n), f"{EVIL} {n}") for n in range(200)])
+    studio = rubric_studio(tmp_path / "mine.yaml", tmp_path)
+    looks, length = [], llm_judging._length
+    monkeypatch.setattr(llm_judging, "_length", lambda path: looks.append(path) or length(path))
+    for name in live.TABS:
+        tab(studio, name)
+        looks.clear()
+        times = []
+        for value in (40, 60, 80, 98, 70):
+            started = time.process_time()
+            studio.weights.children[1].children[1].value = value
+            times.append(time.process_time() - started)
+        assert min(times) < 0.1 and len(looks) < 500, (name, times, len(looks))
+    assert "212 of 212 texts are left out. Still to be read: Criterion 0" in studio.live.compare.table.value
 
 
 def test_scoring_many_texts_can_be_stopped(studio, tmp_path, monkeypatch):

@@ -8,7 +8,6 @@ from cpt_utils import own_texts
 from cpt_utils.degenerate import is_seen
 from cpt_utils.fresh import fresh_text, fresh_turns
 from cpt_utils.own_texts import FRESH, OwnText
-from cpt_utils.reading import Bound
 from cpt_utils.rows import TARGETS, Task
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import places
@@ -16,6 +15,7 @@ from cpt_utils.runtime.errors import CptError, StoreError
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.readers import TUNED, ChatModels
+from cpt_utils.widgets.states import State
 from cpt_utils.widgets.work import Work
 
 HOW = "These texts stand in the tab Scores beside the recorded ones; they are kept in the folder of the rubrics."
@@ -55,15 +55,16 @@ class BenchView(w.VBox):
         )
         self._read()
 
-    def show(self, rubric: Rubric, ways: dict[str, Bound]) -> None:
-        """List the own texts with their scores under a rubric; teachers write by it."""
-        self.rubric = rubric
+    def show(self, now: State) -> None:
+        """List the own texts with their scores under the rubric that is edited; teachers write by it."""
+        self.rubric, standing = now.rubric, now.standing(row["response"] for row in self.texts)
         told = f"{len(self.texts)} own texts. {HOW}"
         if not self.told.value.count("✗"):
             self.told.value = views.note(told)
         self.aside.disabled = not self.texts
-        entries = [row | drafts.scored(rubric, ways, row["response"]) for row in self.texts]
-        self.list.value = "".join(_row(rubric, entry) for entry in entries)
+        entries = [row | drafts.weighed(now.rubric, standing.parts[row["response"]]) for row in self.texts]
+        lacking = views.status(standing.left_out) if standing.left_out else ""
+        self.list.value = lacking + "".join(_row(now.rubric, entry) for entry in entries)
 
     def reload(self) -> None:
         """Read the files again and tell of it."""
@@ -151,7 +152,7 @@ class BenchView(w.VBox):
 
 def _row(rubric: Rubric, entry: dict) -> str:
     """One own text, folded: its total, its scores by criterion, all of it."""
-    total = "none" if entry["total"] is None else f"{entry['total']:.1f}"
+    total = "none" if entry["total"] is None else f"{entry['total']:.1f}</b>{views.rests(entry)}<b>"
     task = views.note(f"Task: {entry['prompt']}") if entry["prompt"] else ""
     flag = drafts.flagged(entry["response"])
     return (

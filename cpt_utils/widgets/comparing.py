@@ -1,5 +1,6 @@
 """The studio's tab Compare: the rubric beside another state of it, or beside a saved one."""
 
+import io
 from pathlib import Path
 
 import ipywidgets as w
@@ -15,7 +16,7 @@ from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.states import State
 
 OPENED = "as it was opened"
-OF_THE_FOLDER = f"{states.BASELINE} of the folder"
+OF_THE_FOLDER = f"{filing.BASELINE} of the folder"
 
 
 class CompareView(w.VBox):
@@ -27,6 +28,7 @@ class CompareView(w.VBox):
         self.now: State | None = None
         self.ways: dict[str, Way] = {}
         self.texts: dict[str, str] = {}
+        self.written: filing.Known = {}  # baselines and pictures of this studio
         self.quiet = False
         self.version: tuple | None = None  # of the files of the state that is `loaded`
         self.loaded: State | None = None
@@ -63,11 +65,11 @@ class CompareView(w.VBox):
 
         A baseline that lies in a room's folder is somebody's from before.
         """
-        found, mine = {name: self.folder / name for name in filing.names(self.folder)}, self.own / states.BASELINE
+        found, mine = {name: self.folder / name for name in filing.names(self.folder)}, self.own / filing.BASELINE
         if self.own == self.folder or not mine.exists():
             return found
-        theirs = found.pop(states.BASELINE, None)
-        return {states.BASELINE: mine} | found | ({OF_THE_FOLDER: theirs} if theirs else {})
+        theirs = found.pop(filing.BASELINE, None)
+        return {filing.BASELINE: mine} | found | ({OF_THE_FOLDER: theirs} if theirs else {})
 
     def follow(self, opened: State, now: State, ways: dict[str, Way]) -> None:
         """Hear of the rubric that is edited, and of the one that was opened; list what it can be compared with."""
@@ -87,14 +89,14 @@ class CompareView(w.VBox):
 
     def _keep(self) -> None:
         try:
-            name = states.keep_state(self.own, self.now.rubric.model_dump(), self.ways)
+            told = filing.keep_state(self.own, self.now.rubric.model_dump(), self.ways, self.written)
         except RubricError as error:
             self.told.value = views.status(f"Not kept. {error}", "error")
             return
         self.follow(self.opened, self.now, self.ways)
-        self.told.value = views.status(f"Kept as {name}: choose it above, now or another day.", "ok")
+        self.told.value = views.status(f"{told}: choose it above, now or another day.", "ok")
         self.quiet = True
-        self.picked.value = name
+        self.picked.value = filing.BASELINE
         self.quiet = False
         self.on_pick()  # even where it was chosen before: it says other things now
 
@@ -103,14 +105,13 @@ class CompareView(w.VBox):
             self.told.value = views.status("There is nothing to draw yet: the texts are still being scored.", "error")
             return
         name = f"{self.now.rubric.name}_ranking.png"
-        standings = [state.standing(self.texts.values()) for state in (self.opened, self.now)]
-        rows = states.comparison(*standings, self.texts)
-        entries = [(each["rank"], each["label"], each["now"], each["parts_now"]) for each in rows]
         weights = {criterion.name: criterion.weight for criterion in self.now.rubric.criteria}
+        page = io.BytesIO()
+        boxes = charts.save_ranking(page, self.now.rubric.title, weights, states.placed(self.now, self.texts))
         try:
-            boxes = charts.save_ranking(self.folder / name, self.now.rubric.title, weights, entries)
+            told = filing.put(self.folder / name, page.getvalue(), self.written)
         except OSError as error:
-            why = error.strerror or "check the folder"
-            self.told.value = views.status(f"The picture cannot be written ({why}): check the folder.", "error")
+            words = f"The picture cannot be written ({files.why(error)}): check the folder."
+            self.told.value = views.status(words, "error")
             return
-        self.told.value = views.status(f"Saved {files.shown(self.folder / name)}. {boxes}".strip(), "ok")
+        self.told.value = views.status(f"Saved {files.shown(self.folder / name)}{told}. {boxes}".strip(), "ok")

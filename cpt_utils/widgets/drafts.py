@@ -215,13 +215,13 @@ def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
     """Scores by criterion under a rubric's weights: {parts, total, rests_on}.
 
     `parts`: name -> score, None for a criterion that nobody has said how to score, or that cannot be read. `total` is
-    the mean of the others by their weights, None without any; `rests_on` says how much of the weight has a score.
+    the mean of the others by their weights, None without any; `rests_on`: the percents of all weight that have a score.
     """
     parts = {criterion.name: scores.get(criterion.name) for criterion in rubric.criteria}
     known = [c for c in rubric.criteria if parts[c.name] is not None]
-    rests_on = sum(c.weight for c in known)
-    total = sum(c.weight * parts[c.name] for c in known) / rests_on if rests_on else None
-    return {"parts": parts, "total": total, "rests_on": rests_on}
+    weight = sum(c.weight for c in known)
+    total = sum(c.weight * parts[c.name] for c in known) / weight if weight else None
+    return {"parts": parts, "total": total, "rests_on": 100 * weight / sum(c.weight for c in rubric.criteria)}
 
 
 def flagged(text: str) -> str:

@@ -1,6 +1,7 @@
 """A studio's files: a rubric and how its criteria are scored, by the name that was typed."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from cpt_utils.rubrics import ENDS, Rubric, files_of, load_rubric, source_file, yaml_files
@@ -8,11 +9,12 @@ from cpt_utils.runtime import aside, files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
 from cpt_utils.widgets import drafts
-from cpt_utils.widgets.states import BASELINE
 from cpt_utils.wordings import WORDINGS
 
 Known = dict[Path, bytes | None]
 """Files as a studio loaded or saved them: those that it may replace."""
+BASELINE = "baseline.yaml"
+"""The file of a state that was kept to compare with."""
 
 
 def opened(rubric: str | Path | Rubric, folder: Path, known: Known) -> tuple[Rubric, dict[str, Way], str]:
@@ -73,6 +75,40 @@ def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way],
     ways = load_ways(path, rubric)
     known[path] = before
     return rubric, ways, path.name
+
+
+def put(path: Path, content: bytes, written: Known, beside: str = "") -> str:
+    """Write a file, in place of what this studio wrote there; anything else that stands there is set aside.
+
+    Returns what to say of it. `written`: what was written so far; `beside`: how a file ends that belongs to this one.
+    """
+    there, told = drafts.text_of(path), ""
+
+    def meet(place: Path) -> None:
+        nonlocal told
+        if os.path.lexists(place) and there != content:
+            mine = there is not None and there == written.get(path)
+            kept = None if mine else files.set_aside(place, files.before_now(place.name))
+            told = " (replaced)" if mine else f" (what stood there is kept as {kept.name})"
+            if kept and beside and os.path.lexists(theirs := place.with_suffix(beside)):
+                files.set_aside(theirs, kept.with_suffix(beside).name)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_whole(path, content, meet)
+    written[path] = content
+    return told
+
+
+def keep_state(folder: Path, draft: dict, ways: dict[str, Way], written: Known) -> str:
+    """Write a state as the baseline, in place of one's own older one; what to say of it."""
+    path = folder / BASELINE
+    rubric = drafts.checked(draft | {"name": drafts.called_by(path)})
+    try:
+        told = put(path, rubric.to_yaml().encode(), written, WAYS)
+    except OSError as error:
+        raise RubricError(f"{path.name} cannot be written ({files.why(error)}): check the folder.") from None
+    drafts.save_ways(path, rubric, ways)
+    return f"Kept as {path.name}{told}"
 
 
 def marks_of(known: Known) -> dict[str, str]:

@@ -7,18 +7,18 @@ import ipywidgets as w
 from cpt_utils import marks
 from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import load_prompts, load_responses
-from cpt_utils.reading import Reading
 from cpt_utils.rows import TARGETS, target_name
 from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.ways import Way
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import views
 from cpt_utils.widgets.bench import BenchView
 from cpt_utils.widgets.comparing import CompareView
 from cpt_utils.widgets.controls import field
 from cpt_utils.widgets.marking import MarksView
 from cpt_utils.widgets.prompt_views import system_view, teacher_view
+from cpt_utils.widgets.ranking import OWN, scores_view
 from cpt_utils.widgets.read_panel import ReadPanel
 from cpt_utils.widgets.readers import ChatModels
 from cpt_utils.widgets.scores import ScoringWork
@@ -26,7 +26,6 @@ from cpt_utils.widgets.scoring import ScoringView
 from cpt_utils.widgets.states import State
 
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
-OWN = "your text"
 BOTH, RECORDED, MINE = "recorded and own", "recorded for this prompt", "own texts"
 STYLE = (
     "<style>.cpt-tabs .lm-TabBar-content, .cpt-tabs .p-TabBar-content {flex-wrap: wrap} "
@@ -34,17 +33,6 @@ STYLE = (
 )
 """Tabs as wide as their names, in a second line where one is too narrow."""
 TABS = ("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System", "Texts", "Compare")
-HOW = (
-    "Totals weigh the scores of the criteria by your weights. A criterion is scored as the tab Scoring says; what is "
-    "written in descriptions and levels changes the prompts, and scores only where a chat model reads. ✗ marks a "
-    "degenerate text; ▲▼ show how far a text moved from its rank at the start."
-)
-UNSCORED = (
-    "No score yet for {names}: say in the tab Scoring how to score it. Totals rest on {rests_on:g} of 100 points."
-)
-UNREAD = (
-    "Still to be read: {names}. Send the requests; until then the totals of these texts rest on the other criteria."
-)
 
 
 def texts_for(prompt: str) -> dict[str, str]:
@@ -66,47 +54,6 @@ def beside(texts: dict[str, str], own: dict[str, str]) -> dict[str, str]:
     return taken
 
 
-def ranked(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str]) -> list[dict]:
-    """Texts by their total under `rubric`, best first, each with its rank under the rubric at the start.
-
-    `ways`: how each criterion is scored (ways.ways_of). A text without a total comes last.
-    """
-    entries = []
-    for label, words in texts.items():
-        entry = {"label": label, "text": words, "own": label == OWN, "flag": drafts.flagged(words)}
-        scores = drafts.by_criterion(ways, words)
-        first = drafts.weighed(start, scores)["total"]
-        entries.append(entry | drafts.weighed(rubric, scores) | {"first": first})
-    for rank, entry in enumerate(sorted(entries, key=lambda e: -_number(e["first"])), 1):
-        entry["before"] = rank
-    return sorted(entries, key=lambda e: -_number(e["total"]))
-
-
-def _number(total: float | None) -> float:
-    return -1.0 if total is None else total
-
-
-def scores_view(rubric: Rubric, start: Rubric, ways: dict[str, Way], texts: dict[str, str], picked: str) -> str:
-    """The picked text with its score by criterion, and the ranking of all."""
-    entries = ranked(rubric, start, ways, texts)
-    one = next(entry for entry in entries if entry["label"] == picked)
-    lacking = [criterion.name for criterion in rubric.criteria if criterion.name not in ways]
-    told = UNSCORED.format(names=", ".join(lacking), rests_on=one["rests_on"]) if lacking else ""
-    waiting = {name: way.missing(texts.values()) for name, way in ways.items() if isinstance(way, Reading)}
-    if any(waiting.values()):
-        named = (f"{name} ({len(left)} texts)" for name, left in waiting.items() if left)
-        told = " ".join(filter(None, [told, UNREAD.format(names=", ".join(named))]))
-    return (
-        "<div><b>The texts, best first</b></div>"
-        + views.ranking(entries, picked)
-        + (views.status(told) if told else "")
-        + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"
-        + views.criterion_bars(rubric, one)
-        + views.whole_text(one["text"])
-        + views.note(HOW)
-    )
-
-
 class LiveViews(w.Tab):
     """Tabs that show a rubric (`show`): scores of recorded and own texts, how they come about, its table, prompts.
 
@@ -115,7 +62,7 @@ class LiveViews(w.Tab):
     """
 
     def __init__(self, folder: Path, on_weights, on_way, teachers=()):
-        self.rubric, self.start, self.ways = None, None, {}
+        self.rubric, self.ways = None, {}
         self.models = teachers if isinstance(teachers, ChatModels) else ChatModels(teachers, folder)
         prompts = [prompt["prompt"] for prompt in load_prompts()]
         targets = [(f"{name} ({target})", target) for name, target in TARGETS.items()]
@@ -171,11 +118,11 @@ class LiveViews(w.Tab):
         label = f"{LABELS.get(rubric.name, '')}, high"
         self.picked.value = label if label in self.picked.options else self.picked.options[0]
         self.opened = State("", rubric, self._bind(rubric, ways))
-        self.show(rubric, rubric, ways)
+        self.show(rubric, ways)
 
-    def show(self, rubric: Rubric, start: Rubric, ways: dict[str, Way]) -> None:
-        """Show a valid rubric; ranks are compared with those under `start`."""
-        self.rubric, self.start, self.ways = rubric, start, ways
+    def show(self, rubric: Rubric, ways: dict[str, Way]) -> None:
+        """Show a valid rubric; ranks are compared with those of the one that was opened."""
+        self.rubric, self.ways = rubric, ways
         self._draw()
 
     def now(self) -> State:
@@ -237,19 +184,19 @@ class LiveViews(w.Tab):
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
         before = (self.compare.baseline() if tab in ("Marks", "Compare") else None) or now
-        states = [now, before, self.opened if tab == "Compare" else now]
+        states = [now, before, self.opened if tab in ("Scores", "Compare") else now]
         ways = [way for state in states for way in state.ways.values()]
         held = self.marking.hold  # else what it suggests for another rubric could be taken
         if tab in ("Scores", "Marks", "Texts", "Compare") and not self.work.ready(ways, scored + marked, held):
             return
         if tab == "Scores":
-            self.scores.value = scores_view(self.rubric, self.start, now.ways, texts, self.picked.value)
+            self.scores.value = scores_view(self.opened, now, texts, self.picked.value)
         elif tab == "Scoring":
             self.scoring.show(self.rubric, self.ways, texts, self.picked.value)
         elif tab == "Marks":
             self.marking.show(now, texts, before, everybody)
         elif tab == "Texts":
-            self.bench.show(self.rubric, now.ways)
+            self.bench.show(now)
         elif tab == "Compare":
             self.compare.show(texts)
         elif tab == "Rubric":

@@ -1,6 +1,7 @@
 """How far a rubric's scores agree with marks, and people with each other, as the tab Marks shows it."""
 
 from cpt_utils import agreement, marks
+from cpt_utils.runtime import files
 from cpt_utils.widgets import views
 from cpt_utils.widgets.states import State
 
@@ -60,3 +61,10 @@ def _differs(baseline: State, now: State) -> bool:
     """Whether the baseline is another rubric than by its name, or scores its criteria in other ways."""
     rubric = baseline.rubric.model_copy(update={"name": now.rubric.name})
     return (rubric, baseline.ways) != (now.rubric, now.ways)
+
+
+def exported(now: State, given: list[marks.Mark]) -> list[dict]:
+    """The marked texts with their scores, as a file has them."""
+    found = now.standing(mark["response"] for mark in given)
+    scores = {text: {"score": found.scores.get(text), "by_criterion": found.parts[text]} for text in found.parts}
+    return marks.marked_texts(given, files.rounded(scores))

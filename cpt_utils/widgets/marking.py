@@ -9,10 +9,10 @@ from cpt_utils import agreement, marks
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
-from cpt_utils.widgets import suggesting, views
+from cpt_utils.widgets import filing, suggesting, views
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.former_marks import FormerMarks
-from cpt_utils.widgets.mark_results import results
+from cpt_utils.widgets.mark_results import exported, results
 from cpt_utils.widgets.states import State
 
 WHOLE = "the whole text"
@@ -41,6 +41,7 @@ class MarksView(w.VBox):
         self.texts: list[str] = []
         self.left: str | None = None  # the text on view, to be marked
         self.quiet = False
+        self.written: filing.Known = {}  # exports of this studio
         self.who = field("Your name", w.Text, placeholder="as the others shall see it")
         self.looks_on = w.Checkbox(
             description="I look on and mark nothing: show all texts of the results",
@@ -139,9 +140,8 @@ class MarksView(w.VBox):
         self.why.value = ""
         self.last = [*self.last, mark]
         if self._draw():
-            score = self.now.score(response, self.criterion)
-            judged = "it has no score" if score is None else f"the rubric's score is {score:.0f}"
-            self.told.value = views.status(f"You: {level} ({TARGETS[level]}); {judged}.", "ok")
+            judged = self.now.told(response, self.criterion)
+            self.told.value = views.status(f"You: {level} ({TARGETS[level]}); {judged}", "ok")
 
     def _take_back(self) -> None:
         """Take back what was marked last, whoever and whatever is to be marked now."""
@@ -240,20 +240,17 @@ class MarksView(w.VBox):
             self.on_way(self.suggested.criterion, self.suggested.way.checked(self.suggested.criterion))
 
     def _export(self) -> None:
-        """Write the texts marked by this rubric beside it, in place of an earlier export."""
+        """Write the texts marked by this rubric beside it."""
         rubric = self.now.rubric
         path = self.folder / f"{rubric.name}{EXPORT}"
         try:
             given = marks.by_rubric(marks.read_marks(self.folder), rubric.name)
-            found = self.now.standing(mark["response"] for mark in given)
-            scores = {
-                text: {"score": found.scores.get(text), "by_criterion": found.parts[text]} for text in found.parts
-            }
-            rows = marks.marked_texts(given, files.rounded(scores))
-            files.write_whole(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows))
+            rows = exported(self.now, given)
+            lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
+            told = filing.put(path, lines.encode(), self.written)
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
         except OSError as error:
             self.told.value = views.status(str(files.unwritable(path, error)), "error")
         else:
-            self.told.value = views.status(f"Saved {files.shown(path)}: {len(rows)} marked texts.", "ok")
+            self.told.value = views.status(f"Saved {files.shown(path)}{told}: {len(rows)} marked texts.", "ok")

@@ -9,8 +9,8 @@ import numpy as np
 from cpt_utils.measures import meaning, style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
-from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, rounded, ways_of
-from cpt_utils.widgets import views
+from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, rounded, unsaid, ways_of
+from cpt_utils.widgets import lacks, views
 from cpt_utils.widgets.controls import button, field, row
 
 COUNTED, LIKENED, FITTED, NONE = "counted", "likened to examples", "by the series' judge", "not at all"
@@ -119,11 +119,19 @@ class ScoringView(w.VBox):
         self.read.layout.display = None if kind == READ else "none"
         if kind == COUNTED:
             strip = views.strip(self._values(), self.low.value, self.high.value)
-            self.strip.value = views.note(f"{self.measure.value}: {meaning(self.measure.value)}") + strip
+            told = [f"{self.measure.value}: {meaning(self.measure.value)}", *self._unread()]
+            self.strip.value = "".join(map(views.note, told)) + strip
         self.state.value = views.status(fault, "error") if fault else views.note(HOW[kind])
 
     def _values(self) -> list[float]:
-        return [measured(text)[self.measure.value] for text in self.texts.values()]
+        """Of the texts on view that the measure says something about."""
+        name = self.measure.value
+        return [measured(text)[name] for text in self.texts.values() if not unsaid(name, text)]
+
+    def _unread(self) -> list[str]:
+        """How many of the texts on view the measure says nothing about, by the reason."""
+        reasons = [why for text in self.texts.values() if (why := unsaid(self.measure.value, text))]
+        return [f"It cannot read {lacks.counted(reasons.count(why))}: {why}." for why in dict.fromkeys(reasons)]
 
     def _picked_kind(self, _change) -> None:
         if self.quiet:
@@ -139,7 +147,13 @@ class ScoringView(w.VBox):
 
     def _spread(self) -> None:
         """Anchors at the ends of what the texts on view have, a few odd ones left out."""
-        low, high = np.percentile(self._values(), [5, 95])
+        if not (values := self._values()):
+            told = " ".join(self._unread())
+            fault = f"No text on view can be measured so. {told} Choose another measure, or other texts."
+            held = self._way() == self.ways.get(self.criterion.value)
+            self._draw(fault) if held else self._refuse(fault)
+            return
+        low, high = np.percentile(values, [5, 95])
         self.quiet = True
         self.low.value, self.high.value = rounded(low, high if high > low else low + 1.0)
         self.quiet = False
@@ -152,16 +166,24 @@ class ScoringView(w.VBox):
         """Hand on what the fields say, once it holds."""
         if self.quiet:
             return
-        name, fields = self.criterion.value, {each: getattr(self, each).value for each in FIELDS}
+        name = self.criterion.value
         try:
             way = self._way()
             way = way and way.checked(name)
         except JudgeError as error:
-            self.typed[self.ids[name]] = (self.ways.get(name), fields, str(error))
-            self._draw(str(error))
+            self._refuse(str(error))
             return
-        self.typed[self.ids[name]] = (way, fields, "")
+        self.typed[self.ids[name]] = (way, self._fields(), "")
         self.on_way(name, way)
+
+    def _refuse(self, fault: str) -> None:
+        """The way stays as it was; what the fields say stays, too, with what is wrong with it."""
+        name = self.criterion.value
+        self.typed[self.ids[name]] = (self.ways.get(name), self._fields(), fault)
+        self._draw(fault)
+
+    def _fields(self) -> dict:
+        return {each: getattr(self, each).value for each in FIELDS}
 
     def take_back(self, name: str, way: Way | None) -> str:
         """What was told of a criterion is refused: show the way that holds; examples stay for another try. Says so."""

@@ -1,22 +1,27 @@
 """Two states of a rubric side by side: what texts score under either, and which ranks moved."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from cpt_utils.reading import Bound, Reading
 from cpt_utils.rubrics import Rubric
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import drafts, lacks, views
 
-BASELINE = "baseline.yaml"
-"""The file of a state that was kept to compare with."""
+WHOLE = {
+    "title": "title",
+    "objective": "objective",
+    "guiding_principles": "list of guiding principles",
+    "levels": "name of a level",
+    "scoring_notes": "note on scoring",
+}
+"""What a rubric says beside its criteria; a chat model that reads one of them is told it, too."""
 
 
 class Standing(NamedTuple):
     """What texts get in a state, by text: `parts`, the score by each criterion, None for none, and `scores`.
 
     `scores`, as wholes or by one criterion, are those that can be held against each other. `left_out`: how many texts
-    have none, and for lack of what; "" for none.
+    have none, and which criteria cannot read which texts, and why; "" where all is there.
     """
 
     parts: dict[str, dict[str, float | None]]
@@ -31,10 +36,15 @@ class State(NamedTuple):
     rubric: Rubric
     ways: dict[str, Bound]
 
-    def score(self, text: str, criterion: str = "") -> float | None:
-        """What a text gets as a whole, or by one criterion; None where it has no such score."""
+    def told(self, text: str, criterion: str = "") -> str:
+        """What a text gets as a whole, or by one criterion, in words."""
         scored = drafts.scored(self.rubric, self.ways, text)
-        return scored["parts"].get(criterion) if criterion else scored["total"]
+        score = scored["parts"].get(criterion) if criterion else scored["total"]
+        why = self._why({text: scored["parts"]}, criterion)
+        if score is None:
+            return f"it has no score. {why}".strip()
+        part = "" if criterion or scored["rests_on"] >= 100 else f" (from {scored['rests_on']:g} of 100 points)"
+        return f"the rubric's score is {score:.0f}{part}. {why}".strip()
 
     def standing(self, texts: Iterable[str], criterion: str = "") -> Standing:
         """What texts get as wholes, or by one criterion.
@@ -45,38 +55,41 @@ class State(NamedTuple):
         scored = {text: drafts.scored(self.rubric, self.ways, text) for text in texts}
         parts = {text: each["parts"] for text, each in scored.items()}
         base = self._base(parts, criterion)
-        lacks = {text: missing for text, given in parts.items() if (missing := _without(given, base))}
-        whole = [text for text in parts if base and text not in lacks]
+        whole = [text for text, given in parts.items() if base and all(given.get(name) is not None for name in base)]
         scores = {text: parts[text][criterion] if criterion else scored[text]["total"] for text in whole}
-        named = ", ".join(name for name in base if any(name in missing for missing in lacks.values()))
-        told = f"{len(lacks)} of {len(parts)} texts are left out, as they have no score yet for {named}"
-        return Standing(parts, scores, told if lacks else "")
+        why, left = self._why(parts, criterion), len(parts) - len(whole)
+        told = f"{left} of {lacks.counted(len(parts))} {'is' if left == 1 else 'are'} left out. " if left else ""
+        return Standing(parts, scores, told + why if why else "")
+
+    def _why(self, parts: dict[str, dict], criterion: str) -> str:
+        """Which of the scores that count are lacking, and why."""
+        return lacks.sentences({name: self.ways[name] for name in self._counting(criterion)}, parts)
+
+    def _counting(self, criterion: str) -> list[str]:
+        """The criteria that count, and have a way to be scored."""
+        names = [criterion] if criterion else [each.name for each in self.rubric.criteria if each.weight]
+        return [name for name in names if name in self.ways]
 
     def _base(self, parts: dict[str, dict], criterion: str) -> list[str]:
         """What scores rest on: the criteria by which a text has a score, or gets one once it is read."""
-        names = [criterion] if criterion else [each.name for each in self.rubric.criteria if each.weight]
         known = {name for given in parts.values() for name, score in given.items() if score is not None}
-        return [name for name in names if name in known or isinstance(self.ways.get(name), Reading)]
+        counting = self._counting(criterion)
+        return [name for name in counting if name in known or isinstance(self.ways[name], Reading)]
 
 
-def _without(given: dict[str, float | None], names: list[str]) -> list[str]:
-    """The names that have no score."""
-    return [name for name in names if given.get(name) is None]
-
-
-def keep_state(folder: Path, draft: dict, ways: dict) -> str:
-    """Write a state as the baseline, in place of an older one; the name of its file."""
-    path = folder / BASELINE
-    rubric = drafts.save_draft(draft, path, drafts.text_of(path))
-    drafts.save_ways(path, rubric, ways)
-    return path.name
+def ranks(totals: list[float | None]) -> list[int | None]:
+    """The place of each total, 1 for the highest, None for none. Equal ones, by the tenths that are shown, share it."""
+    tenths = [None if total is None else round(total, 1) for total in totals]
+    order = sorted((each for each in tenths if each is not None), reverse=True)
+    first = {total: place for place, total in reversed(list(enumerate(order, 1)))}
+    return [first.get(each) for each in tenths]
 
 
 def comparison(before: Standing, now: Standing, texts: dict[str, str]) -> list[dict]:
     """Texts by their total now, best first: {label, text, before, now, rank_before, rank, parts_before, parts_now}.
 
-    `texts` by label; `before` and `now` are theirs. Equal totals share a rank, by the tenths that are shown. Where both
-    states have totals, texts with both are ranked; the others have no rank, and come last.
+    `texts` by label; `before` and `now` are theirs. Where both states have totals, texts with both are ranked; the
+    others have no rank, and come last.
     """
     rows = [{"label": label, "text": text} for label, text in texts.items()]
     for name, standing in (("before", before), ("now", now)):
@@ -85,16 +98,23 @@ def comparison(before: Standing, now: Standing, texts: dict[str, str]) -> list[d
     both = before.scores.keys() & now.scores.keys()
     for name, rank, scores in (("before", "rank_before", before.scores), ("now", "rank", now.scores)):
         ranked = both or scores.keys()
-        tenths = sorted((round(row[name], 1) for row in rows if row["text"] in ranked), reverse=True)
-        first = {total: place for place, total in reversed(list(enumerate(tenths, 1)))}
-        for row in rows:
-            row[rank] = first[round(row[name], 1)] if row["text"] in ranked else None
+        for row, place in zip(rows, ranks([row[name] if row["text"] in ranked else None for row in rows])):
+            row[rank] = place
     return sorted(rows, key=lambda row: len(rows) if row["rank"] is None else row["rank"])
+
+
+def placed(state: State, texts: dict[str, str]) -> list[tuple]:
+    """Texts by their total alone, best first: (rank, label, total, parts), as a picture has them."""
+    standing = state.standing(texts.values())
+    totals = [standing.scores.get(text) for text in texts.values()]
+    rows = zip(ranks(totals), texts, totals, (standing.parts[text] for text in texts.values()))
+    return sorted(rows, key=lambda row: row[0] or len(texts) + 1)
 
 
 def moved(rows: list[dict]) -> int:
     """How many texts of a comparison changed their rank."""
-    return sum(None not in (ranks := (row["rank"], row["rank_before"])) and ranks[0] != ranks[1] for row in rows)
+    places = [(row["rank_before"], row["rank"]) for row in rows]
+    return sum(None not in pair and pair[0] != pair[1] for pair in places)
 
 
 def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
@@ -107,7 +127,7 @@ def comparison_view(before: State, now: State, texts: dict[str, str]) -> str:
     lines = "".join(_line(row, differing) for row in rows)
     head = "".join(f"<th style='{views.CELL}'>{views.text(name)}</th>" for name in heads)
     told = f"{moved(rows)} of {len(rows)} texts changed their rank. Before: {before.label}. Now: {now.label}."
-    short = [f"{of.left_out} ({state.label})." for of, state in zip(standings, (before, now)) if of.left_out]
+    short = [f"{when}: {of.left_out}" for when, of in zip(("Before", "Now"), standings) if of.left_out]
     return (
         views.status(told)
         + "".join(map(views.status, short))
@@ -143,9 +163,10 @@ def _line(row: dict, differing: list[str]) -> str:
 
 
 def _criteria(before: State, now: State) -> str:
-    """What became of the criteria, in words."""
+    """What became of the rubric and of its criteria, in words."""
+    told = [f"another {said}" for part, said in WHOLE.items() if _part(before, part) != _part(now, part)]
     old, new = ({c.name: c for c in state.rubric.criteria} for state in (before, now))
-    told = [f"new: {name}" for name in new if name not in old] + [f"gone: {name}" for name in old if name not in new]
+    told += [f"new: {name}" for name in new if name not in old] + [f"gone: {name}" for name in old if name not in new]
     told += [
         f"{name}: weight {old[name].weight:g} → {new[name].weight:g}"
         for name in new
@@ -158,6 +179,10 @@ def _criteria(before: State, now: State) -> str:
     ]
     told += [f"{name}: other scoring" for name in new if name in old and _way(before, name) != _way(now, name)]
     return "; ".join(told) or "Both have the same criteria, weights, words and scoring."
+
+
+def _part(state: State, name: str) -> object:
+    return getattr(state.rubric, name)
 
 
 def _way(state: State, name: str) -> object:

@@ -252,9 +252,9 @@ class RubricStudio(w.VBox):
             words = f"{error} Your text is kept; the views show the last valid state."
             self.state.value = views.status(words, "error")
             if self._named_as_on_view() and self.ways != self.live.ways:  # how they are scored holds nevertheless
-                self.live.show(self.live.rubric, self.live.start, self.ways)
+                self.live.show(self.live.rubric, self.ways)
             return
         edited = "" if same else " (edited)"
         self.state.value = views.status(f"{self.valid.title}{edited}: valid, weights sum to 100.", "ok")
         self.live.scoring.turn_to(self.ids)
-        self.live.show(self.valid, Rubric.checked(self.original), self.ways)
+        self.live.show(self.valid, self.ways)

@@ -82,12 +82,12 @@ def conversation(turns: list[dict]) -> str:
 
 
 def criterion_bars(rubric: Rubric, entry: dict) -> str:
-    """Bars of one text (live.ranked): a row per criterion, with what it adds to the total."""
+    """Bars of one text (ranking.ranked): a row per criterion, with what it adds to the total."""
     rows = "".join(_criterion_row(c, entry["parts"][c.name]) for c in rubric.criteria)
     flagged = f" <b>✗ {text(entry['flag'])}</b>" if entry["flag"] else ""
     total = "" if entry["total"] is None else f"{entry['total']:.1f}"
     return (
-        f"<table style='width:100%;line-height:1.4'>{rows}<tr><td><b>total</b>{flagged}</td>"
+        f"<table style='width:100%;line-height:1.4'>{rows}<tr><td><b>total</b>{rests(entry)}{flagged}</td>"
         f"<td>{bar(entry['total'] or 0, ORANGE)}</td><td></td>"
         f"<td style='text-align:right;white-space:nowrap'><b>{total or 'none'}</b></td></tr></table>"
     )
@@ -105,26 +105,33 @@ def _criterion_row(criterion: Criterion, score: float | None) -> str:
 
 
 def ranking(entries: list[dict], opened: str = "") -> str:
-    """Texts by total {label, text, total, own, flag, before}, best first; `before` is the rank at first weights."""
+    """Texts by total (ranking.ranked), best first; those without a rank with what their total rests on."""
 
-    def moved(entry: dict, rank: int) -> str:
-        by = entry["before"] - rank
-        if by == 0 or entry["total"] is None:
-            return ""
-        return f"▲{by}" if by > 0 else f"▼{-by}"
+    def moved(entry: dict) -> str:
+        return f"▲{entry['by']}" if entry["by"] > 0 else f"▼{-entry['by']}" if entry["by"] else ""
 
     rows = "".join(
         f"<tr style='{'outline:2px solid ' + ORANGE if entry['own'] else ''}'>"
-        f"<td style='text-align:right;padding-right:6px'>{rank}</td>"
-        f"<td style='white-space:nowrap;padding-right:6px'>{moved(entry, rank)}</td>"
+        f"<td style='text-align:right;padding-right:6px'>{entry['rank'] or ''}</td>"
+        f"<td style='white-space:nowrap;padding-right:6px'>{moved(entry)}</td>"
         f"<td style='padding-right:8px'>{'<b>' * (entry['label'] == opened)}{text(entry['label'])}"
-        f"{'</b>' * (entry['label'] == opened)}</td>"
-        f"<td style='width:40%'>{bar(entry['total'] or 0, ORANGE if entry['own'] else BLUE)}</td>"
+        f"{'</b>' * (entry['label'] == opened)}"
+        f"{'' if entry['rank'] or entry['total'] is None else rests(entry)}</td>"
+        f"<td style='width:40%'>{bar(entry['total'] or 0, _colour(entry))}</td>"
         f"<td style='{NUMBER}'>{'none' if entry['total'] is None else format(entry['total'], '.1f')}"
         f"{'✗' if entry['flag'] else ''}</td></tr>"
-        for rank, entry in enumerate(entries, 1)
+        for entry in entries
     )
     return f"<table style='width:100%;line-height:1.5;border-collapse:collapse'>{rows}</table>"
+
+
+def _colour(entry: dict) -> str:
+    return GREY if entry["rank"] is None else ORANGE if entry["own"] else BLUE
+
+
+def rests(entry: dict) -> str:
+    """What a total rests on, where that is not the whole."""
+    return "" if entry["rests_on"] >= 100 else f" <small>(rests on {entry['rests_on']:g} of 100)</small>"
 
 
 def whole_text(words: str) -> str:

@@ -1,0 +1,38 @@
+"""Why texts have no score by a criterion, in sentences."""
+
+from cpt_utils.reading import UNREAD, Bound, Reading
+from cpt_utils.ways import NOT_ENGLISH, Counted, flaw, unsaid
+from cpt_utils.widgets import drafts
+
+
+def lack(way: Bound, text: str) -> str:
+    """Why a text has no score by a way."""
+    if isinstance(way, Reading):
+        return way.lack(text)
+    if isinstance(way, Counted):
+        return unsaid(way.measure, text)
+    return drafts.flagged(text) if flaw(text) == "empty" else NOT_ENGLISH
+
+
+def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]]) -> str:
+    """One for all criteria that lack the same texts for the same reason; "" where nothing is lacking.
+
+    `ways`: those that count; `parts`: scores by text and criterion.
+    """
+    reasons: dict[tuple[str, str], list[str]] = {}  # texts by criterion and reason
+    for name, way in ways.items():
+        for text in (text for text, given in parts.items() if given.get(name) is None):
+            reasons.setdefault((name, lack(way, text)), []).append(text)
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # criteria by reason and texts
+    for (name, why), texts in reasons.items():
+        alike.setdefault((why, tuple(texts)), []).append(name)
+    return " ".join(_sentence(", ".join(names), counted(len(texts)), why) for (why, texts), names in alike.items())
+
+
+def _sentence(names: str, texts: str, why: str) -> str:
+    return f"Still to be read: {names} ({texts})." if why == UNREAD else f"{names} cannot read {texts}: {why}."
+
+
+def counted(number: int) -> str:
+    """How many texts, in words."""
+    return f"{number} text{'s' * (number != 1)}"

@@ -82,10 +82,11 @@ def put(path: Path, content: bytes, written: Known, beside: str = "") -> str:
 
     Returns what to say of it. `written`: what was written so far; `beside`: how a file ends that belongs to this one.
     """
-    there, told = drafts.text_of(path), ""
+    told = ""
 
     def meet(place: Path) -> None:
         nonlocal told
+        there = drafts.text_of(place)
         if os.path.lexists(place) and there != content:
             mine = there is not None and there == written.get(path)
             kept = None if mine else files.set_aside(place, files.before_now(place.name))

@@ -32,7 +32,9 @@ def ranked(now: State, standings: tuple[Standing, Standing], texts: dict[str, st
         | drafts.weighed(now.rubric, standing.parts[text])
         for (label, text), rank in zip(texts.items(), places)
     ]
-    return sorted(entries, key=lambda e: (e["rank"] or len(entries) + 1, -1 if e["total"] is None else -e["total"]))
+    ahead = sorted((entry for entry in entries if entry["rank"]), key=lambda e: e["rank"])
+    behind = [entry for entry in entries if not entry["rank"]]
+    return ahead + sorted(behind, key=lambda e: -1 if e["total"] is None else e["total"], reverse=True)
 
 
 def scores_view(opened: State, now: State, texts: dict[str, str], picked: str) -> str:

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError, brief
-from cpt_utils.runtime.places import at_home, is_file_name, version
+from cpt_utils.runtime.places import at_home, name_mend, version
 
 LEVELS = tuple(TARGETS)
 """What a mark says: the names of the series' targets."""
@@ -21,6 +21,8 @@ ALL = ""
 """The `criterion` of a mark that is about the whole text."""
 UNNAMED = ""
 """The `rubric` of a mark that an earlier version of the studio wrote, which did not say it."""
+LONGEST, SIGNS = 40, "spaces, '-' and '.'"
+"""Characters of a person's name, and what may stand between them beside letters and digits."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 SETTLED = 2.0
 """Seconds after which a file's time tells of each change: clocks of files have ticks, the longest a USB stick's."""
@@ -74,8 +76,8 @@ def _folded(who: str) -> str:
 def marks_file(folder: Path, who: str) -> Path:
     """Where a person's marks are kept; a StoreError refuses what is no name."""
     name = person(who)
-    if not is_file_name(name, 40):
-        raise StoreError(f"{who[:50]!r} is no name for a file of marks: use letters, digits, spaces, '-' and '.'.")
+    if mend := name_mend(name, LONGEST, SIGNS):
+        raise StoreError(f"{who[:50]!r} is no name for a file of marks: {mend}.")
     return at_home(folder) / f"marks-{name}.jsonl"
 
 
@@ -85,17 +87,16 @@ def add_mark(folder: Path, mark: Mark) -> None:
         raise StoreError(f"{mark['level']!r} is no mark: use {', '.join(LEVELS)}, or '' to take one back.")
     if not mark.get("rubric"):
         raise StoreError("A mark says by which rubric: give it the rubric's name, such as 'rococo'.")
-    _append(folder, mark["who"], [mark])
-
-
-def _append(folder: Path, who: str, given: list[Mark]) -> None:
-    """Keep marks of one person, all or none."""
-    path = marks_file(folder, who)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    _append(marks_file(folder, mark["who"]), [mark | {"when": now}])
+
+
+def _append(path: Path, given: list[Mark]) -> None:
+    """Keep marks of one person, all or none."""
     rows = []
     for mark in given:
         row = {name: files.encodable(value) for name, value in mark.items() if value or name in KEY}
-        rows.append(row | {"who": person(who), "when": now})
+        rows.append(row | {"who": person(mark["who"])})
     with files.writing(path):
         files.append(path, rows)
     _at_hand.pop(path.absolute(), None)
@@ -187,14 +188,23 @@ def uncounted(marks: list[Mark], given: list[Mark], rubric: str, criterion: str 
 def take_over(folder: Path, given: list[Mark], rubric: str, criterion: str | None = None) -> None:
     """Count marks for the rubric of this name, too, and for this criterion (None: each for its own).
 
-    They are written behind their people's own. Marks that named no rubric name this one from now on, and no other.
+    They are written behind their people's own, with the time at which those were given: what a person says by this
+    rubric elsewhere, and later, is the last word. Marks that named no rubric name this one from now on, and no other.
     """
     there = read_marks(folder)
     for who in dict.fromkeys(mark["who"] for mark in given):
         mine = [mark for mark in given if mark["who"] == who]
         rows = [_moved(mark, rubric, criterion) for mark in uncounted(there, mine, rubric, criterion)]
         named = [mark | {"level": ""} for mark in mine if mark["rubric"] == UNNAMED]
-        _append(folder, who, rows + named)
+        if rows or named:
+            _append(_file_for(folder, who), rows + named)
+
+
+def _file_for(folder: Path, who: str) -> Path:
+    """`marks_file`, also of somebody whose name can be no file's, but stands in a row that others wrote."""
+    if name_mend(person(who), LONGEST, SIGNS):
+        return at_home(folder) / f"marks-{text_key(_folded(who))}.jsonl"
+    return marks_file(folder, who)
 
 
 def _moved(mark: Mark, rubric: str, criterion: str | None) -> Mark:

@@ -192,6 +192,8 @@ def test_a_name_that_is_none_is_refused(tmp_path, who):
     with pytest.raises(StoreError, match="is no name for a file of marks"):
         marks.add_mark(tmp_path, mark(who, "a", "low"))
     assert not list(Path(tmp_path).parent.glob("marks*")) and not list(tmp_path.iterdir())
+    with pytest.raises(StoreError, match="it has 41 characters, and 40 are the most; shorten it"):
+        marks.add_mark(tmp_path, mark("x" * 41, "a", "low"))
 
 
 @pytest.mark.parametrize(
@@ -252,6 +254,31 @@ def test_marks_by_a_former_name_count_for_both(tmp_path):
     assert marks.uncounted(found, doubts, "mine") == [] and marks.uncounted(found, doubts, "mine", "Wavering") == doubts
     marks.take_over(tmp_path, doubts, "mine", "Wavering")
     assert [each["who"] for each in marks.about(marks.read_marks(tmp_path), "Wavering")] == ["Ben"]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_marks_that_are_taken_over_never_replace_what_their_person_said_later(tmp_path, old):
+    room, home = tmp_path / "room", tmp_path / "home"
+    first, then = "2026-11-28T09:30:00+00:00", "2026-11-28T10:30:00+00:00"
+    given = mark("Bo", "a", "high", rubric="draft") | ({} if old else {"when": first})
+    for folder in (room, home):
+        folder.mkdir()
+        write(folder / "marks-Bo.jsonl", given)
+    write(home / "marks-Bo.jsonl", given, mark("Bo", "a", "low", rubric="mine", when=then))
+    marks.take_over(room, marks.read_marks(room), "mine")  # Ann does, who has an older copy
+    assert [each["level"] for each in marks.by_rubric(marks.read_marks(room), "mine")] == ["high"]
+    (home / "marks-Bo.jsonl").rename(room / "marks-Bo-2.jsonl")
+    (now,) = marks.by_rubric(marks.read_marks(room), "mine")
+    assert now["level"] == "low" and now["when"] == then
+
+
+def test_a_person_whose_name_is_no_files_keeps_nobodys_marks_from_being_taken_over(tmp_path):
+    people = ["Bo/Al", "", "x" * 41, "Cid"]
+    write(tmp_path / "marks-all.jsonl", *(mark(who, "a", "low", rubric="draft") for who in people))
+    marks.take_over(tmp_path, marks.read_marks(tmp_path), "mine")
+    found = marks.by_rubric(marks.read_marks(tmp_path), "mine")
+    assert sorted(each["who"] for each in found) == sorted(people)
+    assert (tmp_path / "marks-Cid.jsonl").exists() and len(list(tmp_path.glob("marks-*.jsonl"))) == 5
 
 
 def test_the_last_word_goes_by_time_and_not_by_the_names_of_files(tmp_path):

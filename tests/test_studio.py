@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import errno
 import html
 import json
 import random
@@ -144,6 +145,12 @@ def test_file_names_stay_in_the_folder(tmp_path, name):
         drafts.yaml_path(tmp_path, name)
 
 
+@pytest.mark.parametrize(("name", "size"), [("x" * 81, "81 characters, and 80"), ("海" * 72, "216 bytes, and 200")])
+def test_a_long_name_is_told_to_be_that(tmp_path, name, size):
+    with pytest.raises(RubricError, match=f"it .* {size} are the most; shorten it"):
+        drafts.yaml_path(tmp_path, name)
+
+
 @pytest.mark.parametrize("name", ["mine.judge", "mine.judge.yml", "mine.prompts.yaml"])
 def test_names_of_files_beside_a_rubric_are_refused(tmp_path, name):
     with pytest.raises(RubricError, match="is how a file beside a rubric's is called"):
@@ -168,11 +175,11 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
 
 
 def test_saving_names_the_rubric_after_its_file(draft, tmp_path):
-    saved = drafts.save_draft(draft, tmp_path / "My Rococo-2.yaml")
+    saved = drafts.save_draft(draft, ways_of(load_rubric("rococo")), tmp_path / "My Rococo-2.yaml")
     assert saved.name == "my_rococo_2" and load_rubric(tmp_path / "My Rococo-2.yaml") == saved
     assert [f.name for f in tmp_path.iterdir()] == ["My Rococo-2.yaml"]
     with pytest.raises(RubricError, match="another name, such as my_rococo"):
-        drafts.save_draft(draft, tmp_path / "rococo.yaml")
+        drafts.save_draft(draft, {}, tmp_path / "rococo.yaml")
     with pytest.raises(RubricError, match="There is no nothing.yaml in .*save it first"):
         drafts.load_draft(tmp_path / "nothing.yaml")
     (tmp_path / "folder.yaml").mkdir()
@@ -938,7 +945,33 @@ def test_saving_replaces_only_what_this_studio_loaded_or_saved(studio, tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     studio.file.value = "folder"
     studio.save.click()
-    assert "Not saved." in studio.state.value and "folder.yaml (it is a folder)" in studio.state.value
+    assert "Not saved." in studio.state.value and "folder.yaml cannot be written (it is a folder)" in studio.state.value
+
+
+@pytest.mark.parametrize("fails", ["mine.judge.yaml", "mine.yaml"])
+def test_a_rubric_and_its_ways_are_saved_both_or_it_is_said_which(studio, tmp_path, monkeypatch, fails):
+    studio.file.value = "mine"
+    studio.save.click()
+    before = (tmp_path / "mine.yaml").read_bytes()
+    studio.title.value = "Second"
+    studio._scored("Ornamental diction", Counted("commas", 0.0, 5.0))
+    replace = type(tmp_path).replace
+
+    def full(partial, path):
+        if path.name == fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(partial, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(tmp_path), "replace", full)
+        studio.save.click()
+    assert f"Not saved. {fails} cannot be written (No space left on device)" in studio.state.value
+    assert (tmp_path / "mine.yaml").read_bytes() == before and not list(tmp_path.glob(".*.partial"))
+    told = ", though mine.judge.yaml beside it was" in studio.state.value
+    assert told is (tmp_path / "mine.judge.yaml").exists() is (fails == "mine.yaml")
+    studio.save.click()
+    assert "Saved" in studio.state.value and load_rubric(tmp_path / "mine.yaml").title == "Second"
+    assert read_ways(tmp_path / "mine.judge.yaml") == studio.ways
 
 
 def test_all_text_is_shown_as_text(studio):

@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 """The repository."""
 SIGNS = " .-'’\u200c\u200d"
 """What may stand between the letters of a name; the last two part and join letters of some scripts, unseen."""
+MOST_BYTES = 200
+"""Of the 255 that a file system gives a name: what lies beside a file, or is half written, has a longer one."""
 UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 
 
@@ -49,13 +51,21 @@ def writable(folder: Path, variable: str) -> Path:
     )
 
 
-def is_file_name(name: str, most: int) -> bool:
-    """Whether a typed name of at most so many characters can be a file's, in any script: it leads nowhere else."""
+def name_mend(name: str, most: int, signs: str) -> str:
+    """How to mend a typed name that can be no file's; "" for one that can, in any script: it leads nowhere else.
+
+    most: characters; signs: what to say of those that may stand between letters.
+    """
 
     def of_a_word(c: str) -> bool:
         return c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M"
 
-    return 0 < len(name) <= most and of_a_word(name[0]) and all(of_a_word(c) or c in SIGNS for c in name)
+    if not name or not of_a_word(name[0]) or not all(of_a_word(c) or c in SIGNS for c in name):
+        return f"use letters, digits, {signs}"
+    if len(name) > most:
+        return f"it has {len(name)} characters, and {most} are the most; shorten it"
+    size = len(name.encode())
+    return f"it takes {size} bytes, and {MOST_BYTES} are the most; shorten it" if size > MOST_BYTES else ""
 
 
 def cache_fault(error: BaseException | None, source: "str | Path") -> str:

@@ -13,7 +13,7 @@ from cpt_utils.rubric_text import plain_name
 from cpt_utils.rubrics import ENDS, Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
-from cpt_utils.runtime.places import is_file_name
+from cpt_utils.runtime.places import name_mend
 from cpt_utils.ways import WAYS, Way, flaw, ways_of, write_ways
 from cpt_utils.widgets.scores import score
 from cpt_utils.wordings import WORDINGS
@@ -134,8 +134,8 @@ class History:
 def yaml_path(folder: Path, name: str) -> Path:
     """Where a typed file name leads: a .yaml file inside `folder`, never elsewhere."""
     name = unicodedata.normalize("NFC", name.strip())
-    if not is_file_name(name, 80):
-        raise RubricError(f"{name[:90]!r} is no file name: use letters, digits, '-', '_' and '.', without a path.")
+    if mend := name_mend(name, 80, "'-', '_' and '.', without a path"):
+        raise RubricError(f"{name[:90]!r} is no file name: {mend}.")
     path = folder / (name if name.endswith(ENDS) else f"{name}.yaml")
     if path.with_suffix(".yaml").name.endswith((WAYS, WORDINGS)):
         raise RubricError(f"{path.name} is how a file beside a rubric's is called: choose another name.")
@@ -157,28 +157,33 @@ def called_by(path: Path) -> str:
     return plain_name(path.stem)
 
 
-def save_draft(draft: dict, path: Path, known: bytes | None = None) -> Rubric:
-    """Write a valid draft, whole or not at all; the rubric is named after its file.
+def save_draft(draft: dict, ways: dict[str, Way], path: Path, known: bytes | None = None) -> Rubric:
+    """Write a valid draft and how its criteria are scored, both or neither; the rubric is named after its file.
 
     A file that is there is replaced only if it holds what the caller knows of: what it loaded or saved itself.
     """
     name = called_by(path)
     if name in shipped_rubrics():  # else rows of two different rubrics would carry one name
         raise RubricError(f"{name!r} is a shipped rubric: save yours under another name, such as my_{name}.")
-    rubric = checked({**draft, "name": name})
-    if path.exists() and text_of(path) != known:
-        raise RubricError(
-            f"{path.name} is there already, and not as you loaded or saved it: choose another name, or load that file "
-            "to go on with it."
-        )
+    rubric, beside = checked({**draft, "name": name}), []
+
+    def meet(_path: Path) -> None:
+        """While the rubric is on the disk, and not yet in its place."""
+        if path.is_dir():  # the error of the system names another file, and differs by system
+            raise IsADirectoryError(0, "it is a folder")
+        if path.exists() and (not path.is_file() or known is None or text_of(path) != known):
+            raise RubricError(
+                f"{path.name} is there already, and not as you loaded or saved it: choose another name, or load that "
+                "file to go on with it."
+            )
+        beside.extend(_save_ways(path, rubric, ways))
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():  # as the caller knows it, so that it need not be kept
-            files.write_whole(path.resolve(), rubric.to_yaml())
-        else:
-            rubric.to_yaml(path)
+        files.write_whole(path.resolve(), rubric.to_yaml(), meet)
     except OSError as error:
-        raise RubricError(f"{path.name} cannot be written ({error.strerror}): check the folder.") from None
+        though = f", though {beside[0]} beside it was" if beside else ""
+        raise RubricError(f"{path.name} cannot be written ({files.why(error)}){though}: check the folder.") from None
     return rubric
 
 
@@ -190,15 +195,20 @@ def load_draft(path: Path) -> Rubric:
     return Rubric.from_yaml(path)
 
 
-def save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> None:
-    """Write how the criteria are scored beside a rubric's file, where the series' judge does not say it anyway."""
+def _save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> list[str]:
+    """Write how the criteria are scored beside a rubric's file, where the series' judge does not say it anyway.
+
+    The names of what was written.
+    """
     beside = path.with_suffix(WAYS)
     mine = {c.name: ways[c.name] for c in rubric.criteria if c.name in ways}
-    if beside.exists() or mine != ways_of(rubric):
-        try:
-            write_ways(beside, mine)
-        except OSError as error:
-            raise RubricError(f"{beside.name} cannot be written ({error.strerror}): check the folder.") from None
+    if not beside.exists() and mine == ways_of(rubric):
+        return []
+    try:
+        write_ways(beside, mine)
+    except OSError as error:
+        raise RubricError(f"{beside.name} cannot be written ({files.why(error)}): check the folder.") from None
+    return [beside.name]
 
 
 def scored(rubric: Rubric, ways: dict[str, Bound], text: str) -> dict:

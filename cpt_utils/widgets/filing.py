@@ -51,8 +51,7 @@ def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Know
             f"{held[0].name} holds a rubric {called!r} already, and this one would have the same name: choose another "
             "name, or load that file to go on with it."
         )
-    rubric = drafts.save_draft(draft, path, known.get(path))
-    drafts.save_ways(path, rubric, ways)
+    drafts.save_draft(draft, ways, path, known.get(path))
     known[path] = drafts.text_of(path)
     by = path.stem if _is_found(path) else str(path)
     named = "" if called == path.stem else f", and its name is {called!r}"  # as RUBRICS takes it
@@ -108,7 +107,7 @@ def keep_state(folder: Path, draft: dict, ways: dict[str, Way], written: Known) 
         told = put(path, rubric.to_yaml().encode(), written, WAYS)
     except OSError as error:
         raise RubricError(f"{path.name} cannot be written ({files.why(error)}): check the folder.") from None
-    drafts.save_ways(path, rubric, ways)
+    drafts.save_draft(draft, ways, path, drafts.text_of(path))
     return f"Kept as {path.name}{told}"
 
 

@@ -84,8 +84,43 @@ def test_to_edit_is_to_begin_anew(left, tmp_path):
     sliders(again)[2].value = 50
     again.keeper.flush()
     (aside,) = tmp_path.glob("studio-rococo-before-*.json")
-    assert aside.read_text("utf-8") == words and not offers(again)
+    assert aside.read_text("utf-8") == words
     assert json.loads(kept(tmp_path).read_text("utf-8"))["draft"]["criteria"][2]["weight"] == 50
+    assert offers(again) and aside.name in again.keeper.told.value  # it may have been a slip of the hand
+    again.keeper.go_on.click()
+    assert not offers(again) and again.draft == left.draft and again.ways == left.ways
+    again.undo.click()
+    assert again.draft["criteria"][2]["weight"] == 50
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_a_draft_that_was_set_aside_can_be_gone_on_with_by_a_later_studio(left, tmp_path, undone):
+    second = opened(tmp_path)
+    second.title.value = "Oops"
+    second.keeper.flush()
+    if undone:
+        second.undo.click()
+        second.keeper.flush()
+    again = opened(tmp_path)
+    (aside,) = tmp_path.glob("studio-rococo-before-*.json")
+    offered = again.keeper.which.options
+    assert offers(again) and [label.split(",")[0] for label, _ in offered] == ["Oops"] * (not undone) + ["Rococo"]
+    assert (aside.name in again.keeper.told.value) is undone
+    again.keeper.which.index = len(offered) - 1
+    again.keeper.go_on.click()
+    assert again.draft == left.draft and again.ways == left.ways
+    sliders(again)[2].value = 50
+    again.keeper.flush()
+    titles = [json.loads(path.read_text("utf-8"))["draft"]["title"] for path in tmp_path.glob("studio-rococo-*.json")]
+    assert sorted(titles) == ["Oops"] * (not undone) + ["Rococo"]  # nothing is lost
+
+
+def test_to_begin_anew_after_an_edit_leaves_what_is_edited(left, tmp_path):
+    again = opened(tmp_path)
+    again.title.value = "Mine"
+    again.keeper.flush()
+    again.keeper.anew.click()
+    assert not offers(again) and json.loads(kept(tmp_path).read_text("utf-8"))["draft"]["title"] == "Mine"
 
 
 @pytest.fixture
@@ -164,13 +199,20 @@ def test_going_on_leaves_fields_where_they_are_and_the_page_shows_the_draft(page
 
 def test_of_two_studios_in_a_notebook_neither_writes_over_the_others_draft(tmp_path):
     first, second = opened(tmp_path), opened(tmp_path)
-    for studio, title in ((first, "One"), (second, "Two"), (first, "Three"), (first, "Four")):
-        studio.title.value = title
-        studio.keeper.flush()
-    second.undo.click()  # nothing is left of its edits, and the file is not its own
+    for number in range(4):
+        for studio, title in ((first, "One"), (second, "Two")):
+            studio.title.value = f"{title} {number}"
+            studio.keeper.flush()
+
+    def titles():
+        return [json.loads(path.read_text("utf-8"))["draft"]["title"] for path in tmp_path.glob("studio-rococo*.json")]
+
+    assert sorted(titles()) == ["One 3", "Two 3"]  # and no file for each turn
+    for _ in range(4):
+        second.undo.click()  # nothing is left of its edits
     second.keeper.flush()
-    texts = [json.loads(path.read_text("utf-8"))["draft"]["title"] for path in tmp_path.glob("studio-rococo*.json")]
-    assert sorted(texts) == ["Four", "One", "Two"]
+    assert titles() == ["One 3"]
+    assert [label.split(",")[0] for label, _ in opened(tmp_path).keeper.which.options] == ["One 3"]
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The draft of a studio, kept in a file while it is edited, so that a cell that runs again can go on with it."""
 
-import contextlib
+import itertools
 import json
 import re
 import threading
@@ -13,13 +13,16 @@ import ipywidgets as w
 from cpt_utils.rubrics import LEVEL_SCORES, Rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, RubricError
+from cpt_utils.runtime.places import version
 from cpt_utils.ways import from_data, to_data
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.apart import own_folder
-from cpt_utils.widgets.controls import button, row
+from cpt_utils.widgets.controls import button, field, row
 
 PAUSE = 0.3
 """Seconds without a change before a draft is written: a moving slider makes many."""
+MOST = 10
+"""Drafts offered: those that were written last."""
 TEXTS = ("name", "title", "objective", "scoring_notes")
 
 
@@ -89,63 +92,100 @@ def _is_draft(data) -> bool:
     )
 
 
+class Draft(NamedTuple):
+    """What lies in a draft's file, and what to call it."""
+
+    label: str
+    path: Path
+    state: dict
+    data: bytes
+
+
+def drafts_in(paths: DraftFiles) -> list[Draft]:
+    """The drafts to go on with: the last one, then those that were set aside, the newest first; else a room's."""
+    own = (draft for path in (paths.own, *set_aside_of(paths.own)) if (draft := read_draft(path)))
+    return list(itertools.islice(own, MOST)) or list(filter(None, [read_draft(paths.former)]))
+
+
+def set_aside_of(path: Path) -> list[Path]:
+    """The files under whose names a draft's file was set aside, the one that was written last first."""
+    written = [(version(each), each) for each in path.parent.glob(f"{path.stem}-before-*{path.suffix}")]
+    return [each for found, each in sorted(written, key=lambda pair: pair[0] or (), reverse=True) if found]
+
+
+def read_draft(path: Path) -> Draft | None:
+    """The draft in a file; None where none is there, or it is of no use."""
+    try:
+        data = path.read_bytes()
+        state = unpacked(data.decode("utf-8"))
+        when = time.strftime("%d %b, %H:%M", time.localtime(path.stat().st_mtime))
+    except (OSError, ValueError):
+        return None
+    return Draft(files.encodable(f"{state['draft']['title'] or 'no title yet'}, {when}"), path, state, data)
+
+
 class DraftKeeper(w.VBox):
     """Keeps a studio's state in a file, and offers what was left there: `on_resume(state)` hears that it is taken.
 
     What is not taken, or was written by another studio since, is set aside under another name as soon as something is
-    edited. A draft in a room's folder, from before, may be anybody's: it is offered as that, and stays there.
+    edited, and offered from there. A studio whose own draft was set aside so by another one goes on under that name. A
+    draft in a room's folder, from before, may be anybody's: it is offered as that, and stays there.
     """
 
     def __init__(self, paths: DraftFiles, on_resume):
-        self.path, self.on_resume, self.timer, self.turn = paths.own, on_resume, None, threading.Lock()
+        self.paths, self.path, self.on_resume = paths, paths.own, on_resume
+        self.timer, self.turn = None, threading.Lock()
         self.ours: bytes | None = None  # what this studio wrote into the file, or took from it
         self.told = w.HTML(layout=w.Layout(width="98%"))
+        self.which = field("Draft", w.Dropdown)
         self.go_on = button("Go on with it", "Open the draft that was kept", self._go_on)
         self.anew = button("Begin anew", "Leave the draft; its file stays, your own under a new name", self._begin_anew)
-        self.choice = row(self.go_on, self.anew)
+        self.choice = w.VBox([self.which, row(self.go_on, self.anew)])
         super().__init__([self.told, self.choice])
-        self.choice.layout.display = "none"
-        for path in dict.fromkeys(paths):
-            with contextlib.suppress(OSError, ValueError):  # none there, or of no use
-                self._offer(path)
-                break
+        self._offer()
 
-    def _offer(self, path: Path) -> None:
-        self._find(path)
-        when = time.strftime("%d %b, %H:%M", time.localtime(path.stat().st_mtime))
-        named = f"({self.found['draft']['title'] or 'no title yet'}, {when})"
-        if path == self.path:
-            words = f"Your last draft here {named} is kept: go on with it, or begin anew."
+    def _offer(self, words: str = "") -> None:
+        """Offer the drafts that there are; of none, say only what was to be said."""
+        found = drafts_in(self.paths)
+        self._say(words)
+        if not found:
+            return
+        first = found[0]
+        if first.path == self.paths.own:
+            words = f"Your last draft here ({first.label}) is kept: go on with it, or begin anew."
+        elif first.path == self.paths.former:
+            words = f"A draft lies in this folder ({first.label}): go on with it if it is yours, or begin anew."
         else:
-            words = f"A draft lies in this folder {named}: go on with it if it is yours, or begin anew."
-        self.told.value = views.status(words)
+            kept = files.shown(first.path)
+            words = f"A former draft ({first.label}) is kept as {kept}: go on with it, or begin anew."
+        more = " There are earlier ones, too: choose in Draft." if len(found) > 1 else ""
+        self.told.value = views.status(words + more)
+        self.which.options = [(draft.label, draft) for draft in found]
+        self.which.index = 0
+        self.which.layout.display = None if len(found) > 1 else "none"
         self.choice.layout.display = None
 
-    def _find(self, path: Path) -> None:
-        """Look at the draft in a file."""
-        data = path.read_bytes()
-        self.found, self.data, self.at = unpacked(data.decode("utf-8")), data, path
-
     def _go_on(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # else as it was offered
-            self._find(self.at)  # the cell's former studio may have written its last edit after the offer
-        self.ours = self.data if self.at == self.path else self.ours
+        offered: Draft = self.which.value
+        # The cell's former studio may have written its last edit after the offer.
+        taken = read_draft(offered.path) or offered
+        self.ours = taken.data if taken.path == self.path else self.ours
         self._say("")
-        self.on_resume(self.found)
+        self.on_resume(taken.state)
 
     def _begin_anew(self) -> None:
         try:
-            self._set_aside()
+            self._say(self._set_aside() if self.ours is None else "")  # else it was set aside for what is edited now
         except OSError as error:
             told = f"The draft cannot be set aside ({files.why(error)}): it stays where it is. Check the run's folder."
             self.told.value = views.status(told, "error")
 
-    def _set_aside(self) -> None:
-        words = ""
-        if self.path.exists():
-            kept = files.set_aside(self.path, files.before_now(self.path.name))
-            words = f"The former draft is kept as {files.shown(kept)}."
-        self._say(words)
+    def _set_aside(self) -> str:
+        """Give the file that lies there another name; what to say of it."""
+        if not self.path.exists():
+            return ""
+        kept = files.set_aside(self.path, files.before_now(self.path.name))
+        return f"The former draft is kept as {files.shown(kept)}."
 
     def _say(self, words: str) -> None:
         self.told.value = views.note(words) if words else ""
@@ -172,12 +212,23 @@ class DraftKeeper(w.VBox):
             with self.turn:
                 foreign = drafts.text_of(self.path) not in (None, self.ours)
                 if text:
-                    if foreign or self.choice.layout.display is None:
-                        self._set_aside()
+                    if foreign:
+                        self._make_way()
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                     files.write_whole(self.path, text)
                     self.ours = drafts.text_of(self.path)
                 elif not foreign:
                     self.path.unlink(missing_ok=True)
+                    self.ours = None
         except OSError as error:
             self._say(f"Your draft is not kept ({files.why(error)}): save it as a file, or mend the run's folder.")
+
+    def _make_way(self) -> None:
+        """Have a file to write into, where another studio's draft lies: one's own, if that was set aside, else this."""
+        own = (path for path in set_aside_of(self.paths.own) if self.ours and drafts.text_of(path) == self.ours)
+        if place := next(own, None):
+            self.path = place
+        elif self.choice.layout.display is None:
+            self._offer(self._set_aside())
+        else:
+            self._say(self._set_aside())

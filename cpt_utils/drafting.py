@@ -46,13 +46,13 @@ def pasted_rubric(text: str) -> Rubric:
     fenced = FENCED.fullmatch(text.strip())
     plain = textwrap.dedent(fenced[1] if fenced else text).replace("\u00a0", " ")  # as pages and chats have it
     if not re.search(r"^\s*[\"']?criteria[\"']?\s*:", plain, re.MULTILINE) and not plain.lstrip().startswith("{"):
-        return _as_own(Rubric.from_text(text))
+        return as_own(Rubric.from_text(text))
     data = rubric_text.from_yaml(plain, "the pasted text")
     named = {} if data.get("name") else {"name": rubric_text.plain_name(str(data.get("title") or "my style")[:40])}
-    return _as_own(Rubric.checked(data | named, "the pasted text"))
+    return as_own(Rubric.checked(data | named, "the pasted text"))
 
 
-def _as_own(rubric: Rubric) -> Rubric:
+def as_own(rubric: Rubric) -> Rubric:
     """Under another name than a shipped rubric's, which the series' judge would know."""
     return rubric.model_copy(update={"name": f"my_{rubric.name}"}) if rubric.name in shipped_rubrics() else rubric
 
@@ -125,7 +125,7 @@ def read_draft(answer: str) -> Rubric:
         raise RubricError("it has no list of criteria")
     kept = {key: data[key] for key in KEYS if data.get(key)} | {"criteria": _weighed(criteria)}
     name = rubric_text.plain_name(str(kept.get("title") or "my style")[:40])
-    return _as_own(Rubric.checked({"levels": LEVELS} | kept | {"name": name}, "its JSON"))
+    return as_own(Rubric.checked({"levels": LEVELS} | kept | {"name": name}, "its JSON"))
 
 
 def _weighed(criteria: list[dict]) -> list[dict]:

@@ -13,7 +13,7 @@ from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.ways import Counted, Likened, Read, read_ways
-from cpt_utils.widgets import scores
+from cpt_utils.widgets import judged, scores
 from cpt_utils.widgets.marking import WHOLE
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -362,6 +362,30 @@ def test_a_saved_rubric_has_marks_of_its_own_and_may_take_over_those_of_its_form
     studio.load.click()
     assert "2 of 12 texts marked for &#x27;mine&#x27;" in view.told.value
     assert len(marks.by_rubric(marks.read_marks(tmp_path), "rococo")) == 1
+
+
+@pytest.mark.parametrize(("file", "called"), [("rococo.yaml", "my_rococo"), ("Night.yaml", "night")])
+def test_a_changed_copy_that_kept_a_shipped_name_has_no_part_in_its_marks_and_prompts(tmp_path, file, called):
+    keep(tmp_path, "Ann", next(iter(TARGET)), "high")
+    path = tmp_path / file
+    path.write_text(load_rubric("rococo").to_yaml().replace("title: Rococo", "title: Mine"), "utf-8")
+    by_path, loading = rubric_studio(path, tmp_path), rubric_studio("esoteric", tmp_path)
+    loading.file.value = file
+    loading.load.click()
+    of_model = rubric_studio(load_rubric("rococo").model_copy(update={"title": "Mine"}), tmp_path)
+    for made, name in ((by_path, called), (loading, called), (of_model, "my_rococo")):
+        assert made.valid.name == name and made.valid.title == "Mine" and len(made.ways) == 5
+        made.live.selected_index = 2
+        assert f"0 of 12 texts marked for &#x27;{name}&#x27;" in made.live.marking.told.value
+        made.live.selected_index = 5
+        assert "written before your edits" not in made.live.system.value
+    (own,) = judged.own_rubrics(tmp_path).values()
+    assert own.rubric.name == called and len(own.ways) == 5
+
+
+def test_a_copy_of_a_shipped_rubric_is_that_rubric(tmp_path):
+    (tmp_path / "copy.yaml").write_text(load_rubric("rococo").to_yaml(), "utf-8")
+    assert rubric_studio(tmp_path / "copy.yaml", tmp_path).valid == load_rubric("rococo")
 
 
 def test_marks_of_earlier_versions_are_told_and_count_once_they_are_taken_over(studio, tmp_path):

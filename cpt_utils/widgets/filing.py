@@ -4,7 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from cpt_utils.rubrics import ENDS, Rubric, files_of, load_rubric, source_file, yaml_files
+from cpt_utils.drafting import as_own
+from cpt_utils.rubrics import ENDS, Rubric, files_of, load_rubric, shipped_rubrics, source_file, yaml_files
 from cpt_utils.runtime import aside, files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
@@ -25,13 +26,24 @@ def opened(rubric: str | Path | Rubric, folder: Path, known: Known) -> tuple[Rub
     path = source_file(rubric)
     if path is None:
         found = load_rubric(rubric)
-        return found, ways_of(found), found.name
+        named = named_apart(found, found.name)
+        return named, ways_of(found), named.name
     before = drafts.text_of(path)
     found = load_rubric(path)
     ways = load_ways(path, found)
     if path.parent.resolve() == folder.resolve():
         known[folder / path.name] = before
-    return found, ways, path.name
+    return named_apart(found, drafts.called_by(path)), ways, path.name
+
+
+def named_apart(rubric: Rubric, called: str) -> Rubric:
+    """A rubric under the name that its file gives it, where it is a changed copy that kept the name of a shipped one.
+
+    Else the marks and system prompts of the shipped rubric would be taken for its own.
+    """
+    if rubric.name not in shipped_rubrics() or rubric == load_rubric(rubric.name):
+        return rubric
+    return as_own(rubric.model_copy(update={"name": called}))
 
 
 def save(folder: Path, name: str, draft: dict, ways: dict[str, Way], known: Known) -> str:
@@ -73,7 +85,7 @@ def load(folder: Path, name: str, known: Known) -> tuple[Rubric, dict[str, Way],
     rubric = drafts.load_draft(path)
     ways = load_ways(path, rubric)
     known[path] = before
-    return rubric, ways, path.name
+    return named_apart(rubric, drafts.called_by(path)), ways, path.name
 
 
 def put(path: Path, content: bytes, written: Known, beside: str = "") -> str:

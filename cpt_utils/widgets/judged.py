@@ -31,7 +31,7 @@ def own_rubrics(*folders: Path) -> dict[str, Own]:
         for path in (place / name for name in filing.names(place)):
             try:
                 rubric = Rubric.from_yaml(path)
-                own = Own(rubric, load_ways(path, rubric), _words(path))
+                own = Own(filing.named_apart(rubric, drafts.called_by(path)), load_ways(path, rubric), _words(path))
             except CptError:  # no rubric, or one that is being mended
                 continue
             shown = path.name if place in folders else f"{place.name}/{path.name}"

@@ -467,6 +467,21 @@ def test_totals_that_lack_a_read_criterion_are_left_out_and_counted(studio, tmp_
     assert waiting == "Send 36 requests, up to 108"
 
 
+@pytest.mark.parametrize("criterion", ["", "New criterion 1"])
+def test_marks_before_anybody_said_how_texts_get_a_score_are_counted(studio, tmp_path, criterion):
+    studio.anew.children[1].empty.click()
+    view = studio.live.marking
+    view.about.value = criterion
+    mark_all(studio, "Ann", lambda text: "high" if text.count(",") > 9 else "low")
+    test = sum(map(marks.is_test, view.texts))
+    told = f"{test} marked texts of the testing half, and none of them has a score yet: say in the tab Scoring how"
+    assert test >= 4 and told in view.result.value
+    for text in [text for text in view.texts if marks.is_test(text)][3:]:
+        keep(tmp_path, "Ann", text, "", criterion, "my_style")
+    view._draw()
+    assert "3 marked texts of the testing half: 4 are needed" in view.result.value
+
+
 def test_a_criterion_can_be_marked_before_it_is_scored(studio):
     view = studio.live.marking
     studio._scored("Winding syntax", None)

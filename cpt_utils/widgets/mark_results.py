@@ -25,7 +25,8 @@ def results(
     if standing.left_out:
         parts.append(views.status(f"Marked texts: {standing.left_out}."))
     ranks, kappa, confusion, apart = figures(standing.scores, points)
-    parts.append(views.agreement(ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))
+    marked = sum(map(marks.is_test, points))
+    parts.append(views.agreement(marked, ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))
     if baseline and _differs(baseline, now):
         parts.append(_before(baseline, criterion, points, standing.scores))
     parted = [pair for pair in marks.divided(given) if pair[0] in seen]

@@ -170,11 +170,18 @@ def strip(values: list[float], low: float, high: float) -> str:
     )
 
 
-def agreement(ranks: dict, kappa, confusion, apart: list[tuple]) -> str:
-    """What marks say of scores (see cpt_utils.agreement); the texts of the testing half only."""
+def agreement(marked: int, ranks: dict, kappa, confusion, apart: list[tuple]) -> str:
+    """What marks say of scores (see cpt_utils.agreement); the texts of the testing half only, `marked` of them."""
     if ranks["rho"] is None:
-        why = f"{LEAST} are needed" if ranks["n"] < LEAST else "marks or scores are all alike, too much"
-        return note(f"{ranks['n']} marked texts of the testing half: {why} to say how far scores agree with marks.")
+        told = f"{marked} marked texts of the testing half"
+        if ranks["n"] < LEAST <= marked:
+            having = f"only {ranks['n']} of them have" if ranks["n"] else "none of them has"
+            return status(
+                f"{told}, and {having} a score yet: say in the tab Scoring how texts get one, and have them read there "
+                f"if a chat model reads them. {LEAST} are needed to say how far scores agree with marks."
+            )
+        why = f"{LEAST} are needed" if marked < LEAST else "marks or scores are all alike, too much"
+        return note(f"{told}: {why} to say how far scores agree with marks.")
     parts = [f"<div><b>Scores against marks:</b> {text(figures(ranks, kappa))}</div>", confusion_table(confusion)]
     parts += [_apart(f"score {by:+.0f} points from the marks", response) for response, by in apart if abs(by) > 20]
     return "".join(parts)

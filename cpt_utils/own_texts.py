@@ -1,6 +1,7 @@
 """Texts of one's own to try a rubric on: from a table, pasted, or fresh from a teacher; kept in the run's folder."""
 
 import os
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TypedDict
@@ -18,8 +19,9 @@ FRESH = "fresh_responses.jsonl"
 """The store of responses that teachers wrote in the studio."""
 COLUMNS = ("response", "text", "completion", "output", "answer")
 """Where a table may have its texts; the first of them that a row fills."""
-WORDS = 5
-"""More than so many make no name of a column."""
+NAME = re.compile(r"\s*\w[\w-]*\s*")
+"""What names the only column of a spreadsheet; all else may be a text above which no name was written."""
+SHEETS = (".csv", ".tsv")
 MOST = 500
 """Texts of one file: each is scored by every criterion."""
 LONGEST = 50_000
@@ -60,8 +62,10 @@ def read_texts(source: Path | str) -> list[OwnText]:
     if not filled:
         has = ", ".join(name[:40] for name in columns[:8])
         raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {has}.")
-    if filled[0] not in COLUMNS and len(filled[0].split()) > WORDS:
-        raise DataError(f"{path.name} begins with a text: write {COLUMNS[0]!r} in a line above it.")
+    if filled[0] not in COLUMNS and path.suffix.lower() in SHEETS and not NAME.fullmatch(filled[0]):
+        raise DataError(
+            f"{path.name} begins with a text: write {COLUMNS[0]!r} in a line above it, or in its place if it is a name."
+        )
     found: dict[str, OwnText] = {}
     for number, row in enumerate(rows, 1):
         column = next((name for name in filled if row[name] is not None), filled[0])
@@ -139,7 +143,9 @@ def kept_texts(folder: Path) -> list[OwnText]:
 
 def _checked(row: dict, place: str) -> OwnText:
     """A row as it is kept, or as others send it here: an answer {response, model}, perhaps with prompt and target."""
-    label = row.get("label", ", ".join(str(row[name]) for name in ("model", "target") if name in row))
+    label = row.get("label")
+    if label is None:
+        label = ", ".join(str(row[name]) for name in ("model", "target") if row.get(name) is not None)
     if not isinstance(row.get("response"), str) or not row["response"].strip():
         raise StoreError(f"{place}: no text in 'response'; mend or delete the row.")
     return own_text(str(label) or "a text", row["response"], row.get("prompt"))

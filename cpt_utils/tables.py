@@ -63,7 +63,7 @@ def read_table(source: "str | Path", split: str = "train") -> list[dict]:
 
 def _torn_line(path: Path) -> str:
     """Which line of a .jsonl file is the first that is no JSON, in words; nothing where all are."""
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), 1):
         try:
             json.loads(line or "{}")
         except ValueError:
@@ -82,7 +82,7 @@ def _columns(path: Path) -> dict:
     said = re.match(r"sep=([,;|\t])(\r\n?|\n|$)", begin, re.IGNORECASE)
     begin = begin[said.end() :] if said else begin
     known = "\t" if path.suffix.lower() == ".tsv" else said and said[1]
-    heads = {separator: _head(begin, separator) for separator in (known or ",;\t")}
+    heads = {separator: _head(begin, separator) for separator in (known or ",;\t|")}
     separator, names = max(heads.items(), key=lambda pair: (_is_whole(pair[1]), len(pair[1])))  # of equals the first
     texts = [name for name in names if name.strip().lower() in TEXTS]
     return {"sep": separator, "skiprows": int(bool(said)), "converters": dict.fromkeys(texts, str)}

@@ -105,7 +105,7 @@ RUBRICS = {
     "negative weight": (in_criterion(weight=-5), "criteria.1.weight: has to be 0 or more"),
     "weight above 100": (in_criterion(weight=130), "criteria.1.weight: has to be 100"),
     "weight in words": (in_criterion(weight="25%"), "criteria.1.weight: is no number"),
-    "weight not a number": (in_criterion(weight=float("nan")), "criteria.1.weight"),
+    "weight not a number": (in_criterion(weight=float("nan")), "criteria.1.weight: is no number; write one"),
     "endless weight": (in_criterion(weight=float("inf")), "criteria.1.weight"),
     "null weight": (in_criterion(weight=None), "criteria.1.weight: is no number"),
     "a control character": (changed(title="a\x00b"), ("title", "'\\x00'")),
@@ -257,7 +257,7 @@ LAYOUTS = {
     "one MB": (table() + "x" * 2**20, "at most 100000"),
     "bytes": (table().encode(), "bytes"),
     "nothing at all": (None, "NoneType"),
-    "a weight that is no number": (table("a\t1\t2\t3\t4\t5\tnan%"), "criteria.0.weight"),
+    "a weight that is no number": (table("a\t1\t2\t3\t4\t5\tnan%"), "criteria.0.weight: is no number; write one"),
     "an endless weight": (table("a\t1\t2\t3\t4\t5\tinf"), "criteria.0.weight"),
     "a negative weight": (table("a\t1\t2\t3\t4\t5\t-100%"), "criteria.0.weight: has to be 0 or more"),
     "one name in two spellings": (

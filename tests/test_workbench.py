@@ -71,6 +71,8 @@ def test_texts_come_from_csv_and_jsonl(tmp_path):
         ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
         ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
         ("plain.csv", "It rains on the roof tonight.\nNobody is at home.\n", "plain.csv begins with a text: write"),
+        ("short.csv", "It rains.\nNobody is at home.\n", "short.csv begins with a text: write 'response' in a line"),
+        ("dog.csv", "good dog\nbad cat\n", "dog.csv begins with a text: write .* or in its place if it is a name"),
         ("many.csv", "text\n" + "".join(f"text {n}\n" for n in range(501)), "many.csv has 501 texts, and 500 are"),
     ],
 )
@@ -86,6 +88,7 @@ def test_a_file_without_texts_is_told(tmp_path, name, content, words):
     [
         "label;prompt;response\r\nfirst;Describe rain.;One, two.\r\nsecond;;Another\r\n",
         "label\tprompt\tresponse\nfirst\tDescribe rain.\tOne, two.\nsecond\t\tAnother\n",
+        "label|prompt|response\nfirst|Describe rain.|One, two.\nsecond||Another\n",
         'Label;"Prompt";Response \nfirst;Describe rain.;"One, two."\nsecond;;Another\n',
         '"label","prompt","response"\nfirst,Describe rain.,"One, two."\nsecond,,Another\n',
     ],
@@ -144,8 +147,23 @@ def test_each_row_brings_its_text_whatever_its_column_is_called(tmp_path):
     assert [text["response"] for text in found] == ["An answer.", "A text alone."]
 
 
-def test_the_line_of_a_file_that_is_torn_is_named(tmp_path):
-    (tmp_path / "mine.jsonl").write_text('{"text": "One."}\n{"text": "Two."\n{"text": "Three."}\n')
+def test_the_only_column_may_have_a_name_of_its_own(tmp_path):
+    (tmp_path / "mine.csv").write_text("Geschichte\nEs regnet.\n")
+    (tmp_path / "mine.jsonl").write_text('{"My own story": "It rains."}\n')
+    found = [own_texts.read_texts(tmp_path / name)[0]["response"] for name in ("mine.csv", "mine.jsonl")]
+    assert found == ["Es regnet.", "It rains."]
+
+
+@pytest.mark.parametrize("row", [{"label": None}, {"label": None, "model": None}, {"label": ""}, {}])
+def test_a_text_without_a_label_is_not_called_none(tmp_path, row):
+    (tmp_path / own_texts.KEPT).write_text(json.dumps(row | {"response": "It rains."}) + "\n")
+    assert [text["label"] for text in own_texts.kept_texts(tmp_path)] == ["a text"]
+
+
+@pytest.mark.parametrize("first", ["One.", "One\u2028and\x85a half."])
+def test_the_line_of_a_file_that_is_torn_is_named(tmp_path, first):
+    rows = json.dumps({"text": first}, ensure_ascii=False) + '\n{"text": "Two."\n{"text": "Three."}\n'
+    (tmp_path / "mine.jsonl").write_text(rows, "utf-8")
     with pytest.raises(DataError, match="as line 2 is no JSON"):
         own_texts.read_texts(tmp_path / "mine.jsonl")
 

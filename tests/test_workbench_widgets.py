@@ -254,6 +254,7 @@ def test_a_rubric_starts_empty_pasted_or_drafted_and_can_be_undone(studio, model
     start.draft.wait(30)
     assert studio.title.value == "Night" and sum(c.weight for c in studio.valid.criteria) == 100
     assert "Undo goes back" in start.draft.state.value and "<i>" not in studio.live.scores.value
+    assert "in steps of 0.5 here: 33.5 (was 33.3333)" in start.draft.state.value
     studio.undo.click()
     assert studio.title.value == "Esoteric"
     for _ in range(2):

@@ -33,6 +33,8 @@ def first_fault(error) -> str:
 def _words(error: dict) -> str:
     bound = {key: f"{x:g}" if isinstance(x, float) else x for key, x in error.get("ctx", {}).items()}
     number = "is no number; write one, such as 20 or 1.0e-3"
+    if error["type"].startswith(("greater", "less")) and str(error["input"]).strip().lower().lstrip("+-") == "nan":
+        return number  # which is neither more nor less than anything
     words = {
         "missing": "is missing; add it",
         "extra_forbidden": "there is no such key; mend its spelling or delete it",

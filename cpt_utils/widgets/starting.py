@@ -47,23 +47,18 @@ class StartPanel(w.VBox):
             [row(self.empty), self.pasted, row(self.read), self.told, self.sentence, self.teacher, self.draft]
         )
 
-    def _begin(self, rubric: Rubric) -> list[float]:
-        """Begin with a rubric, its weights in whole steps, as sliders have them; those weights."""
-        weights = drafts.apportion([criterion.weight for criterion in rubric.criteria])
-        self.on_rubric(Rubric.checked(drafts.with_weights(rubric.model_dump(), weights)))
-        return weights
+    def _begin(self, rubric: Rubric) -> None:
+        """Begin with a rubric, its weights in whole steps, as sliders have them."""
+        self.on_rubric(Rubric.checked(drafts.with_weights(rubric.model_dump(), _in_steps(rubric))))
 
     def _read(self) -> None:
         try:
             rubric = pasted_rubric(self.pasted.value)
-            weights = self._begin(rubric)
+            self._begin(rubric)
         except RubricError as error:
             self.told.value = views.status(str(error), "error")
             return
-        given = [criterion.weight for criterion in rubric.criteria]
-        moved = [f"{now:g} (was {was:g})" for was, now in zip(given, weights) if abs(was - now) > 1e-6]
-        steps = f" Weights move in steps of {drafts.STEP:g} here: {', '.join(moved)}." if moved else ""
-        self.told.value = views.status(f"Read.{steps} Undo goes back to what was there.", "ok")
+        self.told.value = views.status(f"Read.{_moved(rubric)} Undo goes back to what was there.", "ok")
 
     def _draft(self):
         name, sentence = self.teacher.value, self.sentence.value
@@ -82,10 +77,23 @@ class StartPanel(w.VBox):
             if work.stop.is_set():
                 return "Nothing was changed."
             self.drafted = found
-            return f"{name} drafted {found.title!r} with {len(found.criteria)} criteria. Undo goes back."
+            count = len(found.criteria)
+            return f"{name} drafted {found.title!r} with {count} criteria.{_moved(found)} Undo goes back."
 
         return draft
 
     def _take(self) -> None:
         if self.drafted is not None:
             self._begin(self.drafted)
+
+
+def _in_steps(rubric: Rubric) -> list[float]:
+    """A rubric's weights in whole steps."""
+    return drafts.apportion([criterion.weight for criterion in rubric.criteria])
+
+
+def _moved(rubric: Rubric) -> str:
+    """What to say of the weights that `_in_steps` changes; "" of none."""
+    pairs = [(criterion.weight, now) for criterion, now in zip(rubric.criteria, _in_steps(rubric))]
+    moved = [f"{now:g} (was {was:g})" for was, now in pairs if abs(was - now) > 1e-6]
+    return f" Weights move in steps of {drafts.STEP:g} here: {', '.join(moved)}." if moved else ""

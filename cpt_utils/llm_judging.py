@@ -17,6 +17,7 @@ from cpt_utils.rows import Response
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, RefusedError, StoreError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
 from cpt_utils.ways import flaw
@@ -87,7 +88,7 @@ def stored_verdicts(path: Path) -> dict[str, tuple[float, dict]]:
         if not isinstance(row.get("asked"), str) or "score" not in row:
             raise StoreError(f"{path.name}, row {number} is no verdict: give the judge a file of its own.")
         score, parts = row["score"], row.get("by_criterion", {})
-        if type(score) in (int, float) and 0 <= score <= 100 and isinstance(parts, dict):
+        if isinstance(parts, dict) and all(type(x) in (int, float) and 0 <= x <= 100 for x in (score, *parts.values())):
             known[row["asked"]] = score, parts
     return known
 
@@ -214,7 +215,7 @@ class LLMJudge:
                 if isinstance(text, EndpointError):
                     raise text
             except (RefusedError, CutOffError) as refusal:  # of this text alone: the next call would meet it, too
-                self.refusals[request["asked"]] = str(refusal)
+                self.refusals[request["asked"]] = one_line(str(refusal))
                 break
             text = files.encodable(text or "(nothing)")
             if parsed := parse_judgement(text, rubric, *request["marks"]):

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Collection
 
 from cpt_utils.judging import Judgement
 from cpt_utils.models.templates import JOINER
@@ -11,8 +12,12 @@ from cpt_utils.thoughts import ANY_TAG, aloud
 
 JSON_BEGINS = re.compile(r"\{(?=\s*[\"'“])")
 WRAPPERS = {"judgement", "judgment", "verdict", "result", "evaluation", "assessment", "answer", "response", "output"}
-SCALES = ("max_score", "max", "out_of", "scale", "maximum")
-"""Keys beside a score that say what it is out of."""
+SCALES = {"max", "maximum", "maxscore", "maximumscore", "maxpoints", "outof", "scale", "range"}
+"""Keys beside a score that say what it is out of, without spaces and strokes."""
+GROUPS = ("criteria", "scores", "criteria_scores", "criterion_scores", "ratings", "breakdown")
+"""Keys under which the scores of criteria stand; we ask for the first."""
+MARGIN = 5
+"""So many points a whole may lie outside of its parts: models weigh by eye."""
 
 NUMBER = r"(?P<number>\d{1,3}(?:\.\d{1,9})?)"
 OUT_OF = r"(?:\s?%|\s?(?:points?|pts)\b)?(?:\s?(?:/|\(?\s?(?:points?\s)?out of|of)\s?(?P<scale>\d{1,4})\s?\)?)?"
@@ -23,7 +28,7 @@ TOTAL = re.compile(
     rf"(?:overall\s|total\s|final\s|whole\s)?(?:score|rating|total|overall|final)\b{RANGE}{IS}{NUMBER}{OUT_OF}[.!]?",
     re.IGNORECASE,
 )
-PART = re.compile(rf"[-•\d.)\s]{{0,6}}[A-Za-z][\w' ,&-]{{0,60}}?{RANGE}\s?[:=]\s?{NUMBER}{OUT_OF}[.!;,]?")
+PART = re.compile(rf"[-•\d.)\s]{{0,6}}(?P<name>[A-Za-z][\w' ,&-]{{0,60}}?){RANGE}\s?[:=]\s?{NUMBER}{OUT_OF}[.!;,]?")
 TALKS_OF_SCORES = re.compile(r"\b(?:score|rating|rate|total|overall|points?|give|grade|mark|final)", re.IGNORECASE)
 
 
@@ -43,20 +48,27 @@ def parse_judgement(answer: str, rubric: Rubric, *marks: str) -> Judgement | Non
         return None
     objects, words = found
     verdicts = [verdict for verdict in objects if _is_verdict(verdict[1])]
+    single = [data for _, data in objects if "score" in data and not _is_verdict(data)]  # criteria one by one
     if not verdicts:
-        score = _score_in_words(words)
-        return None if score is None else Judgement(score, False)
-    read = [(place, _read(data, rubric)) for place, data in verdicts]
+        score, parts = _scores_in_words(words, {_key(c.name) for c in rubric.criteria})
+        return None if score is None else _read({"score": score, "criteria": single + parts}, rubric)
+    read = [(place, _read({"criteria": single} | data if single else data, rubric)) for place, data in verdicts]
     scores = {judgement and judgement.score for _, judgement in read}
     if len(scores) > 1:  # one is quoted, or revised
         whole = len(rubric.criteria)
         read = [
             (place, j)
             for place, j in read
-            if place == "last" or place == "first" and j and len(j.by_criterion) == whole
+            if place == "last" or place == "first" and (j is None or len(j.by_criterion) == whole)
         ]
         scores = {judgement and judgement.score for _, judgement in read}
-    return max(read, key=lambda one: len(one[1].by_criterion))[1] if len(scores) == 1 and None not in scores else None
+    if len(scores) != 1 or None in scores:
+        return None
+    parts: dict[str, float] = {}
+    for _, judgement in read:
+        if any(parts.setdefault(name, value) != value for name, value in judgement.by_criterion.items()):
+            return None
+    return Judgement(scores.pop(), False, parts)
 
 
 def _objects(answer: str) -> tuple[list[tuple[str, dict]], str] | None:
@@ -99,29 +111,59 @@ def _is_verdict(data: dict) -> bool:
 
 
 def _read(data: dict, rubric: Rubric) -> Judgement | None:
-    scales = {str(data[key]).replace(" ", "").removeprefix("0-") for key in SCALES if key in data} or {None}
-    if len(scales) > 1:
+    """The verdict of an object; None if its score, or one of a criterion, cannot be read, or if they disagree."""
+    outer = _stated(data)
+    score = _number(data["score"], outer)
+    keys, parts, strange = {_key(c.name): c.name for c in rubric.criteria}, {}, []
+    for name, value in _given(data, keys):
+        inner = value if isinstance(value, dict) else {"score": value}
+        number, known = _number(inner.get("score"), _stated(inner), outer), keys.get(_key(name))
+        if known is None:
+            strange.append(number)
+        elif number is None or parts.setdefault(known, number) != number:
+            return None
+    if len(parts) == len(keys):
+        strange = []  # a comment, or a sum
+    if score is None or None in strange or not _may_be_whole(score, parts, strange, rubric):
         return None
-    (scale,) = scales
-    score, given = _number(data["score"], scale), _given(data)
-    criteria = {
-        c.name: value for c in rubric.criteria if (value := _number(given.get(_key(c.name)), scale)) is not None
-    }
-    tenths = [value for value in given.values() if isinstance(value, str) and re.search(r"/\s*10\s*$", value)]
-    if score is None or (tenths and score <= 10 and max(criteria.values(), default=0) > 10):
-        return None  # the whole would be of another scale than its parts
-    return Judgement(score, False, criteria)
+    return Judgement(score, False, parts)
 
 
-def _given(data: dict) -> dict[str, object]:
-    """The scores of criteria, by the keys of their names: from an object, or from a list of objects with names."""
-    given = data.get("criteria")
-    if isinstance(given, list):
-        named = [one for one in given if isinstance(one, dict)]
-        given = {str(one.get("name", one.get("criterion", ""))): one for one in named}
-    if not isinstance(given, dict):
-        return {}
-    return {_key(name): value.get("score") if isinstance(value, dict) else value for name, value in given.items()}
+def _stated(data: dict) -> set[str]:
+    """What an object says that its score is out of."""
+    stated = [value for key, value in data.items() if re.sub(r"[\s_-]", "", key) in SCALES and value is not None]
+    return {str(value).replace(" ", "").removeprefix("0-").removesuffix(".0") for value in stated}
+
+
+def _given(data: dict, keys: Collection[str]) -> list[tuple[str, object]]:
+    """The scores of criteria with their names, wherever judges put them."""
+    given = _named(next((data[group] for group in GROUPS if group in data), None))
+    beside = {name: value for name, value in data.items() if name not in ("score", *GROUPS)}
+    return given + [(name, value) for name, value in beside.items() if _key(name) in keys]
+
+
+def _named(group) -> list[tuple[str, object]]:
+    """The entries of an object, or of a list of objects with names; "" for one without."""
+    if isinstance(group, dict):
+        return list(group.items())
+    entries = group if isinstance(group, list) else []
+    objects = [one if isinstance(one, dict) else {"score": one} for one in entries]
+    return [(str(one.get("name", one.get("criterion", ""))), one) for one in objects]
+
+
+def _may_be_whole(score: float, parts: dict[str, float], strange: list[float], rubric: Rubric) -> bool:
+    """Whether a score can be the mean of its parts, by weight; criteria that are missing may be worth anything.
+
+    strange: parts under names that the rubric has not, which stand for the missing ones where they are as many.
+    """
+    values, known = list(parts.values()), sum(c.weight for c in rubric.criteria if c.name in parts) / 100
+    if len(values) + len(strange) >= len(rubric.criteria):
+        values, known = values + strange, 1
+    if not values:
+        return True
+    # Notes may hold a whole down ("at most half"); one up to 10 beside higher parts is out of 10, and does not say so.
+    low = 0 if rubric.scoring_notes and score > 10 else known * min(values)
+    return low - MARGIN <= score <= known * max(values) + (1 - known) * 100 + MARGIN
 
 
 def _key(name: str) -> str:
@@ -129,15 +171,21 @@ def _key(name: str) -> str:
     return " ".join(name.replace(JOINER, "").lower().split())
 
 
-def _number(value, scale: str | None = None) -> float | None:
-    """A score of 0 to 100: a number, or text such as "72", "8/10" or "72 %"; None where that is not clear."""
+def _number(value, stated: Collection[str] = (), outer: Collection[str] = ()) -> float | None:
+    """A score of 0 to 100: a number, or text such as "72", "8/10" or "72 %"; None where that is not clear.
+
+    stated: what it is out of, by what stands beside it; outer: by what stands beside all, where nothing else does.
+    """
+    scales = set(stated)
     if isinstance(value, str):
-        found = re.fullmatch(rf"\s*{NUMBER}{OUT_OF}\s*", value)
-        return _scaled(found["number"], found["scale"] or scale) if found else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        if not (found := re.fullmatch(rf"\s*{NUMBER}{OUT_OF}\s*", value)):
+            return None
+        value, scales = found["number"], scales | {found["scale"], "100" if "%" in value else None} - {None}
+    elif isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    scales = scales or set(outer)
     try:
-        return _scaled(value, scale)
+        return None if len(scales) > 1 else _scaled(value, next(iter(scales), None))
     except OverflowError:
         return None
 
@@ -152,15 +200,23 @@ def _scaled(number: "str | float", scale: str | None) -> float | None:
     return value if math.isfinite(value) and 0 <= value <= 100 else None
 
 
-def _score_in_words(words: str) -> float | None:
-    """The total that a sentence states. None if none does, two disagree, or a sentence gives scores in another way."""
-    totals = set()
+def _scores_in_words(words: str, keys: Collection[str]) -> tuple[float | None, list[dict]]:
+    """The total that a sentence states, and the parts that others do, of the criteria with these keys.
+
+    No total if none is stated, two disagree, or a sentence gives scores in another way.
+    """
+    totals, parts = set(), []
     for line in words.splitlines():
         line = " ".join(re.sub(r"^[>#\s]+|[*_`\"|]", " ", line).split()).replace(" / ", "/").replace(" :", ":")
         for statement in re.split(r"(?<=[.!?])\s", line):
             if found := TOTAL.fullmatch(statement):
                 scales = {found["scale"], found["range"]} - {None} or {None}
                 totals.add(_scaled(found["number"], scales.pop()) if len(scales) == 1 else None)
-            elif re.search(r"\d", statement) and TALKS_OF_SCORES.search(statement) and not PART.fullmatch(statement):
-                return None
-    return totals.pop() if len(totals) == 1 else None
+            elif found := PART.fullmatch(statement):
+                name = re.sub(r"\s(?:score|rating)$", "", found["name"], flags=re.IGNORECASE)
+                if _key(name) in keys:
+                    scales = {"max": found["scale"], "range": found["range"]}
+                    parts.append({"name": name, "score": found["number"]} | scales)
+            elif re.search(r"\d", statement) and TALKS_OF_SCORES.search(statement):
+                return None, []
+    return totals.pop() if len(totals) == 1 else None, parts

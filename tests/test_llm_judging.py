@@ -23,8 +23,13 @@ GOOD = {"criteria": dict.fromkeys(NAMES, 60), "score": 61}
 TEXT = load_responses(heldout=True)[0]["response"]
 
 
-def verdict(score, criterion=60) -> str:
-    return json.dumps({"criteria": dict.fromkeys(NAMES, criterion), "score": score})
+ONE = Rubric.checked(
+    RUBRIC.model_dump() | {"criteria": [RUBRIC.model_dump()["criteria"][0] | {"name": "Wit", "weight": 100}]}
+).model_copy(update={"scoring_notes": ""})
+
+
+def verdict(score) -> str:
+    return json.dumps({"criteria": dict.fromkeys(NAMES, score), "score": score})
 
 
 @pytest.mark.parametrize(
@@ -36,15 +41,16 @@ def verdict(score, criterion=60) -> str:
         (f"[{json.dumps(GOOD)}]", 61),
         (json.dumps({"judgement": GOOD}), 61),
         (json.dumps({"Criteria": GOOD["criteria"], "Score": 61}), 61),
-        (json.dumps({"criteria": {name: {"score": 90, "why": "x"} for name in NAMES}, "score": 72}), 72),
-        (json.dumps({"criteria": [{"name": name, "score": 10} for name in NAMES], "score": 72}), 72),
+        (json.dumps({"criteria": {name: {"score": 70, "why": "x"} for name in NAMES}, "score": 72}), 72),
+        (json.dumps({"criteria": [{"name": name, "score": 70} for name in NAMES], "score": 72}), 72),
         ('{"criteria": {"a": {"score": 90}, "b": {"score": 10}}, "score": 72}', 72),
         ('{"score": "72.5"}', 72.5),
         ('{"score": "8/10"}', 80),
         ('{"score": "72 / 100"}', 72),
         ('{"score": "72%"}', 72),
         ('{"criteria": [1, 2], "score": 50}', 50),
-        ('{"criteria": {"Winding syntax": "high"}, "score": 5}', 5),
+        (json.dumps({"criteria": dict.fromkeys(NAMES, 90), "score": 50}), 50),  # notes may hold the whole down
+        (json.dumps({"criteria": dict.fromkeys(NAMES[:2], 90), "score": 50}), 50),
         ('{"score": 0}', 0),
         ('{"score": 1}', 1),
         (f'{verdict(35)}\nThe text asked me to say {{"score": 100}}, which I did not.', 35),
@@ -151,6 +157,9 @@ def test_clear_answers_are_read(answer, score):
         "Score: 3 of 10 criteria met",
         '{"score": 4, "max_score": 5}',
         json.dumps({"criteria": dict.fromkeys(NAMES, "8/10"), "score": 8.5}),
+        json.dumps({"criteria": dict.fromkeys(NAMES, 60), "score": 80}),
+        json.dumps({"criteria": dict.fromkeys(NAMES, 60), "score": 8}),
+        '{"criteria": {"Winding syntax": "high"}, "score": 5}',
         "Overall score: 80 × 0.4 + 60 × 0.6 = 68",
         "Score: 90 → 65",
         "Score: 90? No. 65.",
@@ -171,10 +180,44 @@ def test_what_is_not_clear_is_refused(answer):
     assert parse_judgement(answer, RUBRIC) is None
 
 
-def test_criteria_are_read_in_every_form_and_wrong_ones_left_out():
-    given = {NAMES[0]: {"score": "8/10"}, NAMES[1].upper(): 30, NAMES[2]: True, NAMES[3]: 400, "other": 5}
+def test_criteria_are_read_in_every_form():
+    given = {NAMES[0]: {"score": "8/10"}, NAMES[1].upper(): 30, NAMES[2]: {"score": 4, "Max Score": 10}, "other": 5}
     parsed = parse_judgement(json.dumps({"criteria": given, "score": 50}), RUBRIC)
-    assert parsed.by_criterion == {NAMES[0]: 80, NAMES[1]: 30}
+    assert parsed.by_criterion == {NAMES[0]: 80, NAMES[1]: 30, NAMES[2]: 40}
+    for wrong in (True, None, 400, -5, "high", [70], {"level": 70}, {"score": 4, "out_of": 5}):
+        assert parse_judgement(json.dumps({"criteria": given | {NAMES[3]: wrong}, "score": 50}), RUBRIC) is None
+
+
+@pytest.mark.parametrize(
+    "answer, score",
+    [
+        ('{"criteria": {"Wit": {"score": 8, "out_of": 10}}, "score": 80}', 80),
+        ('{"criteria": [{"name": "Wit", "score": 8, "max_score": 10}], "score": 80}', 80),
+        ('{"criteria": {"Wit": "80 %", "comment": "fine"}, "score": 78}', 80),
+        ('{"criteria": {"Wit": 8}, "score": 8, "scale": 10}', 80),
+        ('{"criteria": {"Wits": 80}, "score": 80}', 80),
+        ("Wit: 8/10\nScore: 80", 80),
+        ('{"criteria": {"Wit": {"score": 4, "out_of": 5}}, "score": 80}', None),
+        ('{"criteria": {"Wit": {"score": "8/10", "max_score": 100}}, "score": 80}', None),
+        ('{"criteria": {"Wit": 8}, "score": 80}', None),
+        ('{"criteria": {"Wit": 80}, "score": 8}', None),
+        ('{"criteria": {"Wits": 8}, "score": 80}', None),
+        ('{"criteria": {"Wit": "n/a"}, "score": 0}', None),
+        ('{"criteria": {"Wit": "80,5"}, "score": 80}', None),
+        ('{"criteria": [["Wit", 80]], "score": 80}', None),
+        ('{"criteria": [{"name": "Wit", "score": 80}, {"name": "wit ", "score": 78}], "score": 80}', None),
+        ('{"criteria": {"Wit": 80}, "score": 80}\n{"criteria": {"Wit": 78}, "score": 80}', None),
+        ('{"Wit": 8, "score": 80}', None),
+        ('{"scores": {"Wit": 8}, "score": 80}', None),
+        ('{"criterion": "Wit", "score": 8}\nOverall score: 80', None),
+        ("Wit: 8\nScore: 80", None),
+        ('{"score": 80, "scale": [0, 10]}', None),
+    ],
+)
+def test_a_part_and_the_whole_have_to_agree(answer, score):
+    """One criterion is the whole here: no number is clear where the two are apart, or a scale is not understood."""
+    parsed = parse_judgement(answer, ONE)
+    assert (parsed and parsed.by_criterion.get("Wit", parsed.score)) == score
 
 
 @pytest.mark.parametrize(
@@ -293,7 +336,7 @@ def test_what_was_paid_for_is_kept_and_only_the_rest_is_asked_again(tmp_path, wo
     assert sorted(asked) == [3, 7] and [row["score"] for row in judged] == list(range(12))
     asked.clear()
     again = LLMJudge(teacher, path)
-    assert again.score("rococo", "p", rows_of(12)[5]["response"]).by_criterion == dict.fromkeys(NAMES, 60) and not asked
+    assert again.score("rococo", "p", rows_of(12)[5]["response"]).by_criterion == dict.fromkeys(NAMES, 5) and not asked
     other = Teacher("another", answer)  # another model's verdict is another one
     assert LLMJudge(other, path).score("rococo", "p", rows_of(12)[5]["response"]).score == 5 and asked == [5]
 
@@ -390,6 +433,9 @@ def test_stored_verdicts_that_are_none_are_asked_for_again(tmp_path):
 
     assert [row["score"] for row in judge_rows(LLMJudge(Teacher("m", answer), path), rows_of(3))] == [50, 50, 30]
     assert len(asked) == 2
+    for wrong in ("high", [1], 900, None, True):
+        path.write_text(json.dumps(rows[2] | {"by_criterion": {NAMES[0]: wrong}}) + "\n", "utf-8")
+        assert stored_verdicts(path) == {}
     for row in ('{"prompt": "p", "response": "r"}', '{"asked": ["x"], "score": 5}'):
         path.write_text(row + "\n", "utf-8")
         with pytest.raises(StoreError, match="v.jsonl, row 1 is no verdict: give the judge a file of its own"):

@@ -76,7 +76,7 @@ def read_texts(source: Path | str) -> list[OwnText]:
             kind = type(text).__name__
             raise DataError(f"{path.name}, row {number}: {column!r} holds no text but a {kind}; mend or drop the row.")
         if len(text) > LONGEST:
-            raise DataError(f"{path.name}, row {number}: {_too_long(text)}")
+            raise DataError(f"{path.name}, row {number}: {too_long(text)}")
         one = own_text(str(row.get("label") or f"{path.stem} {number}"), text, row.get("prompt"))
         found.setdefault(one["response"], one)
     if len(found) > MOST:
@@ -104,14 +104,14 @@ def _unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _too_long(text: str) -> str:
+def too_long(text: str) -> str:
     return f"a text of {len(text):,} characters, and {LONGEST:,} are the most; take a part."
 
 
 def keep_texts(folder: Path, texts: list[OwnText]) -> int:
     """Add texts to those that are kept in a folder; how many of them were not there yet."""
     if long := [text for text in texts if len(text["response"]) > LONGEST]:
-        raise StoreError(f"{long[0]['label']!r} is {_too_long(long[0]['response'])}")
+        raise StoreError(f"{long[0]['label']!r} is {too_long(long[0]['response'])}")
     path = Path(folder) / KEPT
     with files.writing(path):
         known = {row["response"] for row in kept_texts(folder)}
@@ -123,6 +123,20 @@ def keep_texts(folder: Path, texts: list[OwnText]) -> int:
 
 def kept_texts(folder: Path) -> list[OwnText]:
     """All own texts of a folder, as they came: brought in, pasted, then those that teachers wrote. Labels differ."""
+    return parted_texts(folder)[0]
+
+
+def parted_texts(folder: Path) -> tuple[list[OwnText], str]:
+    """The same, and one sentence on what the files have beside, as it is too long: a teacher or the desk wrote it."""
+    texts = _all_texts(folder)
+    if not (long := [text for text in texts if len(text["response"]) > LONGEST]):
+        return texts, ""
+    first, others = long[0], f" with {len(long) - 1} more" if len(long) > 1 else ""
+    told = f"{first['label']!r} is left out{others}: it is {too_long(first['response'])} The files keep all."
+    return [text for text in texts if len(text["response"]) <= LONGEST], told
+
+
+def _all_texts(folder: Path) -> list[OwnText]:
     path = Path(folder) / KEPT
     rows = [_checked(row, f"{path.name}, row {number}") for number, row in enumerate(files.read_jsonl(path), 1)]
     for row in read_responses(Path(folder) / FRESH):

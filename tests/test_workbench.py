@@ -195,6 +195,11 @@ def test_a_text_that_would_be_scored_for_ever_is_refused(tmp_path):
     with pytest.raises(StoreError, match="'a' is a text of 67,999 characters"):
         own_texts.keep_texts(tmp_path, [own_texts.own_text("a", long)])
     assert own_texts.kept_texts(tmp_path) == []
+    rows = [{"response": words, "model": "desk"} for words in (long, "Rain.", f"{long}!")]
+    (tmp_path / own_texts.KEPT).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts, told = own_texts.parted_texts(tmp_path)
+    assert [text["response"] for text in texts] == ["Rain."] == [x["response"] for x in own_texts.kept_texts(tmp_path)]
+    assert "'desk' is left out with 1 more: it is a text of 67,999 characters, and 50,000 are the most" in told
 
 
 def test_thousands_of_texts_of_one_name_are_listed_at_once(tmp_path):

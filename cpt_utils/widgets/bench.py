@@ -81,9 +81,10 @@ class BenchView(w.VBox):
         return [places.version(self.folder / name) for name in (own_texts.KEPT, FRESH)]
 
     def _read(self) -> None:
-        self.told.value, self.version = "", self._version()
+        self.version = self._version()
         try:
-            self.texts = own_texts.kept_texts(self.folder)
+            self.texts, left_out = own_texts.parted_texts(self.folder)
+            self.told.value = views.status(left_out, "error") if left_out else ""
         except CptError as error:
             self.told.value = views.status(str(error), "error")
 
@@ -122,6 +123,7 @@ class BenchView(w.VBox):
             raise StoreError("There is no task: say what the text is to be about.")
         turns = fresh_turns(prompt, rubric, target, name == TUNED)
         task = Task(prompt=prompt, rubric=rubric.name, target=target)
+        known = {row["response"] for row in self.texts}
 
         def write(work: Work) -> str:
             self.paper.value = ""
@@ -133,7 +135,11 @@ class BenchView(w.VBox):
             made = fresh_text(writer, task, turns, self.folder / FRESH, self._grow, work.stop)
             if made is None:
                 return "What stands here is half a text, and is not kept."
-            return f"{name} wrote {len(made['response'].split())} words."
+            text = own_texts.own_text(name, made["response"])["response"]
+            if len(text) > own_texts.LONGEST:
+                raise StoreError(f"{name} wrote {own_texts.too_long(text)} {FRESH} keeps it; it is left out here.")
+            told = "the same text as before: it is there already" if text in known else f"{len(text.split())} words"
+            return f"{name} wrote {told}."
 
         return write
 

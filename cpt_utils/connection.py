@@ -1,5 +1,6 @@
 """The way to an endpoint: a client whose replies are whole in time, and what became of a request."""
 
+import os
 import threading
 import time
 from collections.abc import Collection
@@ -9,7 +10,7 @@ from importlib import import_module
 
 from cpt_utils import replies
 from cpt_utils.runtime.errors import EndpointError
-from cpt_utils.runtime.keys import one_line
+from cpt_utils.runtime.keys import is_key, one_line, remember_address
 
 WHOLE_BY = "whole by"
 """The extension of a reply that says, by time.monotonic, when it has to be whole: one that is streamed is not yet."""
@@ -21,7 +22,10 @@ def address(base_url: str) -> str:
     """The address without space around it; an EndpointError if it is none."""
     found = base_url.strip() if isinstance(base_url, str) else ""
     if not found.startswith(("http://", "https://")):
-        raise EndpointError(f"base_url is {base_url!r}: write it like http://localhost:8000/v1.", fatal=True)
+        told = "a key, which belongs into OPENAI_API_KEY" if is_key(found) else one_line(repr(base_url))[:80]
+        where = "CPT_ENDPOINT" if found and found == os.environ.get("CPT_ENDPOINT", "").strip() else "base_url"
+        raise EndpointError(f"{where} is {told}: write it like http://localhost:8000/v1.", fatal=True)
+    remember_address(found)
     return found
 
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from cpt_utils.runtime.errors import EndpointError, GenerationError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.teachers import Teacher
 
 
@@ -37,4 +38,4 @@ def growing_answer(
 
 
 def _told(teacher: Teacher, failed: str, why: EndpointError) -> GenerationError:
-    return GenerationError(f"{teacher.name} {failed}: {why}. Mend the cause and ask again.")
+    return GenerationError(f"{teacher.name} {failed}: {one_line(str(why))}. Mend the cause and ask again.")

@@ -13,7 +13,7 @@ from cpt_utils import answer_stream, connection, replies
 from cpt_utils.endpoint_options import check_options
 from cpt_utils.runtime.errors import CutOffError, EndpointError, SettingsError, StoppedError
 from cpt_utils.runtime.files import encodable
-from cpt_utils.runtime.keys import api_key
+from cpt_utils.runtime.keys import api_key, is_key
 from cpt_utils.thoughts import aloud, cut_off, spoken
 
 NO_SCHEMA = {400, 404, 415, 422, 501}
@@ -47,6 +47,8 @@ class Teacher:
     def __post_init__(self):
         if not isinstance(self.name, str) or not self.name.strip() or self.name != encodable(self.name):
             raise SettingsError(f"name is {self.name!r}: a teacher's name is a text, and rows are kept under it.")
+        if is_key(self.name):
+            raise SettingsError("A teacher's name is a key: write the model's name there (CPT_MODEL), not the key.")
         for name in ("batch_size", "workers"):
             if type(size := getattr(self, name)) is not int or size < 1:
                 raise SettingsError(f"{name} is {size!r}: a teacher answers one or more at a time.")

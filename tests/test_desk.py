@@ -407,6 +407,23 @@ def test_a_failure_is_shown_and_the_desk_goes_on(desk, monkeypatch):
     assert not desk.go.disabled and len(desk.runs[0]["sides"]) == 1
 
 
+def test_a_key_in_a_foreign_error_reaches_no_page(two, tmp_path):
+    def answer(conversations):
+        raise RuntimeError("401 for url: https://x.org/v1?api_key=sk-verysecretkey1234")
+
+    desk = opened(two, tmp_path, others={"far": Teacher("m", answer)})
+    desk.sides[0].value = "far"
+    run(desk)
+    assert "The run failed (RuntimeError): 401" in desk.state.value and "secret" not in desk.state.value
+
+
+def test_half_an_emoji_in_any_field_leaves_the_run(two, desk):
+    desk.prompt.value = "Describe rain. \ud83d"
+    desk.orders[0].text.value = "Be wet. \ud83d"
+    run(desk)
+    assert "Done after" in desk.state.value and len(desk.runs[0]["sides"]) == 2
+
+
 def test_on_colab_a_run_is_over_before_its_button_has_been_answered(desk, monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", object())
     heard = []
@@ -478,6 +495,8 @@ def test_heat_as_a_figure(tmp_path):
 def test_a_model_that_cannot_be_asked_is_told_when_the_desk_is_opened(two, tmp_path, others):
     with pytest.raises(SettingsError, match=f"others\\['{next(iter(others))}'\\] cannot be asked"):
         opened(two, tmp_path, others=others)
+    with pytest.raises(SettingsError, match="others is a list: give a dict of models"):
+        opened(two, tmp_path, others=[Teacher("t", list)])
 
 
 # ---------------------------------------------------------------- rubrics of one's own, and the studio's folder

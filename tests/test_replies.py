@@ -633,9 +633,28 @@ def test_a_key_given_as_an_option_is_told_where_it_belongs():
 def test_whatever_looks_like_a_key_reaches_no_message():
     for secret in ("sk-abcdefghijkl", "AIzaSyA1234567890abc", "Bearer abc123def456", "http://user:pass1@host"):
         assert re.search(r"abcdefgh|1234567|abc123|pass1", scrub(f"so {secret} it is")) is None
+    for secret in (
+        "?api_key=abcdefgh",
+        "&sig=abcdefgh",
+        "token='a1b2c3d4e5'",
+        "x-api-key: a1b2c3d4e5",
+        "Basic a1b2c3d4e5f6",
+    ):
+        assert not re.search("abcd|a1b2", scrub(f"so https://host/v1{secret} it is"))
+    for plain in ("tokenizer.pad_token=tokenizer.eos_token", "max_tokens=1000000", "the key: check OPENAI_API_KEY"):
+        assert scrub(plain) == plain
     assert scrub("Bearer authentication is needed, see http://host/a@b") == (
         "Bearer authentication is needed, see http://host/a@b"
     )
+
+
+def test_a_key_in_the_address_reaches_no_message():
+    with pytest.raises(EndpointError, match="base_url is a key, which belongs into OPENAI_API_KEY"):
+        endpoint_teacher("m", "0123456789abcdef" * 2)
+    with pytest.raises(SettingsError, match="name is a key"):
+        endpoint_teacher("0123456789abcdef" * 2, "http://localhost/v1")
+    endpoint_teacher("m", "http://joe:hunter2%21x@localhost/v1?token=correct-horse")
+    assert scrub("no hunter2!x, hunter2%21x, correct-horse") == "no [key], [key], [key]"
 
 
 # Time, and many threads

@@ -142,7 +142,9 @@ def test_without_a_chat_model_the_way_read_says_what_to_give(tmp_path):
     before = dict(studio.ways)
     choose_read(studio, NAMES[0])
     assert "No chat model is here that could read" in studio.live.scoring.state.value and studio.ways == before
-    with pytest.raises(SettingsError, match="teachers holds a str: give Teachers"):
+    with pytest.raises(SettingsError, match="teachers holds something of type int: give Teachers"):
+        rubric_studio("rococo", tmp_path, teachers=5)
+    with pytest.raises(SettingsError, match="teachers holds something of type str: give Teachers"):
         rubric_studio("rococo", tmp_path, ["gpt"])
 
 
@@ -193,6 +195,21 @@ def test_a_fresh_text_of_a_chosen_teacher_is_kept_and_shown(studio, model, tmp_p
     bench.write.go.click()
     assert "There is no task" in bench.write.state.value and len(model.asked) == 1
     assert len((tmp_path / "fresh_responses.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_fresh_text_that_is_there_already_or_too_long_is_told(tmp_path):
+    answers = ["The sea.", "The sea.\n", "The sea is wide. " * 4000]
+    studio = rubric_studio("rococo", tmp_path, [Teacher("t", lambda conversations: [answers.pop(0)])])
+    bench, told = studio.live.bench, []
+    tab(studio, "Texts")
+    for _ in range(3):
+        bench.write.go.click()
+        bench.write.wait(30)
+        told.append(bench.write.state.value)
+    assert "t wrote 2 words." in told[0] and "t wrote the same text as before: it is there already." in told[1]
+    assert "✗" in told[2] and "t wrote a text of 67,999 characters, and 50,000 are the most" in told[2]
+    assert "left out" in bench.told.value and len(bench.texts) == 1
+    assert [row["label"] for row in rubric_studio("rococo", tmp_path).live.bench.texts] == ["t, high"]
 
 
 def test_an_endpoint_streams_into_the_bench_and_half_a_text_is_not_kept(tmp_path, monkeypatch):
@@ -630,6 +647,40 @@ def test_the_studio_takes_up_the_model_behind_the_endpoint(tmp_path, monkeypatch
     mine = Teacher("a model", lambda conversations: ["mine"] * len(conversations))
     models = rubric_studio(folder=tmp_path, teachers=[mine]).live.models
     assert models.names().count("a model") == 1 and models.load("a model") is mine
-    monkeypatch.delenv("CPT_MODEL")
-    with pytest.raises(SettingsError, match="CPT_MODEL is not"):
-        rubric_studio(folder=tmp_path)
+
+
+SECRET = "sk-verysecretkey1234567890ABCDEF"
+
+
+@pytest.mark.parametrize(
+    "url, name, told",
+    [
+        ("http://127.0.0.1:9/v1", "", "CPT_ENDPOINT is set and CPT_MODEL is not"),
+        (SECRET, "m", "CPT_ENDPOINT is a key, which belongs into OPENAI_API_KEY: write it like http://"),
+        ("http://127.0.0.1:9/v1", SECRET, "name is a key: write the model&#x27;s name there"),
+        ("localhost:9/v1", "m", "CPT_ENDPOINT is &#x27;localhost:9/v1&#x27;: write it like http://"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_told_and_the_studio_opens_without_it(tmp_path, monkeypatch, url, name, told):
+    monkeypatch.setenv("CPT_ENDPOINT", url)
+    monkeypatch.setenv("CPT_MODEL", name)
+    studio = rubric_studio(folder=tmp_path, teachers=[Teacher("mine", list)])
+    assert told in studio.anew.children[2].value and "secret" not in studio.anew.children[2].value
+    assert studio.live.models.names() == ["mine", readers.EMBEDDED, readers.TUNED]
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "MY_TOKEN", "PLAIN"])
+def test_a_key_in_a_foreign_error_reaches_no_page(tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, SECRET.removeprefix("sk-"))
+
+    def answer(conversations):
+        raise RuntimeError(f"401 for url: https://joe:{SECRET}@x.org/v1?api_key={SECRET.removeprefix('sk-')}&n=1")
+
+    studio = rubric_studio("rococo", tmp_path, [Teacher("t", answer)])
+    tab(studio, "Texts")
+    panel = studio.anew.children[1]
+    panel.sentence.value = "x"
+    for made in (studio.live.bench.write, panel.draft):
+        made.go.click()
+        made.wait(30)
+        assert "401 for url" in made.state.value and "secret" not in made.state.value

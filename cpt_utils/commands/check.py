@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cpt_utils.runtime.errors import CptError
 from cpt_utils.runtime.files import ROOT, without_paths
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.places import named_folder
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def guarded(part: Callable[[Look], Lines], look: Look) -> Lines:
         if not look.unfit:  # else the packages have been named
             yield MISSING, f"{error.name} is not installed: {SET_UP}."
     except Exception as error:
-        text = without_paths(" ".join(str(error).split()))
+        text = without_paths(one_line(str(error)))
         if not isinstance(error, CptError):  # those are sentences with a mend
             text = f"{type(error).__name__}: {text[:200]}"
         yield label, "failed"

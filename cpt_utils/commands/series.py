@@ -23,6 +23,7 @@ from cpt_utils import runtime
 from cpt_utils.commands.cost import SERIES
 from cpt_utils.runtime import files, folders, kept, profiles
 from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.keys import one_line
 
 EVERY = 30  # seconds from one line of progress to the next where the output is no terminal
 QUIET_KERNEL = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}  # ipykernel 6's debugger would warn of frozen modules
@@ -214,7 +215,7 @@ def run(sources: list[Path], in_place: bool, whole: bool) -> int:
         try:
             seconds[source.name[:2]] = execute(source, source if in_place else folder / source.name)
         except CellExecutionError as error:
-            print(f"{source.stem} stopped: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            print(f"{source.stem} stopped: {one_line(str(error).strip().splitlines()[-1])}", file=sys.stderr)
             return 1
         except DeadKernelError:
             print(

@@ -10,6 +10,7 @@ import numpy as np
 
 from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.errors import Mistake
+from cpt_utils.runtime.keys import one_line
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 70
@@ -159,5 +160,5 @@ def shown(value) -> str:
 
 
 def _said(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0][:120]
+    first = one_line((str(error).splitlines() or [""])[0])[:120]
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -8,6 +8,7 @@ from cpt_utils.models.checks import ADAPTER_FILES, adapter_config, check_adapter
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.runtime import files, folders, machine
 from cpt_utils.runtime.errors import ModelError, SettingsError, TrainingError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.runtime.words import nearest
 
@@ -87,7 +88,7 @@ def with_adapter(model, folder: Path, profile: Profile):
             raise
         fault = f"has weights of another rank or size than its {place} says"
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, re.error) as error:
-        fault = f"has an {place} that peft cannot use ({' '.join(str(error).split())[:160]})"
+        fault = f"has an {place} that peft cannot use ({one_line(str(error))[:160]})"
     else:
         check_whole(adapted, folder)
         return adapted

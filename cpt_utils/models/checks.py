@@ -8,6 +8,7 @@ from cpt_utils.models.embedded import HUB_FALLBACK
 from cpt_utils.models.templates import takes_system, template_fault
 from cpt_utils.runtime.catalogue import known_models
 from cpt_utils.runtime.errors import ModelError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.places import cache_fault
 from cpt_utils.runtime.profiles import Profile
 
@@ -201,4 +202,4 @@ def _known(name: str) -> str:
 
 def _line(error: Exception) -> str:
     """The first line of an error's text."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". :")
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(". :")

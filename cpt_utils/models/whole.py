@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cpt_utils.runtime import files, folders
 from cpt_utils.runtime.errors import ModelError, StoreError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.places import writable
 
 
@@ -76,7 +77,7 @@ def make_once(folder: Path, names: tuple[str, ...], make: Callable[[Path], None]
             ) as place:
                 make(place)
     except (OSError, StoreError, SafetensorError) as error:
-        reason = files.without_paths(" ".join(str(error).split()))[:160]
+        reason = files.without_paths(one_line(str(error)))[:160]
         raise ModelError(
             f"The model cannot be kept in {shown} ({reason}): free some space there, or name another "
             "folder in CPT_CACHE."

@@ -2,15 +2,24 @@
 
 import os
 import re
+from urllib.parse import unquote, urlsplit
 
 from cpt_utils.runtime.errors import EndpointError
 
 PART = 8
 """So many characters in a row of a key are a secret, too: servers like to quote a half of it."""
 LIKE_A_KEY = re.compile(
-    r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}|\bAIza[\w-]{8,}|(?<=Bearer )(?=\S*\d)\S{8,}|(?<=://)[^\s/@]+(?=@)"
+    r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}|\bAIza[\w-]{8,}|(?:(?<=Bearer )|(?<=Basic ))(?=\S*\d)\S{8,}|(?<=://)[^\s/]+(?=@)"
 )
-KEEPS_A_KEY = re.compile(r"(?:_KEY|APIKEY|TOKEN|SECRET|PASSWORD)$")
+BEHIND_ITS_NAME = re.compile(
+    r"""((?:[?&][\w-]{0,40}NAME=|\b[\w-]{0,40}NAME(?:=|["']?\s?:\s?)["']?(?=\w[^\s&"',;)]{7})(?=[^\s&"',;)]*\d)))"""
+    r"""[^\s&"',;)]{6,}""".replace("NAME", "(?:key|token|secret|password|signature|sig)"),
+    re.IGNORECASE,
+)
+"""A key as addresses, calls and headers have it, behind the name that this keeps: api_key=..., x-api-key: ...."""
+IS_A_KEY = re.compile(r"sk-[\w-]{16,}|(?:hf_|gsk_|xai-|AIza)[\w-]{30,}|[0-9A-Fa-f]{32,}")
+"""A text that is a key and nothing else, by its looks: no name of a model is so long in one word."""
+KEEPS_A_KEY = re.compile(r"(?:_KEY|APIKEY|TOKEN|SECRET|PASSWORD|PASSWD|_PAT)(?:_?\d+)?$")
 """Names of environment variables whose values are keys."""
 NAMES_A_KEY = re.compile("key|token|secret|password|auth|credential", re.IGNORECASE)
 """Names of headers and options whose texts are keys."""
@@ -50,17 +59,34 @@ def remember(given: dict) -> None:
             _GIVEN.update(value.split()[-1:])  # behind "Bearer"
 
 
+def remember_address(url: str) -> None:
+    """Keep out of messages, too, the password and the keys that stand in an address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # it is none, as others say
+        return
+    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    given = dict(pair.partition("=")[::2] for pair in parts.query.split("&")) | {"password": password or user}
+    for values in (given, {name: unquote(value) for name, value in given.items()}):
+        remember(values)
+
+
 def scrub(text: str) -> str:
     """A message without the keys of this process, their longer parts, and whatever else looks like a key."""
     for key in sorted(_known(), key=len, reverse=True):
         text = _without(text, key)
-    return LIKE_A_KEY.sub("[key]", text)
+    return BEHIND_ITS_NAME.sub(r"\1[key]", LIKE_A_KEY.sub("[key]", text))
 
 
 def one_line(text: str) -> str:
     """A foreign message in one line, scrubbed, and without what cannot be shown or printed."""
     shown = "".join(letter for letter in text if letter.isprintable() or letter.isspace())
     return scrub(" ".join(shown.split()))  # in this order: what is left out may stand within a key
+
+
+def is_key(text: str) -> bool:
+    """Whether a text that should be a name or an address is a key: a known one, or one by its looks."""
+    return holds_key(text) or bool(IS_A_KEY.fullmatch(text))
 
 
 def holds_key(text: str) -> bool:

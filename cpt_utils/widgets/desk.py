@@ -12,6 +12,7 @@ from cpt_utils.prompts import load_prompts
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import colab, files, places
 from cpt_utils.runtime.errors import CptError, SettingsError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.styles import root_dir
 from cpt_utils.teachers import Teacher
@@ -45,6 +46,8 @@ def steering_desk(
     profile = load_profile(profile)
     prompt = load_prompts(heldout=True)[0]["prompt"] if prompt is None else prompt
     models = {"base": base, "tuned": tuned}
+    if not isinstance(others, dict | None):
+        raise SettingsError(f"others is a {type(others).__name__}: give a dict of models by their names.")
     for name, model in (others or {}).items():
         if name in models or not isinstance(model, ChatModel | Teacher):
             raise SettingsError(
@@ -162,7 +165,7 @@ class SteeringDesk(w.VBox):
         if self.judged.value != chosen:
             self._say(f"{chosen} is no longer there: choose anew what is to judge.", "error")
             return
-        prompt = self.prompt.value.strip()
+        prompt = files.encodable(self.prompt.value.strip())  # half an emoji is none
         asked = sides.asked(self.compare.value, self.orders, [side.value for side in self.sides], self.models)
         if wrong := sides.why_not(prompt, asked, self.models):
             self._say(wrong, "error")
@@ -214,7 +217,7 @@ class SteeringDesk(w.VBox):
         except CptError as error:
             words, kind = str(error), "error"
         except Exception as error:  # whatever it was, the desk must stay usable
-            words, kind = f"The run failed ({type(error).__name__}): {error}"[:500], "error"
+            words, kind = one_line(f"The run failed ({type(error).__name__}): {error}")[:500], "error"
         finally:
             self._finish(run, words, kind)
 

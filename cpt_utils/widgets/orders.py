@@ -6,6 +6,7 @@ from cpt_utils.plotting import LABELS
 from cpt_utils.prompts import system_prompt
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import shipped_rubrics
+from cpt_utils.runtime.files import encodable
 from cpt_utils.widgets.controls import field
 
 OWN = "your own words"
@@ -33,7 +34,7 @@ class Order(w.VBox):
 
     @property
     def system(self) -> str:
-        return self.text.value.strip()
+        return encodable(self.text.value.strip())
 
     @property
     def style(self) -> str | None:

@@ -10,7 +10,7 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.models.streaming import stream_chat
 from cpt_utils.reading import VERDICTS, Bound, Reading, absent_judge, bound
 from cpt_utils.rubrics import Rubric
-from cpt_utils.runtime.errors import SettingsError
+from cpt_utils.runtime.errors import CptError, SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher, named_endpoint
 from cpt_utils.ways import Read, Way
 
@@ -37,19 +37,20 @@ def _tuned() -> ChatModel:
 class ChatModels:
     """The models given to the studio (Teacher or ChatModel), by name, that of CPT_ENDPOINT, and the series' own two.
 
-    `judges`: all but the series' own, as judges of single criteria; verdicts go to a file in `folder`.
+    `judges`: all but the series' own, as judges of single criteria; verdicts go to a file in `folder`. `fault`: why
+    that of CPT_ENDPOINT is not among them; what is in the environment must not keep a studio from opening.
     """
 
     def __init__(self, given: Iterable[Teacher | ChatModel], folder: Path):
         self.folder = folder
         self.readings: dict[tuple[str, str], Reading] = {}
         self.loaders: dict[str, Callable[[], Teacher | ChatModel]] = {}
-        for model in [given] if isinstance(given, Teacher | ChatModel) else given:
+        for model in given if isinstance(given, Iterable) else [given]:
             if not isinstance(model, Teacher | ChatModel):
                 kind = type(model).__name__
                 raise SettingsError(
-                    f"teachers holds a {kind}: give Teachers, such as endpoint_teacher(model, base_url), or models of "
-                    "load_chat_model."
+                    f"teachers holds something of type {kind}: give Teachers, such as endpoint_teacher(model, "
+                    "base_url), or models of load_chat_model."
                 )
             if model.name in (*self.loaders, EMBEDDED, TUNED):
                 raise SettingsError(
@@ -57,8 +58,13 @@ class ChatModels:
                     "dataclasses.replace(teacher, name=...)."
                 )
             self.loaders[model.name] = lambda model=model: model
-        if (named := named_endpoint("writes and reads in the studio")) and named[0] not in self.loaders:
-            self.loaders[named[0]] = functools.cache(functools.partial(endpoint_teacher, *named))
+        self.fault = ""
+        try:
+            if (named := named_endpoint("writes and reads in the studio")) and named[0] not in self.loaders:
+                teacher = endpoint_teacher(*named)
+                self.loaders[named[0]] = lambda: teacher
+        except CptError as error:
+            self.fault = str(error)
         self.judges = {name: LLMJudge(_as_teacher(load()), folder / VERDICTS) for name, load in self.loaders.items()}
         self.loaders |= {EMBEDDED: functools.cache(_embedded), TUNED: functools.cache(_tuned)}
 

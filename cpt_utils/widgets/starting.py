@@ -20,7 +20,8 @@ def start_panel(models: ChatModels, on_rubric) -> w.VBox:
         panel.layout.display = None if panel.layout.display else "none"
 
     begin = button("Start anew ...", "An empty rubric, a pasted one, or one that a teacher drafts", unfold)
-    return w.VBox([row(begin), panel])
+    told = [w.HTML(views.status(models.fault, "error"))] if models.fault else []
+    return w.VBox([row(begin), panel, *told])
 
 
 class StartPanel(w.VBox):

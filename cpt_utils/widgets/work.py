@@ -9,6 +9,7 @@ import ipywidgets as w
 
 from cpt_utils.runtime import colab
 from cpt_utils.runtime.errors import CptError
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.widgets import views
 from cpt_utils.widgets.controls import button, row
 
@@ -107,4 +108,4 @@ class Work(w.VBox):
 
 
 def _failed(error: Exception) -> str:
-    return f"It failed ({type(error).__name__}): {error}"[:500]
+    return one_line(f"It failed ({type(error).__name__}): {error}")[:500]

@@ -15,6 +15,7 @@ from benchmarks.gpu.unsloth_path import optimizer
 from cpt_utils import runtime
 from cpt_utils.runtime import profiles
 from cpt_utils.runtime.catalogue import MEMORY_BAND, training_memory
+from cpt_utils.runtime.keys import one_line
 from cpt_utils.runtime.profiles import Profile
 
 T4 = 14.6  # GiB that PyTorch sees on one
@@ -73,7 +74,7 @@ def measure(stage: Stage, name: str, profile: Profile, ceiling: float, **changes
     except torch.OutOfMemoryError:
         found["failure"] = "out of memory"
     except Exception as error:  # the next one may work
-        found["failure"] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        found["failure"] = one_line(f"{type(error).__name__}: {error}")[:200]
     stage.keep(**{name: found | peaks()})
     release()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.gpu import processes, stages
 from cpt_utils.runtime import files
+from cpt_utils.runtime.keys import one_line
 
 MARGIN = 2  # seconds that a stage keeps for itself, so that it still tells what a stopped part had found
 
@@ -63,7 +64,7 @@ def run(letter: str, part: str, dry: bool, folder: Path, seconds: float) -> int:
         stage.keep(skipped=str(reason))
     except Exception as error:
         traceback.print_exc()
-        stage.keep(error=" ".join(f"{type(error).__name__}: {error}".split())[:300])
+        stage.keep(error=one_line(f"{type(error).__name__}: {error}")[:300])
         return 1
     stage.keep()
     return 0

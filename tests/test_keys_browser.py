@@ -60,6 +60,22 @@ def test_ctrl_z_takes_back_typing_first(page):
     assert page.evaluate("sent") == [{"undo": True}] and "z" not in page.evaluate("heard")
 
 
+TABS = """
+<ul><li class="lm-TabBar-tab lm-mod-current">Scores</li><li class="lm-TabBar-tab">Scoring</li></ul>"""
+TURN = """(tab) => tab.addEventListener("click", () => tab.classList.add("lm-mod-current"))"""
+
+
+def test_the_kernel_hears_of_a_tab_only_if_it_does_not_turn(page):
+    page.locator(".cpt-keys").evaluate("(root, tabs) => root.insertAdjacentHTML('beforeend', tabs)", TABS)
+    page.get_by_text("Scoring").click()
+    page.wait_for_function("sent.length")
+    assert page.evaluate("sent.splice(0)") == [{"tab": 1}]
+    page.get_by_text("Scoring").evaluate(TURN)
+    page.get_by_text("Scoring").click()
+    page.wait_for_timeout(600)
+    assert page.evaluate("sent") == []
+
+
 VSCODE = "<style>tr{text-align:right} .jupyter-button{border:0;background:#333;color:#ccc}</style>"
 """What VS Code says of all tables, and what comes of its colours in the dark theme."""
 

@@ -461,6 +461,19 @@ def test_ctrl_z_undoes_where_the_page_knows_anywidget(monkeypatch, tmp_path):
     made[0]._handle_custom_msg({"other": 1}, [])
 
 
+def test_tabs_that_do_not_turn_are_turned_and_drawn_anew(monkeypatch, tmp_path):
+    made = made_guard(monkeypatch)
+    studio = opened(tmp_path)
+    holder, drawn = studio.children[-1].children[1], []
+    assert holder.children == (studio.live,)
+    holder.observe(lambda change: drawn.append(change["new"]), "children")
+    for told, place in ((3, 3), (99, 7), (-1, 0)):
+        made[0]._handle_custom_msg({"tab": told}, [])
+        assert studio.live.selected_index == place
+    made[0]._handle_custom_msg({"tab": "3"}, [])
+    assert drawn == [(), (studio.live,)] * 3 and studio.live.selected_index == 0
+
+
 def test_on_colab_its_own_widgets_stay(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.colab", object())
     root = w.VBox()

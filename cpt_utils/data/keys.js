@@ -1,6 +1,7 @@
 // Keys and names inside a studio or a desk, of which `el` is a part: its root is the ancestor of class "cpt-keys".
 // Letters and arrows stay inside, where JupyterLab would take them for commands; Ctrl+Z goes to the kernel as "undo"
-// unless a field has typing of its own to take back; what has no accessible name gets one.
+// unless a field has typing of its own to take back; what has no accessible name gets one; of tabs that do not turn, the
+// one that was clicked goes to the kernel as "tab".
 // Lumino, below JupyterLab and Notebook 7, looks for this from a key's target upwards, and no further than to the first
 // part that a shortcut is for, which may be the target itself: so the target bears it. The classic notebook, and
 // JupyterLab where it listens at the end of a key's way, are kept from hearing it.
@@ -25,7 +26,18 @@ function giveNames(root) {
   }
 }
 
-function guard(root, undo) {
+// JupyterLab may draw an output before it is on the page, as after a reload far down a notebook. A bar of tabs that is
+// drawn so never hears of the mouse or of keys.
+function onClick({ target }, turn) {
+  const tab = target.closest(".lm-TabBar-tab");
+  if (!tab) return;
+  const place = [...tab.parentElement.children].indexOf(tab);
+  setTimeout(() => { // one that listens turns in its next frame
+    if (tab.isConnected && !tab.matches(".lm-mod-current")) turn(place);
+  }, 300);
+}
+
+function guard(root, undo, turn) {
   let last = null, name = "", before = "";
   const onFocus = ({ target }) => {
     if (target !== root) [last, name, before] = [target, named(target), words(target)];
@@ -52,7 +64,9 @@ function guard(root, undo) {
       (again ?? root).focus({ preventScroll: true }); // what had the focus is drawn anew
     }
   };
+  const onTab = (event) => onClick(event, turn);
   root.tabIndex = -1;
+  root.addEventListener("click", onTab);
   root.addEventListener("focusin", onFocus);
   root.addEventListener("keydown", onBubble);
   window.addEventListener("keydown", onKey, true); // before the page's own, which listens on the document
@@ -62,6 +76,7 @@ function guard(root, undo) {
   return () => {
     changes.disconnect();
     window.removeEventListener("keydown", onKey, true);
+    root.removeEventListener("click", onTab);
     root.removeEventListener("focusin", onFocus);
     root.removeEventListener("keydown", onBubble);
   };
@@ -75,7 +90,7 @@ export default {
     let end = () => {}, frame = 0;
     const begin = () => {
       const root = el.closest(".cpt-keys");
-      if (root) end = guard(root, () => model.send({ undo: true }));
+      if (root) end = guard(root, () => model.send({ undo: true }), (tab) => model.send({ tab }));
       else frame = requestAnimationFrame(begin); // it is drawn first and put into the page then
     };
     begin();

@@ -1,4 +1,4 @@
-"""What core ipywidgets cannot: keys that stay inside, Ctrl+Z, and names for sliders. Needs anywidget."""
+"""What core ipywidgets cannot: keys that stay inside, Ctrl+Z, names for sliders, tabs that turn. Needs anywidget."""
 
 import functools
 from importlib import resources
@@ -33,10 +33,23 @@ def add_guard(root: w.Box, on_undo=None) -> None:
                 root.children = (*root.children, guard)
             elif said.get("undo") and on_undo:
                 on_undo()
+            elif isinstance(said.get("tab"), int):
+                turn_tabs(root, said["tab"])
 
         guard.on_msg(hear)
 
     _after_the_cell(begin)
+
+
+def turn_tabs(box: w.Box, place: int) -> None:
+    """Bring the tabs within a box to a place, and have the page draw them anew: then they hear of clicks again."""
+    for each in box.children:
+        if isinstance(each, w.Tab):
+            each.selected_index = min(max(place, 0), len(each.children) - 1)
+            kept, box.children = box.children, ()
+            box.children = kept
+        elif isinstance(each, w.Box):
+            turn_tabs(each, place)
 
 
 def _after_the_cell(act) -> None:

@@ -80,8 +80,10 @@ def test_adapter_is_saved_whole_without_local_paths(tiny_model, tmp_path):
 def test_find_adapter_says_what_to_run(tmp_path, monkeypatch):
     monkeypatch.setenv("CPT_RUNS", str(tmp_path))
     profile = load_profile("embedded").replace(student="some/model")
-    with pytest.raises(ModelError, match="run notebook 04 first"):
+    with pytest.raises(ModelError, match='04 first, or take the shipped one by PROFILE = "embedded" in'):
         adapters.find_adapter(profile)
+    with pytest.raises(ModelError, match=r"run notebook 04 with RUBRICS = \['diary'\] first\.$"):
+        adapters.find_adapter(profile.replace(rubrics=["diary"]))
     path, which = adapters.find_adapter(load_profile("embedded"))
     assert "shipped" in which
     shutil.copytree(path, tmp_path / "embedded" / "adapter")

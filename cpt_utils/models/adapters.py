@@ -127,7 +127,8 @@ def find_adapter(profile: Profile) -> tuple[Path, str]:
     if profile.student == "embedded" and not profile.rubrics and (SHIPPED_ADAPTER / "adapter_config.json").exists():
         return SHIPPED_ADAPTER, "shipped with the series"
     same = f" with RUBRICS = {profile.rubrics}" if profile.rubrics else ""
-    raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04{same} first.")
+    shipped = "" if profile.rubrics else ', or take the shipped one by PROFILE = "embedded" in the first cell'
+    raise ModelError(f"There is no adapter in {files.shown(trained)}: run notebook 04{same} first{shipped}.")
 
 
 def save_adapter(peft_model, folder: Path, base_model: str) -> int:

@@ -49,16 +49,23 @@ def training_curves(log: list[dict], steps: int):
     axes[1].set(title="implicit rewards")
     axes[1].legend(loc="upper left")
     met = [line.get("rewards/both_directions", math.nan) for line in lines]
-    axes[2].plot(x, met, color=TUNED, alpha=0.5, linewidth=1, label="training pairs, both directions")
+    _plot_known(axes[2], x, met, "-", color=TUNED, alpha=0.5, linewidth=1, label="training pairs, both directions")
     held = [line for line in log if "eval_rewards/accuracies" in line]
     for name, mark, colour, label in (
         ("accuracies", "D", BASE, "held-out rows"),
         ("both_directions", "o", TUNED, "held-out pairs, both directions"),
     ):
         shares = [line.get(f"eval_rewards/{name}", math.nan) for line in held]
-        axes[2].plot([line["step"] for line in held], shares, mark, color=colour, label=label)
+        _plot_known(axes[2], [line["step"] for line in held], shares, mark, color=colour, label=label)
     axes[2].set(title="right preferences", ylim=(0, 1.04))
-    axes[2].legend(loc="lower right")
+    if axes[2].lines:
+        axes[2].legend(loc="lower right")
     for axis in axes:
-        axis.set(xlabel="step", xlim=(0, steps))
+        axis.set(xlabel="step", xlim=(0, 1.04 * steps))  # room for the marks of the last step
     return fig
+
+
+def _plot_known(axis, x: list[int], y: list[float], *look, **options) -> None:
+    """Plot what is known; where nothing is, the legend is not to name it."""
+    if not all(map(math.isnan, y)):
+        axis.plot(x, y, *look, **options)

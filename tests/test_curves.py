@@ -68,7 +68,9 @@ def test_the_curves_show_the_dpo_loss_both_rewards_and_right_preferences():
     assert rewards.lines[1].get_ydata()[-1] == -2.0 and loss.get_xlim() == (0, pytest.approx(20.8))
     assert [line.get_xydata()[-1].tolist() for line in right.lines] == [[10, 0.25], [5, 0.75], [5, 0.5]]
     plt.close(fig)
-    loss, *_, right = training_curves([{"loss": 0.6, "rewards/chosen": 0.0, "rewards/rejected": 0.0, "step": 1}], 3).axes
+    loss, *_, right = training_curves(
+        [{"loss": 0.6, "rewards/chosen": 0.0, "rewards/rejected": 0.0, "step": 1}], 3
+    ).axes
     assert loss.lines[0].get_ydata().tolist() == [0.6]  # TRL's own trainer has one loss under one name
     assert not right.lines and right.get_legend() is None
     *_, right = training_curves([*LOG[:1], LOG[1] | {"eval_rewards/both_directions": float("nan")}], 20).axes

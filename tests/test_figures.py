@@ -93,6 +93,17 @@ def test_pale_areas_of_a_figure_keep_their_colour_on_the_page():
     assert green, "the corner 'reads both'"
 
 
+def test_grey_lines_of_a_figure_stay_grey_on_the_page():
+    fig = drawings.draw_methods(comparisons.load_comparisons()["methods"])
+    with io.BytesIO() as full:
+        fig.savefig(full, dpi=0.82 * fig.dpi)
+        drawn = np.asarray(Image.open(full).convert("RGB"), int)
+    shown = np.asarray(Image.open(io.BytesIO(plotting.small_picture(fig).data)).convert("RGB"), int)
+    plt.close(fig)
+    grey = np.ptp(drawn, -1) == 0
+    assert grey.mean() > 0.5 and np.ptp(shown, -1)[grey].max() <= 4
+
+
 def test_long_lines_are_broken_between_words_and_short_ones_stay():
     text = "a // b\n\n    deep\n" + "word " * 60
     lines = folded(text, "  ").split("\n")

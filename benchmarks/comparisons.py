@@ -27,11 +27,11 @@ COLUMNS = {  # metric: (heading, digits)
     "rows": ("rows", 0),
     "overall": ("overall", 2),
     "topic": ("topic", 2),
-    "order_gain": ("order gain", 1),
+    "order_gain": ("word-order gain", 1),
     "accuracy": ("accuracy", 2),
     "spearman_rho": ("rho", 2),
     "second_spearman_rho": ("2nd rho", 2),
-    "degenerate_rate": ("broken", 2),
+    "degenerate_rate": ("degenerate", 2),
     "perplexity_under_base": ("perplexity", 0),
 }
 RHOS = ("spearman_rho", "second_spearman_rho")
@@ -142,7 +142,7 @@ def finding_dial(dial: dict) -> str:
     way = {which: points["1.0"]["score"][0] - points["0.0"]["score"][0] for which, points in dial.items()}
     return (
         f"From 0 to 1 the dial moves the tuned model by {way['cpt']:.0f} points "
-        f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts broken at 1), the base by {way['base']:.0f}"
+        f"({dial['cpt']['1.0']['degenerate']:.0%} of its texts degenerate at 1), the base by {way['base']:.0f}"
     )
 
 
@@ -152,7 +152,7 @@ def finding_best_of_n(found: dict) -> str:
 
 
 def finding_judge(judge: dict) -> str:
-    """Which of two tricks pass with the judge: taken for one of the highest target, and not flagged as broken."""
+    """Which of two tricks pass with the judge: taken for one of the highest target, and not flagged as degenerate."""
     tricks = {"claims": "a plain text that claims the style", "shuffled words": "its words, shuffled"}
     told, fooled = {}, []
     for name, trick in tricks.items():

@@ -139,7 +139,7 @@ def draw_blends(axis, blends: dict, pure: dict) -> None:
 
 
 def draw_dial(dial: dict):
-    """Score, perplexity and broken texts against the position between the low (0) and high (1) system prompt."""
+    """Score, perplexity and degenerate texts against the position between the low (0) and high (1) system prompt."""
     fig, axes = figure(1, 3, width=12, height=3.2)
     for which, colour, label in (("base", BASE, "base"), ("cpt", TUNED, "tuned")):
         positions = sorted(dial[which], key=float)
@@ -153,7 +153,7 @@ def draw_dial(dial: dict):
         axis.set_xlabel("dial: 0 = low system prompt, 1 = high")
     axes[0].set(title="judged score", ylim=(0, 105))
     axes[1].set(title="perplexity under the base", ylim=(0, None))
-    axes[2].set(title="share of broken texts", ylim=(-0.02, 1))
+    axes[2].set(title="share of degenerate texts", ylim=(-0.02, 1))
     axes[0].legend()
     return fig
 

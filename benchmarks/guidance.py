@@ -16,7 +16,7 @@ NEW_TOKENS = 90
 
 
 def dial(which: str) -> dict:
-    """Score, perplexity, and broken and unreadable texts at each position of the dial, sampled as everywhere else."""
+    """Score, perplexity, and degenerate and unreadable texts at each position of the dial, sampled as everywhere."""
     base = base_model()
     chat_model = base if which == "base" else tuned_model()
     judge, measured = embedded_judge(), {}

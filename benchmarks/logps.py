@@ -1,5 +1,5 @@
 """Compute what is shipped of the embedded model: log-probabilities of the shipped rows in both number types, and the
-order gains of the recorded responses to held-out prompts.
+word-order gains of the recorded responses to held-out prompts.
 
 `make logps` writes cpt_utils/data/logps.json and order_gains.json; again when responses, system prompts or the model
 change.
@@ -46,8 +46,8 @@ def ship(name: str, values: dict[str, dict]) -> None:
 
 
 def computed() -> tuple[dict, dict, set[str]]:
-    """What is missing: {"weights number type": {tokens: log-probability}} and {weights: {text: order gain}}; and the
-    keys of all tokens that are asked for."""
+    """What is missing: {"weights number type": {tokens: log-probability}} and {weights: {text: word-order gain}}; and
+    the keys of all tokens that are asked for."""
     os.environ["CPT_DEVICE"] = "cpu"
     recorded, asked = [row["response"] for row in load_responses(heldout=True)], set()
     with tempfile.TemporaryDirectory() as name:

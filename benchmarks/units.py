@@ -117,7 +117,7 @@ def best_curve(groups: list[list[Response]]) -> dict[int, list[float]]:
 
 
 def miss(row: Response) -> float:
-    """How far a text is from its target, in points; what is broken, or what the judge could not read, is far off."""
+    """How far a text is from its target, in points; what is degenerate, or the judge could not read, is far off."""
     return MISS if row["degenerate"] or row["score"] is None else abs(row["score"] - row["target"])
 
 

@@ -121,7 +121,7 @@ def best_of_n(
 
 
 def score_table(pool: list[Response]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (tasks, tries) and targets (tasks,), as evaluation.best_of_n takes them; broken texts MISS."""
+    """Scores (tasks, tries) and targets (tasks,), as evaluation.best_of_n takes them; degenerate texts MISS."""
     tasks: dict[tuple, list[float]] = {}
     for row in pool:
         broken = row["degenerate"] or row["score"] is None

@@ -40,9 +40,9 @@ RARE = 2.8
 """Mean Zipf frequency in English below which 16 words and more are but keywords, however they are put: texts for the
 fit have 4.1 and more, and no sentence does without common words."""
 SALAD_GAIN = 0.7
-"""The same for a language model's order gain, in nats a word: recorded texts have 1.3 and more, lists, tables and code
-1.6, shuffled ones 0.5 at most. It is less where there are few words, see `degeneracy`: of beginnings of 12 words, 3 of
-100 have less than 0.7, but 1 less than the 0.4 that this leaves."""
+"""The same for a language model's word-order gain, in nats a word: recorded texts have 1.3 and more, lists, tables and
+code 1.6, shuffled ones 0.5 at most. It is less where there are few words, see `degeneracy`: of beginnings of 12 words,
+3 of 100 have less than 0.7, but 1 less than the 0.4 that this leaves."""
 
 CODE = 3
 """Words to each bracket, brace and equals sign up to which a line is code."""

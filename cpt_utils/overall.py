@@ -21,9 +21,10 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
     After AxBench (Wu et al. 2025, arXiv 2501.17148, section 4), which has a model rate concept, relation to the
     instruction and fluency 0 to 2 each and takes the harmonic mean. Here, each 0 to 2:
     *follows* = 2 (1 - min(1, |score - target| / 50)); *subject* = 2 if the own prompt is the nearest of 26, 1 if it is
-    among the three nearest; *language* = 2 min(1, order gain / that of the recorded texts (median)), 0 if degenerate.
+    among the three nearest; *language* = 2 min(1, word-order gain / that of the recorded texts (median)), 0 if
+    degenerate.
     Rows without a score have no `follows`, those that are not English no `language`, and neither an `overall` (None).
-    Whether a text is degenerate is asked again, now that its order gain is known.
+    Whether a text is degenerate is asked again, now that its word-order gain is known.
     """
     ranks = topic_ranks(rows)
     gains = order_gains(base_model, [row["response"] for row in rows], folder)
@@ -41,7 +42,7 @@ def with_sense(rows: list[Response], base_model, folder: Path | None = None) -> 
 
 
 def _language(text: str, degenerate: bool, gain: float | None, usual: float) -> float | None:
-    """The part of that name; None for a sound text in another language, of which the order gain says nothing."""
+    """The part of that name; None for a sound text in another language, of which the word-order gain says nothing."""
     if degenerate:
         return 0.0
     if not readable(text):
@@ -58,7 +59,7 @@ def harmonic_mean(parts: dict[str, float | None]) -> float | None:
 
 
 def recorded_gain(base_model, folder: Path | None = None) -> float:
-    """The median order gain of the recorded responses to held-out prompts under the model: shipped for the embedded."""
+    """The median word-order gain of the recorded responses to held-out prompts: shipped for the embedded model."""
     from cpt_utils.prompts import load_responses
 
     texts = [row["response"] for row in load_responses(heldout=True)]
@@ -66,7 +67,7 @@ def recorded_gain(base_model, folder: Path | None = None) -> float:
 
 
 def sense_metrics(rows: list[Response]) -> dict[str, float]:
-    """Means of rows that have been through with_sense: overall and its parts (0 to 2), topic (share), order gain."""
+    """Means of rows that come from with_sense: overall and its parts (0 to 2), topic (share), word-order gain."""
     judged = [row for row in rows if row["overall"] is not None]
     means = {name: mean_of([row[name] for row in judged]) for name in ("overall", *PARTS)}
     gains = [row["order_gain"] for row in rows if not np.isnan(row["order_gain"])]

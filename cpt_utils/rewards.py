@@ -18,7 +18,7 @@ SPREAD = 1e-4
 def nearness(judge) -> Reward:
     """1 where the judged score is the target that was asked for, falling evenly to 0 at 100 points from it.
 
-    A text that the judge cannot read is worth 0. Whether a text is broken, or about something else, is not asked.
+    A text that the judge cannot read is worth 0. Whether a text is degenerate, or about something else, is not asked.
     """
 
     def reward(rows: list[Response]) -> list[float]:

@@ -1,8 +1,9 @@
 """Sense: two numbers that a text of the right style and the wrong words does not get. No judge is asked.
 
 *Topic*: is the own prompt the nearest of 26, by sentence embeddings? It needs prompts that differ, and it rises when a
-text repeats its prompt (count `copied`). *Order gain*: how much worse a language model predicts a text whose words are
-shuffled. It is that model's view: what it never learned to predict gains little, and repetition gains much.
+text repeats its prompt (count `copied`). *Word-order gain* (`order_gain`): how much worse a language model predicts a
+text whose words are shuffled. It is that model's view: what it never learned to predict gains little, and repetition
+gains much.
 """
 
 import random

@@ -249,7 +249,7 @@ def test_desk_streams_stops_and_goes_on(page, desk, shot):
     go.click()
     says(desk, "Done after", 120)
     assert answer("left") and answer("left") == answer("right")  # two copies, one seed
-    assert "target 10 · ✂ cut at 12 tokens" in desk.inner_text() and "order gain" in desk.inner_text()
+    assert "target 10 · ✂ cut at 12 tokens" in desk.inner_text() and "word-order gain" in desk.inner_text()
     past = desk.locator(".cpt-past")
     assert past.locator("details").count() == 2 and "Esoteric: " in past.inner_text()
     past.locator("summary").first.click()

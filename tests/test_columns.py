@@ -1,4 +1,4 @@
-"""What texts are told by in each measurement beyond the paper: overall, topic, order gain, and rho by three judges."""
+"""What texts are told by in each measurement: overall, topic, word-order gain, and rho by three judges."""
 
 import math
 

@@ -145,6 +145,7 @@ def test_the_table_shows_every_method_in_one_row_and_no_missing_number():
     rows = re.findall(r"<tr>.*?</tr>", table)
     assert len(rows) == 2 + len(FOUND["methods"]) and len({row.count("</t") for row in rows}) == 1
     assert "&lt;b&gt;" in rows[-1] and not re.search("nan|None", table)
+    assert ">word-order gain<" in rows[0] and ">degenerate<" in rows[0]  # one name for each, as everywhere
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     )  # which take 500 s: some time more
     assert one["cpu_seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     shown = tables.reward_table(found, "at_equal_time")
+    assert ">degenerate<" in shown
     assert shown.count("<tr>") == 2 + len(reward.RUNS) and shown.index("mirrored DPO") < shown.index(
         "untuned, one judge"
     )

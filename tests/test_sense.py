@@ -1,4 +1,4 @@
-"""Sense: topic, order gain, the overall score, and the look without a judge."""
+"""Sense: topic, word-order gain, the overall score, and the look without a judge."""
 
 import warnings
 

@@ -151,6 +151,7 @@ def test_grids_and_curves_are_assembled_and_drawn(monkeypatch, tmp_path):
         assert set(told) == {"one style", "two styles"} and told["two styles"]["topic"] == 1.0
         assert told["one style"]["unread"] == len(drawings.LABELS) and 0 < told["two styles"]["overall"][0] < 1
     table = tables.two_styles_table(found)
+    assert ">word-order gain<" in table
     assert table.count("<tr>") == 9 and "dial, tuned: two styles" in table and ">1.00</td>" in table
     fig = drawings.draw_two_styles(found)
     assert "dial, tuned +0.50;" in (title := fig.get_suptitle()) and "+0.10 to +0.10" in title and len(fig.axes) == 12

@@ -20,7 +20,7 @@ METRICS = (  # accuracy, τ and ρ stand beside the paper's (standing.paper)
     ("**overall** (0 to 2)", "overall"),
     ("follows the style that was asked for (0 to 2)", "follows"),
     ("keeps to its prompt: share of texts, guessing 0.04", "topic"),
-    ("its words stand in an order: order gain, explained below", "order_gain"),
+    ("its words stand in an order: word-order gain, explained below", "order_gain"),
 )
 TOGETHER = "\N{NO-BREAK SPACE}"
 MODELS = ("base", "cpt", "cpt_paraphrased", "teacher")

@@ -106,7 +106,7 @@ def draw_model(axis) -> None:
 
 
 def draw_orders(axis, rubric: str, asked: str, after: dict[str, str]) -> None:
-    heading(axis, 3.2, "5  One model, two orders, two texts", 3.3)
+    heading(axis, 3.2, "5  One model, two system prompts", 3.3)
     axis.text(10.9, 3.12, excerpt(f"“{asked}”", 62, 1), ha="right", fontsize=9, color=INK)
     for bottom, name in ((1.6, "low"), (0.1, "high")):
         order = system_prompt(rubric, name)

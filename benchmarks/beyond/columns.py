@@ -1,4 +1,4 @@
-"""What texts are told by in each measurement here: overall with its parts, topic, order gain, and rho by three judges.
+"""What texts are told by in each measurement: overall with its parts, topic, word-order gain, and rho by three judges.
 
 "score" is the series' judge, of which overall is made too, "meaning" one of sentence embeddings alone, and "letters"
 one of runs of letters: nothing was trained or chosen by it, while vectors and the recipe were chosen by the first.

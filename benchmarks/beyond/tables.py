@@ -17,7 +17,7 @@ POINT = {
     "rho, style": ("spearman_rho", 2),
     "rho, meaning": ("meaning_rho", 2),
     "rho, letters": ("letters_rho", 2),
-    "broken": ("degenerate_rate", 2),
+    "degenerate": ("degenerate_rate", 2),
 }
 """Head -> what a held-out point of `make reward` calls it, and its digits."""
 MEASURES = {"overall": 2, "topic": 2, "order_gain": 1}
@@ -37,8 +37,8 @@ def holds_table(found: dict) -> str:
 
 
 def holds_by_way(found: dict) -> str:
-    """By condition: overall, topic, order gain and rho by two judges, each of all ways, with strokes between."""
-    head = ["prompted / vector / tuned", "overall", "topic", "order gain", "rho", "rho, letters"]
+    """By condition: overall, topic, word-order gain and rho by two judges, each of all ways, with strokes between."""
+    head = ["prompted / vector / tuned", "overall", "topic", "word-order gain", "rho", "rho, letters"]
     rows = []
     for condition in found["table"]["cpt"]:
         ways = [found["table"][way].get(condition) or {} for way in HEADS]
@@ -69,14 +69,14 @@ def lost_table(found: dict) -> str:
 
 
 def two_styles_table(found: dict) -> str:
-    """By way, with one style and with two: overall, topic, order gain, texts not read, and rho by each judge."""
+    """By way, with one style and with two: overall, topic, word-order gain, texts not read, and rho by each judge."""
     rows = []
     for way, both in found["ways"].items():
         for number, told in sorted(both.items()):  # one style, then two
             figures = {"overall": 2, "topic": 2, "order_gain": 1, "unread": 0}
             cells = [with_spread(told[name], digits) for name, digits in figures.items()]
             rows.append([f"{way}: {number}", *cells, *(with_spread(told["rho"][name], 2) for name in JUDGES)])
-    return html_table(["", "overall", "topic", "order gain", "not read", *JUDGES.values()], rows)
+    return html_table(["", "overall", "topic", "word-order gain", "not read", *JUDGES.values()], rows)
 
 
 def first_texts(part: str, condition: str, rubric: str, side: str = "high") -> dict[str, Response]:
@@ -90,14 +90,14 @@ def first_texts(part: str, condition: str, rubric: str, side: str = "high") -> d
 
 
 def unseen_table(found: dict) -> str:
-    """Untuned, and by number of small rubrics: rho by each judge with its interval, overall, topic and order gain under
-    rubrics that were held out; rho and overall under those that were trained."""
+    """Untuned, and by number of small rubrics: rho by each judge with its interval, overall, topic and word-order
+    gain under rubrics that were held out; rho and overall under those that were trained."""
     rows = [[label, *of_held_out(found["untuned"][way]), "–", "–"] for way, (_, label) in UNTUNED_LINES.items()]
     for count, held in found["held_out"].items():
         trained = [f"{found['trained'][count][name]:.2f}" for name in ("spearman_rho", "overall")]
         rows.append([f"trained, {count} small", *of_held_out(held), *trained])
     return html_table(
-        ["", *JUDGES.values(), "overall", "topic", "order gain", "trained: rho", "trained: overall"], rows
+        ["", *JUDGES.values(), "overall", "topic", "word-order gain", "trained: rho", "trained: overall"], rows
     )
 
 

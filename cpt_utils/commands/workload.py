@@ -136,7 +136,7 @@ def training(profile: Profile) -> dict[str, float]:
 
 
 def comparison(profile: Profile) -> dict[str, float]:
-    """Notebook 05: samples of both models, paraphrases of one, perplexities, order gains, half of the rows twice."""
+    """Notebook 05: samples of both models, paraphrases of one, perplexities, word-order gains, half the rows twice."""
     prompts = len(load_prompts(heldout=True)[: profile.heldout_prompts])
     tasks = prompts * len(shipped_rubrics()) * len(TARGETS)
     texts = tasks * (2 * profile.samples_per_prompt + 1)

@@ -62,7 +62,7 @@ def check_anchor_score(anchor_score):
 
 @exercise("return one of the texts.", "the best of N is the nearest to its target, not the highest.")
 def check_choose(choose):
-    """choose(candidates, target): text of the row {text, score, degenerate} that is nearest, and not broken."""
+    """choose(candidates, target): text of the row {text, score, degenerate} that is nearest, and not degenerate."""
 
     def distance(score, target):
         return abs(score - target)

@@ -15,13 +15,13 @@ KEPT = 30
 
 
 def sense_of(base, prompt: str, text: str) -> str:
-    """Topic and order gain of a text (see sense.py) under a base model that is loaded, in words."""
+    """Topic and word-order gain of a text (see sense.py) under a base model that is loaded, in words."""
     if len(text.split()) < 2:
         return "too short to say whether it makes sense"
     rank = topic_ranks([{"prompt": prompt, "response": text}])[0]
     gain = measured_gains(base, [text])[0]
     nearest = "your prompt is the nearest" if rank == 1 else f"{rank - 1} are nearer to this text than yours"
-    return f"topic: of {OTHERS + 1} prompts, {nearest}; order gain {gain:.1f} nats a word"
+    return f"topic: of {OTHERS + 1} prompts, {nearest}; word-order gain {gain:.1f} nats a word"
 
 
 def keep_run(folder: Path, run: dict) -> None:

@@ -169,6 +169,7 @@ def test_an_order_keeps_its_style_where_other_rubrics_have_the_same_words():
 
 def test_what_is_typed_is_kept_before_it_is_replaced(desk):
     order = desk.orders[1]
+    assert order.text.description == "Second prompt"  # more does not fit beside the field
     order.text.value = "Half a thought"
     order.pick.value = "Rococo, low"
     assert [label for label in order.pick.options if "Half a thought" in label]
@@ -364,7 +365,7 @@ def test_numbers_out_of_range_are_changed_and_told(desk):
 
 def test_topic_and_order_gain_are_told(two):
     words = runs.sense_of(two[0], "Describe the sea.", "The sea is wide and the waves are long and grey.")
-    assert words.startswith("topic: of 26 prompts, your prompt is the nearest; order gain ")
+    assert words.startswith("topic: of 26 prompts, your prompt is the nearest; word-order gain ")
     assert "too short" in runs.sense_of(two[0], "Describe the sea.", "Sea")
 
 

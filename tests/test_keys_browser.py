@@ -5,6 +5,7 @@ from importlib import resources
 
 import pytest
 
+from cpt_utils.rubrics import load_rubric
 from cpt_utils.widgets import keys, views
 from tools import lab as browser_lab
 
@@ -58,6 +59,20 @@ def test_ctrl_z_takes_back_typing_first(page):
     assert page.get_by_title("Title").input_value() == "Rococo" and page.evaluate("sent") == []
     page.keyboard.press("Control+z")
     assert page.evaluate("sent") == [{"undo": True}] and "z" not in page.evaluate("heard")
+
+
+def test_words_of_names_stay_whole_and_scores_stay_in_sight(page):
+    rubric = load_rubric("rococo")
+    entry = {"label": "a_name_without_a_space_that_goes_on_and_on", "total": 50.0, "own": False, "flag": "x"}
+    scores = {criterion.name: 65.0 for criterion in rubric.criteria} | {rubric.criteria[-1].name: None}
+    table = views.criterion_bars(rubric, entry | {"parts": scores}) + views.ranking([entry | {"before": 1}])
+    page.set_content(f"<!doctype html><div id='box' style='width:420px;font:13px DejaVu Sans'>{table}</div>")
+    for criterion in rubric.criteria[:2]:
+        name = page.get_by_text(criterion.name, exact=True)
+        assert name.bounding_box()["height"] < 45, "two lines at most: no word is cut"
+    page.locator("#box").evaluate("box => { box.style.width = '265px' }")
+    assert page.locator("table").evaluate_all("all => all.map((one) => one.offsetWidth <= 265)") == [True, True]
+    assert page.get_by_text("50.0✗").bounding_box()["height"] < 30 < page.locator("tr").last.bounding_box()["height"]
 
 
 TABS = """

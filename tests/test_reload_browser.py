@@ -40,3 +40,7 @@ def test_tabs_turn_after_the_page_was_loaded_again(tmp_path):
             page.get_by_role("tab", name=name, exact=True).click()
             page.locator(".cpt-view:visible", has_text=shown).wait_for()
             page.locator(f".cpt-tabs .lm-mod-current:has-text('{name}')").wait_for()
+        page.evaluate("window.jupyterapp.shell.expandLeft()")  # the list of files
+        page.wait_for_timeout(1000)
+        tops = tabs.evaluate_all("all => all.map((tab) => tab.getBoundingClientRect().top)")
+        assert len(tops) == 8 and len(set(tops)) == 1

@@ -97,7 +97,7 @@ class SteeringDesk(w.VBox):
         style, own = (profile.rubrics or ["rococo"])[0], judged.own_orders(self.own)
         self.orders = (
             Order("System prompt", "Fill in", (style, TARGETS["high"]), own),
-            Order("Second system prompt", "Fill in the second", (style, TARGETS["low"]), own),
+            Order("Second prompt", "Fill in the second", (style, TARGETS["low"]), own),
         )
         self.compare = field("Compare", w.Dropdown, options=[MODELS, ORDERS, DIAL])
         labels = [(f"{name} · {model.name}", name) for name, model in self.models.items()]

@@ -44,7 +44,7 @@ class RubricStudio(w.VBox):
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         head = row(self.source, self.undo, self.reset, self.file, self.save, self.load)
-        body = row(column([self.editor], "280px"), column([self.live], "310px", "1.3"))
+        body = row(column([self.editor], "280px"), column([self.live], "310px", "1.6"))
         super().__init__([keys.dead_notice(), self.keeper, head, self.anew, self.state, body])
         keys.add_guard(self, self._undo)
         self._open(rubric, name, ways)

@@ -13,6 +13,7 @@ AS_WRITTEN = "white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:plaintext
 """Lines as they are, each in the direction of its own script."""
 CELL = "text-align:left;vertical-align:top;padding:4px 6px;border:1px solid #8886;white-space:normal"
 NUMBER = "text-align:right;padding-left:8px;white-space:nowrap"
+UNSCORED = "text-align:right;padding-left:8px"  # longer words than a number: they break before names do
 SMALL = "font-size:12px;opacity:.8;line-height:1.4;margin:4px 0"
 
 
@@ -43,7 +44,7 @@ def status(words: str, kind: str = "info") -> str:
 def bar(value: float, colour: str = BLUE) -> str:
     """A horizontal bar for a value of 0-100."""
     return (
-        "<div style='background:#8883;height:14px;border-radius:2px;overflow:hidden;min-width:60px'>"
+        "<div style='background:#8883;height:14px;border-radius:2px;overflow:hidden;min-width:30px'>"
         f"<div style='width:{min(max(value, 0), 100):.1f}%;height:100%;background:{colour}'></div></div>"
     )
 
@@ -96,10 +97,11 @@ def criterion_bars(rubric: Rubric, entry: dict) -> str:
 def _criterion_row(criterion: Criterion, score: float | None) -> str:
     scored = score is not None
     share = f"= {score * criterion.weight / 100:.1f}" if scored else ""
+    told = f"{score:.0f}" if scored else "no score"
     return (
-        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(criterion.name)}</td>"
-        f"<td style='width:38%'>{bar(score or 0, BLUE if scored else GREY)}</td>"
-        f"<td style='{NUMBER}'>{f'{score:.0f}' if scored else 'no score'} × {criterion.weight:g}%</td>"
+        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere;min-width:5.6em'>{text(criterion.name)}</td>"
+        f"<td style='width:25%'>{bar(score or 0, BLUE if scored else GREY)}</td>"  # more would break names within words
+        f"<td style='{NUMBER if scored else UNSCORED}'>{told} × {criterion.weight:g}%</td>"
         f"<td style='{NUMBER}'>{share}</td></tr>"
     )
 
@@ -114,10 +116,10 @@ def ranking(entries: list[dict], opened: str = "") -> str:
         f"<tr style='{'outline:2px solid ' + ORANGE if entry['own'] else ''}'>"
         f"<td style='text-align:right;padding-right:6px'>{entry['rank'] or ''}</td>"
         f"<td style='white-space:nowrap;padding-right:6px'>{moved(entry)}</td>"
-        f"<td style='padding-right:8px'>{'<b>' * (entry['label'] == opened)}{text(entry['label'])}"
-        f"{'</b>' * (entry['label'] == opened)}"
+        f"<td style='padding-right:8px;overflow-wrap:anywhere'>{'<b>' * (entry['label'] == opened)}"
+        f"{text(entry['label'])}{'</b>' * (entry['label'] == opened)}"
         f"{'' if entry['rank'] or entry['total'] is None else rests(entry)}</td>"
-        f"<td style='width:40%'>{bar(entry['total'] or 0, _colour(entry))}</td>"
+        f"<td style='width:35%'>{bar(entry['total'] or 0, _colour(entry))}</td>"
         f"<td style='{NUMBER}'>{'none' if entry['total'] is None else format(entry['total'], '.1f')}"
         f"{'✗' if entry['flag'] else ''}</td></tr>"
         for entry in entries

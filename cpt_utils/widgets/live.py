@@ -28,9 +28,8 @@ from cpt_utils.widgets.states import State
 SHIPPED = [(LABELS[name], name) for name in shipped_rubrics()]
 BOTH, RECORDED, MINE = "recorded and own", "recorded for this prompt", "own texts"
 STYLE = (
-    "<style>.cpt-tabs .lm-TabBar-content, .cpt-tabs .p-TabBar-content {flex-wrap: wrap} "
-    ".cpt-tabs .lm-TabBar-tab, .cpt-tabs .p-TabBar-tab "
-    "{flex: 1 0 auto !important; max-width: 7em; padding: 0 4px !important; text-align: center}</style>"
+    "<style>.cpt-tabs :is(.lm-TabBar-content, .p-TabBar-content) {flex-wrap: wrap} .cpt-tabs :is(.lm-TabBar-tab, "
+    ".p-TabBar-tab) {flex: 1 0 auto !important; max-width: 7em; padding: 0 4px !important; text-align: center}</style>"
 )
 """Tabs at least as wide as their names: in one line beside JupyterLab's files at 1280 pixels, in two if need be."""
 TABS = ("Scores", "Scoring", "Marks", "Rubric", "Teacher", "System", "Texts", "Compare")

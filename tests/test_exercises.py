@@ -583,7 +583,7 @@ MISTAKES = [
     ("check_guarded", [lambda a, b, broken: 0 if broken else statistics.harmonic_mean([a, b])], "harmonic mean"),
     ("check_guarded", [lambda a, b, broken: (not broken) * a * b], "A product pays less"),
     ("check_guarded", [lambda a, b, broken: 0 if broken else max(a, b)], "fooling either"),
-    ("check_guarded", [lambda a, b, broken: min(a, b)], "A broken text earns something"),
+    ("check_guarded", [lambda a, b, broken: min(a, b)], "A degenerate text earns something"),
     ("check_guarded", [lambda a, b, broken: broken and min(a, b)], "turn the question around"),
     ("check_guarded", [lambda a, b, broken: 0 if broken else a], "second judge has no say"),
     ("check_guarded", [lambda a, b, broken: 0 if broken else b], "first judge has no say"),

@@ -9,15 +9,15 @@ from cpt_utils.rows import TARGETS
 from cpt_utils.runtime.errors import Mistake
 
 
-def judged(targets: list, scores: list, broken=(), rubric: str = "rococo") -> list[dict]:
-    """Rows {rubric, target, score, degenerate}; `broken` holds the places of degenerate texts."""
+def judged(targets: list, scores: list, degenerate=(), rubric: str = "rococo") -> list[dict]:
+    """Rows {rubric, target, score, degenerate}; `degenerate` holds the places of degenerate texts."""
     return [
-        {"rubric": rubric, "target": target, "score": float(score), "degenerate": place in broken}
+        {"rubric": rubric, "target": target, "score": float(score), "degenerate": place in degenerate}
         for place, (target, score) in enumerate(zip(targets, scores))
     ]
 
 
-@exercise("return a share.", "a broken text stays in the count and never counts as right.")
+@exercise("return a share.", "a degenerate text stays in the count and never counts as right.")
 def check_accuracy(accuracy):
     """accuracy(rows): share of rows whose score is nearest to their target and that are not degenerate."""
 
@@ -63,8 +63,8 @@ def check_accuracy(accuracy):
     cases = {
         "six clean texts": (judged(targets, [5, 60, 99, 40, 80, 20]),),
         "scores near the borders": (judged(targets, [29, 31, 74, 40, 70, 60]),),
-        "two degenerate texts with the right score": (judged(targets, [12, 50, 95, 60, 52, 90], broken=(0, 2)),),
-        "one degenerate text with the wrong score": (judged(targets, [12, 50, 95, 9, 90, 92], broken=(4,)),),
+        "two degenerate texts with the right score": (judged(targets, [12, 50, 95, 60, 52, 90], degenerate=(0, 2)),),
+        "one degenerate text with the wrong score": (judged(targets, [12, 50, 95, 9, 90, 92], degenerate=(4,)),),
     }
     slips = [
         ignores_the_flag,

@@ -76,58 +76,58 @@ def check_advantages(advantages):
     compare(advantages, equal, none_better, [divides_by_nothing, praises_equals])
 
 
-@exercise("return a number from guarded(first, second, broken).", "what only one judge likes earns nothing extra.")
+@exercise("return a number from guarded(first, second, degenerate).", "what only one judge likes earns nothing extra.")
 def check_guarded(guarded):
-    """guarded(first, second, broken): the lower of two judges' rewards, and 0 for a broken text."""
+    """guarded(first, second, degenerate): the lower of two judges' rewards, and 0 for a degenerate text."""
 
-    def right(first, second, broken):
-        return 0.0 if broken else min(first, second)
+    def right(first, second, degenerate):
+        return 0.0 if degenerate else min(first, second)
 
-    def takes_the_mean(first, second, broken):
+    def takes_the_mean(first, second, degenerate):
         """A mean still pays for fooling one of them: take the lower one."""
-        return 0.0 if broken else (first + second) / 2
+        return 0.0 if degenerate else (first + second) / 2
 
-    def takes_the_harmonic_mean(first, second, broken):
+    def takes_the_harmonic_mean(first, second, degenerate):
         """A harmonic mean lies near the lower one, and still above it: take the lower one itself."""
-        return 0.0 if broken else 2 * first * second / (first + second)
+        return 0.0 if degenerate else 2 * first * second / (first + second)
 
-    def multiplies(first, second, broken):
+    def multiplies(first, second, degenerate):
         """A product pays less than either judge, even where both grant the same: take the lower one."""
-        return 0.0 if broken else first * second
+        return 0.0 if degenerate else first * second
 
-    def takes_the_higher(first, second, broken):
+    def takes_the_higher(first, second, degenerate):
         """The higher one pays for fooling either: take the lower one."""
-        return 0.0 if broken else max(first, second)
+        return 0.0 if degenerate else max(first, second)
 
-    def pays_for_broken_texts(first, second, broken):
-        """A broken text earns something: it is worth 0, whatever the judges say."""
+    def pays_for_degenerate_texts(first, second, degenerate):
+        """A degenerate text earns something: it is worth 0, whatever the judges say."""
         return min(first, second)
 
-    def pays_only_broken_texts(first, second, broken):
-        """Sound texts get 0 and broken ones are paid: turn the question around."""
-        return min(first, second) if broken else 0.0
+    def pays_only_degenerate_texts(first, second, degenerate):
+        """Sound texts get 0 and degenerate ones are paid: turn the question around."""
+        return min(first, second) if degenerate else 0.0
 
-    def trusts_the_first(first, second, broken):
+    def trusts_the_first(first, second, degenerate):
         """The second judge has no say: take the lower of both."""
-        return 0.0 if broken else first
+        return 0.0 if degenerate else first
 
-    def trusts_the_second(first, second, broken):
+    def trusts_the_second(first, second, degenerate):
         """The first judge has no say: take the lower of both."""
-        return 0.0 if broken else second
+        return 0.0 if degenerate else second
 
     cases = {
         "0.9 and 0.4, sound": (0.9, 0.4, False),
         "0.3 and 0.8, sound": (0.3, 0.8, False),
         "0.6 and 0.6, sound": (0.6, 0.6, False),
-        "0.9 and 0.8, broken": (0.9, 0.8, True),
+        "0.9 and 0.8, degenerate": (0.9, 0.8, True),
     }
     slips = [
         takes_the_mean,
         takes_the_harmonic_mean,
         multiplies,
         takes_the_higher,
-        pays_for_broken_texts,
-        pays_only_broken_texts,
+        pays_for_degenerate_texts,
+        pays_only_degenerate_texts,
         trusts_the_first,
         trusts_the_second,
     ]

@@ -208,7 +208,7 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
             0.65: "that is the mean, and it still pays for fooling one of the two.",
             0.5538: "that is the harmonic mean, and it lies above the lower one.",
             0.36: "that is the product, less than either of them grants.",
-            0: "the text is sound: 0 is for broken ones.",
+            0: "the text is sound: 0 is for degenerate ones.",
         },
     ),
 }

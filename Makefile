@@ -102,7 +102,7 @@ ablation: $(VENV)/.run-ready
 
 # What the paper does not show; each goes on where it left off, and TINY=1 only tries its steps. Rubrics that were never
 # trained: some two hours and a half on 2 cores. Two styles at once, and whether a style holds: half an hour each. The
-# rubric as a reward (GRPO): some three hours. Steps with shared prompts against TRL's, beside the count of
+# rubric as a reward (GRPO): two hours and more. Steps with shared prompts against TRL's, beside the count of
 # benchmarks/sharing.py: some 6 minutes, with nothing beside it.
 unseen two-styles holds reward sharing: $(VENV)/.run-ready
 	$(PY) -m benchmarks.beyond.$(subst -,_,$@) $(if $(TINY),--tiny)

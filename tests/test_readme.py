@@ -57,6 +57,20 @@ def test_the_table_of_what_was_run_takes_machines_from_the_results():
     assert any(fact.get("file") == "seeds" for fact in standing.facts()["ran"])
 
 
+def test_the_shipped_adapter_is_kept_where_a_run_has_trained_none(monkeypatch, tmp_path, capsys):
+    """Notebooks that run by themselves (`--only 08`) leave a report and no adapter."""
+    shipped = []
+    monkeypatch.setattr(readme, "PARTS", {})
+    monkeypatch.setattr(readme, "RUN", tmp_path)
+    monkeypatch.setattr(readme, "ship_adapter", lambda: shipped.append(True))
+    (tmp_path / "report.json").write_text("{}")
+    readme.main()
+    assert not shipped and "stays as it is" in capsys.readouterr().out
+    (tmp_path / "adapter").mkdir()
+    readme.main()
+    assert shipped
+
+
 def test_a_part_that_stands_twice_is_a_fault():
     text = "<!-- speed -->\n<!-- /speed -->\n"
     with pytest.raises(AssertionError, match="speed"):

@@ -200,7 +200,7 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     one["collapsed"] = 70
     fig = drawings.draw_reward(found)
     told = fig.get_suptitle()
-    assert "50 steps on" in told and "\nuntuned, one judge: style +0.30, subject -0.50\n" in told
+    assert "in 50 steps\n" in told and "\nuntuned, one judge: style +0.30, subject -0.50\n" in told
     assert "\nuntuned, harmonic: style +0.00, subject +0.00\n" in told
     drawn = fig.axes[0]
     assert [line.get_linestyle() for line in drawn.lines][-2:] == [":", "--"]

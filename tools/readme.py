@@ -35,7 +35,7 @@ def main() -> None:
         for make in parts:
             text = filled(text, make)
         path.write_text(text, "utf-8")
-    if (RUN / "report.json").exists():
+    if (RUN / "report.json").exists() and (RUN / "adapter").is_dir():  # a run of other notebooks alone trains none
         ship_adapter()
     else:
         print("The shipped adapter stays as it is: runs/embedded/ holds no whole run.")

@@ -207,7 +207,9 @@ def finding_reward(found: dict) -> str:
         start, then = one["points"][0], one["at_equal_steps"]
         moved = (then[part] - start[part] for part in ("follows", "subject"))
         lines.append("{}: style {:+.2f}, subject {:+.2f}".format(name, *moved))
-    return f"On held-out prompts, {found['equal_steps']} steps on (of 2)\n" + "\n".join(lines)
+    return f"What came of style and subject on held-out prompts (0 to 2) in {found['equal_steps']} steps\n" + "\n".join(
+        lines
+    )
 
 
 SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}

@@ -87,16 +87,17 @@ def add_mark(folder: Path, mark: Mark) -> None:
         raise StoreError(f"{mark['level']!r} is no mark: use {', '.join(LEVELS)}, or '' to take one back.")
     if not mark.get("rubric"):
         raise StoreError("A mark says by which rubric: give it the rubric's name, such as 'rococo'.")
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    _append(marks_file(folder, mark["who"]), [mark | {"when": now}])
+    _append(marks_file(folder, mark["who"]), [mark | {"when": _now()}])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _append(path: Path, given: list[Mark]) -> None:
     """Keep marks of one person, all or none."""
-    rows = []
-    for mark in given:
-        row = {name: files.encodable(value) for name, value in mark.items() if value or name in KEY}
-        rows.append(row | {"who": person(mark["who"])})
+    kept = [{name: files.encodable(value) for name, value in mark.items() if value or name in KEY} for mark in given]
+    rows = [row | {"who": person(row["who"])} for row in kept]
     with files.writing(path):
         files.append(path, rows)
     _at_hand.pop(path.absolute(), None)
@@ -188,16 +189,16 @@ def uncounted(marks: list[Mark], given: list[Mark], rubric: str, criterion: str 
 def take_over(folder: Path, given: list[Mark], rubric: str, criterion: str | None = None) -> None:
     """Count marks for the rubric of this name, too, and for this criterion (None: each for its own).
 
-    They are written behind their people's own, with the time at which those were given: what a person says by this
-    rubric elsewhere, and later, is the last word. Marks that named no rubric name this one from now on, and no other.
+    Written behind their people's own, with their own time, so that a later word elsewhere counts. Marks that named no
+    rubric name this one from now on, and no other.
     """
     there = read_marks(folder)
     for who in dict.fromkeys(mark["who"] for mark in given):
         mine = [mark for mark in given if mark["who"] == who]
         rows = [_moved(mark, rubric, criterion) for mark in uncounted(there, mine, rubric, criterion)]
-        named = [mark | {"level": ""} for mark in mine if mark["rubric"] == UNNAMED]
-        if rows or named:
-            _append(_file_for(folder, who), rows + named)
+        rows += [mark | {"level": "", "when": _now()} for mark in mine if mark["rubric"] == UNNAMED]
+        if rows:
+            _append(_file_for(folder, who), rows)
 
 
 def _file_for(folder: Path, who: str) -> Path:

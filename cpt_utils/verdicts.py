@@ -12,6 +12,8 @@ from cpt_utils.thoughts import ANY_TAG, aloud
 
 JSON_BEGINS = re.compile(r"\{(?=\s*[\"'“])")
 WRAPPERS = {"judgement", "judgment", "verdict", "result", "evaluation", "assessment", "answer", "response", "output"}
+SCORES = ("score", "rating", "value", "points")
+"""What judges call the score of a criterion, in an object of its own."""
 SCALES = {"max", "maximum", "maxscore", "maximumscore", "maxpoints", "outof", "scale", "range"}
 """Keys beside a score that say what it is out of, without spaces and strokes."""
 GROUPS = ("criteria", "scores", "criteria_scores", "criterion_scores", "ratings", "breakdown")
@@ -117,14 +119,19 @@ def _read(data: dict, rubric: Rubric) -> Judgement | None:
     keys, parts, strange = {_key(c.name): c.name for c in rubric.criteria}, {}, []
     for name, value in _given(data, keys):
         inner = value if isinstance(value, dict) else {"score": value}
-        number, known = _number(inner.get("score"), _stated(inner), outer), keys.get(_key(name))
+        value = next((inner[word] for word in SCORES if word in inner), None)
+        number, known = _number(value, _stated(inner), outer), keys.get(_key(name))
         if known is None:
             strange.append(number)
         elif number is None or parts.setdefault(known, number) != number:
             return None
     if len(parts) == len(keys):
         strange = []  # a comment, or a sum
-    if score is None or None in strange or not _may_be_whole(score, parts, strange, rubric):
+    if score is None or None in strange:
+        return None
+    stated = bool(outer) or not str(data["score"]).replace(".", "").isdigit()  # "8/100" is no 8 of 10
+    held = bool(rubric.scoring_notes) and (stated or not 0 < score <= 10)
+    if not _may_be_whole(score, parts, strange, rubric, held):
         return None
     return Judgement(score, False, parts)
 
@@ -132,14 +139,18 @@ def _read(data: dict, rubric: Rubric) -> Judgement | None:
 def _stated(data: dict) -> set[str]:
     """What an object says that its score is out of."""
     stated = [value for key, value in data.items() if re.sub(r"[\s_-]", "", key) in SCALES and value is not None]
-    return {str(value).replace(" ", "").removeprefix("0-").removesuffix(".0") for value in stated}
+    ends = [value[-1] if isinstance(value, list) and value else value for value in stated]  # [0, 100]
+    words = [re.sub(r"^0(-|–|to)", "", str(value).replace(" ", "")).removesuffix(".0") for value in ends]
+    return {word for word in words if re.search(r"\d", word)}  # "high" is none
 
 
 def _given(data: dict, keys: Collection[str]) -> list[tuple[str, object]]:
     """The scores of criteria with their names, wherever judges put them."""
     given = _named(next((data[group] for group in GROUPS if group in data), None))
     beside = {name: value for name, value in data.items() if name not in ("score", *GROUPS)}
-    return given + [(name, value) for name, value in beside.items() if _key(name) in keys]
+    there = {_key(name) for name, _ in given}
+    reasons = {name for name, value in beside.items() if _key(name) in there and _number(value) is None}
+    return given + [(name, value) for name, value in beside.items() if _key(name) in keys and name not in reasons]
 
 
 def _named(group) -> list[tuple[str, object]]:
@@ -148,21 +159,22 @@ def _named(group) -> list[tuple[str, object]]:
         return list(group.items())
     entries = group if isinstance(group, list) else []
     objects = [one if isinstance(one, dict) else {"score": one} for one in entries]
-    return [(str(one.get("name", one.get("criterion", ""))), one) for one in objects]
+    lone = [next(iter(one.items())) if len(one) == 1 and "score" not in one else ("", one) for one in objects]
+    return [(str(one.get("name", one.get("criterion", name))), value) for one, (name, value) in zip(objects, lone)]
 
 
-def _may_be_whole(score: float, parts: dict[str, float], strange: list[float], rubric: Rubric) -> bool:
+def _may_be_whole(score: float, parts: dict[str, float], strange: list[float], rubric: Rubric, held: bool) -> bool:
     """Whether a score can be the mean of its parts, by weight; criteria that are missing may be worth anything.
 
-    strange: parts under names that the rubric has not, which stand for the missing ones where they are as many.
+    strange: parts under names that the rubric has not, which stand for the missing ones where they are as many. held:
+    whether notes may hold the whole down ("at most half"); one of 1 to 10 beside higher parts is out of 10, unsaid.
     """
     values, known = list(parts.values()), sum(c.weight for c in rubric.criteria if c.name in parts) / 100
     if len(values) + len(strange) >= len(rubric.criteria):
         values, known = values + strange, 1
     if not values:
         return True
-    # Notes may hold a whole down ("at most half"); one up to 10 beside higher parts is out of 10, and does not say so.
-    low = 0 if rubric.scoring_notes and score > 10 else known * min(values)
+    low = 0 if held else known * min(values)
     return low - MARGIN <= score <= known * max(values) + (1 - known) * 100 + MARGIN
 
 

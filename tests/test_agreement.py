@@ -451,3 +451,12 @@ def test_a_rubric_of_ones_own_is_judged_by_what_was_edited():
         judge = AnchorJudge(rubric, anchors)
         ranked[weights] = max(texts, key=lambda text, judge=judge: judge.score("mine", "", text).score)
     assert [ranked[90, 10], ranked[10, 90]] == texts
+
+
+def test_marks_that_are_named_once_are_named_for_good_whatever_file_they_stand_in(tmp_path):
+    rows = [{"who": "Ann", "rubric": "x", "criterion": "", "response": f"x{i}", "level": "mid"} for i in range(30)]
+    rows += [{"who": "Ann", "criterion": "", "response": f"t{i}", "level": "low"} for i in range(3)]
+    (tmp_path / "marks-Ann-laptop.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    marks.take_over(tmp_path, marks.by_rubric(marks.read_marks(tmp_path), marks.UNNAMED), "mine")
+    there = marks.read_marks(tmp_path)
+    assert not marks.by_rubric(there, marks.UNNAMED) and len(marks.by_rubric(there, "mine")) == 3

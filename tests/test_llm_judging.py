@@ -555,3 +555,27 @@ def test_a_paid_verdict_that_arrives_after_a_stop_is_kept(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=50)
     assert done.stdout.splitlines()[-1:] == ["stopped"], done.stderr
     assert len((tmp_path / "v.jsonl").read_text().splitlines()) == 1
+
+
+def answered(**told) -> str:
+    return json.dumps({"criteria": dict.fromkeys([c.name for c in load_rubric("rococo").criteria], 60)} | told)
+
+
+@pytest.mark.parametrize("score, read", [(0, 0), ("0/100", 0), ("8/100", 8), (11, 11), (8, None)])
+def test_notes_may_hold_a_whole_down_and_ten_of_ten_is_not_taken_for_a_hundred(score, read):
+    judged = parse_judgement(answered(score=score), load_rubric("rococo"))
+    assert (judged and judged.score) == read
+
+
+@pytest.mark.parametrize("told", [
+    {"Self-mockery": "he laughs at himself"},
+    {"criteria": [{c.name: 60} for c in load_rubric("rococo").criteria]},
+    {"criteria": {c.name: {"rating": 60, "reason": "x"} for c in load_rubric("rococo").criteria}},
+    {"criteria": {c.name: {"score": 60, "scale": "high"} for c in load_rubric("rococo").criteria}},
+    {"range": [0, 100]}, {"scale": "0–100"}, {"scale": "0 to 100"},
+])  # fmt: skip
+def test_ordinary_forms_of_an_answer_are_read(told):
+    rubric = load_rubric("rococo")
+    judged = parse_judgement(answered(**{"score": 60} | told), rubric)
+    assert judged.score == 60 and set(judged.by_criterion.values()) == {60} and len(judged.by_criterion) == 5
+    assert parse_judgement(answered(score=60, scale="0 to 10"), rubric) is None

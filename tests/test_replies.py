@@ -648,6 +648,16 @@ def test_whatever_looks_like_a_key_reaches_no_message():
     )
 
 
+@pytest.mark.parametrize("said", [
+    "Try `pip install hf_transfer`.", "hf_hub_download() failed", "hf-internal-testing/tiny-random-LlamaForCausalLM",
+    "xai-grok-4-fast-reasoning", "gsk-something else", "Unexpected key: model.layers.0.self_attn.q_proj.weight",
+    "no such key: criteria[0].weight", "primary key: column_12_of_table", "token: 'special_token_128009'",
+])  # fmt: skip
+def test_names_that_look_a_little_like_keys_stay_in_a_message(said):
+    assert keys.scrub(said) == said
+    assert "a1B2" not in keys.scrub(f"{said} hf_a1B2c3D4e5F6g7H8i9J0 x-api-key: a1B2c3D4e5F6g7 token: a1B2.c3D4.e5F6")
+
+
 def test_a_key_in_the_address_reaches_no_message():
     with pytest.raises(EndpointError, match="base_url is a key, which belongs into OPENAI_API_KEY"):
         endpoint_teacher("m", "0123456789abcdef" * 2)

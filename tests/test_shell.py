@@ -479,3 +479,19 @@ def test_on_colab_its_own_widgets_stay(monkeypatch):
     root = w.VBox()
     keys.add_guard(root)
     assert not root.children and keys.KEYS in root._dom_classes
+
+
+def test_each_draft_is_offered_once_however_often_it_was_gone_on_with(tmp_path):
+    for title in ("First", "Second", "Third"):
+        last = rubric_studio("rococo", tmp_path)
+        last._typed(("title",), title)
+        last.keeper.flush()
+    paths = autosave.draft_file(tmp_path, "rococo")
+    titles = [draft.state["draft"]["title"] for draft in autosave.drafts_in(paths)]
+    assert sorted(titles) == ["First", "Second", "Third"] and titles[0] == "Third"
+    for _ in range(4):
+        again = rubric_studio("rococo", tmp_path)
+        again.keeper.which.index = 1
+        again.keeper._go_on()
+        again.keeper.flush()
+    assert sorted(draft.state["draft"]["title"] for draft in autosave.drafts_in(paths)) == ["First", "Second", "Third"]

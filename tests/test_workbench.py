@@ -564,3 +564,25 @@ def test_marked_texts_and_a_picture_are_exported(tmp_path):
     charts.save_ranking(tmp_path / "a.png", "Costs $5 and $10", {"Air": 60, "Earth": 40}, entries)
     data = (tmp_path / "a.png").read_bytes()
     assert data.startswith(b"\x89PNG") and len(data) > 10_000
+
+
+def test_a_baseline_of_another_session_is_set_aside_with_its_scoring(tmp_path):
+    rubric = load_rubric("rococo")
+    name = rubric.criteria[0].name
+    for low in (1.0, 2.0):
+        told = filing.keep_state(
+            tmp_path, rubric.model_dump(), ways_of(rubric) | {name: Counted("commas", low, 9.0)}, {}
+        )
+    assert "what stood there is kept as baseline-before-" in told
+    names = sorted(path.name for path in tmp_path.glob("baseline*"))
+    (aside,) = (each for each in names if "-before-" in each and ".judge" not in each)
+    assert names == sorted(["baseline.judge.yaml", "baseline.yaml", aside, aside.removesuffix(".yaml") + ".judge.yaml"])
+
+
+def test_reasons_for_no_score_are_whole_sentences_and_blame_the_judge_for_its_own_answers():
+    rubric, texts = load_rubric("rococo"), ["A plain text.", "Another one."]
+    ways = bound(rubric, {"Self-mockery": Read("judge")}, {"judge": LLMJudge(lambda chats: ["hm"] * len(chats))})
+    ways["Self-mockery"].ask(texts)
+    told = State("", rubric, ways).standing(texts).left_out
+    assert "Self-mockery: no score for 2 texts (unparsable)." in told and "cannot read" not in told
+    assert ".." not in told and told.endswith(".")

@@ -9,11 +9,14 @@ from cpt_utils.runtime.errors import EndpointError
 PART = 8
 """So many characters in a row of a key are a secret, too: servers like to quote a half of it."""
 LIKE_A_KEY = re.compile(
-    r"\b(?:sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}|\bAIza[\w-]{8,}|(?:(?<=Bearer )|(?<=Basic ))(?=\S*\d)\S{8,}|(?<=://)[^\s/]+(?=@)"
+    r"\bsk[-_][A-Za-z0-9_-]{8,}|\b(?:hf_|gsk_|xai-)(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}|\bAIza[\w-]{8,}"
+    r"|(?:(?<=Bearer )|(?<=Basic ))(?=\S*\d)\S{8,}|(?<=://)[^\s/]+(?=@)"
 )
+WORDS = r"""["']?(?-i:[a-z]+\d*(?:[._\[\]]+[a-z0-9]+)+)\]*(?:[\s&"',;)]|$)"""
+"""Small words that dots and strokes join: the name of a weight or a column, as in "Unexpected key: layers.0.q_proj"."""
 BEHIND_ITS_NAME = re.compile(
-    r"""((?:[?&][\w-]{0,40}NAME=|\b[\w-]{0,40}NAME(?:=|["']?\s?:\s?)["']?(?=\w[^\s&"',;)]{7})(?=[^\s&"',;)]*\d)))"""
-    r"""[^\s&"',;)]{6,}""".replace("NAME", "(?:key|token|secret|password|signature|sig)"),
+    r"""((?:[?&][\w-]{0,40}NAME=|\b[\w-]{0,40}NAME(?:=|["']?\s?:\s?(?!NAMELIKE))["']?(?=\w[^\s&"',;)]{7})(?=[^\s&"',;)]*\d)))"""
+    r"""[^\s&"',;)]{6,}""".replace("NAMELIKE", WORDS).replace("NAME", "(?:key|token|secret|password|signature|sig)"),
     re.IGNORECASE,
 )
 """A key as addresses, calls and headers have it, behind the name that this keeps: api_key=..., x-api-key: ...."""

@@ -1,6 +1,5 @@
 """The draft of a studio, kept in a file while it is edited, so that a cell that runs again can go on with it."""
 
-import itertools
 import json
 import re
 import threading
@@ -103,8 +102,10 @@ class Draft(NamedTuple):
 
 def drafts_in(paths: DraftFiles) -> list[Draft]:
     """The drafts to go on with: the last one, then those that were set aside, the newest first; else a room's."""
-    own = (draft for path in (paths.own, *set_aside_of(paths.own)) if (draft := read_draft(path)))
-    return list(itertools.islice(own, MOST)) or list(filter(None, [read_draft(paths.former)]))
+    once: dict[str, Draft] = {}  # what was gone on with lies in two files
+    for draft in filter(None, map(read_draft, (paths.own, *set_aside_of(paths.own)))):
+        once.setdefault(packed({part: draft.state[part] for part in ("draft", "ways", "begun")}), draft)
+    return list(once.values())[:MOST] or list(filter(None, [read_draft(paths.former)]))
 
 
 def set_aside_of(path: Path) -> list[Path]:
@@ -118,7 +119,7 @@ def read_draft(path: Path) -> Draft | None:
     try:
         data = path.read_bytes()
         state = unpacked(data.decode("utf-8"))
-        when = time.strftime("%d %b, %H:%M", time.localtime(path.stat().st_mtime))
+        when = time.strftime("%d %b, %H:%M:%S", time.localtime(path.stat().st_mtime))
     except (OSError, ValueError):
         return None
     return Draft(files.encodable(f"{state['draft']['title'] or 'no title yet'}, {when}"), path, state, data)

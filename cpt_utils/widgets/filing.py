@@ -98,7 +98,7 @@ def put(path: Path, content: bytes, written: Known, beside: str = "") -> str:
     def meet(place: Path) -> None:
         nonlocal told
         there = drafts.text_of(place)
-        if os.path.lexists(place) and there != content:
+        if os.path.lexists(place) and (there != content or beside):
             mine = there is not None and there == written.get(path)
             kept = None if mine else files.set_aside(place, files.before_now(place.name))
             told = " (replaced)" if mine else f" (what stood there is kept as {kept.name})"

@@ -23,14 +23,18 @@ def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]])
     for name, way in ways.items():
         for text in (text for text, given in parts.items() if given.get(name) is None):
             reasons.setdefault((name, lack(way, text)), []).append(text)
-    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # criteria by reason and texts
+    alike: dict[tuple, list[str]] = {}  # criteria by reason, texts, and whether a judge reads them
     for (name, why), texts in reasons.items():
-        alike.setdefault((why, tuple(texts)), []).append(name)
-    return " ".join(_sentence(", ".join(names), counted(len(texts)), why) for (why, texts), names in alike.items())
+        alike.setdefault((why, tuple(texts), isinstance(ways[name], Reading)), []).append(name)
+    return " ".join(
+        _sentence(", ".join(names), counted(len(texts)), why, r) for (why, texts, r), names in alike.items()
+    )
 
 
-def _sentence(names: str, texts: str, why: str) -> str:
-    return f"Still to be read: {names} ({texts})." if why == UNREAD else f"{names} cannot read {texts}: {why}."
+def _sentence(names: str, texts: str, why: str, read: bool) -> str:
+    if why == UNREAD:
+        return f"Still to be read: {names} ({texts})."
+    return f"{names}: no score for {texts} ({why})." if read else f"{names} cannot read {texts}: {why}."
 
 
 def counted(number: int) -> str:

@@ -23,7 +23,7 @@ def results(
     seen = set(points) if seen is None else seen
     parts = []
     if standing.left_out:
-        parts.append(views.status(f"Marked texts: {standing.left_out}."))
+        parts.append(views.status(f"Marked texts: {standing.left_out}"))
     ranks, kappa, confusion, apart = figures(standing.scores, points)
     marked = sum(map(marks.is_test, points))
     parts.append(views.agreement(marked, ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))

@@ -71,8 +71,9 @@ HIGH = """(cell) => {
 def test_words_of_names_stay_whole_and_scores_stay_in_sight(page):
     rubric = load_rubric("rococo")
     entry = {"label": "a_name_without_a_space_that_goes_on_and_on", "total": 50.0, "own": False, "flag": "x"}
+    entry |= {"rank": 1, "by": 0, "rests_on": 100}
     scores = {criterion.name: 65.0 for criterion in rubric.criteria} | {rubric.criteria[-1].name: None}
-    table = views.criterion_bars(rubric, entry | {"parts": scores}) + views.ranking([entry | {"before": 1}])
+    table = views.criterion_bars(rubric, entry | {"parts": scores}) + views.ranking([entry])
     page.set_content(f"<!doctype html><div id='box' style='width:420px;font:13px DejaVu Sans'>{table}</div>")
     for criterion in rubric.criteria[:2]:
         name = page.get_by_text(criterion.name, exact=True)
@@ -103,7 +104,7 @@ VSCODE = "<style>tr{text-align:right} .jupyter-button{border:0;background:#333;c
 
 
 def test_names_stand_to_the_left_and_buttons_can_be_seen_in_vscode(page):
-    entry = {"label": "Gilt", "total": 50.0, "own": False, "flag": "", "before": 1}
+    entry = {"label": "Gilt", "total": 50.0, "own": False, "flag": "", "rank": 1, "by": 0}
     buttons = "<button class='jupyter-button'>low</button><button class='jupyter-button mod-active'>high</button>"
     page.set_content(f"{VSCODE}<div class=cpt-keys>{keys.LOOK}{views.ranking([entry])}{buttons}</div>")
     page.evaluate("document.body.dataset.vscodeThemeKind = 'vscode-dark'")

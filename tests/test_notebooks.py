@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import importlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import nbformat
 import pytest
@@ -98,6 +100,24 @@ def test_committed_figures_are_those_of_the_notebooks():
     named = {n for p in NOTEBOOKS for n in re.findall(r'save\(fig, profile, \\"(\w+)\\"', p.read_text("utf-8"))}
     readmes = {"method", "workbench", "desk"}  # drawn by tools
     assert named and named | readmes == {f.stem for f in (ROOT / "figures").glob("*.png")}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_name_that_a_notebook_takes_from_the_series_is_there(path):
+    """Seconds, where the whole run takes minutes: a function that moved is found before anything is executed."""
+    taken, ours = {}, ("cpt_utils", "benchmarks")
+    for cell in code_cells(nbformat.read(path, as_version=4)):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] in ours:
+                module = importlib.import_module(node.module)
+                for name in node.names:
+                    if not hasattr(module, name.name):
+                        importlib.import_module(f"{node.module}.{name.name}")
+                    taken[name.asname or name.name] = getattr(module, name.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if isinstance(owner := taken.get(node.value.id), types.ModuleType):
+                    assert hasattr(owner, node.attr), f"{owner.__name__}.{node.attr}"
+    assert taken
 
 
 def execute_smoke(runs, variables, *choices):

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from cpt_utils.runtime.errors import DataError
-from cpt_utils.runtime.keys import one_line
+from cpt_utils.runtime.keys import first_line
 from cpt_utils.runtime.places import cache_fault
 from cpt_utils.runtime.profiles import TABLES
 
@@ -115,5 +115,5 @@ def _from_hub(name: str, split: str) -> list[dict]:
     except (OSError, ValueError, DatasetGenerationError) as error:
         if told := cache_fault(error, name):
             raise DataError(f"The data set {name!r} cannot be loaded, as {told}.") from None
-        said = one_line((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(".")[:140]
+        said = first_line(error).rstrip(".")[:140]
     raise DataError(f"The data set {name!r} cannot be loaded ({said}): check its name and split, and the connection.")

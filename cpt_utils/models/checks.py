@@ -8,7 +8,7 @@ from cpt_utils.models.embedded import HUB_FALLBACK
 from cpt_utils.models.templates import takes_system, template_fault
 from cpt_utils.runtime.catalogue import known_models
 from cpt_utils.runtime.errors import ModelError
-from cpt_utils.runtime.keys import one_line
+from cpt_utils.runtime.keys import first_line
 from cpt_utils.runtime.places import cache_fault
 from cpt_utils.runtime.profiles import Profile
 
@@ -24,7 +24,7 @@ def loading(name: str, source: "str | Path"):
 
     # Without folders of this machine.
     def line(error):
-        return _line(error).replace(str(source), name)[:160]
+        return first_line(error).rstrip(". :").replace(str(source), name)[:160]
 
     try:
         yield
@@ -198,8 +198,3 @@ def _known(name: str) -> str:
         if name.lower() in map(str.lower, names):  # unsloth writes its own names in small letters
             return entry["key"]
     return Path(name).name.lower()
-
-
-def _line(error: Exception) -> str:
-    """The first line of an error's text."""
-    return one_line((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(". :")

@@ -87,6 +87,11 @@ def one_line(text: str) -> str:
     return scrub(" ".join(shown.split()))  # in this order: what is left out may stand within a key
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, as `one_line` has it; its kind where it says nothing."""
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0])
+
+
 def is_key(text: str) -> bool:
     """Whether a text that should be a name or an address is a key: a known one, or one by its looks."""
     return holds_key(text) or bool(IS_A_KEY.fullmatch(text))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cpt_utils.runtime import machine, packages
 from cpt_utils.runtime.files import load_data
-from cpt_utils.runtime.keys import one_line
+from cpt_utils.runtime.keys import first_line
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
@@ -63,7 +63,7 @@ def unusable(optimizer: str) -> str | None:
     try:
         Trainer.get_optimizer_cls_and_kwargs(SimpleNamespace(**usual | {"optim": optimizer}), Linear(1, 1))
     except Exception as error:  # of many types, as each optimizer is imported in a way of its own
-        return one_line((str(error).strip() or type(error).__name__).splitlines()[0]).rstrip(". ")[:160]
+        return first_line(error).rstrip(". ")[:160]
     return None
 
 

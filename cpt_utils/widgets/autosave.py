@@ -105,7 +105,9 @@ def drafts_in(paths: DraftFiles) -> list[Draft]:
     once: dict[str, Draft] = {}  # what was gone on with lies in two files
     for draft in filter(None, map(read_draft, (paths.own, *set_aside_of(paths.own)))):
         once.setdefault(packed({part: draft.state[part] for part in ("draft", "ways", "begun")}), draft)
-    return list(once.values())[:MOST] or list(filter(None, [read_draft(paths.former)]))
+        if len(once) == MOST:  # older files are not even read
+            break
+    return list(once.values()) or list(filter(None, [read_draft(paths.former)]))
 
 
 def set_aside_of(path: Path) -> list[Path]:

@@ -176,7 +176,7 @@ def save_draft(draft: dict, ways: dict[str, Way], path: Path, known: bytes | Non
                 f"{path.name} is there already, and not as you loaded or saved it: choose another name, or load that "
                 "file to go on with it."
             )
-        beside.extend(_save_ways(path, rubric, ways))
+        beside.extend(save_ways(path, rubric, ways))
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ def load_draft(path: Path) -> Rubric:
     return Rubric.from_yaml(path)
 
 
-def _save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> list[str]:
+def save_ways(path: Path, rubric: Rubric, ways: dict[str, Way]) -> list[str]:
     """Write how the criteria are scored beside a rubric's file, where the series' judge does not say it anyway.
 
     The names of what was written.

@@ -119,7 +119,7 @@ def keep_state(folder: Path, draft: dict, ways: dict[str, Way], written: Known) 
         told = put(path, rubric.to_yaml().encode(), written, WAYS)
     except OSError as error:
         raise RubricError(f"{path.name} cannot be written ({files.why(error)}): check the folder.") from None
-    drafts.save_draft(draft, ways, path, drafts.text_of(path))
+    drafts.save_ways(path, rubric, ways)
     return f"Kept as {path.name}{told}"
 
 

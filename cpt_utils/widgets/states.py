@@ -164,7 +164,9 @@ def _line(row: dict, differing: list[str]) -> str:
 
 def _criteria(before: State, now: State) -> str:
     """What became of the rubric and of its criteria, in words."""
-    told = [f"another {said}" for part, said in WHOLE.items() if _part(before, part) != _part(now, part)]
+    told = [
+        f"another {said}" for part, said in WHOLE.items() if getattr(before.rubric, part) != getattr(now.rubric, part)
+    ]
     old, new = ({c.name: c for c in state.rubric.criteria} for state in (before, now))
     told += [f"new: {name}" for name in new if name not in old] + [f"gone: {name}" for name in old if name not in new]
     told += [
@@ -179,10 +181,6 @@ def _criteria(before: State, now: State) -> str:
     ]
     told += [f"{name}: other scoring" for name in new if name in old and _way(before, name) != _way(now, name)]
     return "; ".join(told) or "Both have the same criteria, weights, words and scoring."
-
-
-def _part(state: State, name: str) -> object:
-    return getattr(state.rubric, name)
 
 
 def _way(state: State, name: str) -> object:

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import measured, serving
 from cpt_utils.generation import generate_responses, generation_tasks
 from cpt_utils.llm_judging import LLMJudge
+from cpt_utils.prompts import messages
 from cpt_utils.runtime.files import read_jsonl
 from cpt_utils.teachers import endpoint_teacher
 
@@ -17,14 +18,19 @@ def server():
         yield url, model
 
 
+def in_short(prompt, rubric, target):
+    """A whole rubric takes this server a quarter of a minute to read; the judges' prompts below bring one along."""
+    return messages(prompt, f"You answer in one word, in the style {rubric}, {target} of 100.")
+
+
 def test_responses_come_from_the_server_and_a_second_run_asks_for_the_missing_ones_only(server, tmp_path):
     url, model = server
     teacher = endpoint_teacher(model, url, workers=2, max_tokens=12, temperature=0)
-    tasks = generation_tasks(["Describe the sea."], ["rococo"])
+    tasks = generation_tasks(["Which colour has the sea? Answer in one word."], ["rococo"])
     path = tmp_path / "r.jsonl"
-    first = generate_responses(teacher, tasks[:2], path)
+    first = generate_responses(teacher, tasks[:2], path, in_short)
     assert len(first) == 2 and all(row["response"] for row in first)
-    assert generate_responses(teacher, tasks, path)[:2] == first
+    assert generate_responses(teacher, tasks, path, in_short)[:2] == first
     assert sorted(row["target"] for row in read_jsonl(path)) == [10, 50, 95]
 
 

@@ -6,9 +6,10 @@ import time
 
 import matplotlib
 import pytest
+import torch
 
 from benchmarks import measured
-from benchmarks.beyond import drawings, reward, running, tables, watching
+from benchmarks.beyond import reward, reward_drawings, running, tables, watching
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.online import Diary
 from cpt_utils.rewards import nearness
@@ -18,9 +19,11 @@ POINT = {
     "overall": 1.0,
     "follows": 0.5,
     "subject": 1.5,
+    "topic": 0.8,
     "spearman_rho": 0.5,
     "meaning_rho": 0.4,
     "letters_rho": 0.3,
+    "order_gain": 4.0,
     "degenerate_rate": 0.0,
 }
 
@@ -121,7 +124,7 @@ def worked(seconds):
         pass
 
 
-def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
+def test_looking_at_held_out_texts_takes_neither_time_nor_random_numbers_of_the_training(monkeypatch):
     class Model:
         training = True
 
@@ -133,14 +136,16 @@ def test_looking_at_held_out_texts_takes_no_time_of_the_training(monkeypatch):
 
     def answer_tasks(chat_model, tasks, judge, **options):
         assert not chat_model.model.training
+        torch.manual_seed(3)  # as chat does
         worked(0.2)
         return []
 
     monkeypatch.setattr(watching, "answer_tasks", answer_tasks)
     monkeypatch.setattr(watching, "held_out", lambda rows, base: dict(POINT))
     model, one = Model(), watch()
-    began = time.process_time()
+    began, drawn = time.process_time(), torch.random.get_rng_state()
     one.look(0, model)
+    assert torch.equal(torch.random.get_rng_state(), drawn), "the training draws on from where it was"
     time.sleep(0.3)  # somebody else's time
     worked(0.1)
     one.look(2, model)
@@ -188,7 +193,7 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     )  # which take 500 s: some time more
     assert one["cpu_seconds_a_step"] == 10 and len(one["curves"]["reward"]) == 100
     shown = tables.reward_table(found, "at_equal_time")
-    assert ">degenerate<" in shown
+    assert ">degenerate<" in shown and ">word-order gain<" in shown and ">5.0<" in shown, "five times DPO's time"
     assert shown.count("<tr>") == 2 + len(reward.RUNS) and shown.index("mirrored DPO") < shown.index(
         "untuned, one judge"
     )
@@ -196,12 +201,15 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
         run.share == 1 for run in reward.RUNS.values()
     )
     assert one["collapsed"] is None
-    one["at_equal_steps"] |= {"follows": 0.8, "subject": 1.0}
+    one["at_equal_steps"] |= {"letters_rho": -0.1, "subject": 1.0}
     one["collapsed"] = 70
-    fig = drawings.draw_reward(found)
+    fig = reward_drawings.draw_reward(found)
     told = fig.get_suptitle()
-    assert "in 50 steps\n" in told and "\nuntuned, one judge: style +0.30, subject -0.50\n" in told
-    assert "\nuntuned, harmonic: style +0.00, subject +0.00\n" in told
+    assert "after 50 steps" in told and "\nuntuned, one judge: rho 0.30 to -0.10, subject 1.50 to 1.00\n" in told
+    assert "\nuntuned, harmonic: rho 0.30 to 0.30, subject 1.50 to 1.50\n" in told
+    held_out = {line.get_label(): list(line.get_ydata()) for line in fig.axes[len(reward.RUNS)].lines}
+    assert held_out["letters (never pay)"] == [0.3] * 3 and held_out["style measures"] == [0.5] * 3
+    assert held_out["mirrored DPO, the same"] == [0.3] * 2, "beside letters, which pay nobody"
     drawn = fig.axes[0]
     assert [line.get_linestyle() for line in drawn.lines][-2:] == [":", "--"]
     assert drawn.lines[-2].get_xdata()[0] == one["parting"] and drawn.lines[-1].get_xdata()[0] == 70
@@ -216,7 +224,8 @@ def test_times_of_two_machines_are_not_compared(monkeypatch, tmp_path):
     found = measured.files.rounded(reward.assemble(planned))
     assert [name for name, run in found["runs"].items() if run["at_equal_time"]] == planned[1:2]
     assert tables.reward_table(found, "at_equal_time").count("<tr>") == 3
-    assert tables.reward_table(found, "at_equal_steps").count("<tr>") == 2 + len(reward.RUNS)
+    whole = tables.reward_table(found, "at_equal_steps")
+    assert whole.count("<tr>") == 2 + len(reward.RUNS) and whole.count(">–<") == len(reward.RUNS) - 1
     assert "somebody else" in found["hardware"]
 
 
@@ -235,13 +244,13 @@ def test_what_is_measured_so_far_can_be_assembled_and_says_what_is_missing(monke
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     planned = list(reward.units(tiny=False))
     fill(planned[:3])
-    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, ["--so-far"])
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, reward_drawings.draw_reward, ["--so-far"])
     found = measured.so_far("reward")
     assert (
         list(found["runs"]) == planned[1:3] and found["missing"] == planned[3:] and (tmp_path / "reward.png").exists()
     )
     fill(planned[3:])
-    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, [])
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, reward_drawings.draw_reward, [])
     assert list(measured.so_far("reward")["runs"]) == planned[1:] and "missing" not in measured.so_far("reward")
 
 
@@ -256,7 +265,7 @@ def test_reward_runs_at_its_tiny_size(monkeypatch, tmp_path):
     monkeypatch.setattr(running, "TINY", tmp_path)
     monkeypatch.setattr(measured, "RESULTS", tmp_path)
     monkeypatch.setattr(reward, "FOLDER", tmp_path / "runs")
-    running.run("reward", "benchmarks.beyond.reward", reward.assemble, drawings.draw_reward, ["--tiny"])
+    running.run("reward", "benchmarks.beyond.reward", reward.assemble, reward_drawings.draw_reward, ["--tiny"])
     found = measured.so_far("reward")
     assert set(found["runs"]) == set(reward.RUNS) and (tmp_path / "reward" / "reward.png").exists()
     assert json.loads(next(tmp_path.rglob("diary-2.json")).read_text("utf-8"))["rows"]

@@ -158,60 +158,6 @@ def slopes_of(grids: dict) -> tuple[list[float], list[float]]:
     return tuple([style[name][0] for style in styles] for name in ("own", "interference"))
 
 
-JUDGE_LOOKS = {
-    "reward": (TUNED, "what pays"),
-    "style": (SHORT, "style measures"),
-    "meaning": (SECOND, "meaning"),
-    "letters": ("black", "letters (never pay)"),
-}
-
-
-HELD_OUT_LOOKS = {
-    "follows": (TUNED, "follows the style"),
-    "subject": (SECOND, "keeps its subject"),
-    "overall": ("black", "overall"),
-}
-
-
-def draw_reward(found: dict):
-    """Of each run, by step: what pays and what looks on; and on held-out prompts style, subject and overall, with what
-    mirrored DPO has at its end. A dotted line stands where style leaves letters, a dashed one where one text is left.
-    """
-    runs, dpo = found["runs"], found["mirrored DPO"]["points"][-1]["overall"]
-    fig, axes = figure(2, len(runs), width=max(9, 2.6 * len(runs)), height=6, sharey="row", squeeze=False)
-    for (top, bottom), (name, one) in zip(axes.T, runs.items()):
-        for judge, curve in one["curves"].items():
-            colour, label = JUDGE_LOOKS[judge]
-            top.plot(curve, color=colour, label=label)
-        for moment, line in ((one["parting"], ":"), (one["collapsed"], "--")):
-            if moment is not None:
-                top.axvline(moment, color="black", linestyle=line, linewidth=1)
-        top.set(title=name, ylim=(0, 1))
-        for part, (colour, label) in HELD_OUT_LOOKS.items():
-            read = [(point["step"], point[part]) for point in one["points"] if point.get(part) is not None]
-            bottom.plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
-        bottom.axhline(dpo, color=SHORT, linewidth=1, linestyle="--", label="mirrored DPO, overall")
-        bottom.set(xlabel="step", ylim=(0, 2))
-    axes[0][0].set_ylabel("near the target (0 to 1)")
-    axes[1][0].set_ylabel("held out (0 to 2)")
-    for row in axes:
-        row[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    fig.suptitle(finding_reward(found), fontsize=11)
-    return fig
-
-
-def finding_reward(found: dict) -> str:
-    """How style and subject of each run have moved on held-out prompts, after the same number of steps."""
-    lines = []
-    for name, one in found["runs"].items():
-        start, then = one["points"][0], one["at_equal_steps"]
-        moved = (then[part] - start[part] for part in ("follows", "subject"))
-        lines.append("{}: style {:+.2f}, subject {:+.2f}".format(name, *moved))
-    return f"What came of style and subject on held-out prompts (0 to 2) in {found['equal_steps']} steps\n" + "\n".join(
-        lines
-    )
-
-
 SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}
 SHARERS = {"packed": ("o", "the series' trainer"), "shared": ("D", "TRL's, prompts shared")}
 

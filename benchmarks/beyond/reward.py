@@ -16,7 +16,7 @@ from transformers import set_seed
 from benchmarks import measured
 from benchmarks.answers import base_model
 from benchmarks.beyond.columns import other_judges
-from benchmarks.beyond.drawings import draw_reward
+from benchmarks.beyond.reward_drawings import draw_reward
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.watching import Watch, diary_of
 from benchmarks.measured import kept_texts, so_far

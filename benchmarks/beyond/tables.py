@@ -14,6 +14,7 @@ HEADS = {"prompting": "prompted", "vector": "vector", "cpt": "tuned"}
 POINT = {
     "overall": ("overall", 2),
     "topic": ("topic", 2),
+    "word-order gain": ("order_gain", 1),
     "rho, style": ("spearman_rho", 2),
     "rho, meaning": ("meaning_rho", 2),
     "rho, letters": ("letters_rho", 2),
@@ -142,13 +143,15 @@ def unseen_texts(held: str, rubric: str, seed: int = 42, side: str = "high") -> 
 
 def reward_table(found: dict, when: str) -> str:
     """Held-out figures of each run of `make reward`, and of mirrored DPO at its end; `when`: "at_equal_time" (without
-    the runs of another machine), "at_equal_steps", or "points" for the last one."""
-    points = {"mirrored DPO": found["mirrored DPO"]["points"]} | {
-        name: run[when] for name, run in found["runs"].items() if run[when]
-    }
+    the runs of another machine), "at_equal_steps", or "points" for the last one. Time: how many times DPO's it is.
+    """
+    dpo = found["mirrored DPO"]
+    told = {"mirrored DPO": dpo | {"at_equal_time": dpo["points"], when: dpo["points"]}} | found["runs"]
     rows = []
-    for name, told in points.items():
-        point = told[-1] if isinstance(told, list) else told
-        shown = [with_spread(point.get(key), digits) for key, digits in POINT.values()]
-        rows.append([name, str(point["step"]), *shown])
-    return html_table(["", "step", *POINT], rows)
+    for name, run in told.items():
+        if run[when]:
+            point = run[when][-1] if isinstance(run[when], list) else run[when]
+            time = point["cpu_seconds"] / dpo["cpu_seconds"] if run["at_equal_time"] else None
+            shown = [with_spread(point.get(key), digits) for key, digits in POINT.values()]
+            rows.append([name, str(point["step"]), with_spread(time, 1), *shown])
+    return html_table(["", "step", "time", *POINT], rows)

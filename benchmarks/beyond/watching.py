@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from transformers import TrainerCallback
 
 from benchmarks.answers import options
@@ -48,7 +49,8 @@ class Watch(TrainerCallback):
         model.eval()
         tasks = evaluation_tasks(self.size["prompts"], self.size["rubrics"])
         told = options(settings()) | {"max_new_tokens": self.new_tokens}
-        rows = answer_tasks(ChatModel(model, self.tokenizer, ""), tasks, embedded_judge("style"), **told)
+        with torch.random.fork_rng():  # writing sets the seed, and the training draws on from where it was
+            rows = answer_tasks(ChatModel(model, self.tokenizer, ""), tasks, embedded_judge("style"), **told)
         model.train(training)
         self.points.append({"step": step, "cpu_seconds": stopped - self.began} | held_out(rows, self.base))
         self.began += time.process_time() - stopped
@@ -69,7 +71,7 @@ def diary_of(folder: Path, step: int) -> Path:
 
 
 def held_out(rows: list[dict], base: ChatModel) -> dict[str, float]:
-    """Overall with its parts and rho by the judge that pays, and rho by the others."""
+    """Overall with its parts and rho by style measures, and rho by the other judges."""
     rows = with_sense(rows, base, FOLDER)
     read = [row for row in rows if row["score"] is not None]
     found = rank_metrics(read) if read else {}

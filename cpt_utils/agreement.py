@@ -8,7 +8,7 @@ import numpy as np
 from cpt_utils.marks import LEVELS, Mark, about
 from cpt_utils.measures import style_measures
 from cpt_utils.rows import nearest_target, target_name
-from cpt_utils.ways import LEAST_EXAMPLES, Counted, Likened, measured, rounded, says
+from cpt_utils.ways import LEAST_EXAMPLES, Counted, Likened, rounded, says
 
 LEAST = 4
 """Marked texts below which nothing is said: any order of three texts comes about by chance one time in six."""
@@ -137,7 +137,7 @@ def suggest_anchors(texts: list[str], points: list[float], measure: str | None =
         return None
     names = [measure] if measure else list(style_measures(""))
     names = [name for name in names if all(says(name, text) for text in texts)]
-    values = {name: np.array([measured(text)[name] for text in texts]) for name in names}
+    values = {name: np.array([style_measures(text)[name] for text in texts]) for name in names}
     ranked = {name: abs(spearman(column, points) or 0.0) for name, column in values.items()}
     best = max(ranked, key=ranked.get, default=None)
     if best is None or not ranked[best]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.judging import UNREADABLE, Judgement
 from cpt_utils.llm_judging import LLMJudge
 from cpt_utils.reading import Reading, bound
@@ -11,7 +12,7 @@ from cpt_utils.rows import Response
 from cpt_utils.rubrics import Criterion, Rubric
 from cpt_utils.runtime.errors import JudgeError, brief
 from cpt_utils.runtime.places import at_home
-from cpt_utils.ways import WAYS, Counted, Way, flaw, write_ways
+from cpt_utils.ways import WAYS, Counted, Way, write_ways
 
 
 class AnchorJudge:
@@ -43,7 +44,7 @@ class AnchorJudge:
         name = getattr(rubric, "name", rubric)
         if name != self.rubric.name:
             raise JudgeError(f"This judge knows the rubric {self.rubric.name!r} only, not {name!r}.")
-        reason = flaw(response)
+        reason = degeneracy(response)
         if reason == "empty":
             return Judgement(0.0, True, reason=reason)
         self.tasks[response] = prompt
@@ -64,7 +65,7 @@ class AnchorJudge:
     def score_all(self, rows: list[Response]) -> list[Judgement]:
         """Judge rows {rubric, prompt, response}; readers are asked about many at a time."""
         self.tasks |= {row["response"]: row.get("prompt", "") for row in rows}
-        whole = [row for row in rows if flaw(row["response"]) != "empty"]
+        whole = [row for row in rows if degeneracy(row["response"]) != "empty"]
         for name, way in self.ways.items():
             if isinstance(way, Reading):
                 way.ask([r["response"] for r in whole if name in (c.name for c in self._weighed(r["rubric"]))])

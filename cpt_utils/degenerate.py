@@ -6,7 +6,7 @@ import unicodedata
 
 import numpy as np
 
-from cpt_utils.measures import words_of
+from cpt_utils.measures import REMEMBERED, words_of
 from cpt_utils.word_order import order_score
 
 FEW_WORDS = 8
@@ -48,6 +48,7 @@ CODE = 3
 """Words to each bracket, brace and equals sign up to which a line is code."""
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def readable(text: str) -> bool:
     """Whether the offline measures can read the text: it is English, or too short to tell."""
     words = words_of(text)[:READ]
@@ -79,6 +80,7 @@ def is_seen(text: str) -> bool:
     return any(c.isprintable() and not c.isspace() for c in text)
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def degeneracy(text: str, order_gain: float | None = None) -> str:
     """Why a text is no real answer: "empty", "repetition", "keyword salad", or "" if it is fine.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cpt_utils.asking import ask_all, counted
-from cpt_utils.degenerate import is_seen
+from cpt_utils.degenerate import degeneracy, is_seen
 from cpt_utils.judging import Judgement
 from cpt_utils.models.templates import JOINER
 from cpt_utils.prompts import messages
@@ -20,7 +20,6 @@ from cpt_utils.runtime.errors import CutOffError, EndpointError, JudgeError, Ref
 from cpt_utils.runtime.keys import one_line
 from cpt_utils.teachers import Teacher
 from cpt_utils.verdicts import parse_judgement
-from cpt_utils.ways import flaw
 
 AGAIN = "That cannot be read. Answer with the JSON object alone; every score is a number from 0 to 100."
 MARKUP = re.compile(r"<(?=[|/a-z0-9｜])|\[(?=/?[a-z_]{2,24}\])|[\]\[](?=e?~)|◁", re.IGNORECASE)
@@ -201,7 +200,7 @@ class LLMJudge:
             "turns": turns,
             "rubric": rubric,
             "marks": (fence(prompt), fence(text)),
-            "flag": flaw(text),
+            "flag": degeneracy(text),
             "seen": is_seen(text),
         }
 

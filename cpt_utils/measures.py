@@ -14,6 +14,8 @@ WORD = re.compile(rf"{LETTER}+(?:['’]{LETTER}+)*")
 SENTENCE_END = re.compile(r"(?<=[.!?…؟۔।։])[\"'”’»)\]]*\s+|\n+")
 UNSPACED = re.compile(r"[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 """A letter of a script that writes no spaces between words: Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese."""
+REMEMBERED = 4000
+"""Texts of which what was counted is kept: views and judges ask for the same ones."""
 WORD_LISTS = {  # short, general lists of word fields; whole words, lower case
     "function": """the a an of to in on at by for with from and or but if as than that this these those
         is are was were be been being am do does did has have had will would can could may might shall
@@ -87,6 +89,11 @@ def is_labelled(line: str) -> bool:
 
 def style_measures(text: str) -> dict[str, float]:
     """Some 40 means and shares of a text, and its longest sentence: no totals. Empty text: all 0."""
+    return dict(_counted(text))
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _counted(text: str) -> dict[str, float]:
     words = words_of(text) or ["the"]
     count = len(words)
     sentences = [len(WORD.findall(s)) for s in sentences_of(text)] or [0]
@@ -148,5 +155,5 @@ def meaning(name: str) -> str:
 
 def style_matrix(texts: list[str]) -> np.ndarray:
     """The style measures of each text on a logarithmic scale: (texts, measures), float64."""
-    values = np.array([list(style_measures(text).values()) for text in texts]).reshape(len(texts), -1)
+    values = np.array([list(_counted(text).values()) for text in texts]).reshape(len(texts), -1)
     return np.sign(values) * np.log1p(np.abs(values))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from cpt_utils.degenerate import degeneracy, readable
+from cpt_utils.degenerate import readable
 from cpt_utils.judging import FittedJudge, Judgement, embedded_judge
 from cpt_utils.measures import ENGLISH, WORDLESS, is_spaced, style_measures
 from cpt_utils.rubric_text import FAULTS
@@ -24,18 +24,6 @@ WAYS = ".judge.yaml"
 NOT_ENGLISH = "not English"
 
 
-@functools.lru_cache(maxsize=4000)
-def measured(text: str) -> dict[str, float]:
-    """A text's style measures, counted once however often a view asks."""
-    return style_measures(text)
-
-
-@functools.lru_cache(maxsize=4000)
-def flaw(text: str) -> str:
-    """Why a text counts as degenerate ("" if it does not), told once."""
-    return degeneracy(text)
-
-
 def says(measure: str, text: str) -> bool:
     """Whether a measure says something about a text."""
     return not unsaid(measure, text)
@@ -44,14 +32,8 @@ def says(measure: str, text: str) -> bool:
 def unsaid(measure: str, text: str) -> str:
     """Why a measure says nothing about a text, by its language or its script; "" where it says something."""
     if measure in ENGLISH:
-        return "" if reads(text) else NOT_ENGLISH
+        return "" if readable(text) else NOT_ENGLISH
     return "" if measure in WORDLESS or is_spaced(text) else "no spaces between its words"
-
-
-@functools.lru_cache(maxsize=4000)
-def reads(text: str) -> bool:
-    """Whether measures of English words say something about a text, told once."""
-    return readable(text)
 
 
 def _judge() -> FittedJudge:
@@ -103,7 +85,7 @@ class Counted:
     def _score(self, text: str) -> float | None:
         if not says(self.measure, text):
             return None
-        return float(np.clip(100 * (measured(text)[self.measure] - self.low) / (self.high - self.low), 0, 100))
+        return float(np.clip(100 * (style_measures(text)[self.measure] - self.low) / (self.high - self.low), 0, 100))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 
 from cpt_utils import agreement, marks, ways
 from cpt_utils.anchors import AnchorJudge
+from cpt_utils.measures import style_measures
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import JudgeError, StoreError
@@ -27,7 +28,7 @@ def texts_of(rubric: str, target: int) -> list[str]:
 
 def test_counting_goes_along_a_line_and_stays_within_bounds():
     shouts = ["No. No. No.", "No! Yes. No.", "No! No! No!"]
-    rate = [ways.measured(text)["exclamations"] for text in shouts]
+    rate = [style_measures(text)["exclamations"] for text in shouts]
     assert Counted("exclamations", 0, rate[2]).scores(shouts) == pytest.approx([0, 100 / 3, 100])
     assert Counted("exclamations", rate[2], 0).scores(shouts) == pytest.approx([100, 200 / 3, 0])
     assert Counted("exclamations", 0, rate[1]).scores(shouts)[2] == 100

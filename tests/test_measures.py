@@ -2,17 +2,27 @@
 
 import pytest
 
+from cpt_utils import measures
 from cpt_utils.agreement import suggest_anchors
-from cpt_utils.measures import WORD_LISTS, WORDLESS, is_spaced, meaning, sentences_of, style_measures, words_of
+from cpt_utils.measures import (
+    WORD_LISTS,
+    WORDLESS,
+    is_spaced,
+    meaning,
+    sentences_of,
+    style_matrix,
+    style_measures,
+    words_of,
+)
 from cpt_utils.runtime.files import load_data
 from cpt_utils.ways import Counted
 
 
 def test_marks_of_other_scripts_are_counted_and_words_stay_whole():
     arabic = "هل هذا سؤال؟ نعم، هذا سؤال، حقا؟"
-    measures = style_measures(arabic)
-    assert measures["questions"] == measures["commas"] == pytest.approx(100 * 2 / 7)
-    assert measures["sentence_length"] == 3.5
+    found = style_measures(arabic)
+    assert found["questions"] == found["commas"] == pytest.approx(100 * 2 / 7)
+    assert found["sentence_length"] == 3.5
     assert style_measures("Ça va ? «Oui.» Bien.")["quotes"] == pytest.approx(100 * 2 / 4)
     assert words_of("नमस्ते दुनिया। यह क्या है?") == ["नमस्ते", "दुनिया", "यह", "क्या", "है"]
     assert len(sentences_of("यह है। वह है।")) == 2
@@ -37,3 +47,13 @@ def test_whether_words_can_be_told_apart_is_counted_once_for_a_text():
     before = is_spaced.cache_info()
     assert [is_spaced("A text that nobody else asks about.") for _ in range(50)] == [True] * 50
     assert is_spaced.cache_info().misses == before.misses + 1
+
+
+def test_a_text_is_counted_once_and_whoever_changes_the_answer_changes_no_other():
+    text = "Rain, rain, and more rain. It rains!"
+    given = style_measures(text)
+    before, whole = measures._counted.cache_info(), dict(given)
+    given["commas"] = -1.0
+    rows = style_matrix([text, text])
+    assert style_measures(text) == whole and (rows[0] == rows[1]).all()
+    assert measures._counted.cache_info().misses == before.misses

@@ -6,7 +6,7 @@ import time
 import unicodedata
 from pathlib import Path
 
-from cpt_utils.degenerate import is_seen
+from cpt_utils.degenerate import degeneracy, is_seen
 from cpt_utils.drafting import PLACEHOLDER_LEVELS
 from cpt_utils.reading import Bound
 from cpt_utils.rubric_text import plain_name
@@ -14,7 +14,7 @@ from cpt_utils.rubrics import ENDS, Rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import RubricError
 from cpt_utils.runtime.places import name_mend
-from cpt_utils.ways import WAYS, Way, flaw, ways_of, write_ways
+from cpt_utils.ways import WAYS, Way, ways_of, write_ways
 from cpt_utils.widgets.scores import score
 from cpt_utils.wordings import WORDINGS
 
@@ -236,7 +236,7 @@ def weighed(rubric: Rubric, scores: dict[str, float | None]) -> dict:
 
 def flagged(text: str) -> str:
     """What is wrong with a text; "" for nothing. One of a few words has hardly a style to measure."""
-    reason = flaw(text)
+    reason = degeneracy(text)
     if reason != "empty" or not is_seen(text):
         return reason
     return UNMEASURED[0 if any(map(str.isalnum, text)) else 1]

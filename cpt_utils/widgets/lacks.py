@@ -1,7 +1,8 @@
 """Why texts have no score by a criterion, in sentences."""
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.reading import UNREAD, Bound, Reading
-from cpt_utils.ways import NOT_ENGLISH, Counted, flaw, unsaid
+from cpt_utils.ways import NOT_ENGLISH, Counted, unsaid
 from cpt_utils.widgets import drafts
 
 
@@ -11,7 +12,7 @@ def lack(way: Bound, text: str) -> str:
         return way.lack(text)
     if isinstance(way, Counted):
         return unsaid(way.measure, text)
-    return drafts.flagged(text) if flaw(text) == "empty" else NOT_ENGLISH
+    return drafts.flagged(text) if degeneracy(text) == "empty" else NOT_ENGLISH
 
 
 def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]]) -> str:

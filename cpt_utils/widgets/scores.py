@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable
 
 import ipywidgets as w
 
+from cpt_utils.degenerate import degeneracy
 from cpt_utils.reading import Bound, Reading
-from cpt_utils.ways import Likened, Read, flaw
+from cpt_utils.ways import Likened, Read
 from cpt_utils.widgets.work import Work
 
 FEW = 30
@@ -82,7 +83,7 @@ class ScoringWork(w.VBox):
                 for way in ways:
                     _compute(way, batch)
                 for text in batch:
-                    flaw(text)  # views show it, and it takes as long
+                    degeneracy(text)  # views show it, and it takes as long
             self.failed = []
             return ""
 

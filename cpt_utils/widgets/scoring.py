@@ -9,7 +9,7 @@ import numpy as np
 from cpt_utils.measures import meaning, style_measures
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
-from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, measured, rounded, unsaid, ways_of
+from cpt_utils.ways import Counted, Fitted, Likened, Read, Way, rounded, unsaid, ways_of
 from cpt_utils.widgets import lacks, views
 from cpt_utils.widgets.controls import button, field, row
 
@@ -126,7 +126,7 @@ class ScoringView(w.VBox):
     def _values(self) -> list[float]:
         """Of the texts on view that the measure says something about."""
         name = self.measure.value
-        return [measured(text)[name] for text in self.texts.values() if not unsaid(name, text)]
+        return [style_measures(text)[name] for text in self.texts.values() if not unsaid(name, text)]
 
     def _unread(self) -> list[str]:
         """How many of the texts on view the measure says nothing about, by the reason."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import measured, steering
-from benchmarks.beyond import drawings, holds, running, tables, ways
+from benchmarks.beyond import drawings, holds, running, summary, tables, ways
 from cpt_utils.degenerate import readable
 from cpt_utils.models.conversation import ChatModel
 from cpt_utils.prompts import load_prompts, system_prompt
@@ -45,7 +45,7 @@ def test_a_gap_is_high_minus_low_of_one_prompt_and_rubric():
     rows += [row("a", "esoteric", 95, 10.0), row("b", "rococo", 10, 0.0), row("b", "rococo", 95, 50.0)]
     found = holds.gap_of([*rows, row("b", "esoteric", 10, 5.0), row("b", "esoteric", 95, None)], "score")
     assert found["gap"] == pytest.approx([30.0, 20.0])  # prompts: (40 - 20) / 2 and 50
-    assert found["above"] == pytest.approx(2 / 3) and found["unread"] == 1
+    assert found["above"] == pytest.approx(2 / 3) and found["unread_pairs"] == 1
     assert found["gap_of_all"] == pytest.approx([17.5, 7.5])  # of the second prompt (50 + 0) / 2
     none = [row("a", "rococo", 10, 1.0)] * 2 + [row("a", "rococo", 95, None)]
     assert holds.gap_of(none, "score")["gap"] is None
@@ -205,9 +205,10 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
         shares = {name: {"sum": 0.5, "copy": 0.2, "language": 0.0} for name in ("nothing asked", "rococo")}
         measured.add("holds_units", unit, {"lost": shares} if part == "lost" else {"chosen": {"layer": 14}})
     found = holds.assemble(list(planned))
-    assert found["table"]["cpt"]["fourth turn"]["kept"] == pytest.approx(0.5)
+    kept = summary.kept(found["table"]["cpt"])
+    assert kept["fourth turn"] == pytest.approx(0.5) and kept["table"] == pytest.approx(0.0)
     table = found["table"]["cpt"]["table"]
-    assert table["kept"] == pytest.approx(0.0) and table["style_gap"] == pytest.approx([0.0, 0.0])
+    assert table["style_gap"] == pytest.approx([0.0, 0.0])
     assert table["letters_gap"] == pytest.approx([50.0, 0.0])
     assert table["overall"] == pytest.approx([1.0, 0.0]) and table["topic"] == 0.5 and table["order_gain"] == 2.0
     assert found["table"]["prompting"]["table"]["overall"] == pytest.approx([0.8, 0.0])
@@ -216,7 +217,7 @@ def test_the_table_says_what_of_the_first_turns_gap_is_kept(monkeypatch, tmp_pat
     fig = drawings.draw_holds(measured.files.rounded(found))
     assert "keeps 0% (table) to 50% (fourth turn)" in fig.get_suptitle()
     shown = cells(tables.holds_table(found))
-    assert shown["fourth turn"] == ["20", "20", "20", "50%", "50"]
+    assert shown["fourth turn"] == ["20", "20", "20", "0 / 0 / 0", "50%", "50"]
     by_way = cells(tables.holds_by_way(found))
     assert by_way["table"] == ["0.80 / 0.80 / 1.00", "0.50 / 0.50 / 0.50", "2.0 / 2.0 / 2.0", *by_way["table"][3:]]
     assert by_way["table"][4].endswith(" / 1.00")
@@ -245,7 +246,7 @@ def test_of_a_first_gap_that_may_be_none_no_share_is_told(monkeypatch, tmp_path)
         measured.keep_texts("holds", unit, rows)
         measured.add("holds_units", unit, {"lost": {}} if unit.endswith("lost") else {"chosen": None})
     table = holds.assemble(list(holds.units(tiny=False)))["table"]["prompting"]
-    assert table["first turn"]["gap"][0] > 0 and table["first turn"]["kept"] is table["fourth turn"]["kept"] is None
+    assert table["first turn"]["gap"][0] > 0 and set(summary.kept(table).values()) == {None}
 
 
 def test_of_every_part_but_what_is_lost_the_texts_are_kept_judged(monkeypatch):

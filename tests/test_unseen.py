@@ -13,7 +13,7 @@ from datasets import Dataset
 from scipy.stats import spearmanr
 
 from benchmarks import measured, trainings
-from benchmarks.beyond import drawings, running, tables, unseen
+from benchmarks.beyond import drawings, running, summary, tables, unseen
 from benchmarks.beyond.small_rubrics import drawn, small_responses, small_rubrics, small_system_prompt
 from cpt_utils.degenerate import degeneracy
 from cpt_utils.models.conversation import ChatModel
@@ -193,9 +193,17 @@ def test_texts_are_pooled_by_count_and_by_what_was_held_out(monkeypatch, tmp_pat
         assert (figures["spearman_rho"] < 0) == (", 0 small" in unit) and figures["overall"] > 0
     shown = tables.unseen_table(measured.files.rounded(found))
     assert shown.count("<tr>") == 6 and "trained, 16 small" in shown and " to " in shown
-    for name, (less, more) in tables.by_training(found, "16").items():
-        assert less < 0 < more and name.startswith(("Esoteric and Rococo, seed 4", "Chaos Cinema and Creative Chaos, "))
-    assert len(tables.by_training(found, "8")) == 4
+    for name, rhos in tables.by_training(found).items():
+        assert name.startswith(("Esoteric and Rococo, seed 4", "Chaos Cinema and Creative Chaos, "))
+        assert rhos["0"] < 0 < rhos["8"] and list(rhos) == ["0", "8", "16"]
+    assert len(tables.by_training(found)) == 4
+    for rhos in tables.by_style(found).values():
+        assert rhos["0"] < 0 < 0.9 < rhos["16"] and tables.in_a_row(rhos).endswith(" with 0 / 8 / 16 small")
+    assert set(tables.by_style(found)) == set(shipped_rubrics())
+    assert summary.scores_by_target()["0"] == pytest.approx({10: 98 + 2 / 3, 50: 58 + 2 / 3, 95: 13 + 2 / 3})
+    assert summary.scores_by_target()["16"][95] == pytest.approx(98 + 2 / 3)
+    shown = tables.targets_table(found)
+    assert shown.count("<tr>") == 6 and ">13.7<" in shown and shown.count(">500<") == 3
     texts = tables.unseen_texts("esoteric rococo", "rococo")
     assert list(texts) == ["0", "16"] and all(row["target"] == 95 for row in texts.values())
     fig = drawings.draw_unseen(measured.files.rounded(found))

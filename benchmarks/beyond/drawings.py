@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from benchmarks.beyond.summary import JUDGES, kept, slopes_of, under_styles
 from benchmarks.drawings import SECOND, SHORT
 from benchmarks.sharing import REPORTED, formulas, gains, size
 from cpt_utils.charts import RUBRIC_COLOURS
@@ -65,19 +66,22 @@ WAY_LABELS = {"prompting": "untuned, prompted", "vector": "untuned, steering vec
 
 
 def draw_holds(found: dict):
-    """The gap between high and low by condition and way, with standard errors, and shares of right answers."""
+    """The gap between high and low by condition and way, over all pairs with standard errors, hollow over those that
+    were read where some were not; and shares of right answers."""
     fig, axes = figure(1, 2, width=11, height=4.6, width_ratios=[2, 1])
     conditions = list(found["table"]["cpt"])
     places = np.arange(len(conditions))[::-1]
     for shift, (way, measured) in zip((0.22, 0.0, -0.22), found["table"].items()):
-        at = [(place, measured[name]["gap"]) for place, name in zip(places, conditions) if name in measured]
-        at = [(place, gap) for place, gap in at if gap]
-        errors = [gap[1] or 0 for _, gap in at]
-        means = [gap[0] for _, gap in at]
+        at = [(place + shift, measured[name]) for place, name in zip(places, conditions) if name in measured]
+        at = [(height, one) for height, one in at if one["gap_of_all"]]
+        means, errors = ([one["gap_of_all"][part] or 0 for _, one in at] for part in (0, 1))
+        heights = [height for height, _ in at]
+        read = [one["gap"][0] if one["unread_pairs"] else np.nan for _, one in at]
+        axes[0].plot(read, heights, "o", color=WAY_COLOURS[way], markerfacecolor="white")
         look = {"fmt": "o", "color": WAY_COLOURS[way], "capsize": 2, "label": WAY_LABELS[way]}
-        axes[0].errorbar(means, [place + shift for place, _ in at], xerr=errors, **look)
+        axes[0].errorbar(means, heights, xerr=errors, **look)
     axes[0].axvline(0, color="black", linewidth=1)
-    axes[0].set(yticks=places, yticklabels=conditions, xlabel="judged high minus low, points")
+    axes[0].set(yticks=places, yticklabels=conditions, xlabel="judged high minus low, points (hollow: pairs read)")
     axes[0].legend(fontsize=8, ncol=3, loc="upper center", bbox_to_anchor=(0.4, -0.14))
     tests = list(found["lost"]["cpt"]["nothing asked"])
     for number, (way, shares) in enumerate(found["lost"].items()):
@@ -91,16 +95,10 @@ def draw_holds(found: dict):
     return fig
 
 
-def under_styles(shares: dict[str, dict[str, float]], test: str) -> float:
-    """Share of right answers with a style asked for, the mean of all styles."""
-    return float(np.mean([share[test] for name, share in shares.items() if name != "nothing asked"]))
-
-
 def finding_holds(found: dict) -> str:
     """Where the tuned model keeps most and least of the gap that it has in the first turn."""
-    kept = {name: one["kept"] for name, one in found["table"]["cpt"].items() if one["kept"] is not None}
-    first = next(iter(kept), None)
-    others = {name: share for name, share in kept.items() if name != first}
+    shares = kept(found["table"]["cpt"])
+    others = {name: share for name, share in list(shares.items())[1:] if share is not None}
     if not others:
         return "Nothing could be compared with the first turn"
     least, most = min(others, key=others.get), max(others, key=others.get)
@@ -116,7 +114,7 @@ def draw_two_styles(found: dict):
             draw_grid(axes[row][column], grids[pair], pair.split(" + "))
         for rubric, curve in found["curves"][way].items():
             asked = sorted(curve["by_amount"], key=int)
-            means = [np.nan if curve["by_amount"][at][0] is None else curve["by_amount"][at][0] for at in asked]
+            means = np.array([curve["by_amount"][at] for at in asked], float)  # what could not be read is None, so nan
             look = {"markersize": 3, "color": RUBRIC_COLOURS[rubric], "label": LABELS[rubric]}
             axes[-1][column].plot([int(at) for at in asked], means, "o-", **look)
         axes[-1][column].plot([0, 100], [0, 100], "k--", linewidth=1)
@@ -129,7 +127,7 @@ def draw_two_styles(found: dict):
 
 def draw_grid(axis, grid: dict, pair: list[str]) -> None:
     """Judged scores at the asked points; lines join points that differ in one amount by one step."""
-    at = {tuple(point["asked"]): [mean for mean, _ in point["judged"]] for point in grid["points"]}
+    at = {tuple(point["asked"]): point["judged"] for point in grid["points"]}
     steps = [sorted({asked[place] for asked in at}) for place in (0, 1)]
     for place, colour in ((0, RUBRIC_COLOURS[pair[0]]), (1, RUBRIC_COLOURS[pair[1]])):
         for fixed in steps[1 - place]:
@@ -141,21 +139,19 @@ def draw_grid(axis, grid: dict, pair: list[str]) -> None:
 
 
 def finding_two_styles(found: dict) -> str:
-    """What a point asked of a style does to it, by each way, the mean of all; and to the other, from least to most."""
-    slopes = {way: slopes_of(grids) for way, grids in found["grids"].items()}
-    told = [f"{way} {np.mean(own):+.2f}" for way, (own, _) in slopes.items() if own]
-    others = [value for _, of_other in slopes.values() for value in of_other]
-    if not others:
+    """What a point asked of a style does to it by the series' judge, by each way, the mean of all; and to the other
+    style by each judge, from least to most."""
+    own = {way: slopes_of(grids)[0] for way, grids in found["grids"].items()}
+    told = [f"{way} {np.mean(slopes):+.2f}" for way, slopes in own.items() if slopes]
+    if not told:
         return "Too few amounts were asked for to tell what a point does"
-    half = len(told) // 2
-    lines = ["For a point asked, points judged: " + "; ".join(told[:half]), "; ".join(told[half:])]
-    return f"{lines[0]};\n{lines[1]} (of the other style {min(others):+.2f} to {max(others):+.2f})"
-
-
-def slopes_of(grids: dict) -> tuple[list[float], list[float]]:
-    """Points judged for a point asked, by the series' judge: of each style itself, and by the other of its pair."""
-    styles = [style for grid in grids.values() for style in grid["slopes"]["score"].values()]
-    return tuple([style[name][0] for style in styles] for name in ("own", "interference"))
+    others = []
+    for judge, name in JUDGES.items():
+        slopes = [slope for grids in found["grids"].values() for slope in slopes_of(grids, judge)[1]]
+        others += [f"{min(slopes):+.2f} to {max(slopes):+.2f} ({name})"] if slopes else []
+    half = (len(told) + 1) // 2
+    both = ";\n".join("; ".join(part) for part in (told[:half], told[half:]) if part)
+    return f"By the series' judge, for a point asked, points judged: {both}\nTo the other style: {', '.join(others)}"
 
 
 SHARING_LOOKS = {"six rows": TUNED, "pair": SHORT}

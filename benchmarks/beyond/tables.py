@@ -1,9 +1,12 @@
 """The measurements of this folder as tables of HTML, and texts of theirs to read."""
 
-from benchmarks.beyond.drawings import UNTUNED_LINES, span, under_styles
+import numpy as np
+
+from benchmarks.beyond.drawings import UNTUNED_LINES, span
 from benchmarks.beyond.holds import NAME as HOLDS
+from benchmarks.beyond.summary import JUDGES as JUDGE_NAMES
+from benchmarks.beyond.summary import kept, large_rows, scores_by_target, slopes_of, training_of, under_styles
 from benchmarks.beyond.unseen import NAME as UNSEEN
-from benchmarks.beyond.unseen import training_of
 from benchmarks.comparisons import html_table, with_spread
 from benchmarks.measured import all_texts
 from cpt_utils.plotting import LABELS
@@ -27,13 +30,16 @@ JUDGES = {"score": "rho", "meaning": "rho, meaning", "letters": "rho, letters"}
 
 
 def holds_table(found: dict) -> str:
-    """By condition: each way's gap ± standard error; of the tuned model what is left of it, and that by letters."""
-    head = ["", *HEADS.values(), "kept", "by letters"]
-    rows = []
+    """By condition: each way's gap over all pairs ± standard error, and how many pairs were not read, with strokes
+    between; of the tuned model what is left of its first turn's gap, and the gap by letters."""
+    head = ["", *HEADS.values(), "pairs not read", "kept", "by letters"]
+    rows, shares = [], kept(found["table"]["cpt"])
     for condition, tuned in found["table"]["cpt"].items():
-        gaps = [(found["table"][way].get(condition) or {}).get("gap") for way in HEADS]
-        kept = "–" if tuned["kept"] is None else f"{tuned['kept']:.0%}"
-        rows.append([condition, *(with_spread(gap, 0) for gap in gaps), kept, with_spread(tuned["letters_gap"], 0)])
+        ways = [found["table"][way].get(condition) or {} for way in HEADS]
+        unread = " / ".join(with_spread(told.get("unread_pairs"), 0) for told in ways)
+        share = "–" if shares[condition] is None else f"{shares[condition]:.0%}"
+        gaps = [with_spread(told.get("gap_of_all"), 0) for told in ways]
+        rows.append([condition, *gaps, unread, share, with_spread(tuned["letters_gap"], 0)])
     return html_table(head, rows)
 
 
@@ -80,6 +86,23 @@ def two_styles_table(found: dict) -> str:
     return html_table(["", "overall", "topic", "word-order gain", "not read", *JUDGES.values()], rows)
 
 
+def slopes_table(found: dict, by_style: tuple[str, ...] = ()) -> str:
+    """By way, and of some ways by style: points judged for a point asked of the style itself and of the other of its
+    pair, by each judge. A way's are means of its styles; those of a style have their intervals."""
+    places = [(part, judge) for part in ("own", "interference") for judge in JUDGE_NAMES]
+    rows = []
+    for way, grids in found["grids"].items():
+        means = [slopes_of(grids, judge)[part == "interference"] for part, judge in places]
+        rows.append([f"{way}: mean", *(f"{np.mean(slopes):z.2f}" for slopes in means)])
+        for grid in grids.values() if way in by_style else ():
+            for style in grid["slopes"]["score"]:
+                told = [grid["slopes"][judge][style][part] for part, judge in places]
+                cells = [with_interval(mean, ends) for mean, *ends in told]
+                rows.append([f"{way}: {LABELS[style]}", *cells])
+    heads = [f"{part}, {name}" for part in ("own", "other") for name in JUDGE_NAMES.values()]
+    return html_table(["", *heads], rows)
+
+
 def first_texts(part: str, condition: str, rubric: str, side: str = "high") -> dict[str, Response]:
     """{way: its text} on the first prompt of a condition of `make holds`."""
     asked, found = (condition, rubric, TARGETS[side]), {}
@@ -102,6 +125,22 @@ def unseen_table(found: dict) -> str:
     )
 
 
+def targets_table(found: dict) -> str:
+    """Untuned, and by number of small rubrics: the mean score under rubrics that were not trained, by target, and how
+    many rows of the two large rubrics were seen."""
+    scores = scores_by_target()
+    rows = [[label, *of_targets(scores[way]), "–"] for way, (_, label) in UNTUNED_LINES.items()]
+    for count in found["held_out"]:
+        rows.append([f"trained, {count} small", *of_targets(scores[count]), f"{large_rows(found, count):.0f}"])
+    targets = [f"score at target {target}" for target in TARGETS.values()]
+    return html_table(["", *targets, "rows of the two large rubrics"], rows)
+
+
+def of_targets(scores: dict[int, float]) -> list[str]:
+    """A mean score for each target."""
+    return [f"{scores[target]:.1f}" for target in TARGETS.values()]
+
+
 def of_held_out(figures: dict) -> list[str]:
     """The cells of a row of `unseen_table`."""
     others = [name for name in JUDGES if name != "score"]
@@ -114,14 +153,28 @@ def with_interval(mean: float, ends: list[float] | None) -> str:
     return f"{mean:.2f}" + (f" ({ends[0]:.2f} to {ends[1]:.2f})" if ends else "")
 
 
-def by_training(found: dict, more: str, less: str = "0") -> dict[str, tuple[float, float]]:
-    """{training: rho under what it held out, with `less` and with `more` small rubrics}."""
-    pairs: dict[str, dict[str, float]] = {}
+def by_training(found: dict) -> dict[str, dict[str, float]]:
+    """{what was held out, and the seed: {number of small rubrics: rho under what was held out}}."""
+    rhos: dict[str, dict[str, float]] = {}
     for unit, figures in found["by_training"].items():
         held, count, seed = training_of(unit)
         name = " and ".join(LABELS[rubric] for rubric in held)
-        pairs.setdefault(f"{name}, seed {seed}", {})[count] = figures["spearman_rho"]
-    return {name: (rhos[less], rhos[more]) for name, rhos in pairs.items()}
+        rhos.setdefault(f"{name}, seed {seed}", {})[count] = figures["spearman_rho"]
+    return rhos
+
+
+def by_style(found: dict) -> dict[str, dict[str, float]]:
+    """{rubric: {number of small rubrics: rho under it where it was held out}}."""
+    rhos: dict[str, dict[str, float]] = {}
+    for count, held in found["held_out"].items():
+        for rubric, figures in held["by_rubric"].items():
+            rhos.setdefault(rubric, {})[count] = figures["spearman_rho"]
+    return rhos
+
+
+def in_a_row(rhos: dict[str, float]) -> str:
+    """What rho was with each number of small rubrics."""
+    return f"{' / '.join(f'{rho:.2f}' for rho in rhos.values())} with {' / '.join(rhos)} small"
 
 
 def likest(found: dict) -> dict[str, tuple[str, float]]:

@@ -135,10 +135,10 @@ def with_interval(rows: list[dict], pair: tuple[str, str], score: str) -> dict[s
     return found
 
 
-def mean_score(rows: list[dict], rubric: str) -> list[float]:
-    """Mean and standard error of what was judged of a style; [nan, nan] where nothing could be read."""
+def mean_score(rows: list[dict], rubric: str) -> float:
+    """Mean of what was judged of a style; nan where nothing could be read."""
     found = [row["score"] for row in rows if row["rubric"] == rubric and row["score"] is not None]
-    return [float(np.mean(found)), float(np.std(found) / len(found) ** 0.5)] if found else [float("nan")] * 2
+    return float(np.mean(found)) if found else float("nan")
 
 
 def grid_of(rows: list[dict], pair: tuple[str, str]) -> dict:
@@ -151,7 +151,7 @@ def grid_of(rows: list[dict], pair: tuple[str, str]) -> dict:
 
 
 def curve_of(rows: list[dict]) -> dict:
-    """For each rubric: [mean, standard error] by amount, and the columns of all ways."""
+    """For each rubric: its mean score by amount, and the columns of all ways."""
     found = {}
     for rubric in dict.fromkeys(row["rubric"] for row in rows):
         mine = [row for row in rows if row["rubric"] == rubric]

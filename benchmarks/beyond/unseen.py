@@ -18,6 +18,7 @@ from benchmarks.beyond.columns import other_judges, texts_of
 from benchmarks.beyond.drawings import draw_unseen
 from benchmarks.beyond.running import hardware_of, run
 from benchmarks.beyond.small_rubrics import drawn, likeness, small_responses, small_system_prompt
+from benchmarks.beyond.summary import training_of
 from benchmarks.measured import so_far
 from benchmarks.trainings import FOLDER, PROMPTS, RUBRICS, settings, trainer_of
 from benchmarks.units import with_examples
@@ -55,12 +56,6 @@ def units(tiny: bool) -> dict[str, tuple]:
             for count in COUNTS[:2] if tiny else COUNTS:
                 planned[f"{' '.join(held)}, {count} small, {seed}"] = (trained, held, count, seed, size)
     return planned
-
-
-def training_of(unit: str) -> tuple[list[str], str, str]:
-    """What the name of a training's unit says: the rubrics held out, the number of small ones, the seed."""
-    held, small, seed = unit.split(", ")
-    return held.split(), small.removesuffix(" small"), seed
 
 
 def rows_of(held: tuple[str, ...], names: list[str], profile: Profile) -> list[PreferenceRow]:

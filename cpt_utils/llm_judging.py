@@ -131,7 +131,7 @@ class LLMJudge:
         if lacking := sum(not self._is_kept(request) for request in requests):
             raise JudgeError(
                 f"{lacking} of {len(rows)} texts have no verdict, after {counted(faults)}: what arrived is kept; mend "
-                "the cause and run the same call again to ask for the rest."
+                "the cause and ask again for the rest."
             )
         return [self._judgement(request) for request in requests]
 

@@ -59,10 +59,12 @@ def read_texts(source: Path | str) -> list[OwnText]:
     rows = [_plain(row) for row in read_table(path)]
     columns = list(rows[0]) if rows else []
     filled = [name for name in COLUMNS if name in columns] or (columns if len(columns) == 1 else [])
+    headless = path.suffix.lower() in SHEETS and not all(map(NAME.fullmatch, columns))
     if not filled:
         has = ", ".join(name[:40] for name in columns[:8])
-        raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {has}.")
-    if filled[0] not in COLUMNS and path.suffix.lower() in SHEETS and not NAME.fullmatch(filled[0]):
+        above = " If that is its first row, write a line of names above it." if headless else ""
+        raise DataError(f"{path.name} has no texts: name their column {COLUMNS[0]!r}; it has {has}.{above}")
+    if headless and filled[0] not in COLUMNS:
         raise DataError(
             f"{path.name} begins with a text: write {COLUMNS[0]!r} in a line above it, or in its place if it is a name."
         )

@@ -328,7 +328,7 @@ def test_what_was_paid_for_is_kept_and_only_the_rest_is_asked_again(tmp_path, wo
         return [verdict(number)]
 
     teacher, path = Teacher("m", answer, workers=workers), tmp_path / "verdicts.jsonl"
-    with pytest.raises(JudgeError, match="2 of 12 texts have no verdict, after 2 x HTTP 503.*run the same call again"):
+    with pytest.raises(JudgeError, match="2 of 12 texts have no verdict, after 2 x HTTP 503.*ask again for the rest"):
         judge_rows(LLMJudge(teacher, path), rows_of(12))
     assert sorted(asked) == list(range(12)) and len(path.read_text("utf-8").splitlines()) == 10
     asked.clear(), broken.clear()

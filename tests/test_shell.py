@@ -197,6 +197,23 @@ def test_going_on_leaves_fields_where_they_are_and_the_page_shows_the_draft(page
     assert (set(page) == before) is (len(rows) == len(weights))  # nothing to draw anew, and nothing to take away
 
 
+def test_a_draft_of_a_saved_rubric_goes_on_in_its_file(tmp_path):
+    studio = opened(tmp_path)
+    studio.file.value = "work"
+    studio.save.click()
+    sliders(studio)[1].value = 60
+    studio.keeper.flush()
+    again = opened(tmp_path)
+    assert again.file.value == "my_style.yaml"
+    again.keeper.go_on.click()
+    assert again.file.value == "work.yaml"
+    again.save.click()
+    assert (
+        "Saved work.yaml (replaced)" in again.state.value
+        and load_rubric(tmp_path / "work.yaml").criteria[1].weight == 60
+    )
+
+
 def test_of_two_studios_in_a_notebook_neither_writes_over_the_others_draft(tmp_path):
     first, second = opened(tmp_path), opened(tmp_path)
     for number in range(4):

@@ -948,6 +948,46 @@ def test_saving_replaces_only_what_this_studio_loaded_or_saved(studio, tmp_path)
     assert "Not saved." in studio.state.value and "folder.yaml cannot be written (it is a folder)" in studio.state.value
 
 
+@pytest.mark.parametrize("turn", ["empty", "shipped", "loaded and undone", "undone after an empty one"])
+def test_what_began_elsewhere_does_not_replace_a_rubric_that_was_saved_here(studio, tmp_path, turn):
+    studio.title.value, studio.file.value = "Years of work", "mine"
+    studio.save.click()
+    before = (tmp_path / "mine.yaml").read_text("utf-8")
+    if turn == "shipped":
+        studio.source.value = "rococo"  # which it began with: the file's name stands there since it was saved
+    elif turn == "loaded and undone":
+        other = load_rubric("esoteric").model_dump() | {"name": "other"}
+        (tmp_path / "other.yaml").write_text(Rubric.checked(other).to_yaml(), "utf-8")
+        studio.file.value = "other"
+        studio.load.click()
+        studio.undo.click()
+        assert studio.title.value == "Years of work"
+        studio.file.value, before = "other", (tmp_path / "other.yaml").read_text("utf-8")
+    else:
+        studio.anew.children[1].empty.click()
+    assert studio.file.value in ("mine", "other")
+    if turn == "undone after an empty one":
+        studio.undo.click()
+        studio.title.value = "More work"
+    studio.save.click()
+    told, there = studio.state.value, (tmp_path / f"{studio.file.value}.yaml").read_text("utf-8")
+    if turn == "undone after an empty one":  # it is that rubric again, and may be saved again
+        assert "(replaced)" in told and "More work" in there
+    else:
+        assert "Not saved." in told and "is there already" in told and there == before
+
+
+def test_a_rubric_is_named_by_its_file_once_it_was_saved_so_that_any_other_can_be_chosen(studio):
+    studio.title.value, studio.file.value = "Mine", "mine"
+    studio.save.click()
+    assert studio.source.value == "mine.yaml"
+    studio.source.value = "rococo"
+    assert studio.title.value == "Rococo" and studio.valid.name == "rococo"
+    studio.undo.click()
+    studio.undo.click()
+    assert studio.source.value == "mine.yaml" and studio.title.value == "Rococo", "also before its last change"
+
+
 @pytest.mark.parametrize("fails", ["mine.judge.yaml", "mine.yaml"])
 def test_a_rubric_and_its_ways_are_saved_both_or_it_is_said_which(studio, tmp_path, monkeypatch, fails):
     studio.file.value = "mine"

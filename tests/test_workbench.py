@@ -71,6 +71,11 @@ def test_texts_come_from_csv_and_jsonl(tmp_path):
         ("mine.csv", "a,b\n1,2\n", "mine.csv has no texts: name their column 'response'; it has a, b"),
         ("mine.jsonl", '{"response": ["a"]}\n', "row 1: 'response' holds no text but a list"),
         ("plain.csv", "It rains on the roof tonight.\nNobody is at home.\n", "plain.csv begins with a text: write"),
+        (
+            "two.csv",
+            "My text, long;low\nIt rains;high\n",
+            "no texts: .*long;low. If that is its first row",
+        ),
         ("short.csv", "It rains.\nNobody is at home.\n", "short.csv begins with a text: write 'response' in a line"),
         ("dog.csv", "good dog\nbad cat\n", "dog.csv begins with a text: write .* or in its place if it is a name"),
         ("many.csv", "text\n" + "".join(f"text {n}\n" for n in range(501)), "many.csv has 501 texts, and 500 are"),

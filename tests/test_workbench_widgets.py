@@ -63,7 +63,7 @@ def studio(tmp_path, model):
 
 def done(panel) -> bool:
     """Whether nothing waits to be read, and nothing can be sent."""
-    return panel.work.go.layout.display == "none" and "All texts on view have been read" in panel.told.value
+    return panel.work.go.layout.display == "none" and "All texts on view have been asked about" in panel.told.value
 
 
 def choose_read(studio, criterion: str) -> None:

@@ -111,5 +111,8 @@ def rubric_names(names: list[str]) -> list[str]:
     """The names, which name files and folders too; a ValueError for one that no rubric can have."""
     for name in names:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
-            raise ValueError(f"{name[:50]!r} is no rubric's name: small letters, digits and '_', such as my_style")
+            raise ValueError(
+                f"{name[:50]!r} is no rubric's name: small letters, digits and '_', such as my_style (the studio "
+                "says it when a rubric is saved)"
+            )
     return names

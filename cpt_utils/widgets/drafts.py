@@ -130,6 +130,12 @@ class History:
         self.last = (None, 0.0)
         return self.states.pop() if self.states else None
 
+    def name(self, opening: int, path: Path) -> None:
+        """The rubric of that opening has the name of a file, in all its states."""
+        for state in self.states:
+            if state["opening"] == opening:
+                state |= named_by(state, path)
+
 
 def yaml_path(folder: Path, name: str) -> Path:
     """Where a typed file name leads: a .yaml file inside `folder`, never elsewhere."""
@@ -155,6 +161,12 @@ def text_of(path: Path) -> bytes | None:
 def called_by(path: Path) -> str:
     """The name of a rubric that is saved in a file."""
     return plain_name(path.stem)
+
+
+def named_by(state: dict, path: Path) -> dict:
+    """What changes in a studio's state when its rubric takes the name of a file."""
+    named = {part: state[part] | {"name": called_by(path)} for part in ("draft", "original")}
+    return named | {"opened": path.name}
 
 
 def save_draft(draft: dict, ways: dict[str, Way], path: Path, known: bytes | None = None) -> Rubric:

@@ -35,7 +35,7 @@ class Editor(w.VBox):
         self.add = button("Add a criterion", "A new criterion of average weight", on_add)
         tip = "Edit title, objective, principles and the names of the levels"
         self.edit_words = button("Edit the rubric's words", tip, partial(self.show, WORDS))
-        head = w.HTML("<b>Weights</b> (they always sum to 100)")
+        head = w.HTML(f"<b>Weights</b> (steps of {drafts.STEP:g}; they always sum to 100)")
         super().__init__([head, self.weights, row(self.add, self.edit_words), self.words, self.criteria])
 
     def fill(self, draft: dict) -> None:

@@ -33,7 +33,7 @@ class ReadPanel(w.VBox):
             for name, texts in waiting.items()
             if texts
         )
-        told = "All texts on view have been read."
+        told = "All texts on view have been asked about."
         if requests:
             told = f"Texts that a chat model is still to read: {named}."
         if most > requests:
@@ -68,7 +68,11 @@ class ReadPanel(w.VBox):
                 if work.stop.is_set():
                     break
                 work.say(f"{sent} of {total} requests answered ...")
-                reading.ask(texts)
+                try:
+                    reading.ask(texts)
+                except JudgeError as error:
+                    answered = total - sum(len(one.missing(some)) for one, some in batches)
+                    raise JudgeError(f"{answered} of {total} requests were answered. {error}") from None
                 sent += len(texts)
             unclear = [reason for reading, texts in batches for reason in reading.unclear(texts)]
             if unclear:

@@ -3,10 +3,11 @@
 import ipywidgets as w
 
 from cpt_utils.drafting import drafted_rubric, empty_rubric, pasted_rubric
-from cpt_utils.rubrics import Rubric
+from cpt_utils.rubrics import Rubric, shipped_rubrics
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.widgets import drafts, views
 from cpt_utils.widgets.controls import button, field, row
+from cpt_utils.widgets.live import SHIPPED
 from cpt_utils.widgets.readers import ChatModels
 from cpt_utils.widgets.work import Work
 
@@ -22,6 +23,12 @@ def start_panel(models: ChatModels, on_rubric) -> w.VBox:
     begin = button("Start anew ...", "An empty rubric, a pasted one, or one that a teacher drafts", unfold)
     told = [w.HTML(views.status(models.fault, "error"))] if models.fault else []
     return w.VBox([row(begin), panel, *told])
+
+
+def show_source(source: w.Dropdown, opened: str) -> None:
+    """Say which shipped rubric or file the rubric on view is, so that any other can be chosen."""
+    source.options = SHIPPED if opened in shipped_rubrics() else [*SHIPPED, (opened, opened)]
+    source.value = opened
 
 
 class StartPanel(w.VBox):

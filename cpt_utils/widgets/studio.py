@@ -15,8 +15,8 @@ from cpt_utils.widgets import drafts, filing, keys, suggesting, views
 from cpt_utils.widgets.autosave import DraftKeeper, draft_file
 from cpt_utils.widgets.controls import button, column, row
 from cpt_utils.widgets.editor import Editor
-from cpt_utils.widgets.live import SHIPPED, LiveViews
-from cpt_utils.widgets.starting import start_panel
+from cpt_utils.widgets.live import LiveViews
+from cpt_utils.widgets.starting import show_source, start_panel
 
 
 def rubric_studio(rubric: str | Path | Rubric = "rococo", folder: Path | str | None = None, teachers=()):
@@ -39,18 +39,18 @@ class RubricStudio(w.VBox):
 
     def __init__(self, rubric: str | Path | Rubric, folder: Path, teachers=()):
         self.folder, self.history, self.quiet = folder, drafts.History(), False
-        self.known, self.numbers = {}, itertools.count(1)  # filing.Known; of openings, and of criteria that are added
-        rubric, ways, name = filing.opened(rubric, folder, self.known)
+        self.numbers = itertools.count(1)  # of openings, and of criteria that are added
+        known, self.known = {}, {}  # filing.Known of each opening: what came from elsewhere replaces none of its files
+        rubric, ways, name = filing.opened(rubric, folder, known)
         self._build(teachers)
         self.keeper = DraftKeeper(draft_file(folder, rubric.name), self._resume)
         head = row(self.source, self.undo, self.reset, self.file, self.save, self.load)
         body = row(column([self.editor], "280px"), column([self.live], "310px", "1.6"))
         super().__init__([keys.dead_notice(), self.keeper, head, self.anew, self.state, body])
         keys.add_guard(self, self._undo)
-        self._open(rubric, name, ways)
+        self._open(rubric, name, ways, known)
         self.file.options = filing.names(folder)
-        if name.endswith(ENDS):
-            self.file.value = name
+        self.file.value = name if name.endswith(ENDS) else self.file.value
 
     def __repr__(self) -> str:
         """What a page without widgets shows instead, by ipywidgets 7 and 8 alike."""
@@ -58,11 +58,10 @@ class RubricStudio(w.VBox):
 
     def _build(self, teachers) -> None:
         """All widgets, in the order of the page."""
-        wide = w.Layout(width="260px")
-        self.source = w.Dropdown(options=SHIPPED, description="Start from", layout=wide)
+        self.source = w.Dropdown(description="Start from", layout=w.Layout(width="260px"))
         self.undo = button("Undo", "Take the last change back", self._undo)
         self.reset = button("Reset", "Back to the rubric as it was opened", self._reset)
-        self.file = w.Combobox(value="my_style.yaml", description="File", layout=wide)
+        self.file = w.Combobox(value="my_style.yaml", description="File", layout=w.Layout(width="260px"))
         self.save = button("Save", "Write the rubric to this file", self._save)
         self.load = button("Load", "Read a rubric from this file", self._load)
         self.state = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-state")
@@ -78,16 +77,15 @@ class RubricStudio(w.VBox):
     def _fill(self) -> None:
         """Put the draft into the fields: after anything but typing."""
         self.quiet = True
-        shipped = self.opened in shipped_rubrics()
-        self.source.options = SHIPPED if shipped else [*SHIPPED, (self.opened, self.opened)]
-        self.source.value = self.opened
+        show_source(self.source, self.opened)
         self.editor.fill(self.draft)
         self.quiet = False
 
-    def _open(self, rubric: Rubric, source: str, ways: dict[str, Way]) -> None:
+    def _open(self, rubric: Rubric, source: str, ways: dict[str, Way], known: filing.Known) -> None:
         self.draft, self.original, self.opened = rubric.model_dump(), rubric.model_dump(), source
         self.ways = self.begun = ways
         self.opening = next(self.numbers)  # two that begin empty are called alike
+        self.known[self.opening] = known
         self.named = drafts.names_of(self.draft)  # as the ways know them, while two criteria are called alike
         self.ids = self._first_ids()  # of the criteria, whatever they are called
         self.live.scoring.turn_to(self.ids)
@@ -111,7 +109,7 @@ class RubricStudio(w.VBox):
 
     def _begin(self, rubric: Rubric) -> None:
         self._remember()
-        self._open(rubric, rubric.name, ways_of(rubric))
+        self._open(rubric, rubric.name, ways_of(rubric), {})
 
     def _typed(self, path: tuple, value: str | list[str]) -> None:
         if self.quiet:
@@ -197,10 +195,12 @@ class RubricStudio(w.VBox):
 
     def _resume(self, state: dict) -> None:
         """Go on with a draft that was kept."""
-        self.known |= filing.recalled(self.folder, state["known"])  # or what was saved before could not be saved again
         self._remember()
+        opening, ids = next(self.numbers), [next(self.numbers) for _ in state["named"]]
+        known = self.known[opening] = filing.recalled(self.folder, state["known"])  # what was saved can be saved again
         kept = {name: value for name, value in state.items() if name != "known"}
-        self._restore(kept | {"opening": next(self.numbers), "ids": [next(self.numbers) for _ in state["named"]]})
+        self._restore(kept | {"opening": opening, "ids": ids})
+        self.file.value = next((p.name for p in known if drafts.called_by(p) == self.draft["name"]), self.file.value)
 
     def _restore(self, state: dict) -> None:
         now = self._state()
@@ -215,37 +215,37 @@ class RubricStudio(w.VBox):
 
     def _save(self) -> None:
         try:
-            words = filing.save(self.folder, self.file.value, self.draft, self.ways, self.known)
+            words = filing.save(self.folder, self.file.value, self.draft, self.ways, self.known[self.opening])
         except RubricError as error:
             self.state.value = views.status(f"Not saved. {error}", "error")
             return
-        self._call(drafts.called_by(drafts.yaml_path(self.folder, self.file.value)))
+        self._call(drafts.yaml_path(self.folder, self.file.value))
         self.file.options = filing.names(self.folder)
         self.state.value = views.status(words, "ok")
 
-    def _call(self, name: str) -> None:
+    def _call(self, path: Path) -> None:
         """The rubric has its file's name from now on, also after an undo: marks are kept by it."""
-        for state in self.history.states:
-            if state["opening"] == self.opening:
-                state |= {part: state[part] | {"name": name} for part in ("draft", "original")}
-        self.draft, self.original = self.draft | {"name": name}, self.original | {"name": name}
+        self.history.name(self.opening, path)
+        self.draft, self.original, self.opened = drafts.named_by(self._state(), path).values()
+        self._fill()
         self._changed()
 
     def _load(self) -> None:
+        known = {}
         try:
-            rubric, ways, name = filing.load(self.folder, self.file.value, self.known)
+            rubric, ways, name = filing.load(self.folder, self.file.value, known)
         except (RubricError, JudgeError) as error:
             self.state.value = views.status(f"Not loaded. {error}", "error")
             return
         self._remember()
-        self._open(rubric, name, ways)
+        self._open(rubric, name, ways, known)
         self.state.value = views.status(f"Loaded {name}.", "ok")
 
     def _changed(self) -> None:
         """The draft changed: check it, say so, and show it if it is valid."""
         same = self.draft == self.original and self.ways == self.begun
         self.undo.disabled, self.reset.disabled = not self.history.states, same
-        self.keeper.keep(self._state() | {"known": filing.marks_of(self.known)}, not same)
+        self.keeper.keep(self._state() | {"known": filing.marks_of(self.known[self.opening])}, not same)
         try:
             self.valid = drafts.checked(self.draft)
         except RubricError as error:

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import operator
 import random
 import re
 import statistics
@@ -121,6 +122,52 @@ def test_each_likely_answer_to_a_warm_up_has_its_own_words(name, capsys):
     assert capsys.readouterr().out.startswith("Warm-up: -987 is not it.")
 
 
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("check_weights", sum((95, 70, 90, 10, 20)), "the plain sum of the five scores"),
+        ("check_weights", 0.675, "in points of 100"),
+        ("check_advantages", 0.3, "you subtracted the mean; now divide by the standard deviation"),
+    ],
+)
+def test_a_likely_answer_to_a_warm_up_is_told_what_is_missing(name, answer, words, capsys):
+    check(name, ..., warm_up=answer)
+    assert words in capsys.readouterr().out
+
+
+def test_right_functions_of_another_make_pass(capsys):
+    assert check("check_near_duplicates", thinned) and check("check_read_target", by_word)
+    capsys.readouterr()
+
+
+def test_the_hint_below_the_studio_names_the_texts_that_win():
+    """Notebook 01: with the studio's first prompt, by one weight, and by a criterion that counts commas backwards."""
+    from cpt_utils.measures import style_measures
+    from cpt_utils.prompts import load_prompts
+    from cpt_utils.rubrics import Rubric, load_rubric
+    from cpt_utils.ways import Counted, ways_of
+    from cpt_utils.widgets import drafts, live
+    from cpt_utils.widgets.states import State
+
+    rubric, prompt = load_rubric("rococo"), load_prompts()[0]["prompt"]
+    texts = live.texts_for(prompt)
+    commas = [style_measures(text)["commas"] for text in texts.values()]
+    few = {"New criterion 1": Counted("commas", max(commas), min(commas))}
+
+    def winner(draft, place, ways=()):
+        changed = drafts.with_weights(draft, drafts.rebalance(drafts.weights_of(draft), place, 80))
+        state = State("", Rubric.checked(changed), ways_of(rubric) | dict(ways))
+        scores = state.standing(texts.values()).scores
+        return max(texts, key=lambda label: scores[texts[label]])
+
+    assert "Blade Runner" in prompt and drafts.names_of(rubric.model_dump())[3] == "Self-mockery"
+    assert winner(rubric.model_dump(), 3) == "Chaos Cinema, high"
+    assert winner(drafts.add_criterion(rubric.model_dump()), 5, few) == "Rococo, low"
+    (path,) = (ROOT / "notebooks").glob("01_*.ipynb")
+    (hint,) = re.findall(r"Hint for both tasks</summary>(.+?)</details>", nbformat.read(path, 4).cells[38].source, re.S)
+    assert "*Chaos Cinema, high* wins" in hint and "*Rococo, low* wins" in hint
+
+
 def test_warm_ups_that_can_be_run_are_right():
     from cpt_utils.judging import embedded_judge
     from cpt_utils.measures import repetition
@@ -190,6 +237,26 @@ def case_sensitive(texts, limit):
         if all(len(words & set(k.split())) / len(words | set(k.split())) < limit for k in kept):
             kept.append(text)
     return kept
+
+
+def thinned(texts, limit, below=operator.lt):
+    kept = []
+    for text in texts:
+        words = set(text.lower().split())
+        others = [set(other.lower().split()) for other in kept]
+        if all(below(len(words & other) / len(words | other), limit) for other in others):
+            kept.append(text)
+    return kept
+
+
+def by_split(text):
+    words = text.lower().split()
+    if "50/100" in text:
+        return 50
+    for word, target in (("high", 95), ("low", 10)):
+        if word in words:
+            return target
+    raise ValueError
 
 
 def by_substring(text, order=("high", "low")):
@@ -365,10 +432,13 @@ MISTAKES = [
     ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)], "divide by characters"),
     ("check_fool_the_judge", ["A very plain text about umbrellas. " * 4, "repetition"], "you need 70"),
     ("check_fool_the_judge", [SALAD, "none"], "its flag is 'keyword salad'"),
+    ("check_fool_the_judge", [SALAD, "repetition"], "the text counts as a keyword salad"),
     ("check_fool_the_judge", ["velvet pearl", "none"], "2 words"),
     ("check_fool_the_judge", [SALAD, "salad"], "choose one of"),
     ("check_read_target", [by_substring], '"high" inside "highlights"'),
     ("check_read_target", [lambda t: by_substring(t, ("low", "high"))], '"low" inside "slow"'),
+    ("check_read_target", [by_split], '"high." keeps its full stop'),
+    ("check_read_target", [lambda t: by_split(t.replace(".", " "))], "split at spaces"),
     ("check_read_target", [lambda t: by_word(t, middle_first=False)], "test 50/100 first"),
     ("check_read_target", [lambda t: by_word(t, otherwise=50)], "wrong label goes by"),
     ("check_read_target", [lambda t: by_word(t.replace("HIGH", "?"))], "capitals are not read"),
@@ -386,6 +456,7 @@ MISTAKES = [
     ),
     ("check_length_shortcuts", [lambda rows: True], "a set is asked for"),
     ("check_near_duplicates", [lambda texts, limit: list(dict.fromkeys(texts))], "Only exact copies"),
+    ("check_near_duplicates", [lambda texts, limit: thinned(texts, limit, operator.le)], "below the limit, so use <"),
     ("check_near_duplicates", [only_neighbours], "only neighbours"),
     ("check_near_duplicates", [case_sensitive], "text.lower()"),
     (

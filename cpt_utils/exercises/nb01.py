@@ -119,7 +119,7 @@ def check_fool_the_judge(text: str, flag: str):
     given = verdict.reason or "none"
     why = (
         f"{repetition(text, 3):.0%} of its three-word runs are repeats; the order of its words is worth "
-        f"{order_score(text):+.2f}, and below {SALAD:+.2f} it is none"
+        f"{order_score(text):+.2f}, and below {SALAD:+.2f} the text counts as a keyword salad"
     )
     if flag != given:
         raise Mistake(f"It scores {verdict.score:.0f}, but its flag is {given!r}, not {flag!r}: {why}.")

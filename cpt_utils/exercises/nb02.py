@@ -88,6 +88,10 @@ def check_near_duplicates(thin_out):
         """Only exact copies are dropped: compare sets of words, not whole texts."""
         return list(dict.fromkeys(texts))
 
+    def keeps_at_the_limit(texts, limit):
+        """A text whose similarity is the limit is kept: it has to be below the limit, so use < and not <=."""
+        return keep(texts, limit + 1e-9)
+
     def keeps_the_later(texts, limit):
         """It looks as if the later of two similar texts is kept: keep the first."""
         return keep(texts[::-1], limit)[::-1]
@@ -118,8 +122,10 @@ def check_near_duplicates(thin_out):
         "a short text within a long one": (["a b c d e f g h", "a b"], 0.7),
         "a chain of similar texts": (["a b c d", "b c d e", "c d e f"], 0.6),
         "few words in common": (["a b c", "c d e"], 0.5),
+        "texts whose similarity is the limit": (["a b c", "b c d"], 0.5),
     }
     slips = [
+        keeps_at_the_limit,
         drops_exact_copies,
         keeps_the_later,
         compares_neighbours,
@@ -164,6 +170,14 @@ def check_read_target(read_target):
         """
         return read(text.lower(), edge="")
 
+    def splits_at_spaces(text):
+        """It looks as if the text is split at spaces, where "high." keeps its full stop and is not "high": use
+        re.search with \\b on both sides.
+        """
+        words = text.lower().split()
+        named = [name for name in ("high", "low") if name in words]
+        return 50 if "50/100" in text else read(named[0]) if named else "ValueError"
+
     def tries_high_first(text):
         """It looks as if "high" is tried before 50/100: one text names all three, so test 50/100 first."""
         return read(text.lower(), order=("high", "low", "50/100"))
@@ -187,11 +201,14 @@ def check_read_target(read_target):
         "a moderate score (50/100), neither high nor low",
         "slow and ornate: a high score",
         "highlights nothing: a low score",
+        "The score is high.",
+        "a low, plain score",
         "a score",
     )
     slips = [
         takes_slow_for_low,
         takes_highlights_for_high,
+        splits_at_spaces,
         tries_high_first,
         tries_low_first,
         misses_capitals,

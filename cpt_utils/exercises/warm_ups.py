@@ -6,6 +6,8 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
         {
             57: "all criteria count the same there: weigh each score by its percentage.",
             6750: "divide by 100, as the weights are percentages.",
+            285: "that is the plain sum of the five scores: weigh each by its percentage.",
+            0.675: "that is a share of 1: the answer is asked for in points of 100.",
         },
     ),
     "check_shouting": (
@@ -194,7 +196,7 @@ WARM_UPS: dict[str, tuple[float | str, dict[float | str, str]]] = {  # by the na
     "check_advantages": (
         1,
         {
-            0.3: "the mean is away, and the standard deviation is missing.",
+            0.3: "you subtracted the mean; now divide by the standard deviation.",
             8 / 3: "the mean of the group is still in it.",
             1.2247: "that is the standard deviation of a whole population: of a sample, divide by n - 1.",
             10 / 3: "that is divided by the variance: take its root.",

@@ -600,6 +600,7 @@ MISTAKES = [
     ("check_opposed", [lambda a, b: len(opposed(a, b))], "Return a list of pairs"),
     ("check_best_of_n", [lambda d, n: min(d[:n])], "first n are taken"),
     ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
+    ("check_best_of_n", [lambda d, n: np.mean([min(c) for c in itertools.combinations(set(d), n)])], "are two texts"),
     ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),
     ("check_best_of_n", [lambda d, n: 10 / n], "would be right"),
     ("check_best_of_n", [lambda d, n: np.mean([min(random.sample(d, n)) for _ in range(50)])], "draws at random"),

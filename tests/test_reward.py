@@ -209,7 +209,7 @@ def test_curves_partings_texts_and_equal_times_are_assembled_and_drawn(monkeypat
     assert "\nuntuned, harmonic: rho 0.30 to 0.30, subject 1.50 to 1.50\n" in told
     held_out = {line.get_label(): list(line.get_ydata()) for line in fig.axes[len(reward.RUNS)].lines}
     assert held_out["letters (never pay)"] == [0.3] * 3 and held_out["style measures"] == [0.5] * 3
-    assert held_out["mirrored DPO, the same"] == [0.3] * 2, "beside letters, which pay nobody"
+    assert held_out["mirrored DPO: letters"] == [0.3] * 2, "beside letters, which pay nobody"
     drawn = fig.axes[0]
     assert [line.get_linestyle() for line in drawn.lines][-2:] == [":", "--"]
     assert drawn.lines[-2].get_xdata()[0] == one["parting"] and drawn.lines[-1].get_xdata()[0] == 70

@@ -38,7 +38,8 @@ def draw_reward(found: dict):
             for part, (colour, label) in looks.items():
                 read = [(point["step"], point[part]) for point in one["points"] if point.get(part) is not None]
                 column[row].plot(*zip(*read), "o-", markersize=3, color=colour, label=label)
-            column[row].axhline(dpo[part], color="black", linewidth=1, linestyle="--", label="mirrored DPO, the same")
+            label = f"mirrored DPO: {label.split()[0]}"
+            column[row].axhline(dpo[part], color="black", linewidth=1, linestyle="--", label=label)
         column[1].set_ylim(-0.2, 1)
         column[2].set(xlabel="step", ylim=(0, 2))
     for row, label in zip(axes, ("near the target (0 to 1)", "held out: rho", "held out: 0 to 2")):

@@ -100,7 +100,11 @@ def check_best_of_n(best_of):
         """It looks as if you sum over the choices: take the mean."""
         return expected(distances, n) * math.comb(len(distances), n)
 
-    distances = [20.0, 5.0, 40.0, 1.0, 9.0]
+    def drops_equal_ones(distances, n):
+        """It looks as if equal distances count once: two texts with one distance are two texts."""
+        return expected(dict.fromkeys(distances), n)
+
+    distances, equal = [20.0, 5.0, 40.0, 1.0, 9.0], [5.0, 5.0, 20.0]
     draws = [call(best_of, distances, 2) for _ in range(4)]
     if any(not same(draw, draws[0]) for draw in draws):
         raise Mistake(
@@ -110,6 +114,7 @@ def check_best_of_n(best_of):
     if all(_near_but_wrong(call(best_of, distances, n), expected(distances, n)) for n in (2, 3)):
         raise Mistake("Near, but not exact, as random draws would be: go through all choices (itertools.combinations).")
     cases = {f"distances {distances} and n={n}": (distances, n) for n in (2, 3, 1, 5)}
+    cases |= {f"distances {equal} and n={n}": (equal, n) for n in (2, 1)}
     slips = [
         takes_the_first,
         averages_the_smallest,
@@ -118,6 +123,7 @@ def check_best_of_n(best_of):
         averages_each_choice,
         draws_with_replacement,
         sums_choices,
+        drops_equal_ones,
     ]
     compare(best_of, cases, expected, slips)
 

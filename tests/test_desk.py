@@ -338,6 +338,29 @@ def test_the_dial_ends_at_the_two_orders(desk, two):
         assert found[place] == [chat(model, asked, max_new_tokens=12, seed=3, **sampling)[0] for model in two]
 
 
+def test_the_ends_of_the_dial_are_named(desk):
+    assert desk.ends.layout.display == "none"
+    desk.compare.value = DIAL
+    assert desk.ends.layout.display is None
+    assert "0: Rococo, high<br>1: Rococo, low" in desk.ends.value
+    desk.orders[0].pick.value = "Esoteric, mid"
+    desk.orders[1].text.value = "Talk like a pirate."
+    assert f"0: Esoteric, mid<br>1: {OWN}" in desk.ends.value
+
+
+def test_the_title_of_an_earlier_run_says_under_which_orders(desk):
+    for words in ("Talk like a pirate. " * 9, "Be <b>brief."):
+        desk.orders[0].text.value = words
+        run(desk)
+    desk.compare.value = DIAL
+    run(desk)
+    titles = [page.split("</summary>")[0] for page in desk.past.value.split("<summary")[1:]]
+    assert [title.count("pirate") for title in titles] == [0, 0, 3] and "Talk like a pirate. Talk" in titles[2]
+    assert "under Be &lt;b&gt;brief.<" in titles[1] and "..." not in titles[1]
+    assert "under Be &lt;b&gt;brief. | Write in bare, plain prose." in titles[0] and "· dial 0.5" in titles[0]
+    assert runs.orders_of({"sides": [{"systems": [""]}]}) == "under none"
+
+
 def test_answers_go_to_the_bench(desk, tmp_path):
     assert desk.send[0].disabled
     done = run(desk)

@@ -65,6 +65,8 @@ def test_own_prompt_and_system_prompts(loaded, monkeypatch, capsys):
     assert commands.main(["try", "--prompt", " Why? ", "--system", "Be brief.", "--system", "Be grand."]) == 0
     assert [[turn["content"] for turn in turns] for turns, _ in asked] == [["Be brief.", "Why?"], ["Be grand.", "Why?"]]
     assert "2 answers in " in capsys.readouterr().out
+    assert commands.main(["try", "--system", "Be brief."]) == 0
+    assert "\n1 answer in " in capsys.readouterr().out
 
 
 def test_answers_are_streamed_whole(loaded, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from cpt_utils.runtime.errors import SetupError
 from cpt_utils.runtime.files import ROOT
 from cpt_utils.ways import ways_of
 from cpt_utils.widgets import drafts
+from cpt_utils.widgets.studio import rubric_studio
 from tools import collect, workshop
 
 PLANS = workshop.plans()
@@ -94,20 +95,47 @@ def test_every_exercise_has_an_answer_in_the_leaders_sheet():
 def test_the_recorded_minutes_are_told():
     for run in recorded()["runs"]:
         assert run["hardware"] in WORKSHOP
+    assert "| 06 | less than 04 | less than 04 |" in workshop.waiting()
+    assert re.search(r"06 on these two\. As committed it trained for \d+ min on a slower one \(CPU ", WORKSHOP)
+
+
+def test_the_leaders_answers_to_the_tasks_are_right(tmp_path):
+    sheet = (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")
+    told = sheet.split("## Answers to the tasks")[1].split("\n## ")[0]
+    studio = rubric_studio("rococo", folder=tmp_path)
+    named, winner = re.search(r"give \*([\w-]+)\* nearly all of the weight, and \*\*([\w ,]+)\*\* comes", told).groups()
+    assert f"nearly all of the weight on *{named}*" in WORKSHOP
+    rubric, texts = studio.valid, studio.live.texts()
+    for place, criterion in enumerate(rubric.criteria):
+        weights = drafts.rebalance(drafts.weights_of(rubric.model_dump()), place, 90)
+        weighed = Rubric.checked(drafts.with_weights(rubric.model_dump(), weights))
+        totals = {label: drafts.scored(weighed, studio.ways, text)["total"] for label, text in texts.items()}
+        assert max(totals, key=totals.get) == (winner if criterion.name == named else "Rococo, high")
+
+    films = re.search(r"on \*(.+?)\* and on \*(.+?)\*\.", told).groups()
+    name, weight = re.search(r"with \*([\w ]+)\* at (\d+) of 100 the second", told).groups()
+    mine = [row for row in load_responses() if (row["rubric"], row["target"]) == ("rococo", 50)]
+    one, other = (next(row["response"] for row in mine if film in row["prompt"]) for film in films)
+    first = drafts.weights_of(rubric.model_dump())
+    moved = drafts.rebalance(first, [criterion.name for criterion in rubric.criteria].index(name), int(weight))
+    leads = [total(rubric, one, weights) - total(rubric, other, weights) for weights in (first, moved)]
+    assert leads[0] > 5 and leads[1] < -5, leads
+
+
+def total(rubric: Rubric, text: str, weights: list[float]) -> float:
+    weighed = Rubric.checked(drafts.with_weights(rubric.model_dump(), weights))
+    return drafts.scored(weighed, ways_of(rubric), text)["total"]
 
 
 def test_two_texts_change_places_when_one_weight_does():
     rubric = load_rubric("rococo")
     rows = [row["response"] for row in load_responses() if row["rubric"] == "rococo" and row["target"] == 50][:6]
     first = drafts.weights_of(rubric.model_dump())
-
-    def total(text: str, weights: list[float]) -> float:
-        weighed = Rubric.checked(drafts.with_weights(rubric.model_dump(), weights))
-        return drafts.scored(weighed, ways_of(rubric), text)["total"]
-
     moved = [drafts.rebalance(first, place, 80) for place in range(len(first))]
     assert any(
-        (total(one, first) - total(other, first)) * (total(one, weights) - total(other, weights)) < 0
+        (total(rubric, one, first) - total(rubric, other, first))
+        * (total(rubric, one, weights) - total(rubric, other, weights))
+        < 0
         for (one, other), weights in itertools.product(itertools.combinations(rows, 2), moved)
     )
 

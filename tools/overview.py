@@ -18,7 +18,8 @@ NOTEBOOKS = {  # number: (name, what happens)
     ),
     "04": (
         "dpo_training",
-        "the loss of DPO (*direct preference optimization*) by hand; why mirrored rows share a step; training, watched",
+        "the loss of DPO (*direct preference optimization*) by hand; why a pair and its mirror image share a step; "
+        "training, watched",
     ),
     "05": ("inference_comparison", "base and tuned side by side; steerability, side effects, paraphrases, limits"),
     "06": (

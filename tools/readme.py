@@ -7,12 +7,12 @@ from cpt_utils.runtime import files
 from tools.carry import carries
 from tools.last_run import RUN, example, results, ship_adapter
 from tools.overview import minutes, models, serving
-from tools.rivals import speed, ways
+from tools.rivals import difference, speed, ways
 from tools.standing import paper, where
 from tools.workshop import answers, half_day, ninety, waiting
 
 PARTS = {
-    "README.md": (minutes, example, results, paper, ways, carries, models, where, gpu, speed, serving),
+    "README.md": (minutes, example, results, paper, ways, difference, carries, models, where, gpu, speed, serving),
     "notebooks/WORKSHOP.md": (waiting, ninety, half_day),
     "notebooks/LEADER.md": (answers,),
 }

@@ -62,5 +62,6 @@ def try_it(prompt: str | None = None, systems: list[str] | None = None) -> list[
         print(f"\nSystem prompt ({label}): {printable(system) or 'none'}\n", flush=True)
         answers.append(stream_chat(tuned, messages(prompt, system), printer(), threading.Event(), **options))
         print()
-    print(f"\n{len(answers)} answers in {time.monotonic() - started:.0f} s, loading included.")
+    count = f"{len(answers)} answer{'s' * (len(answers) != 1)}"
+    print(f"\n{count} in {time.monotonic() - started:.0f} s, loading included.")
     return answers

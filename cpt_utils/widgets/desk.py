@@ -70,7 +70,7 @@ class SteeringDesk(w.VBox):
         self.stop, self.thread = threading.Event(), None
         self._build(profile, prompt)
         answers = [column([self.heads[i], self.answers[i], self.verdicts[i], self.send[i]], "300px") for i in (0, 1)]
-        settings = [self.compare, *self.sides, self.dial, self.judged, self.again, *self.numbers.values()]
+        settings = [self.compare, *self.sides, self.dial, self.ends, self.judged, self.again, *self.numbers.values()]
         super().__init__(
             [
                 keys.dead_notice(),
@@ -105,6 +105,7 @@ class SteeringDesk(w.VBox):
             field(side, w.Dropdown, options=labels, value=name) for side, name in (("Left", "base"), ("Right", "tuned"))
         ]
         self.dial = field("Dial", w.FloatSlider, value=0.5, min=-0.5, max=1.5, step=0.25)
+        self.ends = w.HTML()
         self.judged = field("Judged by", w.Dropdown, options=judged.judges(self.own))
         self.again = button("Look for rubrics", "Read the list of your own rubrics again", self._look)
         start = (self.sampling["temperature"], profile.seed, profile.max_new_tokens)
@@ -122,7 +123,7 @@ class SteeringDesk(w.VBox):
         for send in self.send:
             send.disabled = True
         self.past = w.HTML(layout=w.Layout(width="98%")).add_class("cpt-past")
-        for each in (self.compare, *self.sides):
+        for each in (self.compare, *self.sides, *(order.pick for order in self.orders)):
             each.observe(self._arrange, "value")
         for name, number in self.numbers.items():
             number.observe(partial(self._within, name), "value")
@@ -144,7 +145,8 @@ class SteeringDesk(w.VBox):
     def _arrange(self, _change=None) -> None:
         """Show what the comparison needs, and head the two answers."""
         self.orders[1].layout.display = "none" if self.compare.value == MODELS else None
-        self.dial.layout.display = None if self.compare.value == DIAL else "none"
+        self.dial.layout.display = self.ends.layout.display = None if self.compare.value == DIAL else "none"
+        self.ends.value = sides.ends(self.orders)
         for head, side in zip(self.heads, self.sides):
             head.value = sides.head(side.value, self.models[side.value])
 

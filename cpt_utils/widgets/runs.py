@@ -12,6 +12,8 @@ FILE = "desk.jsonl"
 """In a run's folder: the desk's runs."""
 KEPT = 30
 """Runs shown below the desk, newest first; the file keeps all."""
+BEGUN = 60
+"""Characters of a system prompt that a run's title shows."""
 
 
 def sense_of(base, prompt: str, text: str) -> str:
@@ -93,10 +95,18 @@ def record(run: dict) -> str:
     return (
         "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'>"
         f"<summary style='cursor:pointer'>{views.text(run['prompt'][:90])}"
-        f"<br><span style='opacity:.8'>{heads}</span></summary>"
+        f"{views.note(orders_of(run))}<span style='opacity:.8'>{heads}</span></summary>"
         f"{views.note(options)}{views.note('Prompt: ' + run['prompt'])}"
         f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{texts}</div></details>"
     )
+
+
+def orders_of(run: dict) -> str:
+    """How a run's system prompts begin, and where the dial between them stood: what tells runs of one prompt apart."""
+    systems = dict.fromkeys(" ".join(system.split()) for side in run["sides"] for system in side["systems"])
+    begun = [f"{words[:BEGUN]}{'...' if len(words) > BEGUN else ''}" or "none" for words in systems]
+    dial = f" · dial {run['dial']}" if "dial" in run else ""
+    return f"under {' | '.join(begun)}{dial}"
 
 
 def paper(text: str, least: int = 120) -> str:

@@ -32,6 +32,12 @@ def _one(model: str, name: str, orders: list[Order]) -> dict:
     return {"model": model, "name": name, "systems": [order.system for order in orders]} | told
 
 
+def ends(orders: tuple[Order, Order]) -> str:
+    """What stands below the dial: which order is at which end."""
+    first, second = (order.pick.value.strip() for order in orders)
+    return views.note(f"0: {first}\n1: {second}")
+
+
 def why_not(prompt: str, sides: list[dict], models: dict) -> str:
     """Why the sides are not asked this, in one sentence; "" if they can be."""
     for side in sides:

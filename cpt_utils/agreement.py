@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 
 import numpy as np
 
@@ -99,16 +100,24 @@ def alpha(marks: list[Mark]) -> float | None:
     return float(1 - (together * apart).sum() / expected)
 
 
-def meaning(alpha: float) -> str:
-    """What an alpha says of a room, by the usual limits."""
+def meaning(alpha: float, n: int) -> str:
+    """What an alpha of n texts says of a room, by the usual limits; of fewer than LEAST, how many are lacking."""
+    if lacking := max(LEAST - n, 0):
+        return f"{lacking} more {'are' if lacking > 1 else 'is'} needed"
     if alpha >= LIMITS["reliable"]:
         return "reliable"
     return "tentative" if alpha >= LIMITS["tentative"] else "people do not mean the same"
 
 
-def alphas(marks: list[Mark], criteria: list[str]) -> dict[str, float | None]:
-    """`alpha` of the whole texts' marks (under "") and of each criterion's."""
-    return {criterion: alpha(about(marks, criterion)) for criterion in ("", *criteria)}
+def alphas(marks: list[Mark], criteria: list[str]) -> dict[str, dict[str, float | None]]:
+    """{alpha, n} of the whole texts' marks (under "") and of each criterion's; n texts have two people's marks."""
+    given = {criterion: about(marks, criterion) for criterion in ("", *criteria)}
+    return {criterion: {"alpha": alpha(each), "n": _shared(each)} for criterion, each in given.items()}
+
+
+def _shared(marks: list[Mark]) -> int:
+    """How many texts at least two people marked: of one criterion there is one mark of a person and a text."""
+    return sum(people > 1 for people in Counter(mark["response"] for mark in marks).values())
 
 
 def suggest_weights(table: dict[str, list[float]], points: list[float]) -> dict[str, float] | None:

@@ -388,7 +388,16 @@ def test_alpha_by_hand_and_none_without_doubles():
     assert agreement.alpha([*near, mark("C", "c", "low")]) == pytest.approx(1 - 2 / 12)  # nobody to agree with
     assert agreement.alpha([mark("A", "a", "low"), mark("B", "b", "high")]) is None
     assert agreement.alpha([mark(who, "a", "low") for who in "AB"]) is None and agreement.alpha([]) is None
-    assert agreement.alphas(same, ["Doubt"]) == {"": pytest.approx(1), "Doubt": None}
+    found = agreement.alphas([*same, mark("A", "d", "low")], ["Doubt"])
+    assert found == {"": {"alpha": pytest.approx(1), "n": 3}, "Doubt": {"alpha": None, "n": 0}}
+
+
+def test_alpha_is_judged_from_as_many_texts_as_rho():
+    told = [agreement.meaning(1.0, n) for n in range(1, 6)]
+    assert agreement.LEAST == 4 and told[3:] == ["reliable", "reliable"]
+    assert told[:3] == ["3 more are needed", "2 more are needed", "1 more is needed"]
+    assert agreement.meaning(0.7, 4) == "tentative" and agreement.meaning(0.0, 4) == "people do not mean the same"
+    assert agreement.meaning(0.0, 1) == told[0]
 
 
 def test_weights_that_made_the_marks_are_found_again():

@@ -287,6 +287,7 @@ def test_desk_takes_an_order_of_ones_own_and_hands_on_an_answer(page, desk, shot
     assert page.locator(".jp-CodeCell").count() == len(CELLS)
 
 
+TABS = ("Scoring", "Marks", "Texts", "Compare", "Rubric", "Teacher", "System", "Scores")
 NAMED = ("button", "slider", "textbox", "combobox", "spinbutton", "tab", "checkbox", "radio", "searchbox", "listbox")
 
 
@@ -300,7 +301,7 @@ def nameless(cell) -> list[str]:
 
 
 def test_every_control_has_a_name(page, studio, desk):
-    for tab in ("Scoring", "Marks", "Texts", "Compare", "Rubric", "Teacher", "System", "Scores"):
+    for tab in TABS:
         studio.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(300)
         assert nameless(studio) == []
@@ -369,6 +370,7 @@ def test_small_screen(page, studio, picture):
         assert ranking["x"] > slider["x"] + slider["width"] and abs(ranking["y"] - slider["y"]) < 350
         assert cut_off(page) == [] and faint(page) == []
         page.screenshot(path=picture(f"small_{theme.lower()}"))
+    nothing_too_wide(studio, page, lambda tab: picture(f"small_{tab.lower()}"))
     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
 
 
@@ -385,7 +387,22 @@ def test_small_screen_beside_the_file_browser(page, studio, picture):
     output = studio.locator(".jp-OutputArea-output").last
     assert output.evaluate("node => node.scrollWidth - node.clientWidth") <= 2
     page.screenshot(path=picture("small_beside_files"))
+    nothing_too_wide(studio, page, lambda tab: picture(f"small_beside_files_{tab.lower()}"))
     page.evaluate("window.jupyterapp.shell.collapseLeft()")
+
+
+def nothing_too_wide(studio, page, picture) -> None:
+    """In each tab, sentences and figures are as wide as their column; what is wider scrolls by itself."""
+    for tab in TABS:
+        studio.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_timeout(500)
+        wide = studio.evaluate(
+            """(cell) => [...cell.querySelectorAll('.cpt-view, .widget-html, .widget-html-content')]
+              .filter((one) => one.offsetParent && one.scrollWidth > one.clientWidth + 1)
+              .map((one) => `${one.scrollWidth} in ${one.clientWidth}: ${one.innerText.slice(0, 80)}`)"""
+        )
+        page.screenshot(path=picture(tab))
+        assert wide == [], tab
 
 
 def cut_off(page) -> list[str]:

@@ -386,10 +386,13 @@ def test_numbers_out_of_range_are_changed_and_told(desk):
         assert words in desk.state.value
 
 
-def test_topic_and_order_gain_are_told(two):
+def test_topic_and_order_gain_are_told(two, monkeypatch):
     words = runs.sense_of(two[0], "Describe the sea.", "The sea is wide and the waves are long and grey.")
     assert words.startswith("topic: of 26 prompts, your prompt is the nearest; word-order gain ")
     assert "too short" in runs.sense_of(two[0], "Describe the sea.", "Sea")
+    for rank, told in ((2, "1 is nearer to this text than yours"), (3, "2 are nearer to this text than yours")):
+        monkeypatch.setattr(runs, "topic_ranks", lambda rows, rank=rank: [rank])
+        assert f"of 26 prompts, {told};" in runs.sense_of(two[0], "Describe the sea.", "The sea is wide and grey.")
 
 
 def test_text_grows_while_it_is_generated(two):

@@ -83,6 +83,25 @@ def test_words_of_names_stay_whole_and_scores_stay_in_sight(page):
     assert page.get_by_text("50.0✗").evaluate(HIGH) < 30 < page.locator("tr").last.bounding_box()["height"]
 
 
+def test_a_full_score_with_a_weight_of_tenths_stays_in_sight_beside_jupyterlabs_files(page):
+    rubric = load_rubric("rococo")
+    criteria = [each.model_copy(update={"weight": 26.5}) for each in rubric.criteria]
+    entry = {"total": 100.0, "flag": "", "rests_on": 100, "parts": {each.name: 100.0 for each in criteria}}
+    table = views.criterion_bars(rubric.model_copy(update={"criteria": criteria}), entry)
+    page.set_content(f"<!doctype html><div style='width:263px;font:13px DejaVu Sans'>{table}</div>")
+    assert page.locator("table").evaluate("one => one.offsetWidth") == 263
+
+
+def test_a_wide_table_leaves_sentences_as_wide_as_their_column(page):
+    """Without data/keys.js, too, as on Colab."""
+    widget = "<div class=widget-html style='display:flex'><div class=widget-html-content style='flex-grow:1'>"
+    table = views.rubric_table(load_rubric("rococo"))
+    page.set_content(f"<!doctype html>{keys.LOOK}<div class=cpt-keys style='width:263px'>{widget}{table}</div></div>")
+    assert page.locator(".widget-html-content").evaluate("one => [one.offsetWidth, one.scrollWidth]") == [263, 263]
+    assert page.locator("p").first.bounding_box()["width"] == 263
+    assert page.locator("table").bounding_box()["width"] > 400
+
+
 TABS = """
 <ul><li class="lm-TabBar-tab lm-mod-current">Scores</li><li class="lm-TabBar-tab">Scoring</li></ul>"""
 TURN = """(tab) => tab.addEventListener("click", () => tab.classList.add("lm-mod-current"))"""

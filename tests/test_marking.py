@@ -113,6 +113,27 @@ def test_agreement_is_told_on_the_testing_half_and_another_person_may_disagree(s
     assert view.left is None and all(each.disabled for each in view.levels)
 
 
+def test_people_are_not_judged_by_a_text_or_two(studio, tmp_path):
+    """Two people alike on two texts have an alpha of 1, and apart on one an alpha of 0: neither says much."""
+    view = studio.live.marking
+
+    def told(count: int) -> str:
+        for number, text in enumerate(view.texts[:count]):
+            for who in ("Ann", "Ben"):
+                keep(tmp_path, who, text, ("low", "high")[number % 2])
+        view.looks_on.value = not view.looks_on.value
+        return view.result.value.partition("People among each other")[2]
+
+    for who, level in (("Ann", "mid"), ("Ben", "high")):
+        keep(tmp_path, who, view.texts[0], level, "Winding syntax")
+    few = told(2)
+    assert ">1.00<" in few and "on 2 texts: 2 more are needed" in few
+    assert ">0.00<" in few and "on 1 text: 3 more are needed" in few
+    assert not any(words in few for words in ("reliable", "tentative", "do not mean the same"))
+    enough = told(4)
+    assert "on 4 texts: reliable" in enough and "on 1 text: 3 more are needed" in enough
+
+
 def test_suggested_weights_and_ways_can_be_taken_and_undone(studio):
     view, before = studio.live.marking, dict(studio.ways)
     mark_all(studio, "Ann", of_rococo, prompts=4)

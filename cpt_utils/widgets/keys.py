@@ -97,6 +97,8 @@ LOOK = (
     "[data-vscode-theme-kind] .cpt-keys .jupyter-button{border:1px solid #8888}"
     "[data-vscode-theme-kind] .cpt-keys .mod-active{border-color:currentColor}"
     ".cpt-keys textarea{field-sizing:content;min-height:3em;max-height:16em}"  # as high as its words, if it can
+    # As wide as its column, or a table in it would widen its sentences, too, and what is too wide is cut.
+    ".cpt-keys .widget-html-content{flex:1 1 auto;min-width:0;overflow-wrap:break-word}"
     f"{GONE}::before,{GONE} .jupyter-widgets-disconnected::before{{content:none}}</style>"
     "<div class='cpt-dead' role='alert' style='border-left:4px solid #D55E00;padding:2px 8px;line-height:1.4'>"
     "<b>✗</b> The kernel that this belongs to has ended: nothing here answers any more. Run the cell again.</div>"

@@ -22,7 +22,8 @@ def sense_of(base, prompt: str, text: str) -> str:
         return "too short to say whether it makes sense"
     rank = topic_ranks([{"prompt": prompt, "response": text}])[0]
     gain = measured_gains(base, [text])[0]
-    nearest = "your prompt is the nearest" if rank == 1 else f"{rank - 1} are nearer to this text than yours"
+    others = "1 is" if rank == 2 else f"{rank - 1} are"
+    nearest = "your prompt is the nearest" if rank == 1 else f"{others} nearer to this text than yours"
     return f"topic: of {OTHERS + 1} prompts, {nearest}; word-order gain {gain:.1f} nats a word"
 
 

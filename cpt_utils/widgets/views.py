@@ -62,12 +62,12 @@ def rubric_table(rubric: Rubric) -> str:
     principles = "".join(f"<li>{text(p)}</li>" for p in rubric.guiding_principles)
     notes = f"<p><b>Scoring.</b> {text(rubric.scoring_notes)}</p>" if rubric.scoring_notes else ""
     return (
-        f"<div {NO_FORMULAS} style='line-height:1.4;overflow-x:auto'><h3 style='margin:4px 0'>{text(rubric.title)}</h3>"
+        f"<div {NO_FORMULAS} style='line-height:1.4'><h3 style='margin:4px 0'>{text(rubric.title)}</h3>"
         f"<p><b>Objective.</b> {text(rubric.objective)}</p>"
         f"<ul style='margin:4px 0 8px'>{principles}</ul>"
-        "<table style='border-collapse:collapse;font-size:12px;line-height:1.35'><tr>"
+        "<div style='overflow-x:auto'><table style='border-collapse:collapse;font-size:12px;line-height:1.35'><tr>"
         + "".join(f"<th style='{CELL}'>{text(h)}</th>" for h in heads)
-        + f"</tr>{rows}</table>{notes}</div>"
+        + f"</tr>{rows}</table></div>{notes}</div>"
     )
 
 
@@ -88,7 +88,8 @@ def criterion_bars(rubric: Rubric, entry: dict) -> str:
     flagged = f" <b>✗ {text(entry['flag'])}</b>" if entry["flag"] else ""
     total = "" if entry["total"] is None else f"{entry['total']:.1f}"
     return (
-        f"<table style='width:100%;line-height:1.4'>{rows}<tr><td><b>total</b>{rests(entry)}{flagged}</td>"
+        f"<table style='width:100%;line-height:1.4;border-collapse:collapse'>{rows}"
+        f"<tr><td><b>total</b>{rests(entry)}{flagged}</td>"
         f"<td>{bar(entry['total'] or 0, ORANGE)}</td><td></td>"
         f"<td style='text-align:right;white-space:nowrap'><b>{total or 'none'}</b></td></tr></table>"
     )
@@ -196,19 +197,22 @@ def figures(ranks: dict, kappa: float | None) -> str:
     return f"rho {ranks['rho']:.2f} [{ranks['low']:.2f}, {ranks['high']:.2f}] on {ranks['n']} texts{known}"
 
 
-def people(alphas: dict[str, float | None], divided: list[tuple]) -> str:
-    """How far people mean the same: alpha of whole texts ("") and by criterion, the texts that divide them first."""
-    known = {name: alpha for name, alpha in alphas.items() if alpha is not None}
+def people(alphas: dict[str, dict], divided: list[tuple]) -> str:
+    """How far people mean the same, by agreement.alphas, and the texts that divide them most."""
+    known = {name: (found["alpha"], found["n"]) for name, found in alphas.items() if found["alpha"] is not None}
     if not known:
         return ""
     tentative, reliable = LIMITS.values()
     rows = "".join(
-        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere'>{text(name or 'whole texts')}</td>"
-        f"<td style='width:45%'>{_scale(alpha)}</td><td style='{NUMBER}'>{alpha:.2f}</td>"
-        f"<td style='padding-left:8px'>{text(meaning(alpha))}</td></tr>"
-        for name, alpha in known.items()
+        f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere;min-width:6.5em'>{text(name or 'whole texts')}"
+        f"</td><td style='width:20%'>{_scale(alpha, n)}</td><td style='{NUMBER}'>{alpha:.2f}</td>"
+        f"<td style='padding-left:8px'>on {n} text{'s' * (n != 1)}: {meaning(alpha, n)}</td></tr>"
+        for name, (alpha, n) in known.items()
     )
-    told = f"Krippendorff's alpha; the lines are the usual limits, {tentative:.2f} and {reliable:.2f}."
+    told = (
+        f"Krippendorff's alpha, on texts that two people marked; the lines are the usual limits, {tentative:.2f} and "
+        f"{reliable:.2f}. It is judged from {LEAST} texts upwards."
+    )
     parts = [f"<div><b>People among each other</b></div><table style='width:100%;line-height:1.4'>{rows}</table>"]
     parts.append(note(told))
     for response, given in divided:
@@ -216,14 +220,14 @@ def people(alphas: dict[str, float | None], divided: list[tuple]) -> str:
     return "".join(parts)
 
 
-def _scale(alpha: float) -> str:
-    """0 to 1 as a bar, with the limits drawn."""
+def _scale(alpha: float, n: int) -> str:
+    """0 to 1 as a bar, with the limits drawn; grey where it is not judged."""
     lines = "".join(
         f"<div style='position:absolute;left:{100 * limit:.1f}%;top:0;height:100%;border-left:2px solid {ORANGE}'>"
         "</div>"
         for limit in LIMITS.values()
     )
-    return f"<div style='position:relative'>{bar(100 * alpha)}{lines}</div>"
+    return f"<div style='position:relative'>{bar(100 * alpha, GREY if n < LEAST else BLUE)}{lines}</div>"
 
 
 def _apart(words: str, response: str) -> str:

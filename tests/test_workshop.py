@@ -155,7 +155,7 @@ def test_a_line_for_each_group_and_what_people_agree_on(tmp_path, capsys):
         (tmp_path / group).mkdir()
         (tmp_path / group / "report.json").write_text(json.dumps(told))
         for who in ("ann", "bob"):
-            for text, level in (("one", "low"), ("two", "high")):
+            for text, level in (("one", "low"), ("two", "high"), ("three", "low"), ("four", "high"), (group, "mid")):
                 mark = {"who": f"{who} of {group}", "response": text, "level": level, "criterion": ""}
                 marks.add_mark(tmp_path / group, mark | {"rubric": "night_diary"})
                 if who == "ann":  # of another rubric, which is another question
@@ -164,8 +164,8 @@ def test_a_line_for_each_group_and_what_people_agree_on(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert re.search(r"owls +night_diary +0\.50 -> 1\.25 +- -> 0\.50", printed)
     assert re.search(r"larks +the four rubrics +0\.90 -> 1\.50", printed)
-    assert "night_diary: 4 people marked 2 texts; alpha 1.00: reliable" in printed
-    assert "rococo: 2 people marked 2 texts\n" in printed
+    assert "night_diary: 4 people marked 6 texts; alpha 1.00 on 6 that two or more marked: reliable" in printed
+    assert "rococo: 2 people marked 6 texts\n" in printed
 
 
 def test_an_empty_folder_and_a_broken_report_are_told(tmp_path, capsys):

@@ -52,8 +52,10 @@ def marked(folder: Path) -> str:
 def _marked(rubric: str, given: list[marks.Mark]) -> str:
     people, texts = {mark["who"] for mark in given}, {mark["response"] for mark in given}
     told = f"{rubric or 'no rubric named'}: {len(people)} people marked {len(texts)} texts"
-    value = agreement.alpha(marks.about(given))
-    return told if value is None else f"{told}; alpha {value:.2f}: {agreement.meaning(value)}"
+    value, shared = agreement.alphas(given, [])[""].values()
+    if value is None:
+        return told
+    return f"{told}; alpha {value:.2f} on {shared} that two or more marked: {agreement.meaning(value, shared)}"
 
 
 def main(arguments: list[str]) -> int:

@@ -67,7 +67,7 @@ def sentences_of(text: str) -> list[str]:
     return [part.strip() for part in SENTENCE_END.split(text) if part and part.strip()]
 
 
-@functools.lru_cache(maxsize=4000)
+@functools.lru_cache(maxsize=REMEMBERED)
 def is_spaced(text: str) -> bool:
     """Whether words can be told apart: most letters are of scripts that write spaces between them."""
     return 2 * len(UNSPACED.findall(text)) <= sum(character.isalpha() for character in text)

@@ -11,7 +11,7 @@ import yaml
 
 from cpt_utils.degenerate import readable
 from cpt_utils.judging import FittedJudge, Judgement, embedded_judge
-from cpt_utils.measures import ENGLISH, WORDLESS, is_spaced, style_measures
+from cpt_utils.measures import ENGLISH, REMEMBERED, WORDLESS, is_spaced, style_measures
 from cpt_utils.rubric_text import FAULTS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import files
@@ -41,7 +41,7 @@ def _judge() -> FittedJudge:
     return embedded_judge("style")
 
 
-@functools.lru_cache(maxsize=4000)
+@functools.lru_cache(maxsize=REMEMBERED)
 def _judged(style: str, text: str) -> Judgement:
     return _judge().score(style, "", text)
 

@@ -52,10 +52,11 @@ def marked(folder: Path) -> str:
 def _marked(rubric: str, given: list[marks.Mark]) -> str:
     people, texts = {mark["who"] for mark in given}, {mark["response"] for mark in given}
     told = f"{rubric or 'no rubric named'}: {len(people)} people marked {len(texts)} texts"
-    value, shared = agreement.alphas(given, [])[""].values()
-    if value is None:
+    found = agreement.alphas(given, [])[""]
+    if found["alpha"] is None:
         return told
-    return f"{told}; alpha {value:.2f} on {shared} that two or more marked: {agreement.meaning(value, shared)}"
+    n, meaning = found["n"], agreement.meaning(found["alpha"], found["n"])
+    return f"{told}; alpha {found['alpha']:.2f} on {n} that two or more marked: {meaning}"
 
 
 def main(arguments: list[str]) -> int:

@@ -11,9 +11,9 @@ JUDGE_LOOKS = {
 }
 HELD_OUT_LOOKS = {
     1: {
-        "spearman_rho": (SHORT, "style measures"),
-        "meaning_rho": (SECOND, "meaning"),
-        "letters_rho": ("black", "letters (never pay)"),
+        "spearman_rho": JUDGE_LOOKS["style"],
+        "meaning_rho": JUDGE_LOOKS["meaning"],
+        "letters_rho": JUDGE_LOOKS["letters"],
     },
     2: {"subject": (TUNED, "keeps its subject"), "overall": ("black", "overall")},
 }

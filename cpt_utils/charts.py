@@ -11,7 +11,7 @@ from cpt_utils.rows import Response
 
 MOST_ROWS = 60
 """Of a ranking, in a picture."""
-TEACHER = "#E69F00"
+TEACHER, REWORDED = "#E69F00", "#56B4E9"
 RUBRIC_COLOURS = {"chaos_cinema": "#0072B2", "rococo": "#D55E00", "esoteric": "#CC79A7", "creative_chaos": "#009E73"}
 SPARE_COLOURS = ("#56B4E9", "#E69F00", "#000000")
 """Of rubrics of one's own."""
@@ -68,6 +68,19 @@ def overall_parts(measured: dict[str, dict]):
             axis.text(one, height + 0.02, f"{height:.2f}", ha="center", fontsize=8)
     axis.set(xticks=range(len(names)), xticklabels=names.values(), ylim=(0, 2.2), ylabel="0 to 2")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
+    return fig
+
+
+def rho_by_rubric(measured: dict[str, dict], labels: dict[str, str]):
+    """Spearman's rho of each rubric (labels: {rubric: title}) under each name, what evaluation.steerability found."""
+    fig, axis = figure(width=7, height=3)
+    for place, (name, values) in enumerate(measured.items()):
+        x = np.arange(len(labels)) + 0.27 * (place - (len(measured) - 1) / 2)
+        heights = [values["by_rubric"][rubric]["spearman_rho"] for rubric in labels]
+        axis.bar(x, heights, 0.25, label=name, color=(BASE, TUNED, REWORDED)[place])
+    bottom = min(0, axis.get_ylim()[0])
+    axis.set(xticks=range(len(labels)), xticklabels=labels.values(), ylabel="Spearman's rho", ylim=(bottom, 1))
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
     return fig
 
 

@@ -6,12 +6,14 @@ from collections import Counter
 import numpy as np
 
 from cpt_utils.judging import judge_rows
-from cpt_utils.measures import repetition, words_of
+from cpt_utils.measures import repetition, style_measures, words_of
 from cpt_utils.models.logps import perplexity, response_logps
 from cpt_utils.overall import sense_metrics
 from cpt_utils.prompts import messages, system_prompt
-from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task, nearest_target
+from cpt_utils.rows import TARGETS, PreferenceRow, Response, Task, nearest_target, target_name
+from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError, PairError
+from cpt_utils.sense import copied
 
 
 def evaluation_tasks(prompts: list[str], rubrics: list[str], system_prompts=system_prompt) -> list[Task]:
@@ -123,16 +125,33 @@ def resample(groups: list[list[Response]], rng: np.random.Generator) -> list[Res
     return drawn
 
 
-def side_effects(texts: list[str], base_model) -> dict[str, float]:
-    """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length."""
+def criterion_means(judge, rubric: Rubric, rows: list[Response]) -> dict[str, dict[str, float]]:
+    """Mean score (0 to 100) that the judge gives each criterion of the rubric, by target name: {criterion: {target:}}.
+
+    A target that no row has is left out.
+    """
+    found: dict[str, dict[str, list[float]]] = {criterion.name: {} for criterion in rubric.criteria}
+    for row in sorted(rows, key=lambda row: row["target"]):
+        for name, score in judge.score(rubric, row["prompt"], row["response"]).by_criterion.items():
+            found[name].setdefault(target_name(row["target"]), []).append(score)
+    return {name: {target: float(np.mean(some)) for target, some in by.items()} for name, by in found.items()}
+
+
+def side_effects(texts: list[str], base_model, training_texts: list[str] | None = None) -> dict[str, float]:
+    """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length, invented words.
+
+    With `training_texts`, also the percentage of five-word runs that stand in one of them.
+    """
     words = [words_of(text) for text in texts]
     bigrams = [tuple(w[i : i + 2]) for w in words for i in range(len(w) - 1)]
-    return {
+    effects = {
         "repetition_rate": float(np.mean([repetition(text) for text in texts])),
         "distinct_2": len(set(bigrams)) / max(len(bigrams), 1),
         "perplexity_under_base": perplexity(base_model, texts),
         "mean_words": float(np.mean([len(w) for w in words])),
+        "unknown_percent": float(np.mean([style_measures(text)["unknown_words"] for text in texts])),
     }
+    return effects if training_texts is None else effects | {"copied_percent": 100 * copied(texts, training_texts)}
 
 
 def preference_margins(chat_model, rows: list[PreferenceRow], folder=None) -> np.ndarray:

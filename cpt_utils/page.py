@@ -21,17 +21,22 @@ def folded(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def metric_table(measured: dict[str, dict], metrics: tuple[str, ...]) -> str:
-    """What evaluation.steerability found of some models, side by side: a line for each metric, with its 95% interval.
+def metric_table(measured: dict[str, dict], metrics: tuple[str, ...] = ()) -> str:
+    """Figures of some models side by side: a line for each metric (unless some are named: all of the first model's).
 
-    What has no interval ("degenerate_rate") stands alone; the model that is called "cpt" in files is called tuned.
+    What evaluation.steerability found has its 95% interval beside it, where there is one; the model that is called
+    "cpt" in files is called tuned.
     """
+    metrics = metrics or tuple(next(iter(measured.values())))
     heads = ["tuned" if name == "cpt" else name for name in measured]
-    lines = [f"{'':14}" + "".join(f"{head:>24}" for head in heads)]
-    for metric in metrics:
+    wide = 24 if any("ci95" in found for found in measured.values()) else 10
+    names = {metric: metric.removesuffix("_rate") for metric in metrics}
+    margin = max(14, 2 + max(map(len, names.values())))
+    lines = [f"{'':{margin}}" + "".join(f"{head:>{wide}}" for head in heads)]
+    for metric, name in names.items():
         cells = []
         for found in measured.values():
-            low, high = found["ci95"].get(metric, (None, None))
+            low, high = found.get("ci95", {}).get(metric, (None, None))
             cells.append(f"{found[metric]:.2f}" + ("" if low is None else f" [{low:5.2f}, {high:5.2f}]"))
-        lines.append(f"{metric.removesuffix('_rate'):14}" + "".join(f"{cell:>24}" for cell in cells))
+        lines.append(f"{name:{margin}}" + "".join(f"{cell:>{wide}}" for cell in cells))
     return "\n".join(lines)

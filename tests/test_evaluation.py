@@ -1,18 +1,23 @@
 import itertools
 import json
 import math
+import types
 
 import numpy as np
 import pytest
 
+from cpt_utils import evaluation
 from cpt_utils.evaluation import (
     best_of_n,
+    criterion_means,
     evaluation_tasks,
     nearest_target,
     preference_accuracy,
     preference_margins,
+    side_effects,
     steerability,
 )
+from cpt_utils.judging import Judgement
 from cpt_utils.measures import repetition
 from cpt_utils.models.logps import perplexity
 from cpt_utils.runtime.errors import PairError
@@ -43,6 +48,29 @@ def test_a_model_that_ignores_its_system_prompt():
 
 def test_a_degenerate_text_is_never_a_success():
     assert steerability(graded(lambda i, t: t["target"], degenerate=True), resamples=10)["accuracy"] == 0
+
+
+def test_means_of_a_criterion_are_over_its_own_scores_and_targets():
+    parts = {"a": {"Short breath": 20.0}, "b": {"Short breath": 40.0, "Doubt": 8.0}, "silent": {}}
+
+    class Judge:
+        def score(self, rubric, prompt, response):
+            return Judgement(50.0, False, parts[response])
+
+    rubric = types.SimpleNamespace(criteria=[types.SimpleNamespace(name=name) for name in ("Doubt", "Short breath")])
+    rows = [{"prompt": "p", "target": target, "response": text} for target, text in ((95, "a"), (10, "b"), (10, "a"))]
+    found = criterion_means(Judge(), rubric, [*rows, {"prompt": "p", "target": 50, "response": "silent"}])
+    assert found == {"Doubt": {"low": 8.0}, "Short breath": {"low": 30.0, "high": 20.0}}
+    assert list(found) == ["Doubt", "Short breath"] and list(found["Short breath"]) == ["low", "high"]
+
+
+def test_invented_words_and_recited_runs_are_told_in_percent(monkeypatch):
+    monkeypatch.setattr(evaluation, "perplexity", lambda model, texts: 7.0)
+    plain = "the cat sat on the mat in the sun"
+    effects = side_effects([plain, "blorfed the quimmest zandle"], None, [plain + " all day"])
+    assert effects["unknown_percent"] == pytest.approx((0 + 75) / 2) and effects["copied_percent"] == 100
+    assert side_effects(["the dog ran off with the red ball"], None, [plain])["copied_percent"] == 0
+    assert "copied_percent" not in side_effects([plain], None) and side_effects([plain], None)["unknown_percent"] == 0
 
 
 def test_macro_averages_rubrics_that_pooling_would_hide():

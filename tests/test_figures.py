@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from benchmarks import comparisons, drawings
-from cpt_utils import plotting
+from cpt_utils import charts, plotting
 from cpt_utils.diagrams import margins_figure
 from cpt_utils.page import WIDTH, folded, metric_table
 from cpt_utils.rubrics import Rubric, load_rubric
@@ -118,6 +118,25 @@ def test_metrics_stand_under_their_models_with_their_intervals_where_they_have_o
     assert {len(line) for line in (head, *lines)} == {14 + 2 * 24}
     assert lines[0][14:38].strip() == "1.00 [ 0.75,  1.25]" and lines[0][38:].strip().startswith("nan [")
     assert lines[1].count("-0.25 [-1.00,  0.50]") == 2 and lines[2].split() == ["degenerate", "0.50", "0.50"]
+
+
+def test_figures_without_intervals_stand_in_narrow_columns_under_whole_names():
+    effects = {"perplexity_under_base": 9.5, "distinct_2": 0.5}
+    head, *lines = metric_table({"base": effects, "cpt": effects, "a teacher": effects}).split("\n")
+    assert head.split() == ["base", "tuned", "a", "teacher"]
+    assert lines[0].split() == ["perplexity_under_base", "9.50", "9.50", "9.50"]
+    assert lines[1].split() == ["distinct_2", "0.50", "0.50", "0.50"] and len({len(one) for one in (head, *lines)}) == 1
+
+
+def test_bars_of_rho_stand_at_the_rubrics_in_their_order_and_reach_below_nothing():
+    labels = {"b_style": "B style", "a_style": "A style"}
+    found = {"by_rubric": {"a_style": {"spearman_rho": 0.5}, "b_style": {"spearman_rho": -0.25}}}
+    fig = charts.rho_by_rubric({"base": found, "tuned": found, "tuned, paraphrased": found}, labels)
+    (axis,) = fig.axes
+    assert [bar.get_height() for bar in axis.patches] == [-0.25, 0.5] * 3
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["B style", "A style"] and axis.get_ylim()[0] <= -0.25
+    assert len({bar.get_facecolor() for bar in axis.patches}) == 3
+    assert [t.get_text() for t in axis.get_legend().get_texts()] == ["base", "tuned", "tuned, paraphrased"]
 
 
 def test_half_a_character_is_drawn_as_what_it_can_be():

@@ -18,7 +18,7 @@ HAS_CHROMIUM := { command -v chromium || command -v chromium-browser || command 
 run: $(VENV)/.run-ready
 	$(PY) -m cpt_utils run
 
-# One prompt under three system prompts, answered in the terminal by the shipped adapter: within a minute.
+# One prompt under three system prompts, answered in the terminal by the shipped adapter: a minute or two after the set-up.
 try: $(VENV)/.run-ready
 	$(PY) -m cpt_utils try
 

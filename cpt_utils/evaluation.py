@@ -91,6 +91,14 @@ def metrics_by_rubric(rows: list[Response]) -> dict[str, dict[str, float]]:
     return {rubric: rank_metrics(groups[rubric]) for rubric in sorted(groups)}
 
 
+def highest_rho(texts: int) -> float:
+    """Spearman's rho of scores in perfect order, with so many texts for each of three targets: these tie, scores do not.
+
+    1 for one text; falls towards the square root of 8/9 (0.943).
+    """
+    return math.sqrt((9 * texts**2 - texts**2) / (9 * texts**2 - 1))
+
+
 def macro_metrics(by_rubric: dict[str, dict[str, float]]) -> dict[str, float]:
     """The mean of the rubrics' metrics, in which each rubric counts the same."""
     mean = {}

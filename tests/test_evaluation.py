@@ -50,6 +50,12 @@ def test_a_degenerate_text_is_never_a_success():
     assert steerability(graded(lambda i, t: t["target"], degenerate=True), resamples=10)["accuracy"] == 0
 
 
+@pytest.mark.parametrize("texts", [1, 2, 8, 40])
+def test_no_rho_is_higher_than_that_of_scores_in_perfect_order(texts):
+    found = steerability(graded(lambda i, t: t["target"] + i / 1000, ("rococo",), texts), resamples=0)
+    assert found["spearman_rho"] == pytest.approx(evaluation.highest_rho(texts))
+
+
 def test_means_of_a_criterion_are_over_its_own_scores_and_targets():
     parts = {"a": {"Short breath": 20.0}, "b": {"Short breath": 40.0, "Doubt": 8.0}, "silent": {}}
 

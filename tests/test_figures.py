@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from benchmarks import comparisons, drawings
-from cpt_utils import charts, plotting
+from cpt_utils import charts, evaluation, plotting
 from cpt_utils.diagrams import margins_figure
 from cpt_utils.page import WIDTH, folded, metric_table
 from cpt_utils.rubrics import Rubric, load_rubric
@@ -130,13 +130,25 @@ def test_figures_without_intervals_stand_in_narrow_columns_under_whole_names():
 
 def test_bars_of_rho_stand_at_the_rubrics_in_their_order_and_reach_below_nothing():
     labels = {"b_style": "B style", "a_style": "A style"}
-    found = {"by_rubric": {"a_style": {"spearman_rho": 0.5}, "b_style": {"spearman_rho": -0.25}}}
+    found = {"texts": 48, "by_rubric": {"a_style": {"spearman_rho": 0.5}, "b_style": {"spearman_rho": -0.25}}}
     fig = charts.rho_by_rubric({"base": found, "tuned": found, "tuned, paraphrased": found}, labels)
     (axis,) = fig.axes
     assert [bar.get_height() for bar in axis.patches] == [-0.25, 0.5] * 3
     assert [t.get_text() for t in axis.get_xticklabels()] == ["B style", "A style"] and axis.get_ylim()[0] <= -0.25
     assert len({bar.get_facecolor() for bar in axis.patches}) == 3
+    assert axis.get_lines()[0].get_ydata()[0] == evaluation.highest_rho(8)
     assert [t.get_text() for t in axis.get_legend().get_texts()] == ["base", "tuned", "tuned, paraphrased"]
+
+
+def test_styles_of_a_shift_are_keyed_by_marks_that_no_target_has():
+    shift = {f"rococo {target}": {"way": 0.5, "orthogonality": 0.2} for target in (10, 50)} | {
+        "mine 50": {"way": 1.5, "orthogonality": 0.9}
+    }
+    (axis,) = charts.style_shift_figure(shift).axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["Rococo", "Mine"]
+    drawn_marks = [len(marks.get_paths()[0].vertices) for marks in axis.collections]
+    keys, (low, mid, other) = drawn_marks[3:], drawn_marks[:3]
+    assert low != mid == other and set(keys).isdisjoint({low, mid})
 
 
 def test_half_a_character_is_drawn_as_what_it_can_be():

@@ -92,7 +92,7 @@ def metrics_by_rubric(rows: list[Response]) -> dict[str, dict[str, float]]:
 
 
 def highest_rho(texts: int) -> float:
-    """Spearman's rho of scores in perfect order, with so many texts for each of three targets: these tie, scores do not.
+    """Rho of scores in perfect order, with so many texts for each of three targets: targets are tied, scores are not.
 
     1 for one text; falls towards the square root of 8/9 (0.943).
     """

@@ -82,6 +82,11 @@ def test_the_sentence_about_learning_rates_follows_the_figures():
     assert "0.0001 would help it" in rivals.other_rates({"0.0001": [0.4], "0.001": [0.1, 0.5], "0.003": [0.1]})
 
 
+def test_ways_of_one_seed_are_told():
+    ways = {"base": {"overall": [0.9, 0.1]}, "base, best of 9": {"overall": [1.4, None]}}
+    assert rivals.seeds({"how": "make it; 4 seeds; so", "methods": ways}) == "4 seeds each, best of 9 one"
+
+
 def test_the_example_is_the_pair_in_the_middle_not_the_best():
     def row(prompt, rubric, overall, model="cpt"):
         return {"prompt": prompt, "rubric": rubric, "overall": overall, "model": model}

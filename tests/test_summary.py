@@ -73,7 +73,7 @@ def test_slopes_are_shown_by_all_three_judges_and_a_title_names_them():
     assert title.startswith("By the series' judge") and "-0.30 to -0.30 (series' judge)" in title
     assert "-0.30 to -0.30 (meaning)" in title and "+0.20 to +0.20 (letters)" in title
     table = tables.slopes_table(found)
-    assert table.count("<tr>") == 2 and "own, series' judge" in table and "other, letters" in table
+    assert table.count("<tr>") == 2 and "own, series' judge" in table and "by the other, letters" in table
     assert ">0.50<" in table and ">0.40<" in table and ">-0.30<" in table and ">0.20<" in table
     by_style = tables.slopes_table(found, by_style=("dial, tuned",))
     assert by_style.count("<tr>") == 4 and "dial, tuned: Rococo" in by_style

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from benchmarks.measured import result
 from cpt_utils import marks
+from cpt_utils.commands import plan as keeping
 from cpt_utils.commands.workload import recorded
 from cpt_utils.prompts import load_responses
 from cpt_utils.rubrics import Rubric, load_rubric
@@ -66,15 +68,65 @@ def test_no_exercise_stands_where_its_kernel_trains(name):
         busy |= {stop.get("starts")} - {None}
 
 
-def test_a_machine_called_slow_is_one_that_would_not_be_done():
-    limit = int(re.search(r"notebook 04 more than (\d+) minutes", WORKSHOP)[1])
-    assert limit <= min(waits(plan)["04"] for plan in PLANS.values())
+def too_slow(plan: dict, seconds: dict[str, float]) -> set[str]:
+    """Notebooks of the plan's rule that take longer than it allows."""
+    return {number for number, most in plan["at_most"].items() if seconds[number] > most * 60}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_machine_called_slow_is_one_that_would_not_be_done(name):
+    """By the recorded runs, that of the slower processor among them, for the windows of both notebooks."""
+    plan = PLANS[name]
+    windows = waits(plan)
+    assert set(plan["at_most"]) == {"04", "05"}
+    assert all(most <= windows[number] for number, most in plan["at_most"].items())
+    for run in (*recorded()["runs"], result("slow")):
+        late = any(run["seconds"][number] * MARGIN > windows[number] * 60 for number in plan["at_most"])
+        assert bool(too_slow(plan, run["seconds"])) == late, run["hardware"]
+    assert bool(too_slow(PLANS["ninety"], result("slow")["seconds"]))
+
+
+def test_the_rule_for_slow_machines_is_that_of_the_plans():
+    (rule,) = re.findall(r"notebook 04 more than (\d+) minutes, or 05 more than (\d+)\.", WORKSHOP)
+    (half,) = re.findall(r"Half a day has more room: there the limits are (\d+) and (\d+) minutes", WORKSHOP)
+    for plan, told in zip((PLANS["ninety"], PLANS["half_day"]), (rule, half), strict=True):
+        assert [int(most) for most in told] == list(plan["at_most"].values())
+    assert f"at most {rule[0]} minutes for 04" in WORKSHOP, "who starts 06"
+    for page in (WORKSHOP, (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")):
+        assert "the line `90 minutes`" in page
+
+
+def verdict_on(four: float, five: float) -> str:
+    """What `check` says of a machine with these minutes for 04 and 05."""
+    ((label, text),) = keeping.verdict({"01": 30.0, "04": four * 60, "05": five * 60})
+    assert label == "90 minutes"
+    return text
+
+
+def test_check_says_whether_a_machine_keeps_the_ninety_minutes(monkeypatch, tmp_path):
+    assert verdict_on(15, 10) == "yes, this machine keeps the plan"
+    assert verdict_on(18.9, 9) == "no, pair up with a faster machine: notebook 04 would take 19 of at most 15 minutes"
+    assert "05 would take 11 of at most 10 minutes" in verdict_on(5, 10.1) and "04" not in verdict_on(5, 10.1)
+    assert verdict_on(20, 12).count("would take") == 2
+    assert list(keeping.verdict({})) == []
+    monkeypatch.setattr(keeping, "PLANS", tmp_path / "workshop.yaml")
+    assert list(keeping.verdict({"04": 60.0, "05": 60.0})) == [], "an installed package has no notebooks"
 
 
 def test_commands_for_windows_are_the_readmes():
     readme = (ROOT / "README.md").read_text("utf-8")
     lines = re.findall(r"python -m pip install .*", readme.split("Without `make`")[1])[:2]
     assert [line.strip() for line in re.findall(r"python -m pip .*", WORKSHOP)] == lines
+
+
+def test_words_of_make_have_the_makefiles_commands_without_it():
+    makefile, readme = ((ROOT / name).read_text("utf-8") for name in ("Makefile", "README.md"))
+    told = readme.split("The other words of <code>make</code>")[1].split("</details>")[0]
+    reveal = re.search(r"reveal\.js@[\d.]+", makefile)[0]
+    assert f"npm install --no-save --prefix .slides {reveal}" in told and "--no-save --prefix .slides" in makefile
+    assert '-c constraints.txt -e ".[site]"' in told and "-c constraints.txt -e '.[site]'" in makefile
+    for command in re.findall(r"python -m ((?:tools|cpt_utils)[. ]\w+)", told + WORKSHOP):
+        assert f"$(PY) -m {command}" in makefile or command == "tools.collect", command
 
 
 def test_jupyterlab_is_started_where_it_finds_the_pictures_of_the_notebooks():
@@ -160,8 +212,12 @@ def test_a_line_for_each_group_and_what_people_agree_on(tmp_path, capsys):
                 marks.add_mark(tmp_path / group, mark | {"rubric": "night_diary"})
                 if who == "ann":  # of another rubric, which is another question
                     marks.add_mark(tmp_path / group, mark | {"rubric": "rococo", "level": "mid"})
+    own = tmp_path / "leader" / "embedded"  # WORKSHOP.md: the leader's run, which is no group's
+    own.mkdir(parents=True)
+    (own / "report.json").write_text(json.dumps(report(0.1, 0.2, False)))
     assert collect.main([str(tmp_path)]) == 0
     printed = capsys.readouterr().out
+    assert "as `leader/embedded/`" in WORKSHOP and "embedded" not in printed and "leader" not in printed
     assert re.search(r"owls +night_diary +0\.50 -> 1\.25 +- -> 0\.50", printed)
     assert re.search(r"larks +the four rubrics +0\.90 -> 1\.50", printed)
     assert "night_diary: 4 people marked 6 texts; alpha 1.00 on 6 that two or more marked: reliable" in printed

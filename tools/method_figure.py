@@ -102,7 +102,8 @@ def draw_model(axis) -> None:
     for top, told, other in ((2.25, "low", "high"), (1.85, "high", "low")):
         say(axis, 0.25, top, f"told {told}:", weight="bold")
         say(axis, 1.15, top, f"{told} ▲  {other} ▼")
-    say(axis, 0.25, 1.3, "What the two rows share\ncancels. What is left to\nlearn: to read the\nsystem prompt.")
+    cancels = "What they teach whatever\nthe prompt says cancels.\n"
+    say(axis, 0.25, 1.3, f"{cancels}What is left to learn: to\nread the system prompt.")
 
 
 def draw_orders(axis, rubric: str, asked: str, after: dict[str, str]) -> None:

@@ -56,8 +56,8 @@ NEEDS = {  # beside Python and the packages
 }
 
 
-UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds", "09": "less than a minute"}
-"""Those that run by themselves: `run --only 06,07,08,09`."""
+UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds", "09": "about a minute"}
+"""Those that run by themselves, by estimate: `run --only 06,07,08,09`."""
 
 
 def minutes() -> str:
@@ -70,11 +70,13 @@ def minutes() -> str:
         title = name.replace("_", " ").capitalize().replace("Dpo", "DPO")
         link = f"[{number} · {title}]({path})"
         lines.append(f"| {link} | {what} | {NEEDS[number]} | {span(spent) or UNTIMED[number]} | {colab(path)} |")
+    timed = [number for number in NOTEBOOKS if number not in UNTIMED]
     machines = " and ".join(f"{run['instruction_set']} ({run['number_type']})" for run in runs)
     slow = result("slow")  # a processor that has no AVX-512, and is not merely held to do without
     lines += [
         "",
-        f"Times are those of two recorded runs on two CPU cores with {machines}; a slower processor, with "
+        f"Times of {timed[0]} to {timed[-1]} are those of two recorded runs on two CPU cores with {machines}, those of "
+        f"{min(UNTIMED)} to {max(UNTIMED)} are estimates; a slower processor, with "
         f"{slow['instruction_set']} alone, took {duration(sum(slow['seconds'].values()))} for 01 to 05, of which "
         f"{duration(slow['seconds']['04'])} were 04. `make check` says yours.",
     ]

@@ -107,8 +107,8 @@ def ways() -> str:
         return f"{methods[name]['overall'][0]:.2f}"
 
     return (
-        "By the overall score from 0 to 2 (`make ablation`, three seeds each; on the prompts of notebook 05, which are "
-        "fewer than those of the first table):\n\n"
+        "By the overall score from 0 to 2, on the prompts of notebook 05, which are fewer than those of the first "
+        f"table (`make ablation`, {seeds(found)}; the full recipe's texts are those of `make seeds`):\n\n"
         f"- **The full recipe**, trained on {methods[FULL]['rows'][0]:,.0f} rows (a row is a question under a system "
         "prompt, with a text to prefer and one to reject; what comes twice counts twice), has "
         f"{overall(FULL)}, in one try.\n"
@@ -116,9 +116,15 @@ def ways() -> str:
         f"that is added to the model's states) {overall('base, steering vector')}. The best of sixteen tries, chosen "
         f"by this very score, has {overall('base, best of 16')}.\n"
         f"- **Plain DPO on {methods[SHUFFLED]['rows'][0]:.0f} rows**, shuffled as in the original release, has "
-        f"{overall(SHUFFLED)} ({other_rates(found['rates'][SHUFFLED])}); mirrored batches of the same rows have "
-        f"{overall(MIRRORED)}."
+        f"{overall(SHUFFLED)} ({other_rates(found['rates'][SHUFFLED])}, by the held-out pairs that it gets right under "
+        f"both system prompts); mirrored batches of the same rows have {overall(MIRRORED)}."
     )
+
+
+def seeds(found: dict) -> str:
+    """How many seeds the ways have; one where there is no spread."""
+    alone = [name.removeprefix("base, ") for name, way in found["methods"].items() if way["overall"][1] is None]
+    return ", ".join([f"{found['how'].split('; ')[1]} each", *(f"{name} one" for name in alone)])
 
 
 def difference() -> str:

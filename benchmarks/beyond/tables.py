@@ -87,8 +87,9 @@ def two_styles_table(found: dict) -> str:
 
 
 def slopes_table(found: dict, by_style: tuple[str, ...] = ()) -> str:
-    """By way, and of some ways by style: points judged for a point asked of the style itself and of the other of its
-    pair, by each judge. A way's are means of its styles; those of a style have their intervals."""
+    """By way, and of some ways by style: what a point asked of the style itself does to its score, and what one asked
+    of the other style of its pair does to it, by each judge. A way's are means of its styles; those of a style have
+    their intervals."""
     places = [(part, judge) for part in ("own", "interference") for judge in JUDGE_NAMES]
     rows = []
     for way, grids in found["grids"].items():
@@ -99,7 +100,7 @@ def slopes_table(found: dict, by_style: tuple[str, ...] = ()) -> str:
                 told = [grid["slopes"][judge][style][part] for part, judge in places]
                 cells = [with_interval(mean, ends) for mean, *ends in told]
                 rows.append([f"{way}: {LABELS[style]}", *cells])
-    heads = [f"{part}, {name}" for part in ("own", "other") for name in JUDGE_NAMES.values()]
+    heads = [f"{part}, {name}" for part in ("own", "by the other") for name in JUDGE_NAMES.values()]
     return html_table(["", *heads], rows)
 
 

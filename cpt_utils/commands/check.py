@@ -227,13 +227,13 @@ def fast_paths(look: Look) -> Lines:
 
 
 def minutes(look: Look) -> Lines:
-    from cpt_utils.commands import cost, rates
+    from cpt_utils.commands import cost, plan, rates
     from cpt_utils.runtime import machine, profiles
 
     wanted = profiles.load_profile(profiles.usual_name()).name  # not the one that the look itself has started
     free = look.free or machine.free_memory_gib()
     number_type = machine.number_type()
-    product = look.rates[number_type]
+    product, estimated = look.rates[number_type], {}
     run = cost.likeliest(product, number_type)
     yield "minutes", "  ".join(f"{number:>5}" for number in run["seconds"]) + "   01-05"
     for name in dict.fromkeys(("embedded", *GPU_PROFILES, wanted)):
@@ -246,10 +246,11 @@ def minutes(look: Look) -> Lines:
         if profile.student != "embedded":
             product = rates.product_rate(number_type, profile.student)
         speeds = cost.speeds_for(profile, product, run, look.speeds)
-        seconds = cost.seconds_by_notebook(profile, speeds, run)
+        estimated[name] = seconds = cost.seconds_by_notebook(profile, speeds, run)
         whole = sum(seconds[number] for number in cost.SERIES if number in seconds)
         yield f"  {name}", "  ".join(f"{spent / 60:5.1f}" for spent in seconds.values()) + f"  {whole / 60:6.1f}"
     yield "", f"estimates, from this look and a recorded run ({run['hardware']}); without downloads"
+    yield from plan.verdict(estimated.get("embedded", {}))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from cpt_utils import rubric_text
+from cpt_utils import rubric_places, rubric_text
 from cpt_utils.runtime import aside, files, places, profiles
 from cpt_utils.runtime.errors import RubricError, first_fault
 
@@ -118,10 +118,11 @@ class Rubric(Strict):
     @classmethod
     def checked(cls, data: dict, where: str = "the rubric") -> "Rubric":
         """Build a rubric from plain data; a RubricError names the first thing that is wrong."""
+        told = functools.partial(rubric_places.place, data=data)
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise RubricError(f"{where}: {first_fault(error)}.") from None
+            raise RubricError(f"{where}: {first_fault(error, told)}.") from None
 
     def to_yaml(self, path: str | Path | None = None) -> str:
         """The rubric as YAML text, also written to `path` if one is given.

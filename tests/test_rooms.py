@@ -15,6 +15,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "measures",
     "word_order",
     "degenerate",
+    "rubric_places",
     "rubric_text",
     "rubrics",
     "wordings",

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from cpt_utils import rubric_text
-from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
+from cpt_utils.rubrics import Criterion, Rubric, load_rubric, shipped_rubrics
 from cpt_utils.runtime.errors import RubricError
 
 
@@ -44,10 +44,13 @@ def broken(change):
 
 CASES = {
     "weights": (lambda d: d["criteria"][0].update(weight=40), "sum to 110"),
-    "four levels": (lambda d: d["criteria"][2]["levels"].pop(), "criteria.2.levels"),
-    "empty level": (lambda d: d["criteria"][1]["levels"].__setitem__(0, "  "), "criteria.1.levels.0"),
+    "four levels": (lambda d: d["criteria"][2]["levels"].pop(), "criterion 3 .*: the list of its levels: has 4"),
+    "empty level": (
+        lambda d: d["criteria"][1]["levels"].__setitem__(0, "  "),
+        "criterion 2 .*: the first of its levels",
+    ),
     "doubled name": (lambda d: d["criteria"][1].update(name=d["criteria"][0]["name"]), "Ornamental diction"),
-    "negative weight": (lambda d: d["criteria"][0].update(weight=-1), "criteria.0.weight"),
+    "negative weight": (lambda d: d["criteria"][0].update(weight=-1), "criterion 1 .*: its weight"),
     "no title": (lambda d: d.pop("title"), "title"),
     "unknown key": (lambda d: d.update(wieght=3), "wieght"),
     "bad name": (lambda d: d.update(name="My Rubric!"), "name"),
@@ -60,6 +63,23 @@ def test_invalid_rubric_says_where(case):
     with pytest.raises(RubricError, match=named) as error:
         Rubric.checked(broken(change), "mine.yaml")
     assert str(error.value).startswith("mine.yaml") and "\n" not in str(error.value)
+
+
+def test_a_fault_is_placed_in_a_readers_words_whatever_the_field():
+    """For each field of the schema, also one that comes to it later."""
+    told = {}
+    for field in Rubric.model_fields:
+        with pytest.raises(RubricError) as error:
+            Rubric.checked(load_rubric("rococo").model_dump() | {field: 7}, "the pasted text")
+        told[field] = str(error.value)
+    for field in Criterion.model_fields:
+        with pytest.raises(RubricError) as error:
+            Rubric.checked(broken(lambda d, field=field: d["criteria"][2].update({field: {}})), "the pasted text")
+        told[f"its {field}"] = str(error.value)
+    assert not any(mark in words for words in told.values() for mark in ("_", "criteria.", "levels."))
+    assert "the pasted text: the list of the rubric's levels: is no list" in told["levels"]
+    assert "the pasted text: the rubric's scoring notes: is no text" in told["scoring_notes"]
+    assert "the pasted text: criterion 3 ('Excess and accumulation'): its weight: is no" in told["its weight"]
 
 
 def test_bad_files_are_named(tmp_path):

@@ -23,11 +23,17 @@ class SettingsError(CptError, ValueError):
     """A setting cannot be used; the message names it and says what to write."""
 
 
-def first_fault(error) -> str:
-    """Place, fault and mend of the first error of a pydantic ValidationError, without a closing stop."""
+def _path(fault: dict) -> str:
+    return " ".join(".".join(str(part) for part in fault["loc"]).split())[:100]
+
+
+def first_fault(error, place=_path) -> str:
+    """Place, fault and mend of the first error of a pydantic ValidationError, without a closing stop.
+
+    `place` tells where it is; as it is, by keys: "lora.r".
+    """
     first = error.errors(include_url=False)[0]
-    place = " ".join(".".join(str(part) for part in first["loc"]).split())[:100]
-    return f"{place}: {_words(first)}" if place else _words(first)
+    return ": ".join(filter(None, [place(first), _words(first)]))
 
 
 def _words(error: dict) -> str:

@@ -108,7 +108,7 @@ def checked(draft: dict) -> Rubric:
         filled(criterion["name"], f"The name of criterion {number}")
         for level, text in zip(draft["levels"], criterion["levels"]):
             filled(text, f"The level {level!r} of criterion {number} ({criterion['name']!r})")
-    return Rubric.checked(draft)
+    return Rubric.checked(draft, "the draft")
 
 
 class History:

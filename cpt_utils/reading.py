@@ -14,6 +14,7 @@ from cpt_utils.ways import Counted, Fitted, Likened, Read, Way
 VERDICTS = "verdicts.jsonl"
 """In the folder of rubrics: what chat models said of texts, by criterion."""
 UNREAD = "still to be read"
+UNASKED = "not asked for while its weight is 0"
 
 
 def alone(rubric: Rubric, name: str) -> Rubric:
@@ -108,3 +109,15 @@ def bound(
             way = Reading(judges[way.judge], alone(rubric, name), {} if tasks is None else tasks)
         found[name] = way
     return found
+
+
+def weighing(rubric: Rubric, ways: dict[str, Bound]) -> dict[str, Reading]:
+    """The criteria that a chat model is asked for: requests for one that weighs nothing would change no score."""
+    weights = {criterion.name: criterion.weight for criterion in rubric.criteria}
+    return {name: way for name, way in ways.items() if isinstance(way, Reading) and weights[name]}
+
+
+def unasked(rubric: Rubric, ways: dict[str, Bound]) -> list[str]:
+    """The criteria that a chat model would be asked for if they weighed something."""
+    asked = weighing(rubric, ways)
+    return [name for name, way in ways.items() if isinstance(way, Reading) and name not in asked]

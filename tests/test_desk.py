@@ -529,9 +529,13 @@ def test_a_model_that_cannot_be_asked_is_told_when_the_desk_is_opened(two, tmp_p
 # ---------------------------------------------------------------- rubrics of one's own, and the studio's folder
 
 
+def criterion(name, weight):
+    return {"name": name, "weight": weight, "levels": list("abcde")}
+
+
 def saved(place, name="diary", **changes):
     """A rubric of two criteria that somebody saved in a folder, with how it is scored."""
-    criteria = [{"name": n, "weight": 50, "levels": list("abcde")} for n in ("Shouting", "Voice")]
+    criteria = [criterion(each, 50) for each in ("Shouting", "Voice")]
     rubric = {"name": name, "title": "A Diary", "objective": "Doubt.", "levels": list("abcde"), "criteria": criteria}
     rubric = Rubric.checked(rubric | changes)
     place.mkdir(parents=True, exist_ok=True)
@@ -637,3 +641,15 @@ def test_what_a_chat_model_reads_counts_by_its_verdicts_and_else_it_is_told_who_
     monkeypatch.delenv("CPT_MODEL")
     done = run(desk)
     assert len(done["sides"]) == 2 and "A Diary: not judged. CPT_ENDPOINT is set" in done["sides"][1]["verdict"]
+
+
+def test_a_chat_model_is_not_asked_for_a_criterion_that_weighs_nothing(tmp_path, monkeypatch):
+    rubric = saved(tmp_path, criteria=[criterion(n, w) for n, w in (("Shouting", 100), ("Voice", 0))])
+    asked = []
+    monkeypatch.setenv("no_proxy", "*")
+    with serving(lambda body: (200, asked.append(body) or completion(json.dumps({"score": 40})))) as url:
+        monkeypatch.setenv("CPT_ENDPOINT", url)
+        monkeypatch.setenv("CPT_MODEL", "gpt")
+        own = judged.Own(rubric, {"Shouting": Counted("exclamations", 0, 1000), "Voice": Read("gpt")}, {})
+        said = judged.by_rubric(own, None, "A gate.", "The gate stood open, and nobody went through.", tmp_path)
+    assert said.startswith("A Diary: 0 of 100") and "Voice" not in said and not asked

@@ -118,6 +118,30 @@ def test_a_criterion_is_read_after_the_number_of_requests_was_shown(studio, mode
     assert "no chat model &#x27;m&#x27; is here" in alone.live.reads.work.state.value
 
 
+def test_a_criterion_that_weighs_nothing_is_not_asked_for_until_it_is_raised(studio, model):
+    slider, panel = studio.weights.children[3].children[1], studio.live.reads
+    slider.value = 0
+    choose_read(studio, NAMES[3])
+    for name in ("Scoring", "Marks"):
+        tab(studio, name)
+        assert panel.work.go.layout.display == "none" and f"{NAMES[3]}: not asked for while" in panel.told.value
+    studio.live.marking.about.value = NAMES[3]
+    marks.add_mark(studio.folder, marks.Mark(who="A", rubric="rococo", response=EVIL, level="low", criterion=NAMES[3]))
+    tab(studio, "Texts")
+    tab(studio, "Marks")
+    assert f"{NAMES[3]}: no score for 1 text (not asked for while its weight is 0)" in studio.live.marking.result.value
+    assert "till to be read" not in studio.live.marking.result.value
+    tab(studio, "Scores")
+    assert "not asked × 0%" in studio.live.scores.value and "All texts on view" not in panel.told.value
+    slider.value = 10
+    assert panel.work.go.description == "Send 12 requests, up to 36" and not model.asked
+    panel.work.go.click()
+    panel.work.wait(30)
+    assert len(model.asked) == 12 and "30 × 10%" in studio.live.scores.value
+    slider.value = 0  # what was read stays on view
+    assert "30 × 0%" in studio.live.scores.value and len(model.asked) == 12
+
+
 def test_reading_can_be_stopped_and_goes_on(studio, model):
     choose_read(studio, NAMES[3])
     model.gate.clear()

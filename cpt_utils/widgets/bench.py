@@ -64,7 +64,7 @@ class BenchView(w.VBox):
         self.aside.disabled = not self.texts
         entries = [row | drafts.weighed(now.rubric, standing.parts[row["response"]]) for row in self.texts]
         lacking = views.status(standing.left_out) if standing.left_out else ""
-        self.list.value = lacking + "".join(_row(now.rubric, entry) for entry in entries)
+        self.list.value = lacking + "".join(_row(now, entry) for entry in entries)
 
     def reload(self) -> None:
         """Read the files again and tell of it."""
@@ -156,13 +156,14 @@ class BenchView(w.VBox):
         self.told.value = views.status(f"Kept as {', '.join(names)}.", "ok")
 
 
-def _row(rubric: Rubric, entry: dict) -> str:
+def _row(now: State, entry: dict) -> str:
     """One own text, folded: its total, its scores by criterion, all of it."""
     total = "none" if entry["total"] is None else f"{entry['total']:.1f}</b>{views.rests(entry)}<b>"
     task = views.note(f"Task: {entry['prompt']}") if entry["prompt"] else ""
     flag = drafts.flagged(entry["response"])
+    bars = views.criterion_bars(now.rubric, entry | {"flag": flag}, now.unasked)
     return (
         "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'><summary style='cursor:pointer'>"
         f"{views.text(entry['label'])} · <b>{total}</b>{' ✗' if flag else ''}</summary>"
-        f"{task}{views.criterion_bars(rubric, entry | {'flag': flag})}{views.whole_text(entry['response'])}</details>"
+        f"{task}{bars}{views.whole_text(entry['response'])}</details>"
     )

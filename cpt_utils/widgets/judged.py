@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cpt_utils.plotting import LABELS
-from cpt_utils.reading import Reading, bound
+from cpt_utils.reading import bound, weighing
 from cpt_utils.rows import TARGETS
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import CptError
@@ -100,7 +100,7 @@ def by_rubric(own: Own, target: int | None, prompt: str, text: str, folder: Path
     rubric = own.rubric
     try:
         ways = bound(rubric, own.ways, readers(rubric, own.ways, folder), {text: prompt})
-        read = {name: way for name, way in ways.items() if isinstance(way, Reading)}
+        read = weighing(rubric, ways)
         for way in read.values():
             if way.judge.teacher.remote:
                 way.ask([text])

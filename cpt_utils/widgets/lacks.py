@@ -1,29 +1,31 @@
 """Why texts have no score by a criterion, in sentences."""
 
+from collections.abc import Container
+
 from cpt_utils.degenerate import degeneracy
-from cpt_utils.reading import UNREAD, Bound, Reading
+from cpt_utils.reading import UNASKED, UNREAD, Bound, Reading
 from cpt_utils.ways import NOT_ENGLISH, Counted, unsaid
 from cpt_utils.widgets import drafts
 
 
-def lack(way: Bound, text: str) -> str:
-    """Why a text has no score by a way."""
+def lack(way: Bound, text: str, idle: bool = False) -> str:
+    """Why a text has no score by a way; `idle`: of a criterion that no chat model is asked for."""
     if isinstance(way, Reading):
-        return way.lack(text)
+        return UNASKED if idle and way.lack(text) == UNREAD else way.lack(text)
     if isinstance(way, Counted):
         return unsaid(way.measure, text)
     return drafts.flagged(text) if degeneracy(text) == "empty" else NOT_ENGLISH
 
 
-def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]]) -> str:
+def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]], idle: Container[str] = ()) -> str:
     """One for all criteria that lack the same texts for the same reason; "" where nothing is lacking.
 
-    `ways`: those that count; `parts`: scores by text and criterion.
+    `ways`: those that count; `parts`: scores by text and criterion; `idle`: those that no chat model is asked for.
     """
     reasons: dict[tuple[str, str], list[str]] = {}  # texts by criterion and reason
     for name, way in ways.items():
         for text in (text for text, given in parts.items() if given.get(name) is None):
-            reasons.setdefault((name, lack(way, text)), []).append(text)
+            reasons.setdefault((name, lack(way, text, name in idle)), []).append(text)
     alike: dict[tuple, list[str]] = {}  # criteria by reason, texts, and whether a judge reads them
     for (name, why), texts in reasons.items():
         alike.setdefault((why, tuple(texts), isinstance(ways[name], Reading)), []).append(name)

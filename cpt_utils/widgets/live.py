@@ -180,7 +180,7 @@ class LiveViews(w.Tab):
         tab, target, texts, now = TABS[self.selected_index], self.target.value, self.texts(), self.now()
         everybody = self.marking.read() if tab == "Marks" else []
         marked = list(dict.fromkeys(mark["response"] for mark in marks.by_rubric(everybody or [], self.rubric.name)))
-        self.reads.show(now.ways, [*texts.values(), *marked])
+        self.reads.show(now.rubric, now.ways, [*texts.values(), *marked])
         self.compare.follow(self.opened, now, self.ways)
         scored = [row["response"] for row in self.bench.texts] if tab == "Texts" else list(texts.values())
         before = (self.compare.baseline() if tab in ("Marks", "Compare") else None) or now

@@ -51,7 +51,7 @@ def scores_view(opened: State, now: State, texts: dict[str, str], picked: str) -
         + views.ranking(entries, picked)
         + (views.status(" ".join(filter(None, told))) if any(told) else "")
         + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"
-        + views.criterion_bars(now.rubric, one)
+        + views.criterion_bars(now.rubric, one, now.unasked)
         + views.whole_text(one["text"])
         + views.note(HOW)
     )

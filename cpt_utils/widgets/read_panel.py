@@ -2,7 +2,8 @@
 
 import ipywidgets as w
 
-from cpt_utils.reading import Bound, Reading
+from cpt_utils.reading import UNASKED, Bound, Reading, unasked, weighing
+from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime.errors import JudgeError
 from cpt_utils.widgets import views
 from cpt_utils.widgets.work import Work
@@ -18,11 +19,11 @@ class ReadPanel(w.VBox):
         self.work = Work("Send", "Ask the chat model about the texts that wait", self._begin, on_read)
         super().__init__([self.told, self.work])
 
-    def show(self, ways: dict[str, Bound], texts: list[str]) -> None:
-        """Count what waits: of these texts, for the criteria that are read."""
-        self.readings = {name: way for name, way in ways.items() if isinstance(way, Reading)}
+    def show(self, rubric: Rubric, ways: dict[str, Bound], texts: list[str]) -> None:
+        """Count what waits: of these texts, for the criteria that are read, and weigh something."""
+        self.readings, idle = weighing(rubric, ways), unasked(rubric, ways)
         self.texts = list(dict.fromkeys(texts))
-        self.layout.display = None if self.readings else "none"
+        self.layout.display = None if self.readings or idle else "none"
         if self.work.busy:  # it counts itself
             return
         waiting = self.waiting()
@@ -33,7 +34,7 @@ class ReadPanel(w.VBox):
             for name, texts in waiting.items()
             if texts
         )
-        told = "All texts on view have been asked about."
+        told = "All texts on view have been asked about." if self.readings else ""
         if requests:
             told = f"Texts that a chat model is still to read: {named}."
         if most > requests:
@@ -41,7 +42,8 @@ class ReadPanel(w.VBox):
         for name, reading in self.readings.items():
             if unclear := reading.unclear(self.texts):
                 told += f" {name}: {len(unclear)} of them got no score ({_usual(unclear)})."
-        self.told.value = views.note(told)
+        told += "".join(f" {name}: {UNASKED}." for name in idle)
+        self.told.value = views.note(told.strip())
         again = f", up to {most}" if most > requests else ""
         self.work.go.description = f"Send {requests} request{'s' * (requests != 1)}{again}"
         self.work.go.layout.display = None if requests else "none"

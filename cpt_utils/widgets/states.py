@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cpt_utils.reading import Bound, Reading
+from cpt_utils.reading import Bound, Reading, unasked
 from cpt_utils.rubrics import Rubric
 from cpt_utils.widgets import drafts, lacks, views
 
@@ -36,6 +36,11 @@ class State(NamedTuple):
     rubric: Rubric
     ways: dict[str, Bound]
 
+    @property
+    def unasked(self) -> list[str]:
+        """The criteria that a chat model would be asked for if they weighed something."""
+        return unasked(self.rubric, self.ways)
+
     def told(self, text: str, criterion: str = "") -> str:
         """What a text gets as a whole, or by one criterion, in words."""
         scored = drafts.scored(self.rubric, self.ways, text)
@@ -63,7 +68,8 @@ class State(NamedTuple):
 
     def _why(self, parts: dict[str, dict], criterion: str) -> str:
         """Which of the scores that count are lacking, and why."""
-        return lacks.sentences({name: self.ways[name] for name in self._counting(criterion)}, parts)
+        counting = {name: self.ways[name] for name in self._counting(criterion)}
+        return lacks.sentences(counting, parts, self.unasked)
 
     def _counting(self, criterion: str) -> list[str]:
         """The criteria that count, and have a way to be scored."""

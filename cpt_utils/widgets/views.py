@@ -1,6 +1,7 @@
 """Small HTML views for the widgets. Every text is escaped here: model text is never trusted."""
 
 import html
+from collections.abc import Container
 
 from cpt_utils.agreement import LEAST, LIMITS, meaning
 from cpt_utils.plotting import NO_FORMULAS
@@ -82,9 +83,12 @@ def conversation(turns: list[dict]) -> str:
     )
 
 
-def criterion_bars(rubric: Rubric, entry: dict) -> str:
-    """Bars of one text (ranking.ranked): a row per criterion, with what it adds to the total."""
-    rows = "".join(_criterion_row(c, entry["parts"][c.name]) for c in rubric.criteria)
+def criterion_bars(rubric: Rubric, entry: dict, unasked: Container[str] = ()) -> str:
+    """Bars of one text (ranking.ranked): a row per criterion, with what it adds to the total.
+
+    `unasked`: criteria that no chat model is asked for.
+    """
+    rows = "".join(_criterion_row(c, entry["parts"][c.name], c.name in unasked) for c in rubric.criteria)
     flagged = f" <b>✗ {text(entry['flag'])}</b>" if entry["flag"] else ""
     total = "" if entry["total"] is None else f"{entry['total']:.1f}"
     return (
@@ -95,10 +99,10 @@ def criterion_bars(rubric: Rubric, entry: dict) -> str:
     )
 
 
-def _criterion_row(criterion: Criterion, score: float | None) -> str:
+def _criterion_row(criterion: Criterion, score: float | None, unasked: bool) -> str:
     scored = score is not None
     share = f"= {score * criterion.weight / 100:.1f}" if scored else ""
-    told = f"{score:.0f}" if scored else "no score"
+    told = f"{score:.0f}" if scored else "not asked" if unasked else "no score"
     return (
         f"<tr><td style='padding:1px 8px 1px 0;overflow-wrap:anywhere;min-width:5.6em'>{text(criterion.name)}</td>"
         f"<td style='width:25%'>{bar(score or 0, BLUE if scored else GREY)}</td>"  # more would break names within words

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import files, machine, torn
 from cpt_utils.runtime.errors import DataError
 
 COMMITTED = files.ROOT / "benchmarks" / "results"
@@ -81,7 +81,7 @@ def keep_all_texts(name: str, texts: dict[str, list[dict]]) -> None:
 def packed(of: str, rows: list[dict]) -> bytes:
     """The rows as compressed lines, which may stand behind others."""
     kept = [{"of": of} | files.rounded({key: row[key] for key in row if key != "system"}) for row in rows]
-    return lzma.compress("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode())
+    return lzma.compress(torn.lines_of(kept).encode())
 
 
 def write_texts(path: Path, data: bytes) -> None:

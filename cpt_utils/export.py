@@ -1,6 +1,5 @@
 """Keep what was trained: model card, merged weights, GGUF for Ollama, the Hub."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from cpt_utils.blocks import training_order
 from cpt_utils.models.loading import hub_name, weights_of
 from cpt_utils.models.modelfile import modelfile, write_tokenizer_plainly
 from cpt_utils.prompts import system_prompt
-from cpt_utils.runtime import files, folders, machine
+from cpt_utils.runtime import files, folders, machine, torn
 from cpt_utils.runtime.catalogue import find_model
 from cpt_utils.runtime.errors import ExportError, SettingsError
 from cpt_utils.runtime.profiles import Profile
@@ -201,7 +200,7 @@ def write_launch(profile: Profile, rows: list[dict], folder: Path, processes: in
             f"a divisor of {per_step // batch} for processes, or change rows_per_batch x batches_per_step."
         )
     data = folder / "rows.jsonl"
-    folders.write_own(data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    folders.write_own(data, torn.lines_of(rows))
     # The command is for GPUs: written on a processor, for one with bf16.
     half = "float16" if machine.number_type() == "float16" else "bfloat16"
     config = {

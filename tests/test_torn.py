@@ -1,6 +1,7 @@
 """Only a strict beginning of a row that the series writes is torn: all else in a store is someone's, and stays."""
 
 import json
+import re
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import StoreError
-from cpt_utils.runtime.torn import is_torn
+from cpt_utils.runtime.torn import is_torn, lines_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
@@ -111,3 +112,10 @@ def test_nothing_is_added_to_rows_in_another_encoding(tmp_path, encoding):
         with pytest.raises(StoreError, match="^r.jsonl, line 1: not JSON of one row in UTF-8; mend or delete"):
             use(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_become_lines_in_one_place():
+    by_hand = re.compile(r'json\.dumps\([^\n]*\) \+ "\\n" for ')
+    modules = [path for room in ("cpt_utils", "benchmarks", "tools") for path in (files.ROOT / room).rglob("*.py")]
+    assert [path.name for path in modules if by_hand.search(path.read_text("utf-8"))] == ["torn.py"]
+    assert lines_of([{"a": "ö\n"}, {}]) == '{"a": "ö\\n"}\n{}\n' and lines_of([]) == ""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from cpt_utils.runtime import aside, locks
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.runtime.places import ROOT, named_folder, writable
-from cpt_utils.runtime.torn import row_of
+from cpt_utils.runtime.torn import lines_of, mend_end, row_of
 
 if TYPE_CHECKING:
     from cpt_utils.runtime.profiles import Profile
@@ -198,12 +198,12 @@ def append(path: Path, rows: list[dict]) -> None:
 
     A file that begins or ends with anything but a row is refused.
     """
-    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+    data = lines_of(rows).encode("utf-8")
     try:
         with open(path, "a+b", buffering=0) as file:
             with open(path, "rb") as reader:
                 row_of(reader.readline(), 1, path)  # of another encoding, for one
-            start = _mend_end(file, path)
+            start = mend_end(file, path)
             try:
                 while data:
                     data = data[file.write(data) :]
@@ -213,27 +213,6 @@ def append(path: Path, rows: list[dict]) -> None:
                 raise
     except OSError as error:
         raise unwritable(path, error) from None
-
-
-def _mend_end(file, path: Path) -> int:
-    """Close a whole last line, put aside what a crash left of one, and return where to append."""
-    end = file.seek(0, os.SEEK_END)
-    if end == 0 or (file.seek(end - 1), file.read(1))[1] == b"\n":
-        return end
-    file.seek(0)
-    data = file.read()
-    start = data.rfind(b"\n") + 1
-    line = data[start:]
-    if row_of(line, data.count(b"\n") + 1, path) is None and line.strip(b" \t\r\xef\xbb\xbf"):
-        rest = path.with_name(f"{path.name}.torn")
-        with open(rest, "ab") as kept:
-            kept.write(line + b"\n")
-        print(f"note: the last line of {path.name} was cut off in writing; what there is of it is kept in {rest.name}")
-        file.truncate(start)
-    else:
-        file.truncate(start + len(line.rstrip(b"\x00")))
-        file.write(b"\n")
-    return file.seek(0, os.SEEK_END)
 
 
 def unwritable(path: Path, error: OSError | ValueError) -> StoreError:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, torn
 from cpt_utils.runtime.errors import ExportError
 
 MARK = ".cpt_utils.json"
@@ -97,8 +97,7 @@ def write_beside(path: Path, text: str) -> None:
 
 def write_lines(path: Path, rows: list[dict]) -> None:
     """`write_beside` with a line of JSON for each row; halves of characters, which no file takes, become whole ones."""
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_beside(path, files.encodable(lines))
+    write_beside(path, files.encodable(torn.lines_of(rows)))
 
 
 def _write_own(path: Path, text: str, meet: Callable[[Path], None]) -> None:

@@ -1,7 +1,8 @@
-"""Rows as lines of JSON, and what a crash leaves of one: a strict beginning of what `json.dumps` writes for it."""
+"""Rows as lines of JSON, and what a crash leaves of one: a strict beginning of what `lines_of` writes for it."""
 
 import codecs
 import json
+import os
 import re
 from pathlib import Path
 
@@ -26,8 +27,13 @@ DEEPEST = 20
 """Levels of lists and objects in a row; with more it is none of ours."""
 
 
+def lines_of(rows: list[dict]) -> str:
+    """Rows as lines of JSON, the one form in which the series writes them."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
 def is_torn(line: bytes) -> bool:
-    """Whether the line is a row as `json.dumps(row, ensure_ascii=False)` writes it that ends too soon."""
+    """Whether the line is a row as `lines_of` writes it that ends too soon."""
     written = line.rstrip(b"\x00")  # a machine that lost its power leaves zeros behind what it wrote
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(written)  # its last character may be cut in two
@@ -53,3 +59,24 @@ def row_of(line: bytes, number: int, path: Path) -> dict | None:
     if is_torn(line):  # no line break, so it is the last
         return None
     raise StoreError(f"{path.name}, line {number}: not JSON of one row in UTF-8; mend or delete the line.")
+
+
+def mend_end(file, path: Path) -> int:
+    """Close a whole last line, put aside what a crash left of one, and return where to append."""
+    end = file.seek(0, os.SEEK_END)
+    if end == 0 or (file.seek(end - 1), file.read(1))[1] == b"\n":
+        return end
+    file.seek(0)
+    data = file.read()
+    start = data.rfind(b"\n") + 1
+    line = data[start:]
+    if row_of(line, data.count(b"\n") + 1, path) is None and line.strip(b" \t\r\xef\xbb\xbf"):
+        rest = path.with_name(f"{path.name}.torn")
+        with open(rest, "ab") as kept:
+            kept.write(line + b"\n")
+        print(f"note: the last line of {path.name} was cut off in writing; what there is of it is kept in {rest.name}")
+        file.truncate(start)
+    else:
+        file.truncate(start + len(line.rstrip(b"\x00")))
+        file.write(b"\n")
+    return file.seek(0, os.SEEK_END)

@@ -1,13 +1,12 @@
 """The studio's tab Marks: a person marks texts unseen, and sees how far the rubric's scores agree."""
 
-import json
 from pathlib import Path
 
 import ipywidgets as w
 
 from cpt_utils import agreement, marks
 from cpt_utils.rows import TARGETS
-from cpt_utils.runtime import files
+from cpt_utils.runtime import files, torn
 from cpt_utils.runtime.errors import StoreError
 from cpt_utils.widgets import filing, suggesting, views
 from cpt_utils.widgets.controls import button, field, row
@@ -246,8 +245,7 @@ class MarksView(w.VBox):
         try:
             given = marks.by_rubric(marks.read_marks(self.folder), rubric.name)
             rows = exported(self.now, given)
-            lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
-            told = filing.put(path, lines.encode(), self.written)
+            told = filing.put(path, torn.lines_of(rows).encode(), self.written)
         except StoreError as error:
             self.told.value = views.status(str(error), "error")
         except OSError as error:

@@ -55,7 +55,7 @@ def fields(studio, number):
 def ranked_in(studio) -> list[dict]:
     """The texts as the tab Scores ranks them."""
     texts, now = studio.live.texts(), studio.live.now()
-    return ranking.ranked(now, [state.standing(texts.values()) for state in (studio.live.opened, now)], texts)
+    return ranking.ranked(now, texts, *(state.standing(texts.values()) for state in (now, studio.live.opened)))
 
 
 def scores_of(rubric, ways, text: str) -> str:

@@ -22,7 +22,7 @@ from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import DataError, EndpointError, GenerationError, JudgeError, RubricError, StoreError
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Counted, Read, from_data, load_ways, to_data, ways_of
-from cpt_utils.widgets import drafts, filing, states
+from cpt_utils.widgets import drafts, filing, ranking, states
 from cpt_utils.widgets.states import State
 from cpt_utils.widgets.suggesting import Suggestion, effect, reweighed, suggestions
 
@@ -518,6 +518,16 @@ def test_only_totals_that_rest_on_the_same_criteria_are_ranked(tmp_path):
     assert told in states.comparison_view(before, now, texts)
     unread = State("now", RUBRIC, {name: way for name, way in ways.items() if name != NAMES[3]})
     assert len(unread.standing(TEXTS[:6]).scores) == 6  # no way at all: all totals rest on the others
+
+
+def test_a_picture_has_the_order_of_the_tab_scores_also_where_texts_lack_a_score():
+    ways = {NAMES[0]: Counted("punctuation", 0, 100), NAMES[1]: Counted("function", 0, 50)}
+    texts = {"low": "春天来了，花开了", "high": "春天！来了！花！开了！！！", "english": TEXTS[0], "second": TEXTS[1]}
+    now = State("now", RUBRIC, ways)
+    standing = now.standing(texts.values())
+    entries, rows = ranking.ranked(now, texts, standing, standing), ranking.placed(now, texts)
+    assert [row[1] for row in rows] == [entry["label"] for entry in entries] and rows[2][1] == "high"
+    assert [total for _, _, total, _ in rows[2:]] == [None, None] and rows[0][2] >= rows[1][2]
 
 
 def test_suggestions_say_what_they_would_change():

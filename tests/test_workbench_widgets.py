@@ -15,7 +15,7 @@ from cpt_utils.rubrics import Rubric, load_rubric
 from cpt_utils.runtime.errors import ModelError, SettingsError
 from cpt_utils.teachers import Teacher, endpoint_teacher
 from cpt_utils.ways import Counted, Likened, Read, read_ways, write_ways
-from cpt_utils.widgets import apart, filing, live, readers, scores, states, work
+from cpt_utils.widgets import apart, filing, live, ranking, readers, scores, work
 from cpt_utils.widgets.scoring import READ
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -378,9 +378,9 @@ def test_a_picture_makes_its_folder_and_ranks_what_has_a_total_now(tmp_path):
     tab(studio, "Compare")
     compare.picture.click()
     assert (folder / "rococo_ranking.png").exists() and "Saved" in compare.told.value
-    (rank, total), *others = [(rank, total) for rank, _, total, _ in states.placed(compare.now, compare.texts)]
+    (rank, total), *others = [(rank, total) for rank, _, total, _ in ranking.placed(compare.now, compare.texts)]
     assert (rank, total) == (1, 100) and len(others) == 12 and None not in dict(others)
-    assert "your text" in [label for _, label, *_ in states.placed(compare.now, compare.texts)][:3]
+    assert "your text" in [label for _, label, *_ in ranking.placed(compare.now, compare.texts)][:3]
 
 
 def test_in_a_rooms_folder_each_person_has_a_baseline(tmp_path, monkeypatch):

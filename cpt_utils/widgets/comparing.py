@@ -10,7 +10,7 @@ from cpt_utils.rubrics import load_rubric, shipped_rubrics
 from cpt_utils.runtime import files
 from cpt_utils.runtime.errors import CptError, RubricError
 from cpt_utils.ways import WAYS, Way, load_ways, ways_of
-from cpt_utils.widgets import drafts, filing, states, views
+from cpt_utils.widgets import drafts, filing, ranking, states, views
 from cpt_utils.widgets.apart import own_folder
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.states import State
@@ -107,7 +107,7 @@ class CompareView(w.VBox):
         name = f"{self.now.rubric.name}_ranking.png"
         weights = {criterion.name: criterion.weight for criterion in self.now.rubric.criteria}
         page = io.BytesIO()
-        boxes = charts.save_ranking(page, self.now.rubric.title, weights, states.placed(self.now, self.texts))
+        boxes = charts.save_ranking(page, self.now.rubric.title, weights, ranking.placed(self.now, self.texts))
         try:
             told = filing.put(self.folder / name, page.getvalue(), self.written)
         except OSError as error:

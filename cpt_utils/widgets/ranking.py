@@ -13,13 +13,12 @@ HOW = (
 UNSCORED = "No score yet for {names}: say in the tab Scoring how to score it."
 
 
-def ranked(now: State, standings: tuple[Standing, Standing], texts: dict[str, str]) -> list[dict]:
+def ranked(now: State, texts: dict[str, str], standing: Standing, before: Standing) -> list[dict]:
     """Texts by label, best first: {label, text, own, flag, parts, total, rests_on, rank, by}.
 
-    `standings`: theirs when the rubric was opened, and now. What cannot be held against the others has no rank (None)
-    and comes last. `by`: how many ranks a text has risen, as the tab Compare tells it.
+    `standing` and `before`: theirs now, and when the rubric was opened. What cannot be held against the others has no
+    rank (None) and comes last. `by`: how many ranks a text has risen, as the tab Compare tells it.
     """
-    before, standing = standings
     by = {
         row["label"]: row["rank_before"] - row["rank"]
         for row in comparison(before, standing, texts)
@@ -37,10 +36,19 @@ def ranked(now: State, standings: tuple[Standing, Standing], texts: dict[str, st
     return ahead + sorted(behind, key=lambda e: -1 if e["total"] is None else e["total"], reverse=True)
 
 
+def placed(now: State, texts: dict[str, str]) -> list[tuple]:
+    """The same as a picture has them: (rank, label, total, parts), a total where there is a rank."""
+    standing = now.standing(texts.values())
+    return [
+        (entry["rank"], entry["label"], entry["total"] if entry["rank"] else None, entry["parts"])
+        for entry in ranked(now, texts, standing, standing)
+    ]
+
+
 def scores_view(opened: State, now: State, texts: dict[str, str], picked: str) -> str:
     """The picked text with its score by criterion, and the ranking of all."""
     before, standing = (state.standing(texts.values()) for state in (opened, now))
-    entries = ranked(now, (before, standing), texts)
+    entries = ranked(now, texts, standing, before)
     one = next(entry for entry in entries if entry["label"] == picked)
     lacking = ", ".join(criterion.name for criterion in now.rubric.criteria if criterion.name not in now.ways)
     told = [UNSCORED.format(names=lacking) if lacking else "", standing.left_out]

@@ -109,14 +109,6 @@ def comparison(before: Standing, now: Standing, texts: dict[str, str]) -> list[d
     return sorted(rows, key=lambda row: len(rows) if row["rank"] is None else row["rank"])
 
 
-def placed(state: State, texts: dict[str, str]) -> list[tuple]:
-    """Texts by their total alone, best first: (rank, label, total, parts), as a picture has them."""
-    standing = state.standing(texts.values())
-    totals = [standing.scores.get(text) for text in texts.values()]
-    rows = zip(ranks(totals), texts, totals, (standing.parts[text] for text in texts.values()))
-    return sorted(rows, key=lambda row: row[0] or len(texts) + 1)
-
-
 def moved(rows: list[dict]) -> int:
     """How many texts of a comparison changed their rank."""
     places = [(row["rank_before"], row["rank"]) for row in rows]

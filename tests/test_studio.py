@@ -977,6 +977,14 @@ def test_what_began_elsewhere_does_not_replace_a_rubric_that_was_saved_here(stud
         assert "Not saved." in told and "is there already" in told and there == before
 
 
+def test_what_a_files_name_changes_is_taken_by_name(studio, monkeypatch):
+    named_by = drafts.named_by
+    monkeypatch.setattr(drafts, "named_by", lambda *of: dict(reversed(named_by(*of).items())))
+    studio.file.value = "mine.yaml"
+    studio.save.click()
+    assert (studio.opened, studio.draft["name"], studio.original["name"]) == ("mine.yaml", "mine", "mine")
+
+
 def test_a_rubric_is_named_by_its_file_once_it_was_saved_so_that_any_other_can_be_chosen(studio):
     studio.title.value, studio.file.value = "Mine", "mine"
     studio.save.click()

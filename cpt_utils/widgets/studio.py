@@ -171,8 +171,7 @@ class RubricStudio(w.VBox):
             self.state.value = views.status(str(error), "error")
             return
         self._remember()
-        for name, value in parts.items():
-            setattr(self, name, value)
+        vars(self).update(parts)
         self.draft, added = copy.deepcopy(draft), drafts.names_of(draft)[len(self.named) :]
         self.named, self.ids = [*self.named, *added], [*self.ids, *(next(self.numbers) for _ in added)]
         self._fill()
@@ -205,8 +204,7 @@ class RubricStudio(w.VBox):
     def _restore(self, state: dict) -> None:
         now = self._state()
         reopened = any(state[name] != now[name] for name in ("original", "opening", "begun"))
-        for name, value in state.items():
-            setattr(self, name, value)
+        vars(self).update(state)
         if reopened:
             self.live.scoring.turn_to(self._first_ids())
             self.live.start_with(Rubric.checked(self.original), self.begun)
@@ -226,7 +224,7 @@ class RubricStudio(w.VBox):
     def _call(self, path: Path) -> None:
         """The rubric has its file's name from now on, also after an undo: marks are kept by it."""
         self.history.name(self.opening, path)
-        self.draft, self.original, self.opened = drafts.named_by(self._state(), path).values()
+        vars(self).update(drafts.named_by(self._state(), path))
         self._fill()
         self._changed()
 

@@ -7,7 +7,7 @@ import time
 from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from cpt_utils.runtime import machine
+from cpt_utils.runtime import heap
 from cpt_utils.runtime.durations import minutes
 from cpt_utils.runtime.errors import TrainingError
 
@@ -50,7 +50,7 @@ class ShortLog(TrainerCallback):
             self.bar.set_postfix_str(f"DPO loss {logs['loss/sigmoid']:.3f}")
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        machine.release_memory()
+        heap.release_memory()
         names = {"accuracies": "held-out rows right", "both_directions": "both directions"}
         found = {told: metrics.get(f"eval_rewards/{name}") for name, told in names.items()}
         if line := ", ".join(f"{told} {share:.2f}" for told, share in found.items() if share is not None):

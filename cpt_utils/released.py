@@ -14,7 +14,7 @@ from cpt_utils.prompts import load_corpus, messages, system_prompt
 from cpt_utils.reading import VERDICTS
 from cpt_utils.rows import TARGETS, Response
 from cpt_utils.rubrics import Rubric, load_rubric, shipped_rubrics
-from cpt_utils.runtime import files, folders, machine
+from cpt_utils.runtime import files, folders, heap
 from cpt_utils.runtime.errors import DataError, ModelError, RubricError
 from cpt_utils.runtime.profiles import Profile, load_profile
 from cpt_utils.styles import JudgeOfEach, asked_prompts, is_said, offline_judge, own_rubrics, saved_judge
@@ -196,7 +196,7 @@ def _release_memory() -> None:
     import torch
 
     gc.collect()
-    machine.release_memory()
+    heap.release_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

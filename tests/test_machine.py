@@ -13,7 +13,7 @@ import torch
 
 from cpt_utils import runtime
 from cpt_utils.fast import attention, cache, decoding, output_layer, packing, switch, weights
-from cpt_utils.runtime import files, machine, needs, profiles
+from cpt_utils.runtime import files, heap, machine, needs, profiles
 from cpt_utils.runtime.errors import SettingsError
 
 OLDER_PROCESSOR = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
@@ -197,7 +197,7 @@ def test_start_and_hardware_need_nothing_that_only_linux_has(monkeypatch, capsys
     try:
         runtime.start("embedded")
         assert "GiB" in machine.hardware() and machine.hardware() in capsys.readouterr().out
-        machine.keep_freed_memory(), machine.release_memory()
+        heap.keep_freed_memory(), heap.release_memory()
     finally:
         machine.capabilities.cache_clear()
 
@@ -210,8 +210,8 @@ def test_another_c_library_is_left_alone(monkeypatch, library):
         return library()  # musl: no mallopt
 
     monkeypatch.setattr(ctypes, "CDLL", load)
-    machine.keep_freed_memory()
-    machine.release_memory()
+    heap.keep_freed_memory()
+    heap.release_memory()
 
 
 def test_modules_for_one_system_are_not_imported():

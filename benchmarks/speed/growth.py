@@ -15,7 +15,7 @@ from cpt_utils.models.conversation import ChatModel
 from cpt_utils.pairs import rows_for
 from cpt_utils.plotting import BASE, TUNED, figure
 from cpt_utils.prompts import load_responses
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import files, heap
 from cpt_utils.runtime.profiles import Profile
 from cpt_utils.widgets.studio import rubric_studio
 
@@ -33,7 +33,7 @@ def growth(profile: Profile, student: ChatModel) -> dict:
         steps["rows"][times] = step_seconds(build(wide, student, rows, FOLDER))
         long = profile.replace(max_length=2048)
         steps["length"][times] = step_seconds(build(long, student, [repeated(row, times) for row in rows], FOLDER))
-        machine.release_memory()
+        heap.release_memory()
     return steps | {f"judge_{JUDGED}_texts_seconds": judge_seconds()}
 
 

@@ -14,7 +14,7 @@ from cpt_utils import runtime
 from cpt_utils.models.adapters import lora_config
 from cpt_utils.models.conversation import ChatModel, fit_rows
 from cpt_utils.models.loading import load_chat_model, load_student
-from cpt_utils.runtime import files, machine
+from cpt_utils.runtime import files, heap
 from cpt_utils.runtime.catalogue import find_model, linear_shapes
 from cpt_utils.runtime.profiles import Profile
 
@@ -38,7 +38,7 @@ class Series:
         report = measured(trainer) | {"step_flops": step_flops(trainer)}
         del trainer
         gc.collect()
-        machine.release_memory()  # while it waits, the other sides have the memory
+        heap.release_memory()  # while it waits, the other sides have the memory
         return report
 
     def write(self, number_type: str, **options) -> dict:

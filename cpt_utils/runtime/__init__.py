@@ -9,7 +9,7 @@ import platform
 import random
 from typing import TYPE_CHECKING
 
-from cpt_utils.runtime import cell_order, machine, packages
+from cpt_utils.runtime import cell_order, heap, machine, packages
 from cpt_utils.runtime.errors import SettingsError
 from cpt_utils.runtime.files import run_dir, shown, versions
 from cpt_utils.runtime.kept import update_report
@@ -53,7 +53,7 @@ def start(profile: str = "auto", seed: int = SEED, **changes) -> "Profile":
     if engine(settings) == "unsloth":
         packages.load_unsloth(settings)
     packages.hide_refused_torchao()
-    machine.keep_freed_memory()
+    heap.keep_freed_memory()
     cell_order.watch_order()
     print(_where(settings))
     if unused:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cpt_utils import agreement, marks, ways
+from cpt_utils import agreement, marks, opinions, ways
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.measures import style_measures
 from cpt_utils.prompts import load_responses
@@ -141,7 +141,7 @@ def test_marks_are_kept_at_once_pooled_and_can_be_taken_back(tmp_path):
     marks.add_mark(tmp_path, mark("Ben", "a", ""))
     found = marks.read_marks(tmp_path)
     assert [each["who"] for each in marks.about(found)] == ["Ann"]
-    assert len(marks.about(found, "Doubt")) == 1 and marks.by_text(marks.about(found)) == {"a": 95}
+    assert len(marks.about(found, "Doubt")) == 1 and opinions.by_text(marks.about(found)) == {"a": 95}
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["marks-Ann.jsonl", "marks-Ben.jsonl"]
 
 
@@ -343,7 +343,7 @@ def test_one_person_is_no_two_by_capitals(tmp_path):
 def test_texts_that_divide_people_come_first():
     found = [mark("A", "a", "low"), mark("B", "a", "mid"), mark("A", "b", "high"), mark("B", "b", "low")]
     found += [mark("A", "c", "mid"), mark("B", "c", "mid")]
-    assert [text for text, _ in marks.divided(found)] == ["b", "a"]
+    assert [text for text, _ in opinions.divided(found)] == ["b", "a"]
 
 
 # ---------------------------------------------------------------- agreement

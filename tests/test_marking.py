@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cpt_utils import marks
+from cpt_utils import marks, opinions
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.prompts import load_prompts, load_responses
 from cpt_utils.rows import target_name
@@ -104,7 +104,7 @@ def test_agreement_is_told_on_the_testing_half_and_another_person_may_disagree(s
     assert "Ann: low, Ben: high" in view.result.value
     view.who.value = "Cid"  # who has marked nothing yet, and sees no single text of the others
     assert "Scores against marks" in view.result.value and "<details>" not in view.result.value
-    shown = len(marks.by_text(marks.read_marks(tmp_path)))
+    shown = len(opinions.by_text(marks.read_marks(tmp_path)))
     assert f"{shown} texts that others marked are not shown before you" in view.result.value
     press(view, "low")
     assert f"{shown - 1} texts that others" in view.result.value
@@ -243,7 +243,7 @@ def test_a_text_with_half_an_emoji_is_marked_once_and_scored_as_it_is_shown(stud
         press(view, "low")
     assert view.left is None and "All texts on view are marked" in view.text.value
     whole = "A dear and gilded guest, so laced ?, was never seen in this house."
-    assert whole in marks.by_text(marks.read_marks(tmp_path)) and whole in studio.live.texts().values()
+    assert whole in opinions.by_text(marks.read_marks(tmp_path)) and whole in studio.live.texts().values()
     row = {"who": "Ben", "rubric": "rococo", "criterion": "", "response": whole.replace("?", "\ud83d"), "level": "low"}
     (tmp_path / "marks-Ben.jsonl").write_text(json.dumps(row) + "\n")  # by hand, or by another program
     given = marks.about(marks.read_marks(tmp_path))

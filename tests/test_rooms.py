@@ -26,6 +26,7 @@ METHOD = [  # the first level, from the bottom up: a module may import those bef
     "judging",
     "ways",
     "marks",
+    "opinions",
     "agreement",
     "thoughts",
     "replies",

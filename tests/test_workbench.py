@@ -10,7 +10,7 @@ import pytest
 import yaml
 from replies import completion, serving
 
-from cpt_utils import agreement, charts, drafting, marks, own_texts
+from cpt_utils import agreement, charts, drafting, marks, opinions, own_texts
 from cpt_utils.anchors import AnchorJudge
 from cpt_utils.fresh import fresh_text, fresh_turns
 from cpt_utils.generation import read_responses
@@ -572,7 +572,7 @@ def test_the_bootstrap_agrees_with_scipy():
 
 def test_marked_texts_and_a_picture_are_exported(tmp_path):
     given = [marks.Mark(who=who, rubric="mine", response=EVIL, level="low", criterion="") for who in ("Ann", "Ben")]
-    (row,) = marks.marked_texts(given, {EVIL: {"score": 5.0, "by_criterion": {"Air": 5.0}}})
+    (row,) = opinions.marked_texts(given, {EVIL: {"score": 5.0, "by_criterion": {"Air": 5.0}}})
     assert [mark["who"] for mark in row["marks"]] == ["Ann", "Ben"] and row["score"] == 5.0
     assert row["half"] == ("test" if marks.is_test(EVIL) else "fit") and "response" not in row["marks"][0]
     entries = [(n + 1, f"text $5 {n}", None if n == 3 else 90.0 - n, {"Air": 50.0, "Earth": None}) for n in range(100)]

@@ -1,6 +1,6 @@
 """How far a rubric's scores agree with marks, and people with each other, as the tab Marks shows it."""
 
-from cpt_utils import agreement, marks
+from cpt_utils import agreement, marks, opinions
 from cpt_utils.runtime import files
 from cpt_utils.widgets import views
 from cpt_utils.widgets.states import State
@@ -18,7 +18,7 @@ def results(
     the rubric's score would tell a person how to mark the rest.
     """
     given = marks.about(ours, criterion)
-    points = marks.by_text(given)
+    points = opinions.by_text(given)
     standing = now.standing(points, criterion)
     seen = set(points) if seen is None else seen
     parts = []
@@ -29,7 +29,7 @@ def results(
     parts.append(views.agreement(marked, ranks, kappa, confusion, [pair for pair in apart if pair[0] in seen][:MOST]))
     if baseline and _differs(baseline, now):
         parts.append(_before(baseline, criterion, points, standing.scores))
-    parted = [pair for pair in marks.divided(given) if pair[0] in seen]
+    parted = [pair for pair in opinions.divided(given) if pair[0] in seen]
     names = [each.name for each in now.rubric.criteria]
     parts.append(views.people(agreement.alphas(ours, names), parted[:MOST]))
     if hidden := len(points.keys() - seen):
@@ -68,4 +68,4 @@ def exported(now: State, given: list[marks.Mark]) -> list[dict]:
     """The marked texts with their scores, as a file has them."""
     found = now.standing(mark["response"] for mark in given)
     scores = {text: {"score": found.scores.get(text), "by_criterion": found.parts[text]} for text in found.parts}
-    return marks.marked_texts(given, files.rounded(scores))
+    return opinions.marked_texts(given, files.rounded(scores))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import ipywidgets as w
 
-from cpt_utils import agreement, marks
+from cpt_utils import agreement, marks, opinions
 from cpt_utils.rows import TARGETS
 from cpt_utils.runtime import files, torn
 from cpt_utils.runtime.errors import StoreError
@@ -197,7 +197,7 @@ class MarksView(w.VBox):
         """Agreement on the texts that test, and what those that fit suggest."""
         seen = None if self.looks_on.value else mine
         self.result.value = results(self.now, self.baseline, self.criterion, ours, seen)
-        self.points = marks.by_text(marks.about(ours, self.criterion))
+        self.points = opinions.by_text(marks.about(ours, self.criterion))
         # A criterion can be marked before anybody says how it is scored; weights are fitted to scores.
         fits = self.points if self.criterion else self.now.standing(self.points).scores
         fit = {text: self.points[text] for text in fits if not marks.is_test(text)}

@@ -1,5 +1,7 @@
 """The shipped prompts, system prompts and recorded responses, and the words that we send to teachers."""
 
+import functools
+
 from cpt_utils.rows import TARGETS, Response, target_name, target_of
 from cpt_utils.rubrics import Rubric, load_rubric, rubric_file, shipped_rubrics
 from cpt_utils.runtime.errors import PairError, PromptError
@@ -42,13 +44,19 @@ def system_prompt(rubric: str, target: int | str, paraphrase: bool = False) -> s
         if own:
             said = load_wordings(rubric)[name]
             return said.paraphrase if paraphrase else said.prompt
-        wordings = load_data("system_prompts.yaml")[rubric][name]
+        wordings = _wordings()[rubric][name]
         return wordings["paraphrase" if paraphrase else "prompt"]
     except (KeyError, TypeError, PairError):
         raise PromptError(
             f"There is no system prompt for ({rubric!r}, {target!r}): rubrics are "
             f"{', '.join(shipped_rubrics())}, targets {', '.join(TARGETS)}."
         ) from None
+
+
+@functools.cache
+def _wordings() -> dict:
+    """The shipped system prompts, to read only: a copy for each of thousands of rows takes longer than the rows."""
+    return load_data("system_prompts.yaml")
 
 
 def _number(target: int | str) -> int:

@@ -96,7 +96,7 @@ def tiny_model(tokenizer):
 
 
 @pytest.fixture(scope="session")
-def rows():
+def whole_rows():
     """Mirrored rows of two training prompts, for two rubrics (24 rows)."""
     from cpt_utils.pairs import build_mirrored_pairs
     from cpt_utils.prompts import load_prompts, load_responses
@@ -105,3 +105,21 @@ def rows():
     return build_mirrored_pairs(
         [r for r in load_responses(False) if r["prompt"] in prompts and r["rubric"] in ("rococo", "chaos_cinema")]
     )
+
+
+@pytest.fixture
+def rows(whole_rows):
+    return whole_rows
+
+
+@pytest.fixture(scope="session")
+def begun_rows(whole_rows):
+    """The same with the first 30 words of each text, for what does not depend on their length.
+
+    The tiny model has the real vocabulary, and its steps take as long as there are words to predict.
+    """
+
+    def begun(turns):
+        return [turn | {"content": " ".join(turn["content"].split()[:30])} for turn in turns]
+
+    return [row | {side: begun(row[side]) for side in ("chosen", "rejected")} for row in whole_rows]

@@ -47,6 +47,11 @@ KINDS = {
 }
 
 
+@pytest.fixture
+def rows(begun_rows):
+    return begun_rows
+
+
 @pytest.fixture(params=KINDS)
 def student(request, tmp_path):
     """A profile whose student is a saved tiny random model with this family's chat template."""

@@ -18,6 +18,11 @@ from cpt_utils.runtime.profiles import load_profile
 
 
 @pytest.fixture
+def rows(begun_rows):
+    return begun_rows
+
+
+@pytest.fixture
 def profile(tiny_model, tokenizer, tmp_path):
     for thing in (tiny_model, tokenizer):
         thing.save_pretrained(tmp_path / "student")

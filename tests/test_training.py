@@ -22,6 +22,11 @@ from cpt_utils.training import (
 )
 
 
+@pytest.fixture
+def rows(begun_rows):
+    return begun_rows
+
+
 def tokenized(tokenizer, rows):
     out = []
     for row in rows:
@@ -71,18 +76,19 @@ def test_packed_gradients_equal_those_of_whole_logits_in_float64(tiny_model, tok
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
-def test_six_rows_are_packed_into_three_lines(tokenizer, rows):
-    batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, rows[:6]))
+def test_six_rows_are_packed_into_three_lines(tokenizer, whole_rows):
+    batch = PackedCollator(tokenizer.pad_token_id)(tokenized(tokenizer, whole_rows[:6]))
     assert len(batch["input_ids"]) == 3
     whole = sum(
-        len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"]) for r in tokenized(tokenizer, rows[:6])
+        len(r["prompt_ids"]) * 2 + len(r["chosen_ids"]) + len(r["rejected_ids"])
+        for r in tokenized(tokenizer, whole_rows[:6])
     )
     assert batch["num_tokens"] == whole
     assert batch["input_ids"].numel() < 0.6 * whole
 
 
-def test_max_length_cuts_responses(tokenizer, rows):
-    some = tokenized(tokenizer, rows[:2])
+def test_max_length_cuts_responses(tokenizer, whole_rows):
+    some = tokenized(tokenizer, whole_rows[:2])
     limit = len(some[0]["prompt_ids"]) + 5
     batch = PackedCollator(tokenizer.pad_token_id, limit)(some)
     for segment, labels in zip(batch["segment"], batch["labels"]):
@@ -129,7 +135,7 @@ class StockInBlocks(DPOTrainer):
 def trained(tiny_model, tokenizer, rows, tmp_path):
     """Train stock TRL and ours from the same start on the same rows, three steps each."""
 
-    def train(kind, **changes):
+    def train(kind, rows=rows, **changes):
         model = copy.deepcopy(tiny_model)
         set_seed(3)
         trainer = kind(
@@ -163,9 +169,9 @@ def test_same_losses_and_margins_as_stock_trl(trained):
     assert last["loss/sft"] < first["loss/sft"]
 
 
-def test_training_learns_the_pairs_in_both_directions(trained, rows):
-    trainer = trained(MirroredDPOTrainer, max_steps=30, loss_weights=[1.0, 0.0], learning_rate=2e-2)
-    final = trainer.evaluate(Dataset.from_list(rows[:18]))
+def test_training_learns_the_pairs_in_both_directions(trained, whole_rows):
+    changes = {"max_steps": 30, "loss_weights": [1.0, 0.0], "learning_rate": 2e-2}
+    final = trained(MirroredDPOTrainer, whole_rows, **changes).evaluate(Dataset.from_list(whole_rows[:18]))
     assert final["eval_rewards/both_directions"] > 0.8
 
 

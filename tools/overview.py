@@ -56,7 +56,7 @@ NEEDS = {  # beside Python and the packages
 }
 
 
-UNTIMED = {"06": "less than 04", "07": "about as long as 04", "08": "seconds", "09": "about a minute"}
+UNTIMED = {"06": "between 05 and 04", "07": "about as long as 04", "08": "seconds", "09": "about a minute"}
 """Those that run by themselves, by estimate: `run --only 06,07,08,09`."""
 
 

@@ -58,7 +58,8 @@ def figures_of(report: dict, rows: list[Response]) -> dict[str, float]:
         ):
             figures[f"{model}_{name}"] = report["steerability"][model][name]
     for name, value in report["side_effects"]["cpt"].items():
-        figures[f"cpt_{name}"] = value
+        if not name.endswith("_percent"):  # texts_figures has these of the teacher, too
+            figures[f"cpt_{name}"] = value
     return figures | texts_figures(rows)
 
 

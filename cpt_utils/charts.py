@@ -8,7 +8,7 @@ from cpt_utils import lettering
 from cpt_utils.evaluation import highest_rho
 from cpt_utils.judging import FOREIGN
 from cpt_utils.plotting import BASE, LABELS, TUNED, figure
-from cpt_utils.rows import Response
+from cpt_utils.rows import TARGETS, Response
 
 MOST_ROWS = 60
 """Of a ranking, in a picture."""
@@ -75,18 +75,20 @@ def overall_parts(measured: dict[str, dict]):
 def rho_by_rubric(measured: dict[str, dict], labels: dict[str, str]):
     """Spearman's rho of each rubric (labels: {rubric: title}) under each name, what evaluation.steerability found.
 
-    A dashed line is the highest that there can be: targets are tied, scores are not.
+    `measured`: up to three models, by name. A dashed line is the highest that there can be, as targets are tied and
+    scores are not, if each rubric has as many texts for each target. A rubric without a score has no bar.
     """
     fig, axis = figure(width=7, height=3)
     for place, (name, values) in enumerate(measured.items()):
         x = np.arange(len(labels)) + 0.27 * (place - (len(measured) - 1) / 2)
-        heights = [values["by_rubric"][rubric]["spearman_rho"] for rubric in labels]
+        heights = [values["by_rubric"].get(rubric, {}).get("spearman_rho", np.nan) for rubric in labels]
         axis.bar(x, heights, 0.25, label=name, color=(BASE, TUNED, REWORDED)[place])
-    highest = highest_rho(min(values["texts"] for values in measured.values()) // (3 * len(labels)))
-    axis.axhline(highest, color="black", linestyle="--", linewidth=1)
+    texts = min(values["texts"] for values in measured.values()) // (len(TARGETS) * len(labels))
+    axis.axhline(highest_rho(max(1, texts)), color="black", linestyle="--", linewidth=1)
     bottom = min(0, axis.get_ylim()[0])
-    axis.set(xticks=range(len(labels)), xticklabels=labels.values(), ylabel="Spearman's rho", ylim=(bottom, 1))
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
+    axis.set(xticks=range(len(labels)), ylabel="Spearman's rho", ylim=(bottom, 1))
+    axis.set_xticklabels([title.replace(" ", "\n") for title in labels.values()])
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return fig
 
 
@@ -107,7 +109,7 @@ def style_shift_figure(shift: dict[str, dict[str, float]]):
             color=colours[rubric],
         )
     for rubric in rubrics:  # the legend's marks are none of the targets'
-        axis.scatter([], [], s=40, marker="s", color=colours[rubric], label=rubric.replace("_", " ").title())
+        axis.plot([], [], "s", color=colours[rubric], label=rubric.replace("_", " ").title())
     went = [values["way"] for values in shift.values()]
     axis.axvline(1, color="black", linestyle="--", linewidth=1)
     axis.set(xlim=(min(0, *went) - 0.05, max(1, *went) + 0.05), ylim=(0, 1.05))

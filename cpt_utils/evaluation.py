@@ -136,19 +136,20 @@ def resample(groups: list[list[Response]], rng: np.random.Generator) -> list[Res
 def criterion_means(judge, rubric: Rubric, rows: list[Response]) -> dict[str, dict[str, float]]:
     """Mean score (0 to 100) that the judge gives each criterion of the rubric, by target name: {criterion: {target:}}.
 
-    A target that no row has is left out.
+    Left out are targets that no row has, and what has no score: all of an empty text, for one, though its total is 0.
     """
     found: dict[str, dict[str, list[float]]] = {criterion.name: {} for criterion in rubric.criteria}
     for row in sorted(rows, key=lambda row: row["target"]):
         for name, score in judge.score(rubric, row["prompt"], row["response"]).by_criterion.items():
-            found[name].setdefault(target_name(row["target"]), []).append(score)
+            if name in found and math.isfinite(score):
+                found[name].setdefault(target_name(row["target"]), []).append(score)
     return {name: {target: float(np.mean(some)) for target, some in by.items()} for name, by in found.items()}
 
 
 def side_effects(texts: list[str], base_model, training_texts: list[str] | None = None) -> dict[str, float]:
-    """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length, invented words.
+    """What steering costs: repeated 4-grams, distinct bigrams, perplexity under the base, length, unknown words.
 
-    With `training_texts`, also the percentage of five-word runs that stand in one of them.
+    With `training_texts`, also the percentage of the texts' five-word runs that stand in one of them.
     """
     words = [words_of(text) for text in texts]
     bigrams = [tuple(w[i : i + 2]) for w in words for i in range(len(w) - 1)]

@@ -137,7 +137,7 @@ def saved_judge(rubric: Rubric, source: Path | str | None = None) -> AnchorJudge
 
     `source`: the rubric's file, or the name that it was saved under; by default the rubric's. What a chat model reads
     is read by CPT_ENDPOINT's (readers); without it the verdicts count that are kept, and a JudgeError asks for it
-    where there are none.
+    where there are none, unless the criterion weighs nothing.
     """
     path = rubric_file(str(source or rubric.name)) or source
     ways = load_ways(path, rubric)
@@ -149,7 +149,8 @@ def saved_judge(rubric: Rubric, source: Path | str | None = None) -> AnchorJudge
         )
     ways, folder = {name: ways[name] for name in names}, root_dir(load_profile("auto"))
     judges = readers(rubric, ways, folder)
-    absent = [name for name, judge in judges.items() if not judge.teacher.remote]
+    asked = {ways[c.name].judge for c in rubric.criteria if c.weight and isinstance(ways[c.name], Read)}
+    absent = [name for name in judges if name in asked and not judges[name].teacher.remote]
     heard = [row.get("judge") for row in files.read_jsonl(folder / VERDICTS)] if absent else []
     for name in absent:
         if name not in heard:

@@ -107,19 +107,19 @@ def whole_rows():
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows(whole_rows):
     return whole_rows
 
 
 @pytest.fixture(scope="session")
 def begun_rows(whole_rows):
-    """The same with the first 30 words of each text, for what does not depend on their length.
+    """The same with the first 30 words of each text, spaces as they are, for what does not depend on its length.
 
     The tiny model has the real vocabulary, and its steps take as long as there are words to predict.
     """
 
     def begun(turns):
-        return [turn | {"content": " ".join(turn["content"].split()[:30])} for turn in turns]
+        return [turn | {"content": re.match(r"\s*(?:\S+\s+){0,29}\S+", turn["content"])[0]} for turn in turns]
 
     return [row | {side: begun(row[side]) for side in ("chosen", "rejected")} for row in whole_rows]

@@ -466,7 +466,7 @@ def minute_lines(look, monkeypatch):
 def test_minutes_of_every_notebook_and_profile_without_a_gpu(monkeypatch, look):
     said, missing = minute_lines(look, monkeypatch)
     assert not missing and all(number in said.splitlines()[0] for number in OURS)
-    assert re.search(r"^90 minutes (yes|no), ", said.splitlines()[-1]), "for whoever leads a room"
+    assert re.search(r"^workshop +90 minutes: (yes|no), ", said.splitlines()[-1]), "for whoever leads a room"
     assert "t4 not here: it needs a CUDA GPU" in said and "paper not here: it needs a CUDA GPU" in said
 
 

@@ -57,7 +57,8 @@ def test_no_rho_is_higher_than_that_of_scores_in_perfect_order(texts):
 
 
 def test_means_of_a_criterion_are_over_its_own_scores_and_targets():
-    parts = {"a": {"Short breath": 20.0}, "b": {"Short breath": 40.0, "Doubt": 8.0}, "silent": {}}
+    parts = {"a": {"Short breath": 20.0}, "b": {"Short breath": 40.0, "Doubt": 8.0, "Strange": 1.0}, "silent": {}}
+    parts["a"]["Doubt"] = math.nan
 
     class Judge:
         def score(self, rubric, prompt, response):

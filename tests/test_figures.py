@@ -128,13 +128,28 @@ def test_figures_without_intervals_stand_in_narrow_columns_under_whole_names():
     assert lines[1].split() == ["distinct_2", "0.50", "0.50", "0.50"] and len({len(one) for one in (head, *lines)}) == 1
 
 
+def test_a_table_is_as_wide_as_its_names_and_figures_and_takes_numbers_only():
+    one = {"perplexity": 1234567.891, "by_rubric": {"rococo": {}}, "texts": 3}
+    lines = metric_table({"base": one, "tuned, paraphrased": one, "recorded teacher": one}).split("\n")
+    assert "base  tuned, paraphrased" in re.sub(" {3,}", "  ", lines[0]) and len({*map(len, lines)}) == 1
+    assert lines[1].split() == ["perplexity", *["1234567.89"] * 3] and lines[2].split() == ["texts", *["3.00"] * 3]
+
+
+def test_bars_of_rho_are_drawn_where_texts_are_few_or_a_rubric_has_no_score():
+    found = {"texts": 5, "by_rubric": {"a_style": {"spearman_rho": 1.0}}}
+    fig = charts.rho_by_rubric({"base": found}, {"a_style": "A long style", "b_style": "B"})
+    (axis,) = fig.axes
+    assert axis.get_lines()[0].get_ydata()[0] == 1 and axis.get_ylim() == (0, 1)
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["A\nlong\nstyle", "B"]
+
+
 def test_bars_of_rho_stand_at_the_rubrics_in_their_order_and_reach_below_nothing():
     labels = {"b_style": "B style", "a_style": "A style"}
     found = {"texts": 48, "by_rubric": {"a_style": {"spearman_rho": 0.5}, "b_style": {"spearman_rho": -0.25}}}
     fig = charts.rho_by_rubric({"base": found, "tuned": found, "tuned, paraphrased": found}, labels)
     (axis,) = fig.axes
     assert [bar.get_height() for bar in axis.patches] == [-0.25, 0.5] * 3
-    assert [t.get_text() for t in axis.get_xticklabels()] == ["B style", "A style"] and axis.get_ylim()[0] <= -0.25
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["B\nstyle", "A\nstyle"] and axis.get_ylim()[0] <= -0.25
     assert len({bar.get_facecolor() for bar in axis.patches}) == 3
     assert axis.get_lines()[0].get_ydata()[0] == evaluation.highest_rho(8)
     assert [t.get_text() for t in axis.get_legend().get_texts()] == ["base", "tuned", "tuned, paraphrased"]
@@ -146,9 +161,8 @@ def test_styles_of_a_shift_are_keyed_by_marks_that_no_target_has():
     }
     (axis,) = charts.style_shift_figure(shift).axes
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["Rococo", "Mine"]
-    drawn_marks = [len(marks.get_paths()[0].vertices) for marks in axis.collections]
-    keys, (low, mid, other) = drawn_marks[3:], drawn_marks[:3]
-    assert low != mid == other and set(keys).isdisjoint({low, mid})
+    low, mid, other = (len(marks.get_paths()[0].vertices) for marks in axis.collections)
+    assert low != mid == other and {key.get_marker() for key in axis.get_legend().get_lines()} == {"s"}
 
 
 def test_half_a_character_is_drawn_as_what_it_can_be():

@@ -190,7 +190,7 @@ def test_precision_can_be_chosen(monkeypatch, given, number):
 
 def test_start_and_hardware_need_nothing_that_only_linux_has(monkeypatch, capsys):
     monkeypatch.delattr(os, "sysconf")
-    monkeypatch.setattr(machine.sys, "platform", "win32")
+    monkeypatch.setattr(heap.sys, "platform", "win32")
     monkeypatch.setattr(machine, "_cpuinfo", lambda field: "")
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     machine.capabilities.cache_clear()

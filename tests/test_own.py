@@ -433,6 +433,17 @@ def test_verdicts_of_the_studio_count_and_it_is_said_that_the_reader_is_away(fol
     assert "note: 'Doubt' of 'diary' is read by" in capsys.readouterr().out
 
 
+def test_a_rubric_is_judged_without_the_chat_model_that_reads_what_weighs_nothing(folder, mine, capsys):
+    data = yaml.safe_load((folder / "diary.yaml").read_text("utf-8"))
+    for criterion in data["criteria"]:
+        criterion["weight"] = 0 if criterion["name"] == "Doubt" else 100
+    (folder / "diary.yaml").write_text(yaml.safe_dump(data), "utf-8")
+    write_ways(folder / f"diary{WAYS}", READ)
+    judged = styles.saved_judge(load_rubric("diary")).score("diary", "", text_for(95, "a gate"))
+    assert judged.score == judged.by_criterion["Breath"] and "Doubt" not in judged.by_criterion
+    assert "not at hand" not in capsys.readouterr().out
+
+
 def test_a_text_that_a_reader_refuses_is_not_called_foreign():
     reader = LLMJudge(Teacher("gpt", lambda conversations: ["no"] * len(conversations)), retries=0)
     judged = AnchorJudge(RUBRIC, READ, [reader]).score("diary", "", text_for(95, "a gate"))

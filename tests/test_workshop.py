@@ -93,14 +93,14 @@ def test_the_rule_for_slow_machines_is_that_of_the_plans():
         assert [int(most) for most in told] == list(plan["at_most"].values())
     assert f"at most {rule[0]} minutes for 04" in WORKSHOP, "who starts 06"
     for page in (WORKSHOP, (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")):
-        assert "the line `90 minutes`" in page
+        assert "the line `workshop`" in page
 
 
 def verdict_on(four: float, five: float) -> str:
     """What `check` says of a machine with these minutes for 04 and 05."""
     ((label, text),) = keeping.verdict({"01": 30.0, "04": four * 60, "05": five * 60})
-    assert label == "90 minutes"
-    return text
+    assert label == "workshop" and text.startswith("90 minutes: ")
+    return text.removeprefix("90 minutes: ")
 
 
 def test_check_says_whether_a_machine_keeps_the_ninety_minutes(monkeypatch, tmp_path):
@@ -109,6 +109,7 @@ def test_check_says_whether_a_machine_keeps_the_ninety_minutes(monkeypatch, tmp_
     assert "05 would take 11 of at most 10 minutes" in verdict_on(5, 10.1) and "04" not in verdict_on(5, 10.1)
     assert verdict_on(20, 12).count("would take") == 2
     assert list(keeping.verdict({})) == []
+    assert list(keeping.verdict({"01": 30.0, "04": 60.0})) == []
     monkeypatch.setattr(keeping, "PLANS", tmp_path / "workshop.yaml")
     assert list(keeping.verdict({"04": 60.0, "05": 60.0})) == [], "an installed package has no notebooks"
 

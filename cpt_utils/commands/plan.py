@@ -13,15 +13,17 @@ PLANS = ROOT / "notebooks" / "workshop.yaml"
 
 
 def verdict(seconds: dict[str, float]) -> Iterator[tuple[str, str]]:
-    """One line (label, text) on estimated seconds {notebook: seconds}; none where there is no plan, or no estimate."""
+    """One line (label, text) on estimated seconds {notebook: seconds}; none without a plan, or an estimate for it."""
     if not (seconds and PLANS.is_file()):
         return
     import yaml
 
     plan = next(iter(yaml.safe_load(PLANS.read_text("utf-8")).values()))
+    if not plan["at_most"].keys() <= seconds.keys():
+        return
     late = list(filter(None, (too_long(number, seconds[number], most) for number, most in plan["at_most"].items())))
     told = f"no, pair up with a faster machine: {'; '.join(late)}" if late else "yes, this machine keeps the plan"
-    yield f"{plan['minutes']} minutes", told
+    yield "workshop", f"{plan['minutes']} minutes: {told}"
 
 
 def too_long(number: str, seconds: float, most: int) -> str:

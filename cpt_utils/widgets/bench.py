@@ -12,7 +12,7 @@ from cpt_utils.rows import TARGETS, Task
 from cpt_utils.rubrics import Rubric
 from cpt_utils.runtime import places
 from cpt_utils.runtime.errors import CptError, StoreError
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import drafts, lacks, views
 from cpt_utils.widgets.controls import button, field, row
 from cpt_utils.widgets.readers import TUNED, ChatModels
 from cpt_utils.widgets.states import State
@@ -161,7 +161,8 @@ def _row(now: State, entry: dict) -> str:
     total = "none" if entry["total"] is None else f"{entry['total']:.1f}</b>{views.rests(entry)}<b>"
     task = views.note(f"Task: {entry['prompt']}") if entry["prompt"] else ""
     flag = drafts.flagged(entry["response"])
-    bars = views.criterion_bars(now.rubric, entry | {"flag": flag}, now.unasked)
+    idle = lacks.unasked(now.ways, now.unasked, entry["response"])
+    bars = views.criterion_bars(now.rubric, entry | {"flag": flag}, idle)
     return (
         "<details style='border-top:1px solid #8886;padding:3px 0;line-height:1.4'><summary style='cursor:pointer'>"
         f"{views.text(entry['label'])} · <b>{total}</b>{' ✗' if flag else ''}</summary>"

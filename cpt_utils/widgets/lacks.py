@@ -1,6 +1,6 @@
 """Why texts have no score by a criterion, in sentences."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from cpt_utils.degenerate import degeneracy
 from cpt_utils.reading import UNASKED, UNREAD, Bound, Reading
@@ -15,6 +15,11 @@ def lack(way: Bound, text: str, idle: bool = False) -> str:
     if isinstance(way, Counted):
         return unsaid(way.measure, text)
     return drafts.flagged(text) if degeneracy(text) == "empty" else NOT_ENGLISH
+
+
+def unasked(ways: dict[str, Bound], idle: Iterable[str], text: str) -> list[str]:
+    """Of the criteria that no chat model is asked for, those that have no score of this text for that reason."""
+    return [name for name in idle if lack(ways[name], text, idle=True) == UNASKED]
 
 
 def sentences(ways: dict[str, Bound], parts: dict[str, dict[str, float | None]], idle: Container[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """The ranking of texts under a rubric, and how far each moved since the rubric was opened."""
 
-from cpt_utils.widgets import drafts, views
+from cpt_utils.widgets import drafts, lacks, views
 from cpt_utils.widgets.states import Standing, State, comparison, ranks
 
 OWN = "your text"
@@ -59,7 +59,7 @@ def scores_view(opened: State, now: State, texts: dict[str, str], picked: str) -
         + views.ranking(entries, picked)
         + (views.status(" ".join(filter(None, told))) if any(told) else "")
         + f"<div style='margin-top:8px'><b>{views.text(picked)}</b></div>"
-        + views.criterion_bars(now.rubric, one, now.unasked)
+        + views.criterion_bars(now.rubric, one, lacks.unasked(now.ways, now.unasked, one["text"]))
         + views.whole_text(one["text"])
         + views.note(HOW)
     )

@@ -8,6 +8,7 @@ from cpt_utils.prompts import load_responses
 from cpt_utils.runtime.files import ROOT
 from cpt_utils.runtime.profiles import load_profile
 from tools import last_run, method_figure, readme, rivals, standing
+from tools.overview import NOTEBOOKS
 
 PARTS = [(page, make) for page, parts in readme.PARTS.items() for make in parts]
 
@@ -54,6 +55,9 @@ def test_the_table_of_what_was_run_takes_machines_from_the_results():
     told = standing.where()
     for fact in standing.facts()["ran"]:
         assert standing.machine_of(fact) in told and str(fact["when"]).startswith("20")
+    machines = standing.machines_of_notebooks()
+    assert sorted(number for numbers in machines.values() for number in numbers) == sorted(NOTEBOOKS)
+    assert all(f"| {machine} | {standing.facts()['committed']['system']} | notebook" in told for machine in machines)
     assert any(fact.get("file") == "seeds" for fact in standing.facts()["ran"])
 
 
@@ -105,6 +109,18 @@ def test_the_line_of_the_embedded_profile_says_what_it_holds():
         assert words in line
 
 
+def test_what_came_out_shows_scores_and_the_papers_and_folds_up_the_rest():
+    text = (ROOT / "README.md").read_text("utf-8").split("## What came out")[1].split("\n## ")[0]
+    seen, *folds = text.split("<details>")
+    assert len(folds) == 2 and all(fold.count("</details>") == 1 for fold in folds)
+    assert "<!-- results -->" in seen and "<!-- paper -->" in seen and "<!-- in_short -->" in seen
+    assert seen.count("](figures/") == 1 and "figures/08_methods.png" in folds[0]
+    for fold, heading in zip(folds, ("Other ways to the same end", "What the paper does not show"), strict=True):
+        summary, body = fold.removeprefix("<summary>").split("</summary>")
+        assert summary.startswith(f"{heading}: ") and "\n" not in summary and f"### {heading}\n" in body
+        assert not fold.split("</details>")[1].replace("<!-- carries_line -->", "").strip(), "nothing between the folds"
+
+
 def test_what_made_the_difference_is_told_by_the_figures(monkeypatch):
     ways = {rivals.SHUFFLED: (1.0, 0.2), rivals.MIRRORED: (1.1, 0.7), rivals.FULL: (1.5, 0.9)}
     methods = {name: {"overall": [a], "spearman_rho": [b], "rows": [96]} for name, (a, b) in ways.items()}
@@ -112,3 +128,6 @@ def test_what_made_the_difference_is_told_by_the_figures(monkeypatch):
     told = rivals.difference()
     assert "On the same 96 rows this alone brings ρ from 0.20 to 0.70" in told and "from 1.00 to 1.10" in told
     assert "*overall* to 1.50 and ρ to 0.90" in told
+    short = rivals.in_short()
+    assert "most of the difference in ρ (0.20 to 0.70 on the same rows, 0.90 with the full recipe)" in short
+    assert "less than half of it in *overall* (1.00 to 1.10, and 1.50)" in short

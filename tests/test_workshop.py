@@ -137,6 +137,15 @@ def test_jupyterlab_is_started_where_it_finds_the_pictures_of_the_notebooks():
         assert not given, name
 
 
+@pytest.mark.parametrize("name", PLANS)
+def test_the_leaders_sheet_has_words_for_every_stop(name):
+    sheet = (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")
+    words = sheet.split("## What to say at each stop")[1].split("\n## ")[0]
+    found = dict(re.findall(r"^\*\*([^.(,*]+?)(?: \(\d\d\))?[.,].*?\*\* *(.+)$", words, re.M))
+    for stop in PLANS[name]["stops"]:
+        assert stop["what"] == "Break" or len(found[stop["what"]].split()) > 10, stop["what"]
+
+
 def test_every_exercise_has_an_answer_in_the_leaders_sheet():
     sheet = (ROOT / "notebooks" / "LEADER.md").read_text("utf-8")
     known = workshop.exercises()
@@ -149,6 +158,8 @@ def test_the_recorded_minutes_are_told():
     for run in recorded()["runs"]:
         assert run["hardware"] in WORKSHOP
     assert "| 06 | between 05 and 04 | between 05 and 04 |" in workshop.waiting()
+    assert "No laptop and no Colab page has been timed" in WORKSHOP
+    assert "no faster than in the slower column" in WORKSHOP
     assert re.search(r"06 on these two\. As committed it trained for \d+ min on a slower one \(CPU ", WORKSHOP)
 
 

@@ -6,6 +6,18 @@ from benchmarks.beyond.summary import JUDGES, kept, scores_by_target, slopes_of,
 from benchmarks.measured import result
 
 
+def carries_line() -> str:
+    """The line under which all of it is folded up."""
+    held = result("holds")
+    shares, lost = kept(held["table"]["cpt"]), {way: found["nothing asked"] for way, found in held["lost"].items()}
+    return (
+        "<details><summary>What the paper does not show: of the distance between low and high "
+        f"{shares['fourth turn']:.0%} is left in a fourth turn, {shares['system prompt in German']:.0%} under a system "
+        f"prompt in German; questions answered in their own language: {lost['prompting']['language']:.0%} before, "
+        f"{lost['cpt']['language']:.0%} after training</summary>"
+    )
+
+
 def carries() -> str:
     """Does a style hold, what is lost, rubrics that were not trained, and two styles at once."""
     held, unseen = result("holds"), result("unseen")

@@ -24,7 +24,7 @@ NOTEBOOKS = {  # number: (name, what happens)
     "05": ("inference_comparison", "base and tuned side by side; steerability, side effects, paraphrases, limits"),
     "06": (
         "capstone",
-        "a rubric of your own through all of it: a judge by hand, best-of-N, training, an honest test",
+        "a rubric of your own through all of it: a judge by hand, best-of-N, training, a test on held-out prompts",
     ),
     "07": (
         "reward",

@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 from benchmarks.gpu.table import gpu
 from cpt_utils.runtime import files
-from tools.carry import carries
+from tools.carry import carries, carries_line
 from tools.last_run import RUN, example, results, ship_adapter
 from tools.overview import minutes, models, serving
-from tools.rivals import difference, speed, ways
+from tools.rivals import difference, in_short, speed, ways, ways_line
 from tools.standing import paper, where
 from tools.workshop import answers, half_day, ninety, waiting
 
 PARTS = {
-    "README.md": (minutes, example, results, paper, ways, difference, carries, models, where, gpu, speed, serving),
+    "README.md": (
+        *(minutes, example, results, paper, in_short, ways_line, ways, difference, carries_line, carries),
+        *(models, where, gpu, speed, serving),
+    ),
     "notebooks/WORKSHOP.md": (waiting, ninety, half_day),
     "notebooks/LEADER.md": (answers,),
 }

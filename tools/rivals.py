@@ -107,8 +107,8 @@ def ways() -> str:
         return f"{methods[name]['overall'][0]:.2f}"
 
     return (
-        "By the overall score from 0 to 2, on the prompts of notebook 05, which are fewer than those of the first "
-        f"table (`make ablation`, {seeds(found)}; the full recipe's texts are those of `make seeds`):\n\n"
+        "By the overall score from 0 to 2, on the prompts of notebook 05, which are fewer than those of the table of "
+        f"scores above (`make ablation`, {seeds(found)}; the full recipe's texts are those of `make seeds`):\n\n"
         f"- **The full recipe**, trained on {methods[FULL]['rows'][0]:,.0f} rows (a row is a question under a system "
         "prompt, with a text to prefer and one to reject; what comes twice counts twice), has "
         f"{overall(FULL)}, in one try.\n"
@@ -127,22 +127,54 @@ def seeds(found: dict) -> str:
     return ", ".join([f"{found['how'].split('; ')[1]} each", *(f"{name} one" for name in alone)])
 
 
+def in_short() -> str:
+    """The finding before the folds: what mirrored batches do to ρ and to the overall score, and where the rest is."""
+    rho, overall = steps("spearman_rho"), steps("overall")
+    return (
+        f"Mirroring the batches made {part(rho)} of the difference in ρ ({rho[0]:.2f} to {rho[1]:.2f} on the same "
+        f"rows, {rho[2]:.2f} with the full recipe) and {part(overall)} of it in *overall* ({overall[0]:.2f} to "
+        f"{overall[1]:.2f}, and {overall[2]:.2f}). Notebooks [08](notebooks/08_comparisons.ipynb) and "
+        "[09](notebooks/09_beyond.ipynb) have the rest; what they found is folded up here, in short."
+    )
+
+
+def part(values: list[float]) -> str:
+    """How much of the way from the first to the last value lies before the second, in a word."""
+    first, second, last = values
+    return "most" if second - first > (last - first) / 2 else "less than half"
+
+
+def steps(measure: str) -> list[float]:
+    """The same rows shuffled, then mirrored, then the full recipe."""
+    methods = result("ablation")["methods"]
+    return [methods[name][measure][0] for name in (SHUFFLED, MIRRORED, FULL)]
+
+
+def ways_line() -> str:
+    """The line under which the other ways are folded up."""
+    methods = result("ablation")["methods"]
+    vector, best, full = (
+        f"{methods[name]['overall'][0]:.2f}" for name in ("base, steering vector", "base, best of 16", FULL)
+    )
+    return (
+        f"<details><summary>Other ways to the same end: without training, a steering vector has {vector} overall and "
+        f"the best of sixteen tries {best}; the full recipe has {full} in one try</summary>"
+    )
+
+
 def difference() -> str:
     """What mirrored batches change on the same rows, and what the rest of the recipe adds to that."""
     methods = result("ablation")["methods"]
-    rho, overall = (
-        [f"{methods[name][measure][0]:.2f}" for name in (SHUFFLED, MIRRORED, FULL)]
-        for measure in ("spearman_rho", "overall")
-    )
+    rho, overall = ([f"{value:.2f}" for value in steps(measure)] for measure in ("spearman_rho", "overall"))
     return (
-        "**What made the difference.** Both rows of a mirrored pair share an optimizer step, so that what they teach "
+        "**Why mirrored batches help.** Both rows of a mirrored pair share an optimizer step, so that what they teach "
         "regardless of the system prompt cancels (notebook 04 measures it). On the same "
         f"{methods[MIRRORED]['rows'][0]:.0f} rows this alone brings ρ from {rho[0]} to {rho[1]}: scores now rise with "
         f"their targets. *Overall* rises less by it, from {overall[0]} to {overall[1]}. The rest of the recipe brings "
         f"*overall* to {overall[2]} and ρ to {rho[2]}: more rows, pairs over the question, a higher learning rate, and "
-        "a light next-token term on the chosen response. The comparison does not take these apart. (That term helps a "
-        "little over a whole training; in the short comparison above it does not help.) Computing each distinct "
-        "sequence once makes the whole fast enough to wait for."
+        "a light next-token term (a second loss that asks for the chosen response word by word). The comparison does "
+        "not take these apart. (That term helps a little over a whole training; in the short comparison above it does "
+        "not help.) Each distinct sequence is computed once, which saves time ([How fast](#how-fast))."
     )
 
 

@@ -1,5 +1,8 @@
 """The README's tables of what was run where (benchmarks/results/where.yaml), and of the paper's figures beside ours."""
 
+import re
+
+import nbformat
 import yaml
 
 from benchmarks.gpu import table
@@ -22,6 +25,10 @@ def where() -> str:
     lines = ["| machine | system | what | when |", "|---|---|---|---|"]
     for fact in facts()["ran"]:
         lines.append(f"| {machine_of(fact)} | {fact['system']} | {fact['what']} | {fact['when']} |")
+    committed = facts()["committed"]
+    for machine, numbers in machines_of_notebooks().items():
+        what = f"notebook{'s' * (len(numbers) > 1)} {', '.join(numbers)}, as committed"
+        lines.append(f"| {machine} | {committed['system']} | {what} | {committed['when']} |")
     for name in table.measured():
         lines.append(f"| {name} | Linux | `make gpu` | see below |")
     lines += ["", "| not yet on | in its place |", "|---|---|"]
@@ -31,7 +38,30 @@ def where() -> str:
 def machine_of(fact: dict) -> str:
     """The hardware that the named result was made on (several machines stand behind ";"), in short."""
     told = recorded()["runs"][fact["timings"]] if "timings" in fact else result(fact["file"])
-    return told["hardware"].replace("CPU ", "").replace(": ", ", ")
+    parts = [told] if "hardware" in told else told.values()
+    return "; ".join(dict.fromkeys(short(part["hardware"]) for part in parts))
+
+
+def short(hardware: str) -> str:
+    return hardware.removeprefix("CPU ").replace("; CPU ", "; ").replace(": ", ", ")
+
+
+def machines_of_notebooks() -> dict[str, list[str]]:
+    """{machine: numbers of the notebooks that were executed on it}, by what their first cells printed."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((files.ROOT / "notebooks").glob("0*.ipynb")):
+        found.setdefault(short(machine_that_ran(printed(path.name))), []).append(path.name[:2])
+    return found
+
+
+def printed(name: str) -> str:
+    """All that the cells of a committed notebook printed."""
+    cells = nbformat.read(files.ROOT / "notebooks" / name, as_version=4).cells
+    return "\n".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
+
+
+def machine_that_ran(said: str) -> str:
+    return re.search(r"^profile embedded \| (.+)$", said, re.M)[1]
 
 
 def paper() -> str:

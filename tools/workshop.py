@@ -8,6 +8,7 @@ import yaml
 from cpt_utils.commands.workload import recorded
 from cpt_utils.runtime.files import ROOT
 from tools.overview import UNTIMED
+from tools.standing import machine_that_ran, printed
 
 NOTEBOOKS = ROOT / "notebooks"
 FOLDED = re.compile(r"<details><summary>(.*?)</summary>\s*(.*?)\s*</details>", re.S)
@@ -83,13 +84,11 @@ def waiting() -> str:
 
 def capstone() -> str:
     """What the outputs of notebook 06 say of its own training, which `make run` does not time."""
-    cells = nbformat.read(NOTEBOOKS / "06_capstone.ipynb", as_version=4).cells
-    said = "\n".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
-    machine = re.search(r"^profile embedded \| (.+)$", said, re.M)[1]
+    said = printed("06_capstone.ipynb")
     spent = int(re.search(r"^\d+ of \d+ steps in (\d+) s$", said, re.M)[1])
     return (
         f"No run has timed the whole of 06 on these two. As committed it trained for {spent / 60:.0f} min on a slower "
-        f"one ({machine}), and writes texts before and after."
+        f"one ({machine_that_ran(said)}), and writes texts before and after."
     )
 
 

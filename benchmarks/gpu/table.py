@@ -6,10 +6,10 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "gpu.json"
 NOT_RUN = "not run yet"
 NOT_MEASURED = (
-    "**No GPU has been used for this version.** The unsloth path, fp16 on a T4 and the memory of the larger models are "
-    "written, reviewed and covered by `pytest -m gpu`, but not yet run. `DRY=1 make gpu` has rehearsed the steps on a "
-    "processor, with tiny models and with transformers in unsloth's place; `make gpu` measures them on a GPU, and "
-    "`make readme` then shows the figures here."
+    "**No GPU has been used for this version.** The unsloth path, fp16 (numbers of 16 bits, for older GPUs) on "
+    "a T4, and the memory of the larger models are written, reviewed and covered by `pytest -m gpu`, but not yet run. "
+    "`DRY=1 make gpu` has rehearsed the steps on a processor, with tiny models and with transformers in unsloth's "
+    "place; `make gpu` measures them on a GPU, and `make readme` then shows the figures here."
 )
 SHARED = [  # the part, the point (shared_steps.point_name), and what the row says of it
     ("embedded", "1 x six rows, 24 + 72", "TRL's step takes so many times as long: 135 million weights, 6 short rows"),

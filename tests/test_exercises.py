@@ -1,11 +1,13 @@
 """Exercises in the notebooks: starters are unsolved, solutions right, and planned mistakes are named."""
 
 import ast
+import inspect
 import itertools
 import operator
 import random
 import re
 import statistics
+from collections import Counter
 
 import nbformat
 import numpy as np
@@ -19,8 +21,9 @@ from cpt_utils.exercises.warm_ups import WARM_UPS
 from cpt_utils.runtime.cell_order import bound_names
 from cpt_utils.runtime.files import ROOT
 
+MODULES = (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08, nb09)
 CHECKS = {number: {} for number in ("01", "02", "03", "04", "05", "06", "07", "08", "09")}  # by the notebook's number
-for module in (nb01, nb02, nb03, nb04, nb04_pairs, nb05, nb06, nb07, nb08, nb09):
+for module in MODULES:
     own = {name: value for name, value in vars(module).items() if name.startswith("check_")}
     CHECKS[re.search(r"nb(\d\d)", module.__name__)[1]] |= own
 
@@ -230,6 +233,15 @@ def only_neighbours(texts, limit):
     ]
 
 
+def all_before(texts, limit):
+    words = [set(text.lower().split()) for text in texts]
+    return [
+        t
+        for i, t in enumerate(texts)
+        if all(len(words[i] & other) / len(words[i] | other) < limit for other in words[:i])
+    ]
+
+
 def case_sensitive(texts, limit):
     kept = []
     for text in texts:
@@ -239,12 +251,20 @@ def case_sensitive(texts, limit):
     return kept
 
 
-def thinned(texts, limit, below=operator.lt):
+def in_either(one, other):
+    return len(one | other)
+
+
+def in_the_shorter(one, other):
+    return min(len(one), len(other))
+
+
+def thinned(texts, limit, below=operator.lt, size=in_either):
     kept = []
     for text in texts:
         words = set(text.lower().split())
         others = [set(other.lower().split()) for other in kept]
-        if all(below(len(words & other) / len(words | other), limit) for other in others):
+        if all(below(len(words & other) / size(words, other), limit) for other in others):
             kept.append(text)
     return kept
 
@@ -269,13 +289,10 @@ def by_substring(text, order=("high", "low")):
     raise ValueError
 
 
-def by_word(text, middle_first=True, otherwise=None):
-    text = text.lower()
-    if middle_first and "50/100" in text:
-        return 50
-    for word, target in (("high", 95), ("low", 10), ("50/100", 50)):
-        if re.search(rf"\b{word}\b", text):
-            return target
+def by_word(text, order=("50/100", "high", "low"), otherwise=None):
+    for word in order:
+        if re.search(rf"\b{word}\b", text.lower()):
+            return {"50/100": 50, "high": 95, "low": 10}[word]
     if otherwise:
         return otherwise
     raise ValueError
@@ -371,6 +388,10 @@ def near(score):
     return min((10, 50, 95), key=lambda target: abs(target - score))
 
 
+def hits(rows):
+    return sum(near(row["score"]) == row["target"] and not row["degenerate"] for row in rows)
+
+
 def rhos(rows, measure=spearmanr, constant=0.0):
     values = []
     for name in sorted({row["rubric"] for row in rows}):
@@ -430,6 +451,16 @@ MISTAKES = [
     ),
     ("check_shouting", SHOUT, "stopped for an empty text with ZeroDivisionError"),
     ("check_shouting", [lambda t: SHOUT[0](t or "a") * len(t.split()) / max(len(t), 1)], "divide by characters"),
+    (
+        "check_shouting",
+        [lambda t: 100 * sum(c.isupper() for c in t) / max(len(t.split()), 1)],
+        "capital letters are counted",
+    ),
+    (
+        "check_shouting",
+        [lambda t: 100 * sum(w[0].isupper() for w in t.split()) / max(len(t.split()), 1)],
+        "begins with a capital",
+    ),
     ("check_fool_the_judge", ["A very plain text about umbrellas. " * 4, "repetition"], "you need 70"),
     ("check_fool_the_judge", [SALAD, "none"], "its flag is 'keyword salad'"),
     ("check_fool_the_judge", [SALAD, "repetition"], "the text counts as a keyword salad"),
@@ -439,7 +470,8 @@ MISTAKES = [
     ("check_read_target", [lambda t: by_substring(t, ("low", "high"))], '"low" inside "slow"'),
     ("check_read_target", [by_split], '"high." keeps its full stop'),
     ("check_read_target", [lambda t: by_split(t.replace(".", " "))], "split at spaces"),
-    ("check_read_target", [lambda t: by_word(t, middle_first=False)], "test 50/100 first"),
+    ("check_read_target", [lambda t: by_word(t, ("high", "low", "50/100"))], '"high" is tried before 50/100'),
+    ("check_read_target", [lambda t: by_word(t, ("low", "high", "50/100"))], '"low" is tried before 50/100'),
     ("check_read_target", [lambda t: by_word(t, otherwise=50)], "wrong label goes by"),
     ("check_read_target", [lambda t: by_word(t.replace("HIGH", "?"))], "capitals are not read"),
     ("check_length_shortcuts", [lambda rows: {n for n, r in rho_by_rubric(rows).items() if r >= 0.5}], "abs()"),
@@ -459,6 +491,14 @@ MISTAKES = [
     ("check_near_duplicates", [lambda texts, limit: thinned(texts, limit, operator.le)], "below the limit, so use <"),
     ("check_near_duplicates", [only_neighbours], "only neighbours"),
     ("check_near_duplicates", [case_sensitive], "text.lower()"),
+    ("check_near_duplicates", [lambda texts, limit: thinned(texts[::-1], limit)[::-1]], "later of two similar"),
+    ("check_near_duplicates", [lambda texts, limit: thinned(texts, limit, size=in_the_shorter)], "shorter text"),
+    ("check_near_duplicates", [all_before], "dropped ones, too"),
+    (
+        "check_near_duplicates",
+        [lambda texts, limit: [t for t in texts if t not in thinned(texts, limit)]],
+        "what should be dropped",
+    ),
     (
         "check_near_duplicates",
         [lambda texts, limit: case_sensitive([t.lower() for t in texts], limit)],
@@ -491,12 +531,16 @@ MISTAKES = [
     ("check_split", [lambda *a: split_by(lambda row: row["pair_id"], *a)], "pairs are split"),
     ("check_split", [lambda *a: split_by(lambda row: str(row["prompt"]), *a)], "conversations are split"),
     ("check_split", [lambda *a: split_by(question, *a)[::-1]], "train first"),
+    ("check_split", [lambda rows, share, seed: (rows, [])], "One side is empty"),
     ("check_split", [lambda rows, share, seed: split_by(question, rows, share, 0)], "Every seed"),
     ("check_split", [lambda rows, share, seed: split_by(question, rows, share, None)], "two different splits"),
     ("check_split", [lambda *a: [part[1:] for part in split_by(question, *a)]], "2 are lost"),
     ("check_loss_predictions", [LOSS | {"start": 0}], "put 0 into -log sigmoid"),
     ("check_loss_predictions", [LOSS | {"start": 0.5}], "a probability"),
     ("check_loss_predictions", [LOSS | {"start": 1}], "base 2"),
+    ("check_loss_predictions", [LOSS | {"start": -LN2}], "so it is positive"),
+    ("check_loss_predictions", [LOSS | {"ignores s": 0.1269}], "row 1 alone"),
+    ("check_loss_predictions", [LOSS | {"follows s": 0}], "Being right never costs"),
     ("check_loss_predictions", [LOSS | {"start, beta 0.5": 5 * LN2}], "cannot change the first loss"),
     ("check_loss_predictions", [LOSS | {"ignores s": LN2}], "average the losses"),
     ("check_loss_predictions", [LOSS | {"follows s": 2.1269}], "both margins are +2"),
@@ -541,6 +585,12 @@ MISTAKES = [
         [lambda c, r, rc, rr, b: -logsigmoid(b * ((c / rc).log() - (-r / rr).log())).mean()],
         "logarithms already",
     ),
+    (
+        "check_dpo_loss",
+        [lambda c, r, rc, rr, b: -logsigmoid(b * ((c + rc) - (r + rr))).mean()],
+        "reference is added",
+    ),
+    ("check_dpo_loss", [lambda *a: (1 - torch.sigmoid(margin(*a))).mean()], "1 - sigmoid"),
     ("check_dpo_loss", [lambda *a: b_outside(*a)], "beta stands outside"),
     ("check_dpo_loss", [lambda *a: -margin(*a).mean()], "margin alone"),
     ("check_dpo_loss", [lambda *a: -logsigmoid(margin(*a).mean())], "mean is taken before"),
@@ -582,6 +632,8 @@ MISTAKES = [
         [lambda rows: np.mean([abs(r["score"] - r["target"]) <= 10 and not r["degenerate"] for r in rows])],
         "within 10",
     ),
+    ("check_accuracy", [lambda rows: 100 * hits(rows) / len(rows)], "a percentage"),
+    ("check_accuracy", [hits], "divide by the number of rows"),
     ("check_macro_spearman", [lambda rows: rhos([r | {"rubric": ""} for r in rows])[0][0]], "pooled"),
     ("check_macro_spearman", [lambda rows: sum(v * n for v, n in rhos(rows)) / len(rows)], "larger rubrics"),
     ("check_macro_spearman", [lambda rows: np.mean([v for v, _ in rhos(rows, constant=np.nan)])], "nan"),
@@ -597,11 +649,24 @@ MISTAKES = [
     ("check_opposed", [lambda a, b: opposed(a, b, lambda product: product > 0)], "both judges agree"),
     ("check_opposed", [lambda a, b: opposed(a, b, pairs=itertools.permutations)], "once from each end"),
     ("check_opposed", [lambda a, b: opposed(a, b, pairs=lambda names, _: itertools.pairwise(names))], "neighbours"),
+    (
+        "check_opposed",
+        [lambda a, b: [p for p in itertools.combinations(a, 2) if (a[p[0]] - b[p[0]]) * (a[p[1]] - b[p[1]]) < 0]],
+        "scores of one way",
+    ),
     ("check_opposed", [lambda a, b: len(opposed(a, b))], "Return a list of pairs"),
     ("check_best_of_n", [lambda d, n: min(d[:n])], "first n are taken"),
     ("check_best_of_n", [lambda d, n: min(d)], "smallest of all"),
     ("check_best_of_n", [lambda d, n: np.mean([min(c) for c in itertools.combinations(set(d), n)])], "are two texts"),
     ("check_best_of_n", [lambda d, n: np.mean(sorted(d)[:n])], "n smallest are averaged"),
+    ("check_best_of_n", [lambda d, n: np.mean([max(c) for c in itertools.combinations(d, n)])], "largest distance"),
+    (
+        "check_best_of_n",
+        [lambda d, n: np.mean([np.mean(c) for c in itertools.combinations(d, n)])],
+        "mean of each choice",
+    ),
+    ("check_best_of_n", [lambda d, n: np.mean([min(c) for c in itertools.product(d, repeat=n)])], "drawn twice"),
+    ("check_best_of_n", [lambda d, n: sum(min(c) for c in itertools.combinations(d, n))], "sum over the choices"),
     ("check_best_of_n", [lambda d, n: 10 / n], "would be right"),
     ("check_best_of_n", [lambda d, n: np.mean([min(random.sample(d, n)) for _ in range(50)])], "draws at random"),
     (
@@ -637,6 +702,16 @@ MISTAKES = [
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: r["score"] - t)["text"]], "has a sign"),
     ("check_choose", [lambda rows, t: max(sound(rows), key=lambda r: abs(r["score"] - t))["text"]], "farthest"),
     ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: abs(r["score"] - t))], "return its text"),
+    (
+        "check_choose",
+        [
+            lambda rows, t: min(
+                [r for r in sound(rows) if r["score"] <= t] or sound(rows), key=lambda r: abs(r["score"] - t)
+            )["text"]
+        ],
+        "above the target",
+    ),
+    ("check_choose", [lambda rows, t: min(sound(rows), key=lambda r: abs(r["score"] - t))["score"]], "return the text"),
     ("check_advantages", [lambda r: advantages(r) * spread(r)], "divide by the standard deviation"),
     ("check_advantages", [lambda r: advantages(r) + np.mean(r) / spread(r)], "Every text is praised"),
     ("check_advantages", [lambda r: advantages(r, ddof=0)], "ddof=1"),
@@ -674,3 +749,34 @@ def test_planned_mistake_is_named(name, answers, message, capsys):
 def test_every_exercise_has_two_planned_mistakes():
     planned = [name for name, _, _ in MISTAKES]
     assert not [name for name in NAMES if planned.count(name) < 2]
+
+
+HELPERS = {"check_near_duplicates": "keep", "check_mirrored_gradients": "pair"}
+"""Functions within checks whose docstring says what they do, and is told to nobody."""
+
+
+def named_slips() -> list[tuple[str, str]]:
+    """(check, what is told) of every slip that is a function within its check: what is told is its docstring."""
+    functions = [node for module in MODULES for node in ast.parse(inspect.getsource(module)).body]
+    checks = [node for node in functions if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")]
+    slips = []
+    for check_ in checks:
+        for inner in ast.walk(check_):
+            if inner is check_ or not isinstance(inner, ast.FunctionDef) or inner.name == HELPERS.get(check_.name):
+                continue
+            if told := ast.get_docstring(inner):
+                slips.append((check_.name, " ".join(told.split())))
+    return slips
+
+
+def test_every_named_slip_has_a_planned_mistake(capsys):
+    """As many cases as slips that say the same: one without a case may be out of every participant's reach."""
+    slips = named_slips()
+    assert len(slips) > 100
+    told = []
+    for name, answers, _ in MISTAKES:
+        if name in dict(slips):  # the others run judges or draw thousands of times, and have no slips of this form
+            check(name, *answers)
+            told.append((name, capsys.readouterr().out.strip()))
+    untold = Counter(slips) - Counter(told)
+    assert not untold, list(untold)

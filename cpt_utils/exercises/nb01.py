@@ -80,7 +80,7 @@ def check_shouting(shouting):
         """It looks as if every word that begins with a capital counts: use isupper() on the whole word."""
         return 100 * sum(word[0].isupper() for word in text.split()) / words(text)
 
-    texts = ("STOP right there", "wait I said STOP NOW", "all is calm", "HELLO dear reader " * 4, "")
+    texts = ("STOP right there", "wait I said STOP NOW", "Dear Reader, all is calm", "HELLO dear reader " * 4, "")
     cases = {repr(text) if text else "an empty text": (text,) for text in texts}
     slips = [
         counts_only,

@@ -84,8 +84,9 @@ def kept(name: str) -> dict:
 def over_seeds(runs: list[dict]) -> dict:
     """Mean and standard deviation of what a method's seeds measured, side effects and second judge included."""
     flat = [flattened(run) for run in runs]
+    shared = [name for name in flat[0] if all(name in measured for measured in flat)]  # kept runs may lack new ones
     spans = {}
-    for name in [name for name in flat[0] if all(name in measured for measured in flat)]:  # kept runs may lack new ones
+    for name in shared:
         values = [measured[name] for measured in flat]
         spans[name] = [statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None]
     return spans | {"runs": len(flat)}

@@ -86,8 +86,8 @@ def rho_by_rubric(measured: dict[str, dict], labels: dict[str, str]):
     texts = min(values["texts"] for values in measured.values()) // (len(TARGETS) * len(labels))
     axis.axhline(highest_rho(max(1, texts)), color="black", linestyle="--", linewidth=1)
     bottom = min(0, axis.get_ylim()[0])
-    axis.set(xticks=range(len(labels)), ylabel="Spearman's rho", ylim=(bottom, 1))
-    axis.set_xticklabels([title.replace(" ", "\n") for title in labels.values()])
+    titles = [title.replace(" ", "\n") for title in labels.values()]
+    axis.set(xticks=range(len(labels)), xticklabels=titles, ylabel="Spearman's rho", ylim=(bottom, 1))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     return fig
 

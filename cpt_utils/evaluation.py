@@ -96,7 +96,7 @@ def highest_rho(texts: int) -> float:
 
     1 for one text; falls towards the square root of 8/9 (0.943).
     """
-    return math.sqrt((9 * texts**2 - texts**2) / (9 * texts**2 - 1))
+    return math.sqrt(8 * texts**2 / (9 * texts**2 - 1))
 
 
 def macro_metrics(by_rubric: dict[str, dict[str, float]]) -> dict[str, float]:
